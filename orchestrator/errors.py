@@ -1,0 +1,80 @@
+"""What can go wrong between a spec and its report.
+
+    OrchestratorError
+    |- SpecError               a spec that can't be run; carries every problem, each with its place
+    |- ExperimentNotFoundError no experiment has this id
+    |- StatusConflictError     the experiment's status forbids what was asked (cancel of a finished one, ...)
+    |- IdempotencyConflictError  an Idempotency-Key came back with another body
+    |- StaleAttemptError       a driver that has been replaced tries to write
+    |- RayUnavailableError     Ray's dashboard does not answer, or refuses
+    |- StoreError              the database is not reachable, or holds another schema
+
+Each class has a stable `code`; `api/errors.py` maps them to HTTP in one place.
+"""
+
+from typing import NamedTuple
+
+
+class OrchestratorError(Exception):
+    """Base of all errors that this package raises on purpose."""
+
+    code = "orchestrator_error"
+
+
+class Problem(NamedTuple):
+    """One thing that is wrong with a spec."""
+
+    pointer: str
+    """JSON pointer to the place in the spec, such as `/arms/1/patch/attention_bias/sigma`."""
+    message: str
+    """What was wrong and what would be right."""
+
+
+class SpecError(OrchestratorError):
+    """A spec that can't be run."""
+
+    code = "spec_invalid"
+
+    def __init__(self, problems: list[Problem]) -> None:
+        self.problems = problems
+        super().__init__("; ".join(f"{problem.pointer or '/'}: {problem.message}" for problem in problems))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle by the problems, not by the message."""
+        return SpecError, (self.problems,)
+
+
+class ExperimentNotFoundError(OrchestratorError):
+    """No experiment has this id."""
+
+    code = "experiment_not_found"
+
+
+class StatusConflictError(OrchestratorError):
+    """The experiment's status forbids what was asked."""
+
+    code = "status_conflict"
+
+
+class IdempotencyConflictError(OrchestratorError):
+    """An Idempotency-Key came back with another body."""
+
+    code = "idempotency_key_reused"
+
+
+class StaleAttemptError(OrchestratorError):
+    """A driver attempt that has been replaced tried to write; it must stop."""
+
+    code = "attempt_stale"
+
+
+class RayUnavailableError(OrchestratorError):
+    """Ray's dashboard does not answer, or refuses."""
+
+    code = "ray_unavailable"
+
+
+class StoreError(OrchestratorError):
+    """The database is not reachable, or holds another schema."""
+
+    code = "store_unavailable"

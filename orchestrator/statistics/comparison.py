@@ -1,0 +1,116 @@
+"""The answer for one cell and one treatment: effect, interval, p, verdict."""
+
+from enum import StrEnum
+
+from trainers.strict import StrictModel
+
+
+class Verdict(StrEnum):
+    """What the pairs allow to say. Never "no difference"."""
+
+    IMPROVED = "improved"
+    WORSE = "worse"
+    EQUIVALENT = "equivalent"
+    INCONCLUSIVE = "inconclusive"
+
+
+class Cell(StrictModel):
+    """One entry of the table of results."""
+
+    model: str
+    """Label of the model."""
+    dataset: str
+    """Label of the data set."""
+
+    @property
+    def key(self) -> str:
+        """`model/dataset`, as run names, tags and metric keys spell it."""
+        return f"{self.model}/{self.dataset}"
+
+
+class Pair(StrictModel):
+    """Control and treatment of one seed; `None` stands for a value that is not there."""
+
+    seed: int
+    """The seed that both share."""
+    control: float | None
+    """Control's metric, in `unit`."""
+    treatment: float | None
+    """Treatment's metric, in `unit`."""
+    missing_because: str | None = None
+    """Why the pair is incomplete, for people (`None`: it is complete)."""
+
+    @property
+    def effect(self) -> float | None:
+        """treatment - control (`None`: the pair is incomplete)."""
+        if self.control is None or self.treatment is None:
+            return None
+        return self.treatment - self.control
+
+
+class Comparison(StrictModel):
+    """treatment - control over the complete pairs of one cell."""
+
+    cell: Cell
+    """Model and data set."""
+    treatment: str
+    """Name of the treatment arm."""
+    control: str
+    """Name of the control arm."""
+    metric: str
+    """The compared metric, such as `test/top1`."""
+    unit: str
+    """Unit of all values: `pp` (percentage points) for accuracies, else the metric's own."""
+    num_pairs: int
+    """Complete pairs, the n of every number below."""
+    num_planned_pairs: int
+    """Pairs that the plan asks for."""
+    pairs: tuple[Pair, ...]
+    """Every planned pair, complete or not, by seed."""
+    control_mean: float | None
+    """Mean of the control over the complete pairs."""
+    control_sd: float | None
+    """Standard deviation (n - 1) of the control."""
+    treatment_mean: float | None
+    """Mean of the treatment over the complete pairs."""
+    treatment_sd: float | None
+    """Standard deviation (n - 1) of the treatment."""
+    effect: float | None
+    """Mean paired difference."""
+    effect_sd: float | None
+    """Standard deviation (n - 1) of the paired differences."""
+    ci_low: float | None
+    """Lower end of the paired t interval."""
+    ci_high: float | None
+    """Upper end of the paired t interval."""
+    confidence: float
+    """Confidence of the interval, such as 0.95."""
+    p_value: float | None
+    """Two-sided sign-flip permutation p (exact up to 20 pairs)."""
+    p_holm: float | None
+    """`p_value` after Holm's correction over all comparisons of the experiment."""
+    probability_of_superiority: float | None
+    """Share of pairs in which the treatment is better; a tie counts half."""
+    equivalence_margin: float
+    """Smallest effect that matters (0: equivalence is never claimed)."""
+    verdict: Verdict
+    """What the pairs allow to say."""
+    higher_is_better: bool
+    """Direction of the metric; the verdict takes it into account."""
+
+
+class PooledEffect(StrictModel):
+    """One treatment over all its cells."""
+
+    treatment: str
+    """Name of the treatment arm."""
+    num_cells: int
+    """Cells with an effect and a standard error."""
+    effect: float | None
+    """Random-effects mean of the cells' effects (DerSimonian and Laird), in the comparisons' unit."""
+    ci_low: float | None
+    """Lower end of its interval (Hartung and Knapp)."""
+    ci_high: float | None
+    """Upper end of its interval."""
+    between_cells_sd: float | None
+    """Estimated standard deviation of the true effect between cells (tau)."""

@@ -1,0 +1,188 @@
+"""The database's tables. Rows are written before their side effects; they are the truth.
+
+    experiments 1-n driver_attempts
+    experiments 1-n trials 1-n metrics      (a metric row that is not shipped yet is the outbox to MLflow)
+    experiments 1-n events                  (what `GET /experiments/{id}/events` replays)
+    idempotency_keys, leases
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    DateTime,
+    Dialect,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware UTC datetime on every database (SQLite drops the zone)."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Refuse a naive datetime; store UTC."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"{value} has no time zone; pass an aware UTC datetime")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Give SQLite's naive value its zone back."""
+        if value is None or value.tzinfo is not None:
+            return value
+        return value.replace(tzinfo=UTC)
+
+
+_BigId = BigInteger().with_variant(Integer, "sqlite")
+
+
+class Table(DeclarativeBase):
+    """Base of all tables."""
+
+    type_annotation_map = {datetime: UtcDateTime(), dict[str, Any]: JSON()}  # noqa: RUF012 (SQLAlchemy's own form)
+
+
+class ExperimentRow(Table):
+    """One submitted question."""
+
+    __tablename__ = "experiments"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    name: Mapped[str] = mapped_column(String(64), index=True)
+    digest: Mapped[str] = mapped_column(String(64), index=True)
+    spec: Mapped[str] = mapped_column(Text)
+    """Canonical JSON of the ExperimentSpec."""
+    status: Mapped[str] = mapped_column(String(16), index=True)
+    cancel_requested: Mapped[bool] = mapped_column(default=False)
+    reason: Mapped[str] = mapped_column(Text, default="")
+    """Why the status is what it is, for people."""
+    attempt: Mapped[int] = mapped_column(default=0)
+    """Number of the newest driver attempt; writes that carry an older one are refused."""
+    chosen_params: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    """`<cell key>/<arm>` -> params chosen by the search phase."""
+    summary_run_id: Mapped[str | None] = mapped_column(String(64))
+    """MLflow run of the experiment's comparisons."""
+    summary_shipped: Mapped[bool] = mapped_column(default=False)
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+
+
+class DriverAttemptRow(Table):
+    """One execution of an experiment's driver."""
+
+    __tablename__ = "driver_attempts"
+
+    experiment_id: Mapped[str] = mapped_column(ForeignKey("experiments.id", ondelete="CASCADE"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    job_id: Mapped[str | None] = mapped_column(String(128))
+    """Ray job submission id (`None`: the driver was started by hand)."""
+    started_at: Mapped[datetime]
+    heartbeat_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+    error: Mapped[str] = mapped_column(Text, default="")
+
+
+class TrialRow(Table):
+    """One training of one experiment (search or confirm)."""
+
+    __tablename__ = "trials"
+    __table_args__ = (
+        UniqueConstraint("experiment_id", "phase", "cell", "arm", "seed", "identity"),
+        Index("ix_trials_tracking", "tracking_done", "experiment_id"),
+    )
+
+    id: Mapped[int] = mapped_column(_BigId, primary_key=True, autoincrement=True)
+    experiment_id: Mapped[str] = mapped_column(ForeignKey("experiments.id", ondelete="CASCADE"), index=True)
+    identity: Mapped[str] = mapped_column(String(64), index=True)
+    cell: Mapped[str] = mapped_column(String(255))
+    arm: Mapped[str] = mapped_column(String(64))
+    seed: Mapped[int]
+    phase: Mapped[str] = mapped_column(String(16))
+    params: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    config: Mapped[str] = mapped_column(Text)
+    """Canonical JSON of the TrialConfig."""
+    status: Mapped[str] = mapped_column(String(16), index=True)
+    attempt: Mapped[int] = mapped_column(default=0)
+    """Executions so far."""
+    error: Mapped[str] = mapped_column(Text, default="")
+    result: Mapped[str | None] = mapped_column(Text)
+    """JSON of the TrialResult."""
+    reused_from: Mapped[str | None] = mapped_column(String(32))
+    """Experiment whose trial stands in for this one."""
+    started_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+    run_id: Mapped[str | None] = mapped_column(String(64))
+    """MLflow run."""
+    tracking_done: Mapped[bool] = mapped_column(default=False)
+    """Whether the MLflow run is complete and closed."""
+
+
+class MetricRow(Table):
+    """One value of one metric of one trial; unique, so that a re-executed epoch adds nothing."""
+
+    __tablename__ = "metrics"
+    __table_args__ = (
+        UniqueConstraint("trial_id", "key", "step"),
+        Index("ix_metrics_outbox", "shipped", "trial_id"),
+    )
+
+    id: Mapped[int] = mapped_column(_BigId, primary_key=True, autoincrement=True)
+    trial_id: Mapped[int] = mapped_column(ForeignKey("trials.id", ondelete="CASCADE"))
+    key: Mapped[str] = mapped_column(String(128))
+    step: Mapped[int]
+    """Epoch, from 0."""
+    value: Mapped[float] = mapped_column(Float(53))
+    recorded_at: Mapped[datetime]
+    shipped: Mapped[bool] = mapped_column(default=False)
+
+
+class EventRow(Table):
+    """Something that a watcher of an experiment wants to know; the id is the SSE event id."""
+
+    __tablename__ = "events"
+
+    id: Mapped[int] = mapped_column(_BigId, primary_key=True, autoincrement=True)
+    experiment_id: Mapped[str] = mapped_column(ForeignKey("experiments.id", ondelete="CASCADE"), index=True)
+    kind: Mapped[str] = mapped_column(String(32))
+    """`status`, `trial`, `epoch`, `pair`, `end`."""
+    payload: Mapped[dict[str, Any]] = mapped_column(JSON)
+    created_at: Mapped[datetime]
+
+
+class IdempotencyKeyRow(Table):
+    """An `Idempotency-Key` and what it stood for."""
+
+    __tablename__ = "idempotency_keys"
+
+    key: Mapped[str] = mapped_column(String(255), primary_key=True)
+    body_digest: Mapped[str] = mapped_column(String(64))
+    experiment_id: Mapped[str | None] = mapped_column(String(32))
+    """`None` while the first request is in flight."""
+    created_at: Mapped[datetime]
+
+
+class LeaseRow(Table):
+    """Who may do a job that only one process does at a time (reconciler, shipper)."""
+
+    __tablename__ = "leases"
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    holder: Mapped[str] = mapped_column(String(128))
+    token: Mapped[int] = mapped_column(BigInteger)
+    """Grows with every change of holder: the fence."""
+    expires_at: Mapped[datetime]

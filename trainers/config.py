@@ -1,0 +1,50 @@
+"""All that may change a trial's numbers: the trial's config, and from it the trial's identity."""
+
+import hashlib
+from typing import Annotated
+
+from pydantic import BaseModel, Field
+
+from trainers.data import AugmentationConfig, DatasetConfig, NoAugmentation
+from trainers.models import AttentionBiasConfig, ModelConfig, NoBias
+from trainers.optimization import OptimizationConfig
+from trainers.strict import StrictModel
+from trainers.tasks import ClassificationConfig, TaskConfig
+
+
+class TrialConfig(StrictModel):
+    """One training, whole: the same config on the same data and code gives the same numbers."""
+
+    task: Annotated[TaskConfig, Field(discriminator="kind")] = ClassificationConfig()
+    """What is learned and how it is scored."""
+    model: Annotated[ModelConfig, Field(discriminator="kind")]
+    """The network, without its attention bias."""
+    attention_bias: Annotated[AttentionBiasConfig, Field(discriminator="kind")] = NoBias()
+    """What is added to the attention logits of every layer."""
+    dataset: Annotated[DatasetConfig, Field(discriminator="kind")]
+    """Images, labels and their training, validation and test splits."""
+    augmentation: Annotated[AugmentationConfig, Field(discriminator="kind")] = NoAugmentation()
+    """Random changes to the training images, the same stream in every arm."""
+    optimization: OptimizationConfig = OptimizationConfig()
+    """Optimizer, schedule, epochs, batch size, precision."""
+    seed: int = Field(default=0, ge=0, lt=2**31)
+    """Makes the replicate: initial weights, data order and augmentation stream."""
+    score_test: bool = True
+    """Whether the test split is scored at the best validation epoch (search trials never do)."""
+
+
+def canonical_json(value: BaseModel) -> str:
+    """One JSON text for one value: every default written out, keys in the order of declaration."""
+    return value.model_dump_json()
+
+
+def trial_identity(config: TrialConfig, *, code_version: str, data_fingerprint: str) -> str:
+    """Name of a trial: 20 hex digits over all that may change its numbers.
+
+    Args:
+        config: the trial's config.
+        code_version: see `trainers.version.code_version`.
+        data_fingerprint: see `DatasetConfig.fingerprint`.
+    """
+    text = "\n".join((canonical_json(config), code_version, data_fingerprint))
+    return hashlib.sha256(text.encode()).hexdigest()[:20]

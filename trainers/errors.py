@@ -1,0 +1,60 @@
+"""What can go wrong while one trial trains.
+
+    TrainerError
+    |- ConfigError            the config can't be trained as written (unsupported model, wrong grid, ...)
+    |- DataError              a data folder or file is missing, corrupt, or not what the config says
+    |- NonFiniteLossError     the loss became NaN or infinite
+    |- CheckpointError        a checkpoint can't be read, or belongs to another trial
+
+Each class has a stable `code`; a message says what was wrong, where, and what would be right.
+"""
+
+
+class TrainerError(Exception):
+    """Base of all errors that this package raises on purpose."""
+
+    code = "trainer_error"
+
+
+class ConfigError(TrainerError):
+    """The trial can't be trained as its config says."""
+
+    code = "config_invalid"
+
+
+class DataError(TrainerError):
+    """The data are missing, corrupt or not what the config says."""
+
+    code = "data_invalid"
+
+
+class CheckpointError(TrainerError):
+    """A checkpoint can't be read or belongs to another trial."""
+
+    code = "checkpoint_invalid"
+
+
+class NonFiniteLossError(TrainerError):
+    """The training loss became NaN or infinite.
+
+    Attributes:
+        epoch: epoch (from 0) in which it happened.
+        step: optimizer step (from 0, over the whole training) in which it happened.
+    """
+
+    code = "loss_not_finite"
+
+    def __init__(self, *, loss: float, epoch: int, step: int) -> None:
+        self.loss, self.epoch, self.step = loss, epoch, step
+        super().__init__(
+            f"the training loss became {loss} in epoch {epoch}, step {step}; "
+            "a lower learning rate, warm-up or gradient clipping usually helps"
+        )
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle by keyword arguments (Ray sends errors between processes)."""
+        return _rebuild_non_finite, (self.loss, self.epoch, self.step)
+
+
+def _rebuild_non_finite(loss: float, epoch: int, step: int) -> NonFiniteLossError:
+    return NonFiniteLossError(loss=loss, epoch=epoch, step=step)

@@ -1,0 +1,21 @@
+"""Facts of the place where a trial runs, none of which may change its result (beyond float rounding)."""
+
+from pathlib import Path
+from typing import Literal
+
+from trainers.strict import StrictModel
+
+
+class Runtime(StrictModel):
+    """Where and with what a trial runs; not part of its identity."""
+
+    storage: Path | None = None
+    """Folder for this trial's checkpoint and predictions (`None`: keep nothing, no resume)."""
+    data_root: Path | None = None
+    """Folder that relative data set paths start from (`None`: the current folder)."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to train; `auto` takes CUDA if there is any."""
+    loader_workers: int = 0
+    """Processes that read and augment data, per training process."""
+    num_threads: int | None = None
+    """CPU threads for torch (`None`: leave torch's own choice)."""
