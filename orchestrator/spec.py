@@ -4,8 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
-from orchestrator.search import SearchAlgorithm, EarlyStopping, NoEarlyStopping, RandomSearch, Space
-from trainers.config import TrialConfig
+from orchestrator.search import EarlyStopping, NoEarlyStopping, RandomSearch, SearchAlgorithm, Space
 from trainers.data import AugmentationConfig, DatasetConfig, NoAugmentation
 from trainers.models import ModelConfig
 from trainers.optimization import OptimizationConfig
@@ -82,9 +81,7 @@ class ExperimentSpec(StrictModel):
     """What is learned and how it is scored."""
     models: tuple[Annotated[ModelConfig, Field(discriminator="kind")], ...] = Field(min_length=1, max_length=100)
     """Networks; every model meets every data set."""
-    datasets: tuple[Annotated[DatasetConfig, Field(discriminator="kind")], ...] = Field(
-        min_length=1, max_length=100
-    )
+    datasets: tuple[Annotated[DatasetConfig, Field(discriminator="kind")], ...] = Field(min_length=1, max_length=100)
     """Data sets; every data set meets every model."""
     augmentation: Annotated[AugmentationConfig, Field(discriminator="kind")] = NoAugmentation()
     """Random changes to the training images."""

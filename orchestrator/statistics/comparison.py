@@ -42,7 +42,7 @@ class Pair(StrictModel):
 
     @property
     def effect(self) -> float | None:
-        """treatment - control (`None`: the pair is incomplete)."""
+        """Treatment - control (`None`: the pair is incomplete)."""
         if self.control is None or self.treatment is None:
             return None
         return self.treatment - self.control

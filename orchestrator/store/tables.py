@@ -1,9 +1,9 @@
 """The database's tables. Rows are written before their side effects; they are the truth.
 
-    experiments 1-n driver_attempts
-    experiments 1-n trials 1-n metrics      (a metric row that is not shipped yet is the outbox to MLflow)
-    experiments 1-n events                  (what `GET /experiments/{id}/events` replays)
-    idempotency_keys, leases
+experiments 1-n driver_attempts
+experiments 1-n trials 1-n metrics      (a metric row that is not shipped yet is the outbox to MLflow)
+experiments 1-n events                  (what `GET /experiments/{id}/events` replays)
+idempotency_keys, leases
 """
 
 from datetime import UTC, datetime
