@@ -38,7 +38,7 @@ class Arm(StrictModel):
     """How tables call it."""
     role: Literal["control", "treatment"] = "treatment"
     """Exactly one arm is the control."""
-    patch: Patch = {}
+    patch: Patch = Field(default_factory=dict)
     """JSON merge patch on the trial config; a patch that carries `kind` replaces that object whole."""
     search: ArmSearch | None = None
     """Params to choose before the arm is confirmed (`null`: the patch says it all)."""
