@@ -1,0 +1,55 @@
+# Everything a user or CI types. Each target brings what it needs: uv, then the locked environment.
+# `make` alone lists the targets.
+
+UV_VERSION := 0.13.9
+PYTHON ?= python3
+UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
+BIN := .venv/bin
+export SIGMALAB_HOME ?= $(CURDIR)/.sigmalab
+
+.DEFAULT_GOAL := help
+.PHONY: help demo serve test lint types check clean
+
+help:  ## List the targets.
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: .venv/.synced  ## Run the example experiment, start to verdict (a few minutes on a laptop).
+	@$(BIN)/sigmalab demo
+
+serve: .venv/.synced  ## Start the service with all it needs; Ctrl-C stops it.
+	@$(BIN)/sigmalab serve
+
+test: .venv/.synced  ## Run all tests.
+	$(BIN)/pytest
+
+lint: .venv/.synced  ## Check style, layers, manifests.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/check.yml
+
+types: .venv/.synced  ## Check types.
+	$(BIN)/mypy
+
+check: lint types test  ## All that CI checks.
+
+clean:  ## Remove the environment, the tools and the demo's state.
+	rm -rf .venv .tools .sigmalab
+
+# The stamp is newer than the lock file when the environment holds what the lock file says.
+.venv/.synced: pyproject.toml uv.lock $(if $(filter .tools/%,$(UV)),.tools/bin/uv)
+	@echo "Installing the locked environment into .venv (about 6 GB, most of it torch; once)"
+	$(UV) sync --frozen
+	@touch $@
+
+# A virtual environment for uv alone works where the system's Python refuses `pip install`; where Debian split
+# `venv` off, pip's --target does.
+.tools/bin/uv:
+	@echo "Installing uv $(UV_VERSION) into .tools"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "sigmalab needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version)"; exit 1; }
+	@rm -rf .tools
+	@{ $(PYTHON) -m venv .tools >/dev/null 2>&1 && .tools/bin/python -m pip install --quiet uv==$(UV_VERSION); } || \
+	 { rm -rf .tools; $(PYTHON) -m pip install --quiet --target .tools uv==$(UV_VERSION); } || \
+	 { rm -rf .tools; echo "Neither venv nor pip works in $(PYTHON). On Debian and Ubuntu: apt install python3-venv"; exit 1; }
+	@touch $@
