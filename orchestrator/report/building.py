@@ -1,0 +1,250 @@
+"""From an experiment's facts and trials to its report. Pure: no database, no clock."""
+
+import json
+import statistics
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+from orchestrator.plan import Params
+from orchestrator.report.caveats import caveats_of
+from orchestrator.report.content import (
+    ArmSummary,
+    Candidate,
+    Exclusion,
+    ExperimentFacts,
+    Provenance,
+    Report,
+    SearchSummary,
+    TrialRecord,
+    TrialSummary,
+)
+from orchestrator.report.learned_bias import bias_series
+from orchestrator.report.numbers import decimals_for
+from orchestrator.report.wording import answer, placebo_remarks, pooled_answer
+from orchestrator.spec import Arm, ExperimentSpec
+from orchestrator.statistics.comparison import Cell, Comparison, PooledEffect
+from orchestrator.status import Phase, TrialStatus
+from trainers.models import AttentionBiasConfig, GaussianBias, PermutedGaussianBias
+
+SEARCH_METRIC = "best_val/top1"
+"""What a search maximises: the best validation accuracy of a trial."""
+
+
+def build_report(
+    *,
+    experiment: ExperimentFacts,
+    spec: ExperimentSpec,
+    digest: str,
+    cells: Sequence[Cell],
+    trials: Sequence[TrialRecord],
+    chosen_params: Mapping[str, Params],
+    comparisons: Sequence[Comparison],
+    pooled: Sequence[PooledEffect],
+    facts: Mapping[str, str] | None = None,
+) -> Report:
+    """Put together all that the renderers need.
+
+    Args:
+        experiment: id, name, status and times.
+        spec: the question.
+        digest: digest of the canonical spec, code and data.
+        cells: models x data sets, in the order of the spec.
+        trials: every trial of both phases, in plan order.
+        chosen_params: `<cell key>/<arm>` -> params that the search phase chose.
+        comparisons: one for each cell and treatment.
+        pooled: one for each treatment; left out of the report if there is only one cell.
+        facts: further provenance of the whole experiment, such as the orchestrator's version.
+    """
+    arms = tuple(_arm_summary(arm, trials) for arm in spec.arms)
+    decimals = decimals_for(comparisons)
+    searches = _searches(spec, cells, trials, chosen_params)
+    exclusions = tuple(_exclusions(trials))
+    provenance = _provenance(digest, trials, facts or {})
+    by_name = {arm.name: arm for arm in arms}
+    unit = comparisons[0].unit if comparisons else ""
+    pooled = tuple(pooled) if len(cells) > 1 else ()
+    answers = [
+        answer(
+            comparison,
+            arm=by_name[comparison.treatment],
+            decimals=decimals,
+            num_comparisons=len(comparisons),
+        )
+        for comparison in comparisons
+    ]
+    answers += [
+        pooled_answer(effect, metric=spec.primary_metric, unit=unit, confidence=spec.confidence, decimals=decimals)
+        for effect in pooled
+    ]
+    return Report(
+        experiment=experiment,
+        question=spec.question,
+        answers=tuple(answers),
+        remarks=tuple(placebo_remarks(comparisons, arms, decimals)),
+        caveats=caveats_of(
+            status=experiment.status,
+            spec=spec,
+            comparisons=comparisons,
+            exclusions=exclusions,
+            searches=searches,
+            trials=trials,
+            provenance=provenance,
+        ),
+        metric=spec.primary_metric,
+        unit=unit,
+        confidence=spec.confidence,
+        decimals=decimals,
+        arms=arms,
+        cells=tuple(cells),
+        seeds=spec.seeds,
+        comparisons=tuple(comparisons),
+        pooled=pooled,
+        bias=bias_series(trials),
+        searches=searches,
+        exclusions=exclusions,
+        trials=tuple(_trial_summary(trial) for trial in trials),
+        provenance=provenance,
+    )
+
+
+def _arm_summary(arm: Arm, trials: Sequence[TrialRecord]) -> ArmSummary:
+    """Describe an arm by the bias that its trials really got (a cell may patch it)."""
+    biases = {
+        _bias_words(trial.config.attention_bias): trial.config.attention_bias
+        for trial in trials
+        if trial.arm == arm.name and trial.phase is Phase.CONFIRM
+    }
+    kinds = [isinstance(bias, PermutedGaussianBias) for bias in biases.values()]
+    return ArmSummary(
+        name=arm.name,
+        role=arm.role,
+        description=" or ".join(biases) if 0 < len(biases) <= 2 else _patch_words(arm, biases),
+        is_placebo=bool(kinds) and all(kinds),
+    )
+
+
+def _patch_words(arm: Arm, biases: Mapping[str, object]) -> str:
+    if biases:
+        return "its params differ by cell"
+    return "params still to be chosen" if arm.search else "no trial planned yet"
+
+
+def _bias_words(bias: AttentionBiasConfig) -> str:
+    if not isinstance(bias, GaussianBias | PermutedGaussianBias):
+        return "no bias"
+    kind = "Gaussian" if isinstance(bias, GaussianBias) else "Gaussian over permuted tokens"
+    words = f"{kind}, sigma {bias.sigma:.3g}, A {bias.amplitude:.3g}"
+    if bias.per_head:
+        words += ", per head"
+    learned = [name for name, is_learned in (("sigma", bias.learn_sigma), ("A", bias.learn_amplitude)) if is_learned]
+    return f"{words}, {' and '.join(learned)} learned" if learned else f"{words}, both fixed"
+
+
+def _trial_summary(trial: TrialRecord) -> TrialSummary:
+    result = trial.result
+    return TrialSummary(
+        identity=trial.identity,
+        cell=trial.cell,
+        arm=trial.arm,
+        seed=trial.seed,
+        phase=trial.phase,
+        params=trial.params,
+        status=trial.status,
+        error=trial.error,
+        attempt=trial.attempt,
+        reused_from=trial.reused_from,
+        best_epoch=result.best_epoch if result else None,
+        metrics=result.metrics if result else {},
+        training_seconds=result.training_seconds if result else None,
+        mlflow_run_id=trial.mlflow_run_id,
+    )
+
+
+def _exclusions(trials: Sequence[TrialRecord]) -> list[Exclusion]:
+    """Confirm trials without a result; searches have their own table."""
+    return [
+        Exclusion(
+            cell=trial.cell,
+            arm=trial.arm,
+            seed=trial.seed,
+            status=trial.status,
+            reason=trial.error.strip() or _STATUS_WORDS[trial.status],
+        )
+        for trial in trials
+        if trial.phase is Phase.CONFIRM and trial.status is not TrialStatus.SUCCEEDED
+    ]
+
+
+_STATUS_WORDS = {
+    TrialStatus.PENDING: "has not started",
+    TrialStatus.RUNNING: "is still running",
+    TrialStatus.FAILED: "failed without a message",
+    TrialStatus.PRUNED: "was stopped early",
+    TrialStatus.CANCELLED: "was cancelled",
+}
+
+
+def _searches(
+    spec: ExperimentSpec, cells: Sequence[Cell], trials: Sequence[TrialRecord], chosen_params: Mapping[str, Params]
+) -> tuple[SearchSummary, ...]:
+    searches = []
+    for cell in cells:
+        for arm in spec.arms:
+            if arm.search is None:
+                continue
+            chosen = chosen_params.get(f"{cell.key}/{arm.name}")
+            mine = [
+                trial
+                for trial in trials
+                if trial.phase is Phase.SEARCH and trial.cell == cell and trial.arm == arm.name
+            ]
+            searches.append(
+                SearchSummary(
+                    cell=cell,
+                    arm=arm.name,
+                    algorithm=arm.search.algorithm.kind,
+                    metric=SEARCH_METRIC,
+                    candidates=_candidates(mine, chosen),
+                    chosen=chosen,
+                )
+            )
+    return tuple(searches)
+
+
+def _candidates(trials: Sequence[TrialRecord], chosen: Params | None) -> tuple[Candidate, ...]:
+    by_params: dict[str, list[TrialRecord]] = defaultdict(list)
+    for trial in trials:
+        by_params[json.dumps(trial.params, sort_keys=True)].append(trial)
+    candidates = []
+    for same in by_params.values():
+        scores = [
+            trial.result.metrics[SEARCH_METRIC]
+            for trial in same
+            if trial.status is TrialStatus.SUCCEEDED and trial.result and SEARCH_METRIC in trial.result.metrics
+        ]
+        candidates.append(
+            Candidate(
+                params=same[0].params,
+                score=statistics.fmean(scores) if scores else None,
+                num_seeds=len(scores),
+                num_failed=sum(trial.status.is_final for trial in same) - len(scores),
+                is_chosen=same[0].params == chosen,
+            )
+        )
+    return tuple(sorted(candidates, key=lambda candidate: (candidate.score is None, -(candidate.score or 0.0))))
+
+
+def _provenance(digest: str, trials: Sequence[TrialRecord], facts: Mapping[str, str]) -> Provenance:
+    succeeded = [trial for trial in trials if trial.status is TrialStatus.SUCCEEDED]
+    values: dict[str, set[str]] = {key: {value} for key, value in facts.items()}
+    for trial in succeeded:
+        for key, value in (trial.result.provenance if trial.result else {}).items():
+            values.setdefault(key, set()).add(value)
+    return Provenance(
+        digest=digest,
+        facts={key: tuple(sorted(found)) for key, found in sorted(values.items())},
+        num_trials=len(trials),
+        num_succeeded=len(succeeded),
+        num_reused=sum(trial.reused_from is not None for trial in succeeded),
+        training_seconds=sum(trial.result.training_seconds for trial in succeeded if trial.result),
+    )

@@ -1,0 +1,113 @@
+"""What a careful reader must know before repeating an answer."""
+
+from collections.abc import Sequence
+
+from orchestrator.report.content import Exclusion, Provenance, SearchSummary, TrialRecord
+from orchestrator.report.numbers import p_text
+from orchestrator.report.wording import PAIRS_FOR_SIGNIFICANCE, cell_words
+from orchestrator.spec import ExperimentSpec
+from orchestrator.statistics.comparison import Comparison, Verdict
+from orchestrator.status import ExperimentStatus
+
+# Facts that may differ between trials of one sound experiment.
+_VARYING_FACTS = ("data_fingerprint", "host", "hostname", "node", "pid")
+
+
+def caveats_of(
+    *,
+    status: ExperimentStatus,
+    spec: ExperimentSpec,
+    comparisons: Sequence[Comparison],
+    exclusions: Sequence[Exclusion],
+    searches: Sequence[SearchSummary],
+    trials: Sequence[TrialRecord],
+    provenance: Provenance,
+) -> tuple[str, ...]:
+    """Every caveat that applies, the weightiest first."""
+    caveats = [
+        *_unfinished(status),
+        *_few_pairs(comparisons),
+        *_exclusions(exclusions),
+        *_interval_against_p(comparisons, spec.confidence),
+        *_unequal_search(spec, searches),
+        *_mixed(provenance),
+        *_reused(provenance),
+    ]
+    recipe = f"{spec.optimization.epochs} epochs, batch {spec.optimization.global_batch_size}"
+    caveats.append(
+        f"The answers hold for these models, data sets and this recipe ({recipe}); another size, data set or longer "
+        "training may answer otherwise."
+    )
+    if any(trial.params for trial in trials):
+        caveats.append("Search scores are not results: the best of several candidates looks too good by chance.")
+    return tuple(caveats)
+
+
+def _unfinished(status: ExperimentStatus) -> list[str]:
+    if status is ExperimentStatus.SUCCEEDED:
+        return []
+    if status.is_final:
+        return [f"The experiment {status.value}; only the pairs that were complete by then are counted."]
+    return [f"The experiment is still {status.value}: this is a preview, and peeking at it is no basis for stopping."]
+
+
+def _few_pairs(comparisons: Sequence[Comparison]) -> list[str]:
+    counts = [comparison.num_pairs for comparison in comparisons]
+    smallest = min((count for count in counts if count > 0), default=0)
+    if not 0 < smallest < PAIRS_FOR_SIGNIFICANCE:
+        return []
+    floor = min(1.0, 2 / 2**smallest)
+    noun = "pair" if smallest == 1 else "pairs"
+    text = f"With {smallest} {noun} the exact sign-flip p can't fall below {floor:.3g}, whatever the effect; "
+    return [f"{text}from {PAIRS_FOR_SIGNIFICANCE} pairs on it can fall below 0.05."]
+
+
+def _exclusions(exclusions: Sequence[Exclusion]) -> list[str]:
+    if not exclusions:
+        return []
+    by_arm: dict[str, int] = {}
+    for exclusion in exclusions:
+        by_arm[exclusion.arm] = by_arm.get(exclusion.arm, 0) + 1
+    counts = ", ".join(f"{count} of {arm}" for arm, count in by_arm.items())
+    text = f"Left out of the comparisons: {counts} (listed under exclusions)."
+    return [f"{text} If one arm fails more often than another, that is itself a finding."]
+
+
+def _interval_against_p(comparisons: Sequence[Comparison], confidence: float) -> list[str]:
+    if len(comparisons) == 1:
+        return []
+    alpha = 1 - confidence
+    return [
+        f"On {cell_words(comparison.cell)} the interval of {comparison.treatment} excludes 0, but p after Holm's "
+        f"correction over {len(comparisons)} comparisons is {p_text(comparison.p_holm)}: read it as a hint to be "
+        "confirmed with more seeds."
+        for comparison in comparisons
+        if comparison.verdict in (Verdict.IMPROVED, Verdict.WORSE)
+        and comparison.p_holm is not None
+        and comparison.p_holm > alpha
+    ]
+
+
+def _unequal_search(spec: ExperimentSpec, searches: Sequence[SearchSummary]) -> list[str]:
+    if not searches:
+        return []
+    budgets = {arm.name: arm.search.num_candidates if arm.search else 0 for arm in spec.arms}
+    if len(set(budgets.values())) == 1:
+        return []
+    counts = ", ".join(f"{name} {count}" for name, count in budgets.items())
+    return [f"The arms were not tuned with the same budget (candidates: {counts}), which favours the tuned ones."]
+
+
+def _mixed(provenance: Provenance) -> list[str]:
+    return [
+        f"The trials differ in {key}: {', '.join(values)}."
+        for key, values in provenance.facts.items()
+        if len(values) > 1 and key not in _VARYING_FACTS
+    ]
+
+
+def _reused(provenance: Provenance) -> list[str]:
+    if not provenance.num_reused:
+        return []
+    text = f"{provenance.num_reused} of {provenance.num_succeeded} trials were not trained again"
+    return [f"{text}: an identical, earlier trial (same config, code and data) stands in."]

@@ -1,0 +1,258 @@
+"""What a report says, as data: every renderer reads this and nothing else.
+
+Reading order: `Report` at the end of the file, then its parts above it.
+"""
+
+from datetime import datetime
+from typing import Literal
+
+from orchestrator.plan import Params
+from orchestrator.statistics.comparison import Cell, Comparison, PooledEffect
+from orchestrator.status import ExperimentStatus, Phase, TrialStatus
+from trainers.config import TrialConfig
+from trainers.result import TrialResult
+from trainers.strict import StrictModel
+
+
+class ExperimentFacts(StrictModel):
+    """Which experiment is reported, and where it stands."""
+
+    id: str
+    """The experiment's id."""
+    name: str
+    """Name of the experiment (and of the MLflow experiment)."""
+    status: ExperimentStatus
+    """Where it stands; a report of a running experiment is a preview."""
+    reason: str = ""
+    """Why the status is what it is, for people."""
+    created_at: datetime
+    """When it was submitted (UTC)."""
+    ended_at: datetime | None = None
+    """When it ended (UTC; `None`: not yet)."""
+    mlflow_url: str | None = None
+    """Link to the experiment in MLflow (`None`: no MLflow server is set)."""
+
+
+class TrialRecord(StrictModel):
+    """One trial of the experiment with all that is known of it (input of `build_report`)."""
+
+    identity: str
+    """Digest over config, code and data."""
+    cell: Cell
+    """Model and data set."""
+    arm: str
+    """Name of the arm."""
+    seed: int
+    """The replicate."""
+    phase: Phase
+    """`search` or `confirm`."""
+    params: Params
+    """The arm's chosen or proposed params (empty without a search)."""
+    config: TrialConfig
+    """All that the trial was given."""
+    status: TrialStatus
+    """Where it stands."""
+    error: str = ""
+    """Why it failed."""
+    attempt: int = 0
+    """Executions so far."""
+    reused_from: str | None = None
+    """Experiment whose identical trial stands in for this one."""
+    result: TrialResult | None = None
+    """What it left behind (`None`: nothing yet)."""
+    mlflow_run_id: str | None = None
+    """Its run in MLflow (`None`: none yet)."""
+
+
+class TrialSummary(StrictModel):
+    """One trial in the report: without its curves."""
+
+    identity: str
+    """Digest over config, code and data."""
+    cell: Cell
+    """Model and data set."""
+    arm: str
+    """Name of the arm."""
+    seed: int
+    """The replicate."""
+    phase: Phase
+    """`search` or `confirm`."""
+    params: Params
+    """The arm's chosen or proposed params (empty without a search)."""
+    status: TrialStatus
+    """Where it stands."""
+    error: str
+    """Why it failed."""
+    attempt: int
+    """Executions so far."""
+    reused_from: str | None
+    """Experiment whose identical trial stands in for this one."""
+    best_epoch: int | None
+    """Epoch (from 0) chosen on validation, at which test was scored."""
+    metrics: dict[str, float]
+    """Final metrics: `best_val/...`, `test/...` (accuracies are fractions)."""
+    training_seconds: float | None
+    """Wall time of all epochs."""
+    mlflow_run_id: str | None
+    """Its run in MLflow (`None`: none yet)."""
+
+
+class ArmSummary(StrictModel):
+    """One arm, as the spec wrote it."""
+
+    name: str
+    """How tables call it."""
+    role: Literal["control", "treatment"]
+    """Exactly one arm is the control."""
+    description: str
+    """What is added to the attention logits, in words."""
+    is_placebo: bool
+    """Whether it has the same numbers without locality (a permuted Gaussian)."""
+
+
+class SeedCurve(StrictModel):
+    """One seed's values over epochs."""
+
+    seed: int
+    """The replicate."""
+    values: tuple[float, ...]
+    """One value per epoch."""
+
+
+class BiasSeries(StrictModel):
+    """A learned sigma or amplitude of one layer (or head), over epochs and seeds."""
+
+    cell: Cell
+    """Model and data set."""
+    arm: str
+    """Name of the arm."""
+    quantity: Literal["sigma", "amplitude"]
+    """`sigma` in tokens; `amplitude` is A, whose square is the Gaussian's height on the logits."""
+    layer: int
+    """Layer, from 0."""
+    head: int | None
+    """Head, from 0 (`None`: one value for all heads of the layer)."""
+    is_learned: bool
+    """Whether training could change it."""
+    initial: float
+    """Mean value before training."""
+    final_mean: float
+    """Mean over seeds after the last epoch."""
+    final_sd: float | None
+    """Standard deviation (n - 1) over seeds (`None`: one seed)."""
+    mean_by_epoch: tuple[float, ...]
+    """Mean over seeds after each epoch."""
+    seeds: tuple[SeedCurve, ...]
+    """Every seed's own curve."""
+
+
+class Exclusion(StrictModel):
+    """A trial that enters no comparison, and why. Nothing is dropped in silence."""
+
+    cell: Cell
+    """Model and data set."""
+    arm: str
+    """Name of the arm."""
+    seed: int
+    """The replicate."""
+    status: TrialStatus
+    """Where it stands."""
+    reason: str
+    """Why, for people."""
+
+
+class Candidate(StrictModel):
+    """One point that a search tried."""
+
+    params: Params
+    """Dotted path in the trial config -> value."""
+    score: float | None
+    """Mean of the search metric over the point's seeds, in the metric's own unit (`None`: none succeeded)."""
+    num_seeds: int
+    """Trials behind the score."""
+    num_failed: int
+    """Trials that failed, were stopped early or cancelled."""
+    is_chosen: bool
+    """Whether the confirm phase uses it."""
+
+
+class SearchSummary(StrictModel):
+    """What one search tried and chose. Never the claim: the best of many is too good by chance."""
+
+    cell: Cell
+    """Model and data set."""
+    arm: str
+    """The arm whose params were chosen."""
+    algorithm: str
+    """Who proposed the params."""
+    metric: str
+    """What was maximised (always on the validation split)."""
+    candidates: tuple[Candidate, ...]
+    """Every point, best first."""
+    chosen: Params | None
+    """The chosen point (`None`: not chosen yet)."""
+
+
+class Provenance(StrictModel):
+    """Which code, data and machines made the numbers."""
+
+    digest: str
+    """Digest of the canonical spec, code version and data fingerprints: names the result."""
+    facts: dict[str, tuple[str, ...]]
+    """Device, versions, data fingerprints, ...: each with the distinct values found over all trials."""
+    num_trials: int
+    """Trials of the experiment, both phases."""
+    num_succeeded: int
+    """Those that succeeded, stand-ins included."""
+    num_reused: int
+    """Those that an identical, earlier trial stands in for."""
+    training_seconds: float
+    """Training time of the succeeded trials, stand-ins included."""
+
+
+class Report(StrictModel):
+    """Comparisons, what was learned, what was left out, and where it all comes from."""
+
+    experiment: ExperimentFacts
+    """Which experiment, and where it stands."""
+    question: str
+    """The question in words."""
+    answers: tuple[str, ...]
+    """One plain sentence per comparison, in their order, then one per pooled effect."""
+    remarks: tuple[str, ...]
+    """What the arms say together (placebo against treatment)."""
+    caveats: tuple[str, ...]
+    """What a careful reader must know before repeating the answers."""
+    metric: str
+    """The compared metric."""
+    unit: str
+    """Unit of effects: `pp` (percentage points) for accuracies, else the metric's own."""
+    confidence: float
+    """Confidence of every interval."""
+    decimals: int
+    """Digits after the point that the intervals' width justifies (at least one, at most four)."""
+    arms: tuple[ArmSummary, ...]
+    """The control and its treatments."""
+    cells: tuple[Cell, ...]
+    """Models x data sets."""
+    seeds: tuple[int, ...]
+    """Replicates of the confirm phase."""
+    comparisons: tuple[Comparison, ...]
+    """Effect, interval, p and verdict for every cell and treatment, with every pair."""
+    pooled: tuple[PooledEffect, ...]
+    """One effect per treatment over all cells (only with several cells)."""
+    bias: tuple[BiasSeries, ...]
+    """Learned sigma and amplitude, by cell, arm, layer."""
+    searches: tuple[SearchSummary, ...]
+    """What the search phase tried and chose."""
+    exclusions: tuple[Exclusion, ...]
+    """Planned trials that enter no comparison."""
+    trials: tuple[TrialSummary, ...]
+    """Every trial."""
+    provenance: Provenance
+    """Which code, data and machines."""
+
+    @property
+    def control(self) -> str:
+        """Name of the control arm."""
+        return next(arm.name for arm in self.arms if arm.role == "control")

@@ -1,0 +1,86 @@
+"""How numbers are written: as many digits as the interval justifies, never more."""
+
+import math
+from collections.abc import Iterable
+
+from orchestrator.statistics.comparison import Comparison
+
+MISSING = "-"
+"""What a table shows where there is no number."""
+
+
+def decimals_for(comparisons: Iterable[Comparison]) -> int:
+    """Digits after the point for a whole report: two significant digits of the narrowest interval's half-width.
+
+    One number for all rows, so that columns line up. At least 1, at most 4 (1 for intervals wider than 1 pp).
+    """
+    half_widths = [
+        (comparison.ci_high - comparison.ci_low) / 2
+        for comparison in comparisons
+        if comparison.ci_low is not None and comparison.ci_high is not None
+    ]
+    positive = [width for width in half_widths if width > 0]
+    if not positive:
+        return 1
+    return min(4, max(1, 1 - math.floor(math.log10(min(positive)))))
+
+
+def fixed(value: float | None, decimals: int) -> str:
+    """`51.2`; a dash for a value that is not there; never `-0.0`."""
+    if value is None:
+        return MISSING
+    return f"{round(value, decimals) + 0.0:.{decimals}f}"
+
+
+def signed(value: float | None, decimals: int) -> str:
+    """`+7.2`, `-0.4`, `0.0`."""
+    text = fixed(value, decimals)
+    if value is None or text.startswith("-") or float(text) == 0:
+        return text
+    return f"+{text}"
+
+
+def p_text(p: float | None) -> str:
+    """`0.031`; `< 0.001` below what three digits can show."""
+    if p is None:
+        return MISSING
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def mean_sd(mean: float | None, sd: float | None, decimals: int, *, plus_minus: str = "±") -> str:
+    """`51.2 ± 6.3`; without the spread if one value has none."""
+    if mean is None or sd is None:
+        return fixed(mean, decimals)
+    return f"{fixed(mean, decimals)} {plus_minus} {fixed(sd, decimals)}"
+
+
+def percent(fraction: float) -> str:
+    """`95 %` for a confidence of 0.95."""
+    return f"{100 * fraction:g} %"
+
+
+def level_unit(unit: str) -> str:
+    """Unit of a mean whose difference has `unit`: percentage points are differences of percentages."""
+    return "%" if unit == "pp" else unit
+
+
+def with_unit(text: str, unit: str) -> str:
+    """`+7.2 pp`; a metric without a unit stays a bare number."""
+    return f"{text} {unit}" if unit else text
+
+
+def duration(seconds: float) -> str:
+    """`42 s`, `12 min`, `3.4 h`."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    if seconds < 100 * 60:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def params_text(params: dict[str, object]) -> str:
+    """`attention_bias.sigma = 2.13`."""
+    return ", ".join(
+        f"{path} = {value:.4g}" if isinstance(value, float) else f"{path} = {value}"
+        for path, value in sorted(params.items())
+    )
