@@ -1,10 +1,25 @@
-"""The attention bias: a Gaussian over token distance, added to the attention logits of every layer."""
+"""The attention bias of a model: none, a Gaussian over token distance, or the Gaussian's placebo."""
 
 from typing import Literal
 
-from pydantic import Field
+import torch
+from torch import nn
 
+from trainers.models.attachment import find_sites
+from trainers.models.gaussian import GaussianAttentionBias, GaussianBias, PermutedGaussianBias
 from trainers.strict import StrictModel
+
+__all__ = [
+    "AttentionBiasConfig",
+    "GaussianAttentionBias",
+    "GaussianBias",
+    "NoBias",
+    "PermutedGaussianBias",
+    "attach_bias",
+    "attached_biases",
+    "bias_metrics",
+    "bias_parameters",
+]
 
 
 class NoBias(StrictModel):
@@ -13,35 +28,51 @@ class NoBias(StrictModel):
     kind: Literal["none"] = "none"
 
 
-class _Gaussian(StrictModel):
-    sigma: float = Field(default=5.0, gt=0.01, le=1000)
-    """Initial width of the Gaussian, in tokens (the paper: 5)."""
-    amplitude: float = Field(default=1.0, gt=0, le=100)
-    """Initial A; the Gaussian's height on the logits is A squared (the paper: 1)."""
-    learn_sigma: bool = True
-    """Whether sigma is trained."""
-    learn_amplitude: bool = True
-    """Whether A is trained."""
-    per_head: bool = False
-    """One sigma and one A for each head instead of one for each layer."""
-    lr_multiplier: float = Field(default=1.0, gt=0, le=10_000)
-    """Learning rate of sigma and A, as a multiple of the model's."""
-    parameterization: Literal["square", "log", "softplus"] = "square"
-    """How sigma and A stay positive: enter squared (the paper), or as exp or softplus of a free parameter."""
-
-
-class GaussianBias(_Gaussian):
-    """A_l^2 exp(-d^2 / (2 sigma_l^2)) for tokens at distance d (BMVC 2023, arXiv 2305.04722)."""
-
-    kind: Literal["gaussian"] = "gaussian"
-
-
-class PermutedGaussianBias(_Gaussian):
-    """The placebo: the same numbers over randomly permuted tokens, so that locality is gone."""
-
-    kind: Literal["permuted_gaussian"] = "permuted_gaussian"
-    permutation_seed: int = Field(default=0, ge=0, lt=2**31)
-    """Seed of the permutation (the same in every layer; its own generator)."""
-
-
 AttentionBiasConfig = NoBias | GaussianBias | PermutedGaussianBias
+
+
+def attach_bias(model: nn.Module, config: AttentionBiasConfig) -> None:
+    """Add the bias to the attention logits of every layer, in place; draws no random number.
+
+    Args:
+        model: a model that is, or contains, timm's `VisionTransformer` or `VisionTransformerRelPos`.
+        config: the bias; `NoBias` leaves the model untouched.
+
+    Raises:
+        ConfigError: the model can't take the bias (nothing has been changed then).
+    """
+    if isinstance(config, NoBias):
+        return
+    for site in find_sites(model):
+        site.attach(config)
+
+
+def attached_biases(model: nn.Module) -> list[GaussianAttentionBias]:
+    """The Gaussians of a model (wrapped by DDP or `torch.compile` or not), in layer order."""
+    return [module for module in model.modules() if isinstance(module, GaussianAttentionBias)]
+
+
+def bias_parameters(model: nn.Module) -> list[nn.Parameter]:
+    """Sigma and A of every layer, frozen ones too: no weight decay, and lr * `lr_multiplier`."""
+    return [parameter for bias in attached_biases(model) for parameter in bias.parameters()]
+
+
+@torch.no_grad()
+def bias_metrics(model: nn.Module) -> dict[str, float]:
+    """Sigma (in tokens) and A of every layer: `sigma/00`, `amplitude/00`; per head `sigma/00_head0`."""
+    biases = attached_biases(model)
+    if not biases:
+        return {}
+    names = [f"{layer:02d}{head}" for layer, bias in enumerate(biases) for head in _head_marks(bias)]
+    # One transfer from the device for all layers.
+    values = torch.cat([bias.sigma() for bias in biases] + [bias.amplitude() for bias in biases]).tolist()
+    keys = [f"sigma/{name}" for name in names] + [f"amplitude/{name}" for name in names]
+    return dict(zip(keys, values, strict=True))
+
+
+def _head_marks(bias: GaussianAttentionBias) -> list[str]:
+    if not bias.config.per_head:
+        return [""]
+    num_heads = len(bias.sigma_param)
+    digits = len(str(num_heads - 1))
+    return [f"_head{head:0{digits}d}" for head in range(num_heads)]

@@ -1,10 +1,19 @@
 """A small configurable ViT, built from timm's own classes."""
 
-from typing import Literal
+from functools import lru_cache
+from typing import Literal, Self
 
-from pydantic import Field
+import torch
+from pydantic import Field, model_validator
+from timm.models.vision_transformer import VisionTransformer
+from timm.models.vision_transformer_relpos import VisionTransformerRelPos
+from torch import nn
 
+from trainers.models.flops import count_forward_flops
+from trainers.models.grid import check_image_size
 from trainers.strict import StrictModel
+
+_LABEL_MARKS = {"num_heads": "h", "mlp_ratio": "mlp", "image_size_px": "px", "patch_size_px": "p", "drop_path": "dp"}
 
 
 class SmallVitConfig(StrictModel):
@@ -27,3 +36,77 @@ class SmallVitConfig(StrictModel):
     """Position embedding: a relative table, a relative MLP, or a learned absolute one."""
     drop_path: float = Field(default=0.0, ge=0, lt=1)
     """Stochastic depth rate of the last block."""
+
+    @model_validator(mode="after")
+    def _sizes_fit(self) -> Self:
+        if self.width % self.num_heads:
+            raise ValueError(f"width {self.width} is not a multiple of num_heads {self.num_heads}")
+        if int(self.width * self.mlp_ratio) < 1:
+            raise ValueError(f"mlp_ratio {self.mlp_ratio} leaves the MLP of width {self.width} without a hidden unit")
+        check_image_size(self.image_size_px, self.patch_size_px)
+        return self
+
+    @property
+    def label(self) -> str:
+        """Short name: width, depth, position, and whatever differs from the defaults."""
+        marks = [
+            f"{mark}{getattr(self, field):g}"
+            for field, mark in _LABEL_MARKS.items()
+            if getattr(self, field) != type(self).model_fields[field].default
+        ]
+        return "_".join([f"small_vit_{self.width}x{self.depth}", self.position, *marks])
+
+    @property
+    def input_size_px(self) -> int:
+        """Side of the square input image."""
+        return self.image_size_px
+
+    @property
+    def input_mean(self) -> tuple[float, float, float]:
+        """Mean of each channel that the input is normalised with."""
+        return (0.5, 0.5, 0.5)
+
+    @property
+    def input_std(self) -> tuple[float, float, float]:
+        """Standard deviation of each channel that the input is normalised with."""
+        return (0.5, 0.5, 0.5)
+
+    def build(self, num_classes: int) -> nn.Module:
+        """The model with fresh weights from torch's global random numbers: [B, 3, px, px] -> [B, num_classes]."""
+        return _build(self, num_classes, torch.device("cpu"))
+
+    def forward_flops_per_image(self) -> float:
+        """Floating-point operations of one image's forward pass (2 per multiply-add)."""
+        return _forward_flops(self)
+
+
+def _build(config: SmallVitConfig, num_classes: int, device: torch.device) -> nn.Module:
+    position = (
+        {"class_token": False, "pos_embed": "learn"}
+        if config.position == "absolute"
+        else {"rel_pos_type": "bias" if config.position == "rel_bias" else "mlp"}
+    )
+    vit_class = VisionTransformer if config.position == "absolute" else VisionTransformerRelPos
+    return vit_class(
+        img_size=config.image_size_px,
+        patch_size=config.patch_size_px,
+        num_classes=num_classes,
+        embed_dim=config.width,
+        depth=config.depth,
+        num_heads=config.num_heads,
+        mlp_ratio=config.mlp_ratio,
+        drop_path_rate=config.drop_path,
+        # 0 is timm's "no LayerScale"; its default of 1e-6 would hide every attention bias from the logits.
+        init_values=0.0,
+        global_pool="avg",
+        # Both classes normalise before pooling; left alone, VisionTransformer would do it after.
+        fc_norm=False,
+        device=device,
+        **position,
+    )
+
+
+@lru_cache(maxsize=256)
+def _forward_flops(config: SmallVitConfig) -> float:
+    # The head's size is noise here: 10 classes stand for any number.
+    return count_forward_flops(_build(config, 10, torch.device("meta")), config.input_size_px)
