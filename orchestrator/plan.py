@@ -1,61 +1,11 @@
 """What an experiment will do, before anything runs: cells x arms x seeds."""
 
-from pydantic import JsonValue
-
+from orchestrator.planned import Params, PlannedSearch, PlannedTrial
 from orchestrator.statistics.comparison import Cell
-from orchestrator.status import Phase
-from trainers.config import TrialConfig
+from orchestrator.statistics.power import PowerForecast
 from trainers.strict import StrictModel
 
-Params = dict[str, JsonValue]
-"""A sampled point: dotted path in the trial config -> value."""
-
-
-class PlannedTrial(StrictModel):
-    """One training of the plan."""
-
-    identity: str
-    """Digest over config, code and data (see `trainers.config.trial_identity`)."""
-    cell: Cell
-    """Model and data set."""
-    arm: str
-    """Name of the arm."""
-    seed: int
-    """The replicate."""
-    phase: Phase
-    """`search` or `confirm`."""
-    params: Params
-    """The arm's chosen or proposed params (empty without a search)."""
-    config: TrialConfig
-    """All that the trial needs."""
-
-
-class PlannedSearch(StrictModel):
-    """One search of the plan: choose an arm's params for a cell."""
-
-    cell: Cell
-    """Model and data set."""
-    arm: str
-    """The arm whose params are chosen."""
-    num_candidates: int
-    """Points to try."""
-    seeds: tuple[int, ...]
-    """Seeds of every point."""
-
-
-class PowerForecast(StrictModel):
-    """What so many pairs can show, for an assumed sd of the paired difference."""
-
-    num_pairs: int
-    """Pairs per cell and treatment."""
-    p_floor: float
-    """Smallest sign-flip p that so many pairs can give: 2 / 2^n."""
-    assumed_sd: float
-    """Assumed sd of the paired difference, in the metric's unit (pp)."""
-    half_width: float | None
-    """Half-width of the paired t interval at that sd (`None`: one pair has no interval)."""
-    detectable_effect: float | None
-    """Smallest true effect that a paired t test finds in 80 % of all repetitions."""
+__all__ = ["Cost", "Params", "Plan", "PlannedSearch", "PlannedTrial", "PowerForecast"]
 
 
 class Cost(StrictModel):

@@ -1,10 +1,24 @@
 """The question a user asks: request body, file format, stored JSON and driver's input in one type."""
 
-from typing import Annotated, Literal
+import json
+from collections.abc import Sequence
+from math import prod
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, JsonValue
+from pydantic import AfterValidator, Field, JsonValue, ValidationError, model_validator
 
-from orchestrator.search import EarlyStopping, NoEarlyStopping, RandomSearch, SearchAlgorithm, Space
+from orchestrator.errors import SpecError
+from orchestrator.json_text import JsonObject, decode_json
+from orchestrator.problems import Path, problems_of, refuse
+from orchestrator.search import (
+    Choice,
+    EarlyStopping,
+    GridSearch,
+    NoEarlyStopping,
+    RandomSearch,
+    SearchAlgorithm,
+    Space,
+)
 from trainers.data import AugmentationConfig, DatasetConfig, NoAugmentation
 from trainers.models import ModelConfig
 from trainers.optimization import OptimizationConfig
@@ -13,22 +27,65 @@ from trainers.tasks import ClassificationConfig, TaskConfig
 
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Name = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[a-z0-9][a-z0-9._-]*$")]
-Patch = dict[str, JsonValue]
+Patch = JsonObject
+PrimaryMetric = Literal["test/top1", "test/top5", "test/loss", "best_val/top1", "best_val/top5", "best_val/loss"]
+
+MAX_TRIALS = 100_000
+"""Largest plan that is accepted, all phases together."""
+
+
+def _refuse_repeated_seeds(seeds: tuple[Seed, ...]) -> tuple[Seed, ...]:
+    refuse("seeds", [((i,), f"the seed {seeds[i]} is listed twice") for i in _repeated(seeds)])
+    return seeds
+
+
+def _repeated(values: Sequence[object]) -> list[int]:
+    """Indices of all values that stand further ahead already."""
+    first: dict[object, int] = {}
+    return [i for i, value in enumerate(values) if first.setdefault(value, i) != i]
+
+
+Seeds = Annotated[tuple[Seed, ...], AfterValidator(_refuse_repeated_seeds)]
 
 
 class ArmSearch(StrictModel):
     """How an arm's params are chosen, on the validation split, for each cell by itself."""
 
-    space: Space = Field(min_length=1)
+    space: Space = Field(min_length=1, max_length=64)
     """Dotted path in the trial config -> what may vary there."""
     algorithm: Annotated[SearchAlgorithm, Field(discriminator="kind")] = RandomSearch()
     """Who proposes the params."""
     num_candidates: int = Field(default=8, ge=1, le=1000)
     """Points to try (a grid brings its own number)."""
-    seeds: tuple[Seed, ...] = Field(default=(1000, 1001), min_length=1)
+    seeds: Seeds = Field(default=(1000, 1001), min_length=1, max_length=1000)
     """Seeds of every candidate; disjoint from the experiment's seeds."""
     early_stopping: Annotated[EarlyStopping, Field(discriminator="kind")] = NoEarlyStopping()
     """Whether poor candidates end early (never in the confirm phase)."""
+
+    @property
+    def num_points(self) -> int:
+        """Points that will be tried: `num_candidates`, or all combinations of a grid."""
+        if not isinstance(self.algorithm, GridSearch):
+            return self.num_candidates
+        return prod(len(choice.values) for choice in self.space.values() if isinstance(choice, Choice))
+
+    @property
+    def num_trials(self) -> int:
+        """Trainings of one cell's search."""
+        return self.num_points * len(self.seeds)
+
+    @model_validator(mode="after")
+    def _grid_has_only_choices(self) -> Self:
+        if isinstance(self.algorithm, GridSearch):
+            refuse(
+                "search",
+                [
+                    (("space", path, "kind"), f"a grid needs listed values: use `choice` instead of `{values.kind}`")
+                    for path, values in self.space.items()
+                    if not isinstance(values, Choice)
+                ],
+            )
+        return self
 
 
 class Arm(StrictModel):
@@ -42,6 +99,25 @@ class Arm(StrictModel):
     """JSON merge patch on the trial config; a patch that carries `kind` replaces that object whole."""
     search: ArmSearch | None = None
     """Params to choose before the arm is confirmed (`null`: the patch says it all)."""
+
+
+def _refuse_ambiguous_arms(arms: tuple[Arm, ...]) -> tuple[Arm, ...]:
+    names = [arm.name for arm in arms]
+    complaints: list[tuple[Path, str]] = [
+        ((i, "name"), f"another arm is called `{names[i]}` already; every arm needs its own name")
+        for i in _repeated(names)
+    ]
+    controls = [i for i, arm in enumerate(arms) if arm.role == "control"]
+    if not controls:
+        complaints.append(((), 'no arm is the control; exactly one needs `"role": "control"`'))
+    complaints += [
+        ((i, "role"), f"`{names[controls[0]]}` is the control already; exactly one arm may be") for i in controls[1:]
+    ]
+    refuse("arms", complaints)
+    return arms
+
+
+Arms = Annotated[tuple[Arm, ...], AfterValidator(_refuse_ambiguous_arms)]
 
 
 class CellPatch(StrictModel):
@@ -87,16 +163,17 @@ class ExperimentSpec(StrictModel):
     """Random changes to the training images."""
     optimization: OptimizationConfig = OptimizationConfig()
     """Optimizer, schedule, epochs, batch size, precision."""
-    cell_patches: tuple[CellPatch, ...] = ()
+    cell_patches: tuple[CellPatch, ...] = Field(default=(), max_length=1000)
     """Changes for some cells, applied in order."""
-    arms: tuple[Arm, ...] = Field(min_length=2, max_length=64)
+    arms: Arms = Field(min_length=2, max_length=64)
     """The control and its treatments."""
-    seeds: tuple[Seed, ...] = Field(default=(0, 1, 2, 3, 4, 5), min_length=1, max_length=10_000)
+    seeds: Seeds = Field(default=(0, 1, 2, 3, 4, 5), min_length=1, max_length=10_000)
     """Replicates: every cell and arm is trained once per seed."""
-    primary_metric: str = "test/top1"
-    """The metric that carries the claim."""
+    primary_metric: PrimaryMetric = "test/top1"
+    """The metric that carries the claim (`best_val/...` has chosen the epoch, so it flatters every arm)."""
     equivalence_margin: float = Field(default=0.0, ge=0)
-    """Smallest effect that matters, in percentage points; an interval inside it is `equivalent` (0: never)."""
+    """Smallest effect that matters, in percentage points (a loss: in its own unit); an interval inside plus or minus
+    so much is `equivalent` (0: never)."""
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
     """Confidence of every interval."""
     resources: Resources = Resources()
@@ -107,3 +184,74 @@ class ExperimentSpec(StrictModel):
     """Whether a finished trial with the same identity stands in for a new one."""
     analyses: tuple[JsonValue, ...] = Field(default=(), max_length=0)
     """Questions to the trained models (none yet)."""
+
+    @property
+    def control(self) -> Arm:
+        """The arm that all others are compared with."""
+        return next(arm for arm in self.arms if arm.role == "control")
+
+    @property
+    def treatments(self) -> tuple[Arm, ...]:
+        """All other arms, in their order."""
+        return tuple(arm for arm in self.arms if arm.role == "treatment")
+
+    @property
+    def num_cells(self) -> int:
+        """Models x data sets."""
+        return len(self.models) * len(self.datasets)
+
+    @property
+    def num_confirm_trials(self) -> int:
+        """Trainings of the confirm phase: cells x arms x seeds."""
+        return self.num_cells * len(self.arms) * len(self.seeds)
+
+    @property
+    def num_search_trials(self) -> int:
+        """Trainings of the search phase."""
+        return self.num_cells * sum(arm.search.num_trials for arm in self.arms if arm.search)
+
+    @model_validator(mode="after")
+    def _searches_see_other_seeds(self) -> Self:
+        confirm_seeds = set(self.seeds)
+        complaints: list[tuple[Path, str]] = [
+            (
+                ("arms", i, "search", "seeds", j),
+                f"the seed {seed} is among the experiment's `seeds` too: use others, what chooses params can't judge",
+            )
+            for i, arm in enumerate(self.arms)
+            if arm.search
+            for j, seed in enumerate(arm.search.seeds)
+            if seed in confirm_seeds
+        ]
+        refuse("experiment", complaints + self._size_complaints())
+        return self
+
+    def _size_complaints(self) -> list[tuple[Path, str]]:
+        num_trials = self.num_confirm_trials + self.num_search_trials
+        if num_trials <= MAX_TRIALS:
+            return []
+        message = (
+            f"the experiment asks for {num_trials:,} trials ({self.num_cells:,} cells x {len(self.arms)} arms x "
+            f"{len(self.seeds):,} seeds = {self.num_confirm_trials:,}, searches {self.num_search_trials:,}); "
+            f"at most {MAX_TRIALS:,} are accepted: split it"
+        )
+        return [((), message)]
+
+
+def parse_spec(data: bytes | JsonObject) -> ExperimentSpec:
+    """Read a spec that a user wrote.
+
+    Types are taken at their word: the text `"20"` is no number and `true` is not 1.
+
+    Args:
+        data: JSON text in UTF-8, or the object that it stands for.
+
+    Raises:
+        SpecError: the text is no JSON, or the object no spec; it carries all problems that can be told without
+            looking at single trials (`orchestrator.expansion` does that).
+    """
+    document = decode_json(data) if isinstance(data, bytes) else data
+    try:
+        return ExperimentSpec.model_validate_json(json.dumps(document), strict=True)
+    except ValidationError as error:
+        raise SpecError(problems_of(error, ExperimentSpec)) from None

@@ -1,5 +1,6 @@
 """What may vary: a mapping from a dotted path in the trial config to a distribution."""
 
+import json
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, JsonValue, model_validator
@@ -58,8 +59,18 @@ class Choice(StrictModel):
     """One of the listed values (the only distribution that a grid accepts)."""
 
     kind: Literal["choice"] = "choice"
-    values: tuple[JsonValue, ...] = Field(min_length=1)
-    """The values."""
+    values: tuple[JsonValue, ...] = Field(min_length=1, max_length=1000)
+    """The values, each of them once."""
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        seen: set[str] = set()
+        for value in self.values:
+            text = json.dumps(value, sort_keys=True)
+            if text in seen:
+                raise ValueError(f"the value {text} is listed twice")
+            seen.add(text)
+        return self
 
 
 Distribution = Annotated[Uniform | LogUniform | IntUniform | Choice, Field(discriminator="kind")]

@@ -60,7 +60,7 @@ class Comparison(StrictModel):
     metric: str
     """The compared metric, such as `test/top1`."""
     unit: str
-    """Unit of all values: `pp` (percentage points) for accuracies, else the metric's own."""
+    """Unit of all values: `pp` (percentage points) for accuracies, `nats` for losses."""
     num_pairs: int
     """Complete pairs, the n of every number below."""
     num_planned_pairs: int
@@ -80,13 +80,13 @@ class Comparison(StrictModel):
     effect_sd: float | None
     """Standard deviation (n - 1) of the paired differences."""
     ci_low: float | None
-    """Lower end of the paired t interval."""
+    """Lower end of the paired t interval (`None`: fewer than two pairs, or all differences are equal)."""
     ci_high: float | None
     """Upper end of the paired t interval."""
     confidence: float
     """Confidence of the interval, such as 0.95."""
     p_value: float | None
-    """Two-sided sign-flip permutation p (exact up to 20 pairs)."""
+    """Two-sided sign-flip permutation p (exact up to 30 pairs)."""
     p_holm: float | None
     """`p_value` after Holm's correction over all comparisons of the experiment."""
     probability_of_superiority: float | None

@@ -1,0 +1,108 @@
+"""Comparisons: every treatment of every cell against the control, corrected for their number."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from orchestrator.statistics.comparison import Cell, Comparison
+from orchestrator.statistics.holm import holm
+from orchestrator.statistics.interval import paired_t_interval, spread
+from orchestrator.statistics.metric import metric_named
+from orchestrator.statistics.pairing import TrialKey, TrialOutcome, index_outcomes, pair_outcomes
+from orchestrator.statistics.permutation import sign_flip_p
+from orchestrator.statistics.verdict import judge, probability_of_superiority
+
+
+def compare_arms(
+    *,
+    cells: Sequence[Cell],
+    control: str,
+    treatments: Sequence[str],
+    seeds: Sequence[int],
+    outcomes: Sequence[TrialOutcome],
+    metric: str,
+    confidence: float,
+    equivalence_margin: float,
+) -> tuple[Comparison, ...]:
+    """Compare every treatment with the control in every cell.
+
+    Args:
+        cells: cells of the experiment.
+        control: name of the control arm.
+        treatments: names of the other arms.
+        seeds: seeds of the confirm phase; every one is a planned pair.
+        outcomes: outcomes of confirm trials, in any order; what is not there is shown as missing.
+        metric: the compared metric; accuracies are recorded as fractions and compared in percentage points.
+        confidence: confidence of the intervals.
+        equivalence_margin: smallest effect that matters, in the unit of the comparison (0: never equivalent).
+
+    Returns:
+        Comparisons, cell by cell in the given order, with Holm's correction over all of them.
+
+    Raises:
+        ValueError: the metric is unknown, or two outcomes claim the same trial.
+    """
+    question = _Question(index_outcomes(outcomes), control, tuple(seeds), metric, confidence, equivalence_margin)
+    comparisons = [question.compare(cell, treatment) for cell in cells for treatment in treatments]
+    corrected = holm([comparison.p_value for comparison in comparisons])
+    return tuple(
+        comparison.model_copy(update={"p_holm": p_holm})
+        for comparison, p_holm in zip(comparisons, corrected, strict=True)
+    )
+
+
+@dataclass(frozen=True)
+class _Question:
+    """What all comparisons of an experiment have in common."""
+
+    outcomes: Mapping[TrialKey, TrialOutcome]
+    control: str
+    seeds: tuple[int, ...]
+    metric: str
+    confidence: float
+    equivalence_margin: float
+
+    def compare(self, cell: Cell, treatment: str) -> Comparison:
+        """One treatment in one cell, not yet corrected."""
+        metric = metric_named(self.metric)
+        pairs = pair_outcomes(
+            self.outcomes,
+            cell=cell,
+            control=self.control,
+            treatment=treatment,
+            seeds=self.seeds,
+            metric=self.metric,
+            scale=metric.scale,
+        )
+        # `effect` is not None exactly for complete pairs; the other two conditions tell mypy.
+        complete = [pair for pair in pairs if pair.effect is not None]
+        differences = [pair.effect for pair in complete if pair.effect is not None]
+        controls = spread([pair.control for pair in complete if pair.control is not None])
+        treatments = spread([pair.treatment for pair in complete if pair.treatment is not None])
+        effect = spread(differences)
+        interval = paired_t_interval(differences, self.confidence)
+        better_up = metric.higher_is_better
+        return Comparison(
+            cell=cell,
+            treatment=treatment,
+            control=self.control,
+            metric=self.metric,
+            unit=metric.unit,
+            num_pairs=len(complete),
+            num_planned_pairs=len(pairs),
+            pairs=pairs,
+            control_mean=controls.mean,
+            control_sd=controls.sd,
+            treatment_mean=treatments.mean,
+            treatment_sd=treatments.sd,
+            effect=effect.mean,
+            effect_sd=effect.sd,
+            ci_low=interval[0] if interval else None,
+            ci_high=interval[1] if interval else None,
+            confidence=self.confidence,
+            p_value=sign_flip_p(differences),
+            p_holm=None,
+            probability_of_superiority=probability_of_superiority(differences, higher_is_better=better_up),
+            equivalence_margin=self.equivalence_margin,
+            verdict=judge(interval, equivalence_margin=self.equivalence_margin, higher_is_better=better_up),
+            higher_is_better=better_up,
+        )

@@ -1,0 +1,44 @@
+"""What the pairs allow to say, in one word."""
+
+from collections.abc import Sequence
+
+from orchestrator.statistics.comparison import Verdict
+
+
+def judge(interval: tuple[float, float] | None, *, equivalence_margin: float, higher_is_better: bool) -> Verdict:
+    """Turn an interval into a verdict.
+
+    An interval that excludes 0 decides the direction, however small the effect. An interval that holds 0 and lies
+    inside plus or minus the margin shows equivalence: two one-sided tests, each at (1 - confidence) / 2, half the
+    level that TOST usually takes, because the reader sees this one interval. Everything else is inconclusive: absence
+    of evidence is never called "no difference".
+
+    Args:
+        interval: see `paired_t_interval`; `None` says nothing.
+        equivalence_margin: smallest effect that matters (0: never equivalent).
+        higher_is_better: direction of the metric.
+    """
+    if interval is None:
+        return Verdict.INCONCLUSIVE
+    low, high = interval
+    if low > 0 or high < 0:
+        return Verdict.IMPROVED if (low > 0) == higher_is_better else Verdict.WORSE
+    if -equivalence_margin < low and high < equivalence_margin:
+        return Verdict.EQUIVALENT
+    return Verdict.INCONCLUSIVE
+
+
+def probability_of_superiority(differences: Sequence[float], *, higher_is_better: bool) -> float | None:
+    """Share of pairs in which the treatment is better; a tie counts half.
+
+    Describes the pairs at hand; assumes nothing and claims nothing beyond them.
+
+    Args:
+        differences: treatment - control, one per complete pair.
+        higher_is_better: direction of the metric.
+    """
+    if len(differences) == 0:
+        return None
+    sign = 1.0 if higher_is_better else -1.0
+    wins = sum(1.0 if sign * difference > 0 else 0.5 if difference == 0 else 0.0 for difference in differences)
+    return wins / len(differences)
