@@ -74,12 +74,12 @@ def grid(space: Space) -> list[Params]:
     """Every combination of the listed values; the last path varies fastest.
 
     Raises:
-        ValueError: a path's distribution has no list of values (the spec's validation refuses this earlier).
+        TypeError: a path's distribution has no list of values (the spec's validation refuses this earlier).
     """
     values = []
     for path, distribution in space.items():
         if not isinstance(distribution, Choice):
-            raise ValueError(f"a grid needs listed values; `{path}` is a {distribution.kind}")
+            raise TypeError(f"a grid needs listed values; `{path}` is a {distribution.kind}")
         values.append(distribution.values)
     return [dict(zip(space, combination, strict=True)) for combination in itertools.product(*values)]
 

@@ -20,8 +20,8 @@ class TpeProposer:
 
     def __init__(self, space: Space, *, num_candidates: int, seed: int) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=max(2, min(10, num_candidates // 3)))
-        self._study = optuna.create_study(direction="maximize", sampler=sampler)
+        self._num_candidates, self._seed = num_candidates, seed
+        self._study = optuna.create_study(direction="maximize", sampler=self._sampler(seed))
         self._space = space
         self._distributions = {path: _distribution(space[path]) for path in space}
         self._left = num_candidates
@@ -38,14 +38,14 @@ class TpeProposer:
             if key in self._scores:
                 self._tell(trial, self._scores[key])
             elif key in self._asked:
-                self._tell(trial, None)
+                self._study.tell(trial, state=TrialState.FAIL)  # left out of the densities
             else:
                 self._asked[key] = trial
                 return params
         return None
 
     def observe(self, params: Params, score: float | None) -> None:
-        """Tell Optuna; a candidate without a score counts as failed, which it leaves out of its densities."""
+        """Tell Optuna; a candidate without a score counts as worse than all that have one."""
         key = _key(params)
         self._scores[key] = score
         self._tell(self._asked.pop(key), score)
@@ -55,10 +55,15 @@ class TpeProposer:
         self._left -= 1
         self._study.enqueue_trial({path: self._encoded(path, value) for path, value in params.items()})
         self._asked[_key(params)] = self._study.ask(self._distributions)
+        # The same seed would draw the first candidates again.
+        self._study.sampler = self._sampler(self._seed + len(self._study.trials))
+
+    def _sampler(self, seed: int) -> optuna.samplers.TPESampler:
+        return optuna.samplers.TPESampler(seed=seed, n_startup_trials=max(2, min(10, self._num_candidates // 3)))
 
     def _tell(self, trial: Trial, score: float | None) -> None:
         if score is None:
-            self._study.tell(trial, state=TrialState.FAIL)
+            self._study.tell(trial, state=TrialState.PRUNED)
         else:
             self._study.tell(trial, score)
 
