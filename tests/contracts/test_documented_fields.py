@@ -32,9 +32,7 @@ def test_there_are_models_to_look_at() -> None:
     ids=lambda model: model.__qualname__,
 )
 def test_every_field_is_documented(model: type[BaseModel]) -> None:
-    undocumented = [
-        name for name, field in model.model_fields.items() if not field.description and name != "kind"
-    ]
+    undocumented = [name for name, field in model.model_fields.items() if not field.description and name != "kind"]
     assert undocumented == []
 
 
