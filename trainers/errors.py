@@ -35,26 +35,28 @@ class CheckpointError(TrainerError):
 
 
 class NonFiniteLossError(TrainerError):
-    """The training loss became NaN or infinite.
+    """The loss became NaN or infinite.
 
     Attributes:
+        loss: what it became.
         epoch: epoch (from 0) in which it happened.
         step: optimizer step (from 0, over the whole training) in which it happened.
+        split: `training`, or `validation` (after the epoch's last step).
     """
 
     code = "loss_not_finite"
 
-    def __init__(self, *, loss: float, epoch: int, step: int) -> None:
-        self.loss, self.epoch, self.step = loss, epoch, step
+    def __init__(self, *, loss: float, epoch: int, step: int, split: str = "training") -> None:
+        self.loss, self.epoch, self.step, self.split = loss, epoch, step, split
         super().__init__(
-            f"the training loss became {loss} in epoch {epoch}, step {step}; "
+            f"the {split} loss became {loss} in epoch {epoch}, step {step}; "
             "a lower learning rate, warm-up or gradient clipping usually helps"
         )
 
     def __reduce__(self) -> tuple[object, ...]:
         """Pickle by keyword arguments (Ray sends errors between processes)."""
-        return _rebuild_non_finite, (self.loss, self.epoch, self.step)
+        return _rebuild_non_finite, (self.loss, self.epoch, self.step, self.split)
 
 
-def _rebuild_non_finite(loss: float, epoch: int, step: int) -> NonFiniteLossError:
-    return NonFiniteLossError(loss=loss, epoch=epoch, step=step)
+def _rebuild_non_finite(loss: float, epoch: int, step: int, split: str) -> NonFiniteLossError:
+    return NonFiniteLossError(loss=loss, epoch=epoch, step=step, split=split)

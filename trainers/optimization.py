@@ -1,9 +1,14 @@
 """How weights are trained: optimizer, schedule, batch, precision."""
 
-from typing import Annotated, Literal
+import math
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+import torch
+from pydantic import Field, model_validator
+from timm.utils.model_ema import ModelEmaV3
+from torch import nn
 
+from trainers.parameter_groups import ParameterGroup
 from trainers.strict import StrictModel
 
 
@@ -18,7 +23,19 @@ class SgdConfig(StrictModel):
     nesterov: bool = False
     """Nesterov momentum."""
     weight_decay: float = Field(default=5e-4, ge=0, le=1)
-    """Weight decay of matrices (never of vectors, sigma or A)."""
+    """Weight decay of matrices (never of vectors, position tables, sigma or A)."""
+
+    def build(self, groups: list[ParameterGroup]) -> torch.optim.Optimizer:
+        """The optimizer of these parameters."""
+        return torch.optim.SGD(
+            [dict(group) for group in groups], lr=self.lr, momentum=self.momentum, nesterov=self.nesterov
+        )
+
+    @model_validator(mode="after")
+    def _nesterov_needs_momentum(self) -> Self:
+        if self.nesterov and self.momentum == 0:
+            raise ValueError("nesterov needs a momentum above 0")
+        return self
 
 
 class AdamWConfig(StrictModel):
@@ -32,43 +49,86 @@ class AdamWConfig(StrictModel):
     beta2: float = Field(default=0.999, ge=0, lt=1)
     """Decay of the gradient's square."""
     weight_decay: float = Field(default=0.05, ge=0, le=1)
-    """Weight decay of matrices (never of vectors, sigma or A)."""
+    """Weight decay of matrices (never of vectors, position tables, sigma or A)."""
+
+    def build(self, groups: list[ParameterGroup]) -> torch.optim.Optimizer:
+        """The optimizer of these parameters."""
+        return torch.optim.AdamW(
+            [dict(group) for group in groups], lr=self.lr, betas=(self.beta1, self.beta2), fused=True
+        )
 
 
-class CosineSchedule(StrictModel):
+class _WarmupSchedule(StrictModel):
+    """Linear warm-up to the peak learning rate, then `_factor_after_warmup`."""
+
+    warmup_epochs: float = Field(default=0.0, ge=0)
+    """Length of the linear warm-up."""
+
+    def factor(self, step: int, *, steps_per_epoch: int, epochs: int) -> float:
+        """Learning rate of one optimizer step, as a share of the peak.
+
+        Args:
+            step: from 0, over the whole training.
+            steps_per_epoch: optimizer steps in an epoch.
+            epochs: epochs of the whole training.
+        """
+        warmup_steps = self.warmup_epochs * steps_per_epoch
+        if step < warmup_steps:
+            return min(1.0, (step + 1) / warmup_steps)
+        done = (step - warmup_steps) / (epochs * steps_per_epoch - warmup_steps)
+        return self._factor_after_warmup(done_fraction=done, epoch=step // steps_per_epoch)
+
+    def _factor_after_warmup(self, *, done_fraction: float, epoch: int) -> float:
+        raise NotImplementedError
+
+
+class CosineSchedule(_WarmupSchedule):
     """Linear warm-up, then half a cosine down to `final_lr_fraction`."""
 
     kind: Literal["cosine"] = "cosine"
-    warmup_epochs: float = Field(default=0.0, ge=0)
-    """Length of the linear warm-up."""
     final_lr_fraction: float = Field(default=0.0, ge=0, le=1)
     """Learning rate at the end, as a share of the peak."""
 
+    def _factor_after_warmup(self, *, done_fraction: float, epoch: int) -> float:
+        cosine = (1 + math.cos(math.pi * done_fraction)) / 2
+        return self.final_lr_fraction + (1 - self.final_lr_fraction) * cosine
 
-class StepSchedule(StrictModel):
+
+class StepSchedule(_WarmupSchedule):
     """Linear warm-up, then a drop at each milestone."""
 
     kind: Literal["step"] = "step"
-    warmup_epochs: float = Field(default=0.0, ge=0)
-    """Length of the linear warm-up."""
     milestones: tuple[int, ...] = Field(min_length=1)
     """Epochs at whose start the learning rate drops, ascending."""
     gamma: float = Field(default=0.1, gt=0, lt=1)
     """Factor of each drop."""
 
+    def _factor_after_warmup(self, *, done_fraction: float, epoch: int) -> float:
+        return self.gamma ** sum(epoch >= milestone for milestone in self.milestones)
 
-class ConstantSchedule(StrictModel):
+    @model_validator(mode="after")
+    def _ascending(self) -> Self:
+        if list(self.milestones) != sorted(set(self.milestones)) or self.milestones[0] < 1:
+            raise ValueError(f"milestones must be ascending epochs from 1 on, not {list(self.milestones)}")
+        return self
+
+
+class ConstantSchedule(_WarmupSchedule):
     """Linear warm-up, then the peak learning rate."""
 
     kind: Literal["constant"] = "constant"
-    warmup_epochs: float = Field(default=0.0, ge=0)
-    """Length of the linear warm-up."""
+
+    def _factor_after_warmup(self, *, done_fraction: float, epoch: int) -> float:
+        return 1.0
 
 
 class NoEma(StrictModel):
     """The trained weights themselves are scored."""
 
     kind: Literal["none"] = "none"
+
+    def build(self, model: nn.Module) -> None:
+        """No average."""
 
 
 class Ema(StrictModel):
@@ -77,6 +137,10 @@ class Ema(StrictModel):
     kind: Literal["ema"] = "ema"
     decay: float = Field(default=0.9998, gt=0, lt=1)
     """Decay per optimizer step."""
+
+    def build(self, model: nn.Module) -> ModelEmaV3:
+        """The average, starting at the model's present weights."""
+        return ModelEmaV3(model, decay=self.decay, exclude_buffers=True)
 
 
 OptimizerConfig = SgdConfig | AdamWConfig
@@ -105,3 +169,20 @@ class OptimizationConfig(StrictModel):
     """Which weights are scored."""
     compile: bool = False
     """Whether the model is compiled with `torch.compile`."""
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.global_batch_size % self.accumulation_steps:
+            raise ValueError(
+                f"global_batch_size {self.global_batch_size} is not a multiple of accumulation_steps "
+                f"{self.accumulation_steps}"
+            )
+        if self.schedule.warmup_epochs >= self.epochs:
+            raise ValueError(
+                f"schedule.warmup_epochs {self.schedule.warmup_epochs:g} must be less than epochs {self.epochs}"
+            )
+        if isinstance(self.schedule, StepSchedule) and self.schedule.milestones[-1] >= self.epochs:
+            raise ValueError(
+                f"schedule.milestones {list(self.schedule.milestones)} must lie before the end of {self.epochs} epochs"
+            )
+        return self

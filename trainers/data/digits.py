@@ -1,10 +1,25 @@
 """scikit-learn's handwritten digits: 1,797 real 8x8 images that need no download."""
 
+import hashlib
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
 from typing import Literal
 
+import numpy as np
+import torch
 from pydantic import Field
+from sklearn.datasets import load_digits
+from torch import Tensor
+from torch.nn import functional as F
 
+from trainers.data.augmentation import AugmentationConfig, SeededTransform
+from trainers.data.splits import Batch, ImageSplit, Normalization, Positions, Splits, stratified_order
 from trainers.strict import StrictModel
+
+# The order of all images is cut at fixed places, so that no size of a split changes another split.
+MAX_TEST, MAX_VAL = 497, 300
+BRIGHTEST = 16
 
 
 class DigitsConfig(StrictModel):
@@ -13,9 +28,106 @@ class DigitsConfig(StrictModel):
     kind: Literal["digits"] = "digits"
     num_train: int = Field(default=300, ge=10, le=1000)
     """Training images."""
-    num_val: int = Field(default=300, ge=10, le=300)
+    num_val: int = Field(default=300, ge=10, le=MAX_VAL)
     """Validation images (choose the epoch and, in a search, the params)."""
-    num_test: int = Field(default=497, ge=10, le=497)
+    num_test: int = Field(default=497, ge=10, le=MAX_TEST)
     """Test images (scored once)."""
     split_seed: int = Field(default=0, ge=0, lt=2**31)
     """Which images go into which split; validation and test do not depend on `num_train`."""
+
+    @property
+    def label(self) -> str:
+        """Short name for tables."""
+        suffix = f"-split{self.split_seed}" if self.split_seed else ""
+        return f"digits-{self.num_train}{suffix}"
+
+    def fingerprint(self, data_root: Path | None) -> str:
+        """Digest of the images' and labels' bytes and of the three splits."""
+        images, labels = _digits()
+        digest = hashlib.sha256(images.numpy().tobytes() + labels.numpy().tobytes())
+        for positions in self._split():
+            digest.update(positions.tobytes())
+        return digest.hexdigest()[:20]
+
+    def load(
+        self,
+        data_root: Path | None,
+        *,
+        input_size_px: int,
+        mean: tuple[float, float, float],
+        std: tuple[float, float, float],
+        augmentation: AugmentationConfig,
+        seed: int,
+    ) -> Splits:
+        """The splits in memory, upsampled once.
+
+        Args:
+            data_root: not used.
+            input_size_px: side of the model's input.
+            mean: per channel, of images in [0, 1].
+            std: per channel, of images in [0, 1].
+            augmentation: random changes to training images.
+            seed: the trial's seed, for the augmentation stream.
+        """
+        images, labels = _digits()
+        normalize = Normalization(mean, std)
+        augment = augmentation.build(input_size_px=input_size_px, seed=seed)
+
+        def split(positions: Positions, augment: SeededTransform | None = None) -> TensorSplit:
+            indices = torch.from_numpy(positions)
+            pixels = upsample(images[indices], input_size_px)
+            return TensorSplit(pixels, labels[indices], indices, normalize, augment)
+
+        train, val, test = self._split()
+        return Splits(
+            train=split(train, augment),
+            val=split(val),
+            test=split(test),
+            class_names=tuple(str(digit) for digit in range(10)),
+        )
+
+    def _split(self) -> tuple[Positions, Positions, Positions]:
+        order = stratified_order(_digits()[1].numpy(), seed=self.split_seed)
+        test, val, train = np.split(order, [MAX_TEST, MAX_TEST + MAX_VAL])
+        return train[: self.num_train], val[: self.num_val], test[: self.num_test]
+
+
+class TensorSplit(ImageSplit):
+    """A split held in memory as one tensor."""
+
+    def __init__(
+        self,
+        pixels: Tensor,
+        labels: Tensor,
+        indices: Tensor,
+        normalize: Normalization,
+        augment: SeededTransform | None,
+    ) -> None:
+        """Keep the images as [n, 1, S, S] float32 in [0, 1]."""
+        super().__init__(labels, indices, augment)
+        self._pixels, self._normalize = pixels, normalize
+
+    def __getitems__(self, positions: Sequence[int]) -> Batch:
+        """The images at these positions."""
+        chosen = torch.as_tensor(positions, dtype=torch.int64)
+        pixels, labels, indices = self._pixels[chosen], self.labels[chosen], self.indices[chosen]
+        if self.augment is not None:
+            colored = pixels.expand(-1, 3, -1, -1)
+            pixels = torch.stack(
+                [self.augment(image, index=index) for image, index in zip(colored, indices.tolist(), strict=True)]
+            )
+        return Batch(self._normalize(pixels), labels, indices)
+
+
+def upsample(images: Tensor, side_px: int) -> Tensor:
+    """Bicubic upsampling of [n, 8, 8] to [n, 1, S, S]; its overshoot is cut back to [0, 1]."""
+    pixels = F.interpolate(images.unsqueeze(1), size=(side_px, side_px), mode="bicubic", align_corners=False)
+    return pixels.clamp_(0, 1)
+
+
+@cache
+def _digits() -> tuple[Tensor, Tensor]:
+    """Images [1797, 8, 8] float32 in [0, 1] and labels [1797] int64."""
+    bunch = load_digits()
+    images = torch.from_numpy(bunch.images / BRIGHTEST).to(torch.float32)
+    return images, torch.from_numpy(bunch.target).to(torch.int64)

@@ -1,0 +1,143 @@
+"""Train one trial from a JSON file: `python -m trainers trial.json`.
+
+Progress goes to stderr, the result as JSON to stdout (or to `--output`). Exit codes: 0 trained; 1 the trial failed;
+2 the command or the trial file is wrong; 130 interrupted.
+"""
+
+import argparse
+import json
+import logging
+import sys
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from trainers.atomic_file import replaced_file
+from trainers.config import TrialConfig
+from trainers.errors import ConfigError, TrainerError
+from trainers.loop import train
+from trainers.result import EpochReport
+from trainers.runtime import Runtime
+
+EXAMPLE = """\
+example trial.json:
+  {"model": {"kind": "small_vit", "position": "rel_bias"},
+   "attention_bias": {"kind": "gaussian", "sigma": 2.0},
+   "dataset": {"kind": "digits", "num_train": 300},
+   "optimization": {"optimizer": {"kind": "adamw", "lr": 0.002}, "epochs": 20, "global_batch_size": 50},
+   "seed": 0}
+
+with --storage, the same command goes on where an interrupted one stopped."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Parse the command line, train, write the result; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    # Warnings (an unreadable checkpoint) and news (a resumed one) belong on the screen too.
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
+    try:
+        config = _read_config(options.trial)
+        _require_folder_of(options.output)
+        runtime = Runtime(
+            storage=options.storage,
+            data_root=options.data_root,
+            device=options.device,
+            loader_workers=options.loader_workers,
+            num_threads=options.threads,
+        )
+    except ConfigError as error:
+        _say(f"error: {error}")
+        return 2
+    try:
+        result = train(config, runtime, on_epoch=lambda report: _say(progress_line(report, config)))
+    except TrainerError as error:
+        _say(f"error ({error.code}): {error}")
+        return 1
+    except KeyboardInterrupt:
+        again = "the same command goes on from the last whole epoch" if options.storage else "nothing was kept"
+        _say(f"interrupted; {again}")
+        return 130
+    text = result.model_dump_json(indent=2) + "\n"
+    if options.output is None:
+        sys.stdout.write(text)
+    else:
+        with replaced_file(options.output) as file:
+            file.write(text.encode())
+    return 0
+
+
+def progress_line(report: EpochReport, config: TrialConfig) -> str:
+    """One epoch on one line."""
+    metrics = report.metrics
+    return (
+        f"epoch {report.epoch + 1}/{config.optimization.epochs}"
+        f"  train loss {metrics['train/loss']:.4f}  val loss {metrics['val/loss']:.4f}"
+        f"  val top-1 {100 * metrics['val/top1']:.1f} %  lr {metrics['lr']:.2e}"
+        f"  {metrics['images_per_second']:.0f} images/s  waiting {100 * metrics['data_wait_fraction']:.0f} %"
+        f"  {report.seconds:.2f} s"
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m trainers",
+        description="Train one trial.",
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("trial", type=Path, help="the trial's config (JSON)")
+    parser.add_argument("--storage", type=Path, help="folder for checkpoint and predictions; needed to resume")
+    parser.add_argument("--data-root", type=Path, help="folder that relative data set paths start from")
+    parser.add_argument(
+        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="default: CUDA if there is any"
+    )
+    parser.add_argument("--loader-workers", type=_count, default=0, help="processes that read images (default: 0)")
+    parser.add_argument("--threads", type=_count, help="CPU threads (default: torch's choice)")
+    parser.add_argument("--output", type=Path, help="file for the result (default: stdout)")
+    return parser
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"{number} is negative")
+    return number
+
+
+def _read_config(path: Path) -> TrialConfig:
+    """Read and validate a trial file.
+
+    Raises:
+        ConfigError: it is missing, isn't JSON, or isn't a trial; every problem on its own line.
+    """
+    try:
+        value = json.loads(path.read_bytes())
+    except OSError as error:
+        raise ConfigError(f"{path} can't be read: {error.strerror}") from error
+    except json.JSONDecodeError as error:
+        raise ConfigError(f"{path} is not JSON: {error.msg} in line {error.lineno}, column {error.colno}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not JSON: not UTF-8 text ({error.reason} at byte {error.start})") from error
+    try:
+        return TrialConfig.model_validate(value)
+    except ValidationError as error:
+        problems = [
+            f"  {'.'.join(str(part) for part in problem['loc']) or 'the file'}: {problem['msg']}"
+            for problem in error.errors(include_url=False)
+        ]
+        raise ConfigError("\n".join([f"{path} is not a valid trial:", *problems])) from error
+
+
+def _require_folder_of(output: Path | None) -> None:
+    """Find out before training, not after, that the result can't be written."""
+    if output is not None and not output.resolve().parent.is_dir():
+        raise ConfigError(f"there is no folder {output.resolve().parent} for --output")
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(line + "\n")
+    sys.stderr.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

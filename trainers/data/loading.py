@@ -1,0 +1,63 @@
+"""Batches from a split, in this process or in loader workers."""
+
+from collections.abc import Iterator, Sequence
+from typing import TypeAlias
+
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from trainers.data.splits import Batch, ImageSplit
+from trainers.errors import DataError
+
+_Fetched: TypeAlias = Batch | DataError
+
+
+class BatchLoader:
+    """Reads the batches that a sampler names; iterate once per epoch."""
+
+    def __init__(self, split: ImageSplit, sampler: Sampler[list[int]], *, loader_workers: int, pin: bool) -> None:
+        """Start nothing yet: loader workers start with the first epoch and stay.
+
+        Args:
+            split: where the images are.
+            sampler: positions of each batch.
+            loader_workers: processes that read and augment; 0 reads in this process.
+            pin: whether batches go into page-locked memory (for copies to a GPU that don't block).
+        """
+        self._loader: DataLoader[_Fetched] = DataLoader(
+            _FetchedSplit(split),
+            batch_sampler=sampler,
+            collate_fn=_as_it_is,
+            num_workers=loader_workers,
+            persistent_workers=loader_workers > 0,
+            pin_memory=pin,
+            # Else each epoch would draw its workers' seeds from the global generator, which dropout uses.
+            generator=torch.Generator(),
+        )
+
+    def __iter__(self) -> Iterator[Batch]:
+        for batch in self._loader:
+            if isinstance(batch, DataError):
+                raise batch
+            yield batch
+
+
+class _FetchedSplit(Dataset[_Fetched]):
+    """Hands a data error over as a value.
+
+    Raised in a worker process, it would arrive with that process's whole traceback for a message.
+    """
+
+    def __init__(self, split: ImageSplit) -> None:
+        self._split = split
+
+    def __getitems__(self, positions: Sequence[int]) -> _Fetched:
+        try:
+            return self._split.__getitems__(positions)
+        except DataError as error:
+            return error
+
+
+def _as_it_is(batch: object) -> object:
+    """Torch would collate a list of images; ours come as whole batches."""
+    return batch

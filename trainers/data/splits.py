@@ -1,0 +1,112 @@
+"""The three splits of a data set, in the one form in which the training loop sees them."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from trainers.data.augmentation import SeededTransform
+
+Positions = npt.NDArray[np.int64]
+
+
+class Batch(NamedTuple):
+    """Images with their labels; B images of S x S pixels."""
+
+    images: Tensor
+    """[B, 3, S, S] float32, normalised."""
+    labels: Tensor
+    """[B] int64."""
+    indices: Tensor
+    """[B] int64, each image's fixed place in the whole data set (over all splits)."""
+
+
+class Normalization(NamedTuple):
+    """Per-channel mean and standard deviation that a model expects of images in [0, 1]."""
+
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Images [B, 1 or 3, S, S], uint8 or float in [0, 1], as normalised float32 [B, 3, S, S]."""
+        if images.dtype == torch.uint8:
+            images = images.to(torch.float32) / 255
+        mean = torch.tensor(self.mean).view(3, 1, 1)
+        std = torch.tensor(self.std).view(3, 1, 1)
+        return (images - mean) / std
+
+
+class ImageSplit(ABC, Dataset[tuple[Tensor, int, int]]):
+    """One split: a map-style dataset that also gives whole batches.
+
+    torch's DataLoader asks `__getitems__` for a whole batch, so a data set in memory costs no Python per image.
+    """
+
+    def __init__(self, labels: Tensor, indices: Tensor, augment: SeededTransform | None) -> None:
+        """Keep what all kinds of data sets have.
+
+        Args:
+            labels: [n] int64.
+            indices: [n] int64, place in the whole data set.
+            augment: random changes (training split only).
+        """
+        self.labels, self.indices, self.augment = labels, indices, augment
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the augmentation stream of an epoch; reaches loader workers that already run."""
+        if self.augment is not None:
+            self.augment.set_epoch(epoch)
+
+    @abstractmethod
+    def __getitems__(self, positions: Sequence[int]) -> Batch:
+        """The images at these positions of the split."""
+
+    def __getitem__(self, position: int) -> tuple[Tensor, int, int]:
+        """One image [3, S, S], its label and its index."""
+        batch = self.__getitems__([position])
+        return batch.images[0], int(batch.labels[0]), int(batch.indices[0])
+
+
+@dataclass(frozen=True)
+class Splits:
+    """A data set, split: choose on `val`, claim on `test`."""
+
+    train: ImageSplit
+    val: ImageSplit
+    test: ImageSplit
+    class_names: tuple[str, ...]
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes."""
+        return len(self.class_names)
+
+
+def stratified_order(labels: Positions, *, seed: int) -> Positions:
+    """An order of all images whose every prefix, and every window, holds the classes in proportion (within 1 or 2).
+
+    The images of a class are shuffled and spread evenly, with jitter, over [0, 1); sorting by that place interleaves
+    the classes. Cutting the order makes stratified splits, and a longer prefix only adds images to a shorter one.
+
+    Args:
+        labels: [n] class of each image.
+        seed: seed of numpy's RandomState, whose numbers never change between versions of numpy.
+
+    Returns:
+        [n] positions.
+    """
+    random = np.random.RandomState(seed)
+    place = np.empty(len(labels))
+    for label in np.unique(labels):
+        members = random.permutation(np.flatnonzero(labels == label))
+        place[members] = (np.arange(len(members)) + random.uniform(size=len(members))) / len(members)
+    return np.argsort(place, kind="stable").astype(np.int64)

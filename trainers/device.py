@@ -1,0 +1,51 @@
+"""The device that a process trains on, and the arithmetic there."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from trainers.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Device:
+    """A CPU, or this process's GPU."""
+
+    torch_device: torch.device
+    precision: Literal["fp32", "bf16"]
+
+    @classmethod
+    def choose(cls, wanted: Literal["auto", "cpu", "cuda"], precision: Literal["fp32", "bf16"]) -> "Device":
+        """The device that a runtime asks for.
+
+        With several GPUs, the one that the caller has set as current.
+
+        Raises:
+            ConfigError: CUDA is asked for and there is none.
+        """
+        has_cuda = torch.cuda.is_available()
+        if wanted == "cuda" and not has_cuda:
+            raise ConfigError("device 'cuda' is asked for, but torch sees no CUDA device here; take 'auto' or 'cpu'")
+        if wanted == "cpu" or not has_cuda:
+            return cls(torch.device("cpu"), precision)
+        return cls(torch.device("cuda", torch.cuda.current_device()), precision)
+
+    @property
+    def is_cuda(self) -> bool:
+        """Whether this is a GPU."""
+        return self.torch_device.type == "cuda"
+
+    @property
+    def name(self) -> str:
+        """For provenance: `cpu`, or the GPU's product name."""
+        return torch.cuda.get_device_name(self.torch_device) if self.is_cuda else "cpu"
+
+    def receive(self, tensor: Tensor) -> Tensor:
+        """A tensor of a batch, on this device (from pinned memory the copy doesn't block)."""
+        return tensor.to(self.torch_device, non_blocking=True)
+
+    def autocast(self) -> torch.autocast:
+        """Context of a forward pass; parameters, and so sigma and A, stay in fp32."""
+        return torch.autocast(self.torch_device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16")

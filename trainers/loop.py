@@ -1,0 +1,286 @@
+"""One trial from its config to its result: the only place where the parts of training meet."""
+
+import logging
+import platform
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from trainers.atomic_file import replaced_file
+from trainers.checkpoint import Identity, StateDict, TrainingState, load_checkpoint, save_checkpoint
+from trainers.config import TrialConfig
+from trainers.data.loading import BatchLoader
+from trainers.data.sampling import EvalSampler, TrainSampler
+from trainers.data.splits import ImageSplit
+from trainers.device import Device
+from trainers.errors import NonFiniteLossError
+from trainers.evaluation import score_split
+from trainers.models import NoBias
+from trainers.models.bias import attach_bias, bias_metrics, bias_parameters
+from trainers.parameter_groups import parameter_groups
+from trainers.result import EpochReport, TrialResult
+from trainers.runtime import Runtime
+from trainers.seeding import seed_noise, seed_weights
+from trainers.tasks.classification import Predictions
+from trainers.training import Descent
+from trainers.version import library_versions
+from trainers.world import ALONE, World
+
+RESULT = "result.json"
+PREDICTIONS = "predictions.npz"
+
+logger = logging.getLogger(__name__)
+
+OnEpoch = Callable[[EpochReport], None]
+
+
+def train(
+    config: TrialConfig, runtime: Runtime, *, world: World = ALONE, on_epoch: OnEpoch | None = None
+) -> TrialResult:
+    """Train one trial, or finish one that was interrupted.
+
+    The state is saved after every epoch; called again with the same storage, training goes on from there and gives
+    the same numbers, bit for bit on the CPU, as a run without interruption. A finished trial's stored result is
+    returned at once.
+
+    Args:
+        config: all that may change the numbers.
+        runtime: where it runs.
+        world: this process among those that train this trial; every one of them calls this function.
+        on_epoch: called on rank 0 after each epoch that this call trains. It is called before the epoch is saved, so
+            an epoch may be reported twice (by a killed run and by its successor) but is never left out.
+
+    Returns:
+        The result, on every rank.
+
+    Raises:
+        ConfigError: this model, batch or device can't be had.
+        DataError: images are missing or broken.
+        NonFiniteLossError: the loss became NaN or infinite.
+        CheckpointError: the storage holds another trial.
+    """
+    with _threads(runtime.num_threads):
+        identity = Identity.of(config, data_fingerprint=config.dataset.fingerprint(runtime.data_root))
+        stored = world.from_main(lambda: _stored_result(runtime.storage, identity))
+        if stored is not None:
+            return stored
+        return _Trial(config, runtime, world, identity).run(on_epoch)
+
+
+class _Trial:
+    """A trial under way: built once, resumed if there is a checkpoint, then run."""
+
+    def __init__(self, config: TrialConfig, runtime: Runtime, world: World, identity: Identity) -> None:
+        self._config, self._storage, self._world, self._identity = config, runtime.storage, world, identity
+        self._device = Device.choose(runtime.device, config.optimization.precision)
+        self._loader_workers = runtime.loader_workers
+        self._load_data(runtime.data_root)
+        self._build_model()
+        self._reports: list[EpochReport] = []
+        self._best_epoch = -1
+        self._best_weights: StateDict = {}
+        self._resume()
+
+    def _load_data(self, data_root: Path | None) -> None:
+        config, optimization = self._config, self._config.optimization
+        self._splits = config.dataset.load(
+            data_root,
+            input_size_px=config.model.input_size_px,
+            mean=config.model.input_mean,
+            std=config.model.input_std,
+            augmentation=config.augmentation,
+            seed=config.seed,
+        )
+        self._sampler = TrainSampler(
+            len(self._splits.train),
+            global_batch_size=optimization.global_batch_size,
+            accumulation_steps=optimization.accumulation_steps,
+            seed=config.seed,
+            world=self._world,
+        )
+        self._train_loader = BatchLoader(
+            self._splits.train, self._sampler, loader_workers=self._loader_workers, pin=self._device.is_cuda
+        )
+        self._val_loader = self._eval_loader(self._splits.val)
+
+    def _eval_loader(self, split: ImageSplit) -> BatchLoader:
+        # Without gradients twice the micro-batch fits where the micro-batch did.
+        sampler = EvalSampler(len(split), batch_size=2 * self._sampler.micro_batch_size, world=self._world)
+        return BatchLoader(split, sampler, loader_workers=self._loader_workers, pin=self._device.is_cuda)
+
+    def _build_model(self) -> None:
+        config, optimization = self._config, self._config.optimization
+        seed_weights(config.seed)
+        model = config.model.build(self._splits.num_classes)
+        attach_bias(model, config.attention_bias)
+        self._model = model.to(self._device.torch_device)
+        bias = config.attention_bias
+        self._optimizer = optimization.optimizer.build(
+            parameter_groups(
+                self._model,
+                bias=bias_parameters(self._model),
+                weight_decay=optimization.optimizer.weight_decay,
+                bias_lr_multiplier=1.0 if isinstance(bias, NoBias) else bias.lr_multiplier,
+            )
+        )
+        self._ema = optimization.ema.build(self._model)
+        self._scored_model = self._model if self._ema is None else self._ema.module
+        if optimization.compile:
+            self._model.compile()
+
+    def _resume(self) -> None:
+        folder = self._storage
+        if folder is None:
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        state = self._world.from_main(lambda: load_checkpoint(folder, self._identity))
+        if state is None:
+            return
+        self._model.load_state_dict(state.model)
+        self._optimizer.load_state_dict(state.optimizer)
+        if self._ema is not None and state.ema is not None:
+            self._ema.module.load_state_dict(state.ema)
+        self._best_epoch, self._best_weights = state.best_epoch, state.best_weights
+        self._reports = [EpochReport.model_validate_json(report) for report in state.reports]
+        logger.info("resumed after epoch %d from %s", len(self._reports) - 1, folder)
+
+    def run(self, on_epoch: OnEpoch | None) -> TrialResult:
+        descent = Descent(
+            self._model,
+            self._optimizer,
+            self._ema,
+            task=self._config.task,
+            config=self._config.optimization,
+            steps_per_epoch=self._sampler.steps_per_epoch,
+            device=self._device,
+            world=self._world,
+        )
+        for epoch in range(len(self._reports), self._config.optimization.epochs):
+            report = self._run_epoch(descent, epoch)
+            if self._world.is_main and on_epoch is not None:
+                on_epoch(report)
+            self._save()
+        return self._finish()
+
+    def _run_epoch(self, descent: Descent, epoch: int) -> EpochReport:
+        started = time.perf_counter()
+        seed_noise(self._config.seed, epoch=epoch, world=self._world)
+        self._sampler.set_epoch(epoch)
+        self._splits.train.set_epoch(epoch)
+        pace = descent.run_epoch(epoch, self._train_loader)
+        val = self._score(self._val_loader).metrics()
+        if not np.isfinite(val["loss"]):
+            last_step = (epoch + 1) * self._sampler.steps_per_epoch - 1
+            raise NonFiniteLossError(loss=val["loss"], epoch=epoch, step=last_step, split="validation")
+        num_images = self._sampler.steps_per_epoch * self._config.optimization.global_batch_size
+        report = EpochReport(
+            epoch=epoch,
+            metrics={
+                "train/loss": pace.loss,
+                **{f"val/{name}": value for name, value in val.items()},
+                "lr": pace.lr,
+                "images_per_second": num_images / pace.seconds,
+                "data_wait_fraction": pace.wait_seconds / pace.seconds,
+                **bias_metrics(self._model),
+            },
+            seconds=time.perf_counter() - started,
+        )
+        if not self._reports or val["top1"] > self._reports[self._best_epoch].metrics["val/top1"]:
+            self._best_epoch = epoch
+            self._best_weights = {name: value.clone() for name, value in self._scored_model.state_dict().items()}
+        self._reports.append(report)
+        return report
+
+    def _score(self, loader: BatchLoader) -> Predictions:
+        return score_split(self._scored_model, self._config.task, loader, device=self._device, world=self._world)
+
+    def _save(self) -> None:
+        if self._storage is None or not self._world.is_main:
+            return
+        state = TrainingState(
+            model=self._model.state_dict(),
+            optimizer=self._optimizer.state_dict(),
+            ema=None if self._ema is None else self._ema.module.state_dict(),
+            best_weights=self._best_weights,
+            best_epoch=self._best_epoch,
+            reports=[report.model_dump_json() for report in self._reports],
+        )
+        save_checkpoint(self._storage, state, self._identity)
+
+    def _finish(self) -> TrialResult:
+        """Score with the best epoch's weights, once; keep predictions and result."""
+        self._scored_model.load_state_dict(self._best_weights)
+        scored = {"val": self._score(self._val_loader)}
+        if self._config.score_test:
+            scored["test"] = self._score(self._eval_loader(self._splits.test))
+        best = self._reports[self._best_epoch].metrics
+        metrics = dict(self._reports[-1].metrics)
+        metrics.update({f"best_{name}": best[name] for name in ("val/loss", "val/top1", "val/top5")})
+        if "test" in scored:
+            metrics.update({f"test/{name}": value for name, value in scored["test"].metrics().items()})
+        result = TrialResult(
+            epochs=self._reports,
+            best_epoch=self._best_epoch,
+            metrics=metrics,
+            predictions_file=None if self._storage is None else PREDICTIONS,
+            training_seconds=sum(report.seconds for report in self._reports),
+            provenance=self._provenance(),
+        )
+        if self._storage is not None and self._world.is_main:
+            arrays = {name: array for split in scored for name, array in scored[split].arrays(split).items()}
+            with replaced_file(self._storage / PREDICTIONS) as file:
+                np.savez_compressed(file, class_names=np.array(self._splits.class_names), **arrays)  # type: ignore[arg-type]
+            with replaced_file(self._storage / RESULT) as file:
+                file.write(result.model_dump_json(indent=1).encode())
+        return result
+
+    def _provenance(self) -> dict[str, str]:
+        return {
+            "trial": self._identity.trial,
+            "code_version": self._identity.code,
+            "data_fingerprint": self._identity.data,
+            "config_digest": self._identity.config,
+            "num_workers": str(self._world.size),
+            "device": self._device.name,
+            "num_parameters": str(sum(parameter.numel() for parameter in self._model.parameters())),
+            "python": platform.python_version(),
+            **library_versions(),
+        }
+
+
+def _stored_result(storage: Path | None, identity: Identity) -> TrialResult | None:
+    """The result of a trial that is already complete.
+
+    Raises:
+        CheckpointError: it is another trial's.
+    """
+    if storage is None or not (storage / RESULT).exists():
+        return None
+    result = TrialResult.model_validate_json((storage / RESULT).read_bytes())
+    found = result.provenance
+    identity.require(
+        Identity(
+            trial=found["trial"],
+            config=found["config_digest"],
+            code=found["code_version"],
+            data=found["data_fingerprint"],
+        ),
+        storage / RESULT,
+    )
+    return result
+
+
+@contextmanager
+def _threads(num_threads: int | None) -> Iterator[None]:
+    """Use this many CPU threads, then as many as before."""
+    before = torch.get_num_threads()
+    if num_threads is not None:
+        torch.set_num_threads(num_threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,45 @@
+"""All random streams of a trial, derived from its one seed.
+
+Each stream has its own generator, so what one of them draws moves no other: an arm with an attention bias sees the
+same initial weights, the same image order, the same augmentation and the same dropout masks as its control.
+"""
+
+from enum import IntEnum
+
+import numpy as np
+import torch
+
+from trainers.world import World
+
+
+class Stream(IntEnum):
+    """What randomness is for; a new purpose takes a new number, old numbers stay."""
+
+    WEIGHTS = 0
+    ORDER = 1
+    AUGMENTATION = 2
+    NOISE = 3
+    """Dropout and stochastic depth."""
+
+
+def derive_seed(seed: int, stream: Stream, *indices: int) -> int:
+    """64-bit seed of one stream at one place, such as (epoch, image).
+
+    numpy's SeedSequence keeps streams of neighbouring seeds independent (seed + epoch would not: trial 0 in epoch 1
+    would be trial 1 in epoch 0).
+    """
+    sequence = np.random.SeedSequence(entropy=seed, spawn_key=(stream, *indices))
+    return int(sequence.generate_state(1, np.uint64)[0])
+
+
+def seed_weights(seed: int) -> None:
+    """Set torch's global generators for drawing the initial weights."""
+    torch.manual_seed(derive_seed(seed, Stream.WEIGHTS))
+
+
+def seed_noise(seed: int, *, epoch: int, world: World) -> None:
+    """Set torch's global generators for the dropout of one epoch, different on each rank.
+
+    Setting them anew in every epoch makes a resumed run draw what an uninterrupted one does.
+    """
+    torch.manual_seed(derive_seed(seed, Stream.NOISE, epoch, world.rank))

@@ -1,0 +1,165 @@
+"""One epoch of descent."""
+
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+import torch
+from timm.utils.model_ema import ModelEmaV3
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from trainers.data.splits import Batch
+from trainers.device import Device
+from trainers.errors import NonFiniteLossError
+from trainers.optimization import OptimizationConfig
+from trainers.tasks import TaskConfig
+from trainers.world import World
+
+# Looking at a loss makes a GPU wait, so several steps are looked at together.
+STEPS_BETWEEN_CHECKS = 50
+
+
+@dataclass(frozen=True)
+class EpochTiming:
+    """What one epoch of descent measured, on this rank."""
+
+    loss: float
+    """Mean over steps and ranks."""
+    lr: float
+    """Of the last step, without multipliers."""
+    seconds: float
+    wait_seconds: float
+    """Of these, waiting for the loader."""
+
+
+class Descent:
+    """Model, optimizer and schedule: takes the steps of an epoch."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        ema: ModelEmaV3 | None,
+        *,
+        task: TaskConfig,
+        config: OptimizationConfig,
+        steps_per_epoch: int,
+        device: Device,
+        world: World,
+    ) -> None:
+        """Wrap the model for several ranks, if there are.
+
+        Args:
+            model: on its device.
+            optimizer: of the model's parameters, in groups that carry `lr_multiplier`.
+            ema: average to update after each step.
+            task: gives the loss.
+            config: the trial's.
+            steps_per_epoch: optimizer steps.
+            device: where the model is.
+            world: ranks that share a global batch.
+        """
+        self._model, self._optimizer, self._ema = model, optimizer, ema
+        self._task, self._config, self._device, self._world = task, config, device, world
+        self._steps_per_epoch = steps_per_epoch
+        self._forward = model
+        if world.size > 1:
+            # No buffer of our models changes in training, so none needs to be sent in each step.
+            self._forward = DistributedDataParallel(
+                model, device_ids=[device.torch_device.index] if device.is_cuda else None, broadcast_buffers=False
+            )
+
+    def run_epoch(self, epoch: int, batches: Iterable[Batch]) -> EpochTiming:
+        """Take all steps of an epoch.
+
+        Args:
+            epoch: from 0.
+            batches: this rank's micro-batches, `accumulation_steps` for each optimizer step.
+
+        Raises:
+            NonFiniteLossError: on every rank, if the loss of any rank did.
+        """
+        self._model.train()
+        losses = torch.zeros(self._steps_per_epoch, device=self._device.torch_device)
+        source = _TimedBatches(batches)
+        started = time.perf_counter()
+        lr = 0.0
+        for step in range(self._steps_per_epoch):
+            lr = self._set_lr(epoch * self._steps_per_epoch + step)
+            losses[step] = self._accumulate(source)
+            self._update()
+            if (step + 1) % STEPS_BETWEEN_CHECKS == 0:
+                self._checked(losses[: step + 1], epoch)
+        mean_losses = self._checked(losses, epoch)
+        return EpochTiming(
+            loss=float(mean_losses.mean(dtype=torch.float64)),
+            lr=lr,
+            seconds=time.perf_counter() - started,
+            wait_seconds=source.wait_seconds,
+        )
+
+    def _set_lr(self, step: int) -> float:
+        factor = self._config.schedule.factor(step, steps_per_epoch=self._steps_per_epoch, epochs=self._config.epochs)
+        lr = self._config.optimizer.lr * factor
+        for group in self._optimizer.param_groups:
+            group["lr"] = lr * group["lr_multiplier"]
+        return lr
+
+    def _accumulate(self, source: Iterator[Batch]) -> Tensor:
+        """Gradient of one optimizer step; returns its loss on this rank."""
+        num_parts = self._config.accumulation_steps
+        total = torch.zeros((), device=self._device.torch_device)
+        for part in range(num_parts):
+            batch = next(source)
+            images, labels = self._device.receive(batch.images), self._device.receive(batch.labels)
+            with self._synchronized(is_last=part == num_parts - 1):
+                with self._device.autocast():
+                    logits = self._forward(images)
+                loss = self._task.loss(logits, labels) / num_parts
+                loss.backward()  # type: ignore[no-untyped-call]
+            total += loss.detach()
+        return total
+
+    def _synchronized(self, *, is_last: bool) -> AbstractContextManager[None]:
+        """Ranks exchange gradients once per optimizer step, in its last micro-batch."""
+        if is_last or not isinstance(self._forward, DistributedDataParallel):
+            return nullcontext()
+        context: AbstractContextManager[None] = self._forward.no_sync()
+        return context
+
+    def _update(self) -> None:
+        if self._config.clip_grad_norm is not None:
+            nn.utils.clip_grad_norm_(self._model.parameters(), self._config.clip_grad_norm)
+        self._optimizer.step()
+        self._optimizer.zero_grad(set_to_none=True)
+        if self._ema is not None:
+            self._ema.update(self._model)
+
+    def _checked(self, losses: Tensor, epoch: int) -> Tensor:
+        """Mean over ranks of the losses of an epoch's first steps, on the CPU, all of them finite."""
+        means = self._world.mean(losses).cpu()
+        broken = (~means.isfinite()).nonzero()
+        if len(broken):
+            step = int(broken[0])
+            raise NonFiniteLossError(loss=float(means[step]), epoch=epoch, step=epoch * self._steps_per_epoch + step)
+        return means
+
+
+class _TimedBatches:
+    """Batches, and how long the loop has waited for them."""
+
+    def __init__(self, batches: Iterable[Batch]) -> None:
+        started = time.perf_counter()
+        self._batches = iter(batches)
+        self.wait_seconds = time.perf_counter() - started
+
+    def __iter__(self) -> "_TimedBatches":
+        return self
+
+    def __next__(self) -> Batch:
+        started = time.perf_counter()
+        batch = next(self._batches)
+        self.wait_seconds += time.perf_counter() - started
+        return batch
