@@ -3,8 +3,10 @@
     OrchestratorError
     |- SpecError               a spec that can't be run; carries every problem, each with its place
     |- ExperimentNotFoundError no experiment has this id
+    |- TrialNotFoundError      no trial has this id
     |- StatusConflictError     the experiment's status forbids what was asked (cancel of a finished one, ...)
     |- IdempotencyConflictError  an Idempotency-Key came back with another body
+    |- IdempotencyInFlightError  the first request with this Idempotency-Key is not answered yet
     |- StaleAttemptError       a driver that has been replaced tries to write
     |- RayUnavailableError     Ray's dashboard does not answer, or refuses
     |- StoreError              the database is not reachable, or holds another schema
@@ -50,6 +52,12 @@ class ExperimentNotFoundError(OrchestratorError):
     code = "experiment_not_found"
 
 
+class TrialNotFoundError(OrchestratorError):
+    """No trial has this id."""
+
+    code = "trial_not_found"
+
+
 class StatusConflictError(OrchestratorError):
     """The experiment's status forbids what was asked."""
 
@@ -60,6 +68,12 @@ class IdempotencyConflictError(OrchestratorError):
     """An Idempotency-Key came back with another body."""
 
     code = "idempotency_key_reused"
+
+
+class IdempotencyInFlightError(OrchestratorError):
+    """The first request with this Idempotency-Key is not answered yet."""
+
+    code = "idempotency_key_in_flight"
 
 
 class StaleAttemptError(OrchestratorError):

@@ -1,9 +1,11 @@
 """The database's tables. Rows are written before their side effects; they are the truth.
 
-experiments 1-n driver_attempts
+experiments 1-n driver_attempts, idempotency_keys
 experiments 1-n trials 1-n metrics      (a metric row that is not shipped yet is the outbox to MLflow)
 experiments 1-n events                  (what `GET /experiments/{id}/events` replays)
-idempotency_keys, leases
+leases
+
+A change here needs a migration beside it (`migrations/versions/`); a test compares the two.
 """
 
 from datetime import UTC, datetime
@@ -18,6 +20,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    MetaData,
     String,
     Text,
     TypeDecorator,
@@ -53,6 +56,15 @@ _BigId = BigInteger().with_variant(Integer, "sqlite")
 class Table(DeclarativeBase):
     """Base of all tables."""
 
+    # Named, so that a later migration can name them.
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(column_0_label)s",
+            "uq": "uq_%(table_name)s_%(column_0_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
     type_annotation_map = {datetime: UtcDateTime(), dict[str, Any]: JSON()}  # noqa: RUF012 (SQLAlchemy's own form)
 
 
@@ -66,20 +78,39 @@ class ExperimentRow(Table):
     digest: Mapped[str] = mapped_column(String(64), index=True)
     spec: Mapped[str] = mapped_column(Text)
     """Canonical JSON of the ExperimentSpec."""
+    question: Mapped[str] = mapped_column(Text, default="")
+    """The spec's question, here so that a list need not parse every spec."""
+    control: Mapped[str] = mapped_column(String(64))
+    """Name of the control arm: lets SQL count complete pairs."""
+    num_pairs: Mapped[int]
+    """Pairs of the plan: cells x treatments x seeds."""
+    num_confirm_trials: Mapped[int]
+    """Confirm trials of the plan, those whose params are not chosen yet included."""
+    num_search_trials: Mapped[int] = mapped_column(default=0)
+    """Search trials of the plan (at most, with early stopping)."""
     status: Mapped[str] = mapped_column(String(16), index=True)
-    cancel_requested: Mapped[bool] = mapped_column(default=False)
+    cancel_requested_at: Mapped[datetime | None]
     reason: Mapped[str] = mapped_column(Text, default="")
     """Why the status is what it is, for people."""
     attempt: Mapped[int] = mapped_column(default=0)
     """Number of the newest driver attempt; writes that carry an older one are refused."""
+    attempts_before: Mapped[int] = mapped_column(default=0)
+    """Attempts made before the last `extend`; they don't count against the budget of this round."""
     chosen_params: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
     """`<cell key>/<arm>` -> params chosen by the search phase."""
+    mlflow_experiment_id: Mapped[str | None] = mapped_column(String(64))
+    """MLflow's id of the experiment that holds the runs; makes the link."""
     summary_run_id: Mapped[str | None] = mapped_column(String(64))
     """MLflow run of the experiment's comparisons."""
     summary_shipped: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
+
+    @property
+    def cancel_requested(self) -> bool:
+        """Whether somebody asked for the end; the driver watches this."""
+        return self.cancel_requested_at is not None
 
 
 class DriverAttemptRow(Table):
@@ -104,24 +135,32 @@ class TrialRow(Table):
     __table_args__ = (
         UniqueConstraint("experiment_id", "phase", "cell", "arm", "seed", "identity"),
         Index("ix_trials_tracking", "tracking_done", "experiment_id"),
+        Index("ix_trials_progress", "experiment_id", "phase", "status"),
     )
 
     id: Mapped[int] = mapped_column(_BigId, primary_key=True, autoincrement=True)
-    experiment_id: Mapped[str] = mapped_column(ForeignKey("experiments.id", ondelete="CASCADE"), index=True)
+    experiment_id: Mapped[str] = mapped_column(ForeignKey("experiments.id", ondelete="CASCADE"))
     identity: Mapped[str] = mapped_column(String(64), index=True)
-    cell: Mapped[str] = mapped_column(String(255))
+    cell: Mapped[str] = mapped_column(String(600))
+    """`Cell.key`: `<model>/<data set>`."""
     arm: Mapped[str] = mapped_column(String(64))
     seed: Mapped[int]
     phase: Mapped[str] = mapped_column(String(16))
     params: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
     config: Mapped[str] = mapped_column(Text)
     """Canonical JSON of the TrialConfig."""
-    status: Mapped[str] = mapped_column(String(16), index=True)
+    status: Mapped[str] = mapped_column(String(16))
     attempt: Mapped[int] = mapped_column(default=0)
     """Executions so far."""
     error: Mapped[str] = mapped_column(Text, default="")
     result: Mapped[str | None] = mapped_column(Text)
     """JSON of the TrialResult."""
+    final_metrics: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    """`TrialResult.metrics`, apart from the per-epoch bulk of `result`: all that a comparison reads."""
+    training_seconds: Mapped[float | None] = mapped_column(Float(53))
+    """`TrialResult.training_seconds`."""
+    num_epochs: Mapped[int | None]
+    """Epochs that were trained; with the seconds, what the next plan's cost is guessed from."""
     reused_from: Mapped[str | None] = mapped_column(String(32))
     """Experiment whose trial stands in for this one."""
     started_at: Mapped[datetime | None]
@@ -155,9 +194,10 @@ class EventRow(Table):
     """Something that a watcher of an experiment wants to know; the id is the SSE event id."""
 
     __tablename__ = "events"
+    __table_args__ = (Index("ix_events_replay", "experiment_id", "id"),)
 
     id: Mapped[int] = mapped_column(_BigId, primary_key=True, autoincrement=True)
-    experiment_id: Mapped[str] = mapped_column(ForeignKey("experiments.id", ondelete="CASCADE"), index=True)
+    experiment_id: Mapped[str] = mapped_column(ForeignKey("experiments.id", ondelete="CASCADE"))
     kind: Mapped[str] = mapped_column(String(32))
     """`status`, `trial`, `epoch`, `pair`, `end`."""
     payload: Mapped[dict[str, Any]] = mapped_column(JSON)
@@ -171,8 +211,8 @@ class IdempotencyKeyRow(Table):
 
     key: Mapped[str] = mapped_column(String(255), primary_key=True)
     body_digest: Mapped[str] = mapped_column(String(64))
-    experiment_id: Mapped[str | None] = mapped_column(String(32))
-    """`None` while the first request is in flight."""
+    experiment_id: Mapped[str] = mapped_column(ForeignKey("experiments.id", ondelete="CASCADE"))
+    """Written in one transaction with the experiment: a key without its experiment never exists."""
     created_at: Mapped[datetime]
 
 

@@ -1,0 +1,1 @@
+"""Alembic's environment; part of the package, so that an installed sigmalab finds it."""
