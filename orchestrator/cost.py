@@ -1,0 +1,107 @@
+"""What a plan will take: from measured seconds where there are some, else from floating-point operations."""
+
+from collections.abc import Iterable, Mapping
+
+from orchestrator.spec import Resources
+from orchestrator.statistics.comparison import Cell
+from trainers.config import TrialConfig
+from trainers.data import DigitsConfig
+from trainers.strict import StrictModel
+
+CPU_FLOPS_PER_SECOND = 3e10
+"""Assumed for one CPU core in fp32, all overhead included (digits example: about 36e9)."""
+GPU_FLOPS_PER_SECOND = 2e13
+"""Assumed for one GPU, all overhead included."""
+FORWARD_PASSES_PER_STEP = 3
+"""A training step costs a forward pass and a backward pass of twice its size."""
+
+
+class Cost(StrictModel):
+    """What the plan will take, and how that was guessed."""
+
+    num_trials: int
+    """Trainings that remain to be done."""
+    cpu_hours: float | None
+    """CPU core hours (`None`: no trial like it has run yet)."""
+    gpu_hours: float | None
+    """GPU hours."""
+    basis: str
+    """Where the seconds per trial come from, in words."""
+
+
+class CostModel:
+    """Guesses how long trials take and says on what ground."""
+
+    def __init__(self, resources: Resources, measured_seconds: Mapping[str, float]) -> None:
+        """Take the ground for guesses.
+
+        Args:
+            resources: what each trial takes.
+            measured_seconds: cell key -> median wall seconds of finished trials.
+        """
+        self._resources = resources
+        self._measured = measured_seconds
+        self._num_measured = self._num_assumed = self._num_unknown = 0
+
+    def cost(self, trials: Iterable[tuple[Cell, TrialConfig, int]]) -> Cost:
+        """Cost of trials, given as (cell, config, how many such)."""
+        resources = self._resources
+        seconds, num_trials = 0.0, 0
+        for cell, config, count in trials:
+            num_trials += count
+            seconds += (self._seconds(cell, config, count) or 0.0) * count
+        cpu_hours = seconds * resources.num_workers * resources.cpus_per_worker / 3600
+        gpu_hours = seconds * resources.num_workers * resources.gpus_per_worker / 3600
+        is_known = self._num_unknown == 0
+        return Cost(
+            num_trials=num_trials,
+            cpu_hours=cpu_hours if is_known else None,
+            gpu_hours=gpu_hours if is_known else None,
+            basis=self._basis(),
+        )
+
+    def _seconds(self, cell: Cell, config: TrialConfig, count: int) -> float | None:
+        measured = self._measured.get(cell.key)
+        if measured is not None:
+            self._num_measured += count
+            return measured
+        flops = training_flops(config)
+        if flops is None:
+            self._num_unknown += count
+            return None
+        self._num_assumed += count
+        return flops / self._flops_per_second()
+
+    def _flops_per_second(self) -> float:
+        """All workers of a trial together."""
+        resources = self._resources
+        if resources.gpus_per_worker > 0:
+            return GPU_FLOPS_PER_SECOND * resources.gpus_per_worker * resources.num_workers
+        return CPU_FLOPS_PER_SECOND * resources.cpus_per_worker * resources.num_workers
+
+    def _basis(self) -> str:
+        unit, rate = "CPU core", CPU_FLOPS_PER_SECOND
+        if self._resources.gpus_per_worker > 0:
+            unit, rate = "GPU", GPU_FLOPS_PER_SECOND
+        parts = [
+            f"{self._num_measured:,} trials by the median of finished trials of their cell"
+            if self._num_measured
+            else "",
+            f"{self._num_assumed:,} trials by floating-point operations at an assumed {rate:.0e} per second and {unit} "
+            "(right within a factor of a few)"
+            if self._num_assumed
+            else "",
+            f"{self._num_unknown:,} trials can't be estimated: their number of images is not known before one has run"
+            if self._num_unknown
+            else "",
+        ]
+        return "; ".join(part for part in parts if part) or "nothing remains to be done"
+
+
+def training_flops(config: TrialConfig) -> float | None:
+    """Floating-point operations of one whole training; `None` where the number of images is not in the config."""
+    dataset = config.dataset
+    if not isinstance(dataset, DigitsConfig):
+        return None
+    passes = FORWARD_PASSES_PER_STEP * dataset.num_train + dataset.num_val
+    return config.model.forward_flops_per_image() * config.optimization.epochs * passes

@@ -1,0 +1,74 @@
+"""What a careful reader should know before an experiment runs."""
+
+from collections.abc import Iterator
+
+from orchestrator.spec import Arm, ExperimentSpec
+from orchestrator.statistics.permutation import sign_flip_floor
+
+
+def warnings_of(spec: ExperimentSpec) -> tuple[str, ...]:
+    """Everything that weakens what the spec can show, in words, with what would be better."""
+    return (*_about_seeds(spec), *_about_searches(spec), *_about_comparability(spec))
+
+
+def _about_seeds(spec: ExperimentSpec) -> Iterator[str]:
+    num_seeds, level = len(spec.seeds), 1 - spec.confidence
+    if num_seeds == 1:
+        yield "one seed makes one pair: there is no interval, and every verdict will be `inconclusive`"
+        return
+    floor = sign_flip_floor(num_seeds)
+    if floor > level:
+        yield (
+            f"{num_seeds} seeds can't give a sign-flip p below {floor:.3g}, however large the effect; "
+            f"{_seeds_for(level)} seeds could reach {level:.2g}"
+        )
+        return
+    num_comparisons = spec.num_cells * len(spec.treatments)
+    if floor * num_comparisons > level:
+        yield (
+            f"with {num_comparisons} comparisons and {num_seeds} seeds, no p that is corrected for their number can "
+            f"fall below {min(1.0, floor * num_comparisons):.3g}; {_seeds_for(level / num_comparisons)} seeds could "
+            f"reach {level:.2g}"
+        )
+
+
+def _seeds_for(level: float) -> int:
+    """Fewest seeds whose sign-flip floor is not above the level."""
+    num_seeds = 1
+    while sign_flip_floor(num_seeds) > level:
+        num_seeds += 1
+    return num_seeds
+
+
+def _about_searches(spec: ExperimentSpec) -> Iterator[str]:
+    searched = [arm for arm in spec.arms if arm.search]
+    if not searched:
+        return
+    budgets = {arm.name: _budget(arm) for arm in spec.arms}
+    if spec.control.search is None:
+        yield (
+            f"the treatment {', '.join(f'`{arm.name}`' for arm in searched)} is tuned and the control is not: part of "
+            "its effect may come from the search alone; give the control a search of the same size"
+        )
+    elif len(set(budgets.values())) > 1:
+        listed = ", ".join(f"`{name}` {budget}" for name, budget in budgets.items())
+        yield f"the search budgets differ (trials per cell: {listed}); an arm that is searched longer looks better"
+    for arm in searched:
+        if arm.search and len(arm.search.seeds) == 1:
+            yield f"the search of `{arm.name}` judges each candidate by one seed: it picks luck as readily as params"
+
+
+def _budget(arm: Arm) -> int:
+    return arm.search.num_trials if arm.search else 0
+
+
+def _about_comparability(spec: ExperimentSpec) -> Iterator[str]:
+    if spec.primary_metric.startswith("best_val/"):
+        yield (
+            f"`{spec.primary_metric}` is taken at the epoch that was chosen by validation: every arm looks better than "
+            "it is; `test/...` does not have this bias"
+        )
+    for arm in spec.arms:
+        for field, meaning in (("dataset", "the data"), ("task", "the task")):
+            if field in arm.patch:
+                yield f"arm `{arm.name}` changes {meaning}: its pairs differ by more than the treatment"

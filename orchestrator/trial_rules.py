@@ -1,0 +1,53 @@
+"""What a single trial must keep to beyond the types of its fields."""
+
+from orchestrator.problems import Path
+from orchestrator.search import Asha
+from orchestrator.spec import ArmSearch, Resources
+from trainers.config import TrialConfig
+from trainers.data import DigitsConfig
+
+
+def broken_rules(config: TrialConfig, resources: Resources, search: ArmSearch | None) -> list[tuple[Path, str]]:
+    """Place in the trial config and message of every broken rule.
+
+    Args:
+        config: the trial.
+        resources: what it takes from the cluster.
+        search: the search of its arm, if there is one.
+    """
+    return _batch(config, resources) + _early_stopping(config, search)
+
+
+def _batch(config: TrialConfig, resources: Resources) -> list[tuple[Path, str]]:
+    optimization, dataset = config.optimization, config.dataset
+    place: Path = ("optimization", "global_batch_size")
+    size, accumulation = optimization.global_batch_size, optimization.accumulation_steps
+    num_parts = resources.num_workers * accumulation
+    complaints: list[tuple[Path, str]] = []
+    if size % num_parts:
+        below = size - size % num_parts
+        nearest = f"{below} or {below + num_parts}" if below else f"{num_parts}"
+        message = (
+            f"a global batch of {size} can't be shared by {resources.num_workers} workers x {accumulation} "
+            f"accumulation steps; {nearest} could"
+        )
+        complaints.append((place, message))
+    if isinstance(dataset, DigitsConfig) and size > dataset.num_train:
+        complaints.append(
+            (place, f"a global batch of {size} is larger than the training set of {dataset.num_train} images")
+        )
+    return complaints
+
+
+def _early_stopping(config: TrialConfig, search: ArmSearch | None) -> list[tuple[Path, str]]:
+    if search is None or not isinstance(search.early_stopping, Asha):
+        return []
+    grace, epochs = search.early_stopping.grace_epochs, config.optimization.epochs
+    if grace < epochs:
+        return []
+    return [
+        (
+            ("optimization", "epochs"),
+            f"early stopping after {grace} epochs (`grace_epochs`) never acts on a training of {epochs}",
+        )
+    ]
