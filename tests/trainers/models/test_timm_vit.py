@@ -1,0 +1,109 @@
+"""timm's ViTs by name: which names, which sizes, which weights."""
+
+import time
+
+import huggingface_hub.constants
+import pytest
+import torch
+from pydantic import ValidationError
+from timm.layers import DropPath
+from timm.models.vision_transformer import VisionTransformer
+from timm.models.vision_transformer_relpos import VisionTransformerRelPos
+
+from trainers.errors import ConfigError
+from trainers.models import TimmVitConfig
+from trainers.models.bias import GaussianBias, attach_bias, attached_biases
+
+TINY = "test_vit_relpos"
+WITH_WEIGHTS = "vit_tiny_patch16_224"
+
+
+@pytest.mark.parametrize(
+    ("name", "model_class", "input_size_px", "mean"),
+    [
+        ("vit_relpos_small_patch16_224", VisionTransformerRelPos, 224, 0.5),
+        ("vit_relpos_medium_patch16_cls_224.sw_in1k", VisionTransformerRelPos, 224, 0.5),
+        ("vit_relpos_base_patch16_plus_240", VisionTransformerRelPos, 240, 0.5),
+        ("vit_srelpos_small_patch16_224", VisionTransformerRelPos, 224, 0.5),
+        ("vit_tiny_patch16_384", VisionTransformer, 384, 0.5),
+        ("deit_tiny_patch16_224", VisionTransformer, 224, 0.485),
+        ("deit_tiny_distilled_patch16_224", VisionTransformer, 224, 0.485),
+    ],
+)
+def test_knows_what_timm_says(name, model_class, input_size_px, mean):
+    config = TimmVitConfig(name=name)
+    assert config.label == name
+    assert config.input_size_px == input_size_px
+    assert config.input_mean[0] == mean
+    assert len(config.input_std) == 3
+    with torch.device("meta"):
+        model = config.build(5)
+    assert isinstance(model, model_class)
+    assert model.num_classes == 5
+
+
+def test_builds_a_model_that_takes_the_bias():
+    torch.manual_seed(0)
+    config = TimmVitConfig(name=TINY, image_size_px=32, drop_path=0.1)
+    model = config.build(5)
+    attach_bias(model, GaussianBias())
+    assert len(attached_biases(model)) == len(model.blocks)
+    assert model(torch.randn(2, 3, 32, 32)).shape == (2, 5)
+    rates = [module.drop_prob for module in model.modules() if isinstance(module, DropPath)]
+    assert max(rates) == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"name": "vit_relpos_smal_patch16_224"}, "the nearest names are vit_relpos_small_patch16_224,"),
+        ({"name": "vit_tiny_patch16_224.agreg_in21k"}, r"the nearest names are vit_tiny_patch16_224\.augreg_in21k,"),
+        ({"name": "resnet50"}, "timm has no ViT named 'resnet50'"),
+        ({"name": "hf-hub:someone/something"}, "timm has no ViT named"),
+        ({"name": "%%%"}, "the nearest names are none"),
+        ({"name": "vit_small_patch16_18x2_224"}, "can't be used: .*ParallelThingsBlock"),
+        ({"name": "vit_intern300m_patch14_448"}, "dynamic_img_size"),
+        ({"name": "vit_relpos_base_patch16_cls_224", "pretrained": True}, "no published weights"),
+        ({"name": TINY, "image_size_px": 100}, "not a multiple of the patch size 16 px; the nearest that fit"),
+        ({"name": TINY, "image_size_px": 2048}, "16384 tokens; at most 4096"),
+        ({"name": "vit_small_patch14_dinov2", "image_size_px": 224 + 2}, "not a multiple of the patch size 14 px"),
+    ],
+)
+def test_refuses(fields, message):
+    with pytest.raises(ValidationError, match=message):
+        TimmVitConfig(**fields)
+
+
+def test_labels_tell_models_apart():
+    assert TimmVitConfig(name=TINY).label == TINY
+    assert TimmVitConfig(name=WITH_WEIGHTS, image_size_px=96, drop_path=0.1, pretrained=True).label == (
+        f"{WITH_WEIGHTS}_px96_dp0.1_pretrained"
+    )
+
+
+def test_validation_draws_nothing_and_is_cheap_the_second_time():
+    state = torch.random.get_rng_state()
+    value = {"kind": "timm_vit", "name": "vit_relpos_medium_patch16_224"}
+    TimmVitConfig.model_validate(value).forward_flops_per_image()
+    assert torch.equal(torch.random.get_rng_state(), state)
+    start = time.process_time()
+    for _ in range(1000):
+        TimmVitConfig.model_validate(value)
+    # About 2 us each; a plan of 10,000 trials must be expanded within a second.
+    assert time.process_time() - start < 0.05
+
+
+def test_cost_grows_with_the_image():
+    small = TimmVitConfig(name="vit_relpos_small_patch16_224")
+    large = TimmVitConfig(name="vit_relpos_small_patch16_224", image_size_px=384)
+    # timm's published count for ViT-S/16 at 224 px: 4.6 G multiply-adds.
+    assert small.forward_flops_per_image() == pytest.approx(2 * 4.6e9, rel=0.02)
+    assert 2.9 < large.forward_flops_per_image() / small.forward_flops_per_image() < 3.6
+
+
+def test_weights_that_cannot_be_had_say_so(monkeypatch, tmp_path):
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    config = TimmVitConfig(name=WITH_WEIGHTS, pretrained=True)
+    with pytest.raises(ConfigError, match=r"weights of vit_tiny_patch16_224 could not be loaded.*local cache"):
+        config.build(5)
