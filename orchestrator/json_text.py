@@ -18,12 +18,16 @@ def decode_json(data: bytes) -> JsonValue:
 
     Raises:
         SpecError: it is no JSON (the message says where), a name stands twice in one object, or a number is NaN or
-            infinite.
+            infinite, or an escape stands for no character.
     """
     try:
         document: JsonValue = json.loads(
             data.decode("utf-8-sig"), object_pairs_hook=_object_without_repeats, parse_constant=_refuse_constant
         )
+        # A lone surrogate is a string to the reader, but no text that could be written to any file or database.
+        json.dumps(document, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise _broken("a `\\u` escape stands for half a character (a lone surrogate)") from None
     except UnicodeDecodeError as error:
         raise _broken(f"it is not UTF-8 (byte {error.start})") from None
     except json.JSONDecodeError as error:

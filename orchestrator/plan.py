@@ -5,12 +5,12 @@ from pathlib import Path
 
 from orchestrator.cost import Cost, CostModel
 from orchestrator.expansion import Expansion
+from orchestrator.plan_warnings import warnings_of
 from orchestrator.planned import Params, PlannedSearch, PlannedTrial
 from orchestrator.spec import ExperimentSpec
 from orchestrator.statistics.comparison import Cell
 from orchestrator.statistics.metric import metric_named
 from orchestrator.statistics.power import PowerForecast, forecast_power
-from orchestrator.plan_warnings import warnings_of
 from trainers.config import TrialConfig
 from trainers.strict import StrictModel
 

@@ -25,7 +25,7 @@ def json_pointer(path: Iterable[str | int]) -> str:
 def suggestion(word: str, valid: Iterable[str]) -> str:
     """`; did you mean ...? Valid: ...`, for the end of a message about an unknown word."""
     options = list(valid)
-    nearest = difflib.get_close_matches(word, options, n=1, cutoff=0.5)
+    nearest = difflib.get_close_matches(word, options, n=1, cutoff=0.5) or [name for name in options if word in name]
     question = f"; did you mean `{nearest[0]}`? " if nearest else "; "
     if not options:
         return "; none is valid here"
@@ -226,6 +226,8 @@ _EXPECTED = {
 }
 
 _SENTENCES: dict[str, Callable[[ErrorDetails], str]] = {
+    # The document was decoded and written again: the position would be one in text that the user never saw.
+    "json_invalid": lambda details: f"can't be read: {details['ctx']['error'].partition(' at line')[0]}",
     "rule": lambda details: str(details["ctx"]["message"]),
     "value_error": lambda details: str(details["ctx"]["error"]),
     "literal_error": _bad_choice,

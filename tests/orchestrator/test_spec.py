@@ -1,0 +1,246 @@
+"""A spec and everything that can be wrong with it: each test reads the message and the pointer."""
+
+import json
+from copy import deepcopy
+
+import pytest
+from pydantic import ValidationError
+
+from orchestrator.errors import SpecError
+from orchestrator.spec import MAX_TRIALS, ExperimentSpec, parse_spec
+
+SPEC = {
+    "name": "digits",
+    "models": [{"kind": "small_vit"}],
+    "datasets": [{"kind": "digits"}],
+    "arms": [
+        {"name": "control", "role": "control"},
+        {
+            "name": "gaussian",
+            "patch": {"attention_bias": {"kind": "gaussian"}},
+            "search": {"space": {"attention_bias.sigma": {"kind": "uniform", "low": 1, "high": 8}}},
+        },
+    ],
+}
+
+
+def changed(path, value):
+    """SPEC with one place set (or a list extended: index one beyond its end)."""
+    spec = deepcopy(SPEC)
+    target = spec
+    for key in path[:-1]:
+        target = target[key]
+    if isinstance(target, list) and path[-1] == len(target):
+        target.append(value)
+    else:
+        target[path[-1]] = value
+    return spec
+
+
+def problems(document):
+    data = document if isinstance(document, bytes) else json.dumps(document).encode()
+    with pytest.raises(SpecError) as caught:
+        parse_spec(data)
+    return [tuple(problem) for problem in caught.value.problems]
+
+
+def test_a_good_spec_is_read_from_text_and_object_alike():
+    spec = parse_spec(json.dumps(SPEC).encode())
+    assert spec == parse_spec(SPEC)
+    assert spec.control.name == "control"
+    assert [arm.name for arm in spec.treatments] == ["gaussian"]
+    assert (spec.num_cells, spec.num_confirm_trials, spec.num_search_trials) == (1, 12, 16)
+
+
+def test_what_is_read_and_written_is_read_again():
+    spec = parse_spec(SPEC)
+    assert parse_spec(spec.model_dump_json().encode()) == spec
+
+
+SPACE = ("arms", 1, "search", "space", "attention_bias.sigma")
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "pointer", "message"),
+    [
+        # unknown fields, with the nearest name
+        (("model",), [], "/model", "unknown field `model`; did you mean `models`? Valid: name, question, "),
+        (("models", 0, "dept"), 4, "/models/0/dept", "unknown field `dept`; did you mean `depth`? Valid: kind, width"),
+        (("arms", 1, "search", "canddates"), 4, "/arms/1/search/canddates", "unknown field `canddates`; did you mean"),
+        (("resources",), {"gpus": 1}, "/resources/gpus", "unknown field `gpus`; did you mean `gpus_per_worker`?"),
+        # unknown model, data set, distribution, task
+        (("models", 0, "kind"), "smal_vit", "/models/0/kind", "unknown kind `smal_vit`; did you mean `small_vit`?"),
+        (("datasets", 0, "kind"), "digit", "/datasets/0/kind", "unknown kind `digit`; did you mean `digits`? Valid: "),
+        (
+            (*SPACE, "kind"),
+            "normal",
+            "/arms/1/search/space/attention_bias.sigma/kind",
+            "unknown kind `normal`; did you mean `uniform`",
+        ),
+        (("task",), {"kind": "detection"}, "/task/kind", "unknown kind `detection`; valid: classification"),
+        (("datasets", 0), {}, "/datasets/0", "the field `kind` is required: it says which"),
+        # wrong types, taken at their word
+        (("seeds",), [0, "1"], "/seeds/1", 'must be a whole number, not "1"'),
+        (("seeds",), [0, True], "/seeds/1", "must be a whole number, not true"),
+        (("seeds",), [0, 1.5], "/seeds/1", "must be a whole number, not 1.5"),
+        (("seeds",), 3, "/seeds", "must be a list, not 3"),
+        (("seeds",), [-1], "/seeds/0", "must be at least 0, not -1"),
+        (("optimization",), {"epochs": "many"}, "/optimization/epochs", 'must be a whole number, not "many"'),
+        (("optimization",), {"optimizer": {"kind": "adamw", "lr": 0}}, "/optimization/optimizer/lr", "must be above 0"),
+        (("models", 0, "width"), None, "/models/0/width", "must be a whole number, not null"),
+        (("models", 0), 3, "/models/0", "must be an object, not 3"),
+        (("arms",), {"a": 1}, "/arms", "must be a list, not an object"),
+        (("name",), 3, "/name", "must be text, not 3"),
+        (("name",), "My Digits", "/name", '"My Digits" is not a valid name: lower-case letters, digits'),
+        (("confidence",), 1.0, "/confidence", "must be below 1, not 1.0"),
+        (
+            ("arms", 0, "role"),
+            "contrl",
+            "/arms/0/role",
+            '"contrl" is not valid; did you mean `control`? Valid: control',
+        ),
+        (("primary_metric",), "test/top2", "/primary_metric", '"test/top2" is not valid; did you mean `test/top'),
+        (("analyses",), [{}], "/analyses", "must be empty: nothing is valid here yet"),
+        # empty lists
+        (("models",), [], "/models", "must not be empty"),
+        (("datasets",), [], "/datasets", "must not be empty"),
+        (("seeds",), [], "/seeds", "must not be empty"),
+        (("arms",), [], "/arms", "must have at least 2 entries, not 0"),
+        (("arms",), SPEC["arms"][:1], "/arms", "must have at least 2 entries, not 1"),
+        (("arms", 1, "search", "space"), {}, "/arms/1/search/space", "must not be empty"),
+        (("arms", 1, "search", "seeds"), [], "/arms/1/search/seeds", "must not be empty"),
+        # arms
+        (("arms", 0, "role"), "treatment", "/arms", "no arm is the control; exactly one needs"),
+        (("arms", 1, "role"), "control", "/arms/1/role", "`control` is the control already; exactly one arm may be"),
+        (("arms", 1, "name"), "control", "/arms/1/name", "another arm is called `control` already"),
+        # seeds
+        (("seeds",), [3, 1, 3], "/seeds/2", "the seed 3 is listed twice"),
+        (("arms", 1, "search", "seeds"), [7, 7], "/arms/1/search/seeds/1", "the seed 7 is listed twice"),
+        (("arms", 1, "search", "seeds"), [7, 5], "/arms/1/search/seeds/1", "the seed 5 is among the experiment's"),
+        # spaces
+        ((*SPACE, "low"), 9, "/arms/1/search/space/attention_bias.sigma", "`low` (9.0) must be below `high` (8.0)"),
+        (
+            SPACE,
+            {"kind": "choice", "values": [1, 2, 1]},
+            f"/{'/'.join(map(str, SPACE))}",
+            "the value 1 is listed twice",
+        ),
+        (("arms", 1, "search", "algorithm"), {"kind": "grid"}, f"/{'/'.join(map(str, SPACE))}/kind", "a grid needs"),
+        ((*SPACE, "low"), float("nan"), "", "the text is no valid JSON: `NaN` is no JSON number"),
+    ],
+)
+def test_one_mistake_one_problem(path, value, pointer, message):
+    found = problems(changed(path, value))
+    assert len(found) == 1, found
+    assert found[0][0] == pointer
+    assert found[0][1].startswith(message), found[0][1]
+
+
+def test_a_missing_field_is_named():
+    spec = {key: value for key, value in SPEC.items() if key != "models"}
+    assert problems(spec) == [("/models", "the field `models` is required")]
+
+
+def test_a_pointer_escapes_what_json_pointers_must():
+    spec = changed(("arms", 1, "search", "space"), {"a/b~c": {"kind": "uniform", "low": "x", "high": 1}})
+    assert problems(spec) == [("/arms/1/search/space/a~1b~0c/low", 'must be a number, not "x"')]
+
+
+def test_a_field_that_is_called_like_its_kind_is_no_tag():
+    spec = changed(("datasets", 0, "digits"), 1)
+    assert [pointer for pointer, _ in problems(spec)] == ["/datasets/0/digits"]
+
+
+def test_all_problems_come_at_once_and_no_echo_of_them():
+    spec = deepcopy(SPEC)
+    spec["models"] = [{"kind": "small_vit", "width": 1, "positon": "absolute"}]
+    spec["datasets"] = [{"kind": "digitz"}]
+    spec["arms"][1]["name"] = "control"
+    spec["seeds"] = [0, 0]
+    spec["optimization"] = {"epochs": 0, "precision": "fp16"}
+    assert sorted(pointer for pointer, _ in problems(spec)) == [
+        "/arms/1/name",
+        "/datasets/0/kind",
+        "/models/0/positon",
+        "/models/0/width",
+        "/optimization/epochs",
+        "/optimization/precision",
+        "/seeds/1",
+    ]
+
+
+@pytest.mark.parametrize(("seeds", "total"), [(50_001, None), (10_000, "120,096")])
+def test_absurd_sizes_are_refused_with_the_number(seeds, total):
+    spec = deepcopy(SPEC)
+    spec["models"] = [{"kind": "small_vit", "width": 12 * (i + 1)} for i in range(6)]
+    spec["arms"][1]["search"]["seeds"] = [20_000, 20_001]
+    spec["seeds"] = list(range(seeds))
+    ((pointer, message),) = problems(spec)
+    if total is None:
+        assert (pointer, message) == ("/seeds", "must have at most 10000 entries, not 50001")
+    else:
+        assert pointer == ""
+        assert f"asks for {total} trials (6 cells x 2 arms x 10,000 seeds = 120,000, searches 96)" in message
+        assert f"at most {MAX_TRIALS:,} are accepted" in message
+
+
+def test_a_grid_counts_its_points():
+    spec = deepcopy(SPEC)
+    spec["arms"][1]["search"] = {
+        "space": {
+            "attention_bias.sigma": {"kind": "choice", "values": [1, 2, 4]},
+            "attention_bias.amplitude": {"kind": "choice", "values": [1, 2]},
+        },
+        "algorithm": {"kind": "grid"},
+        "num_candidates": 100,
+        "seeds": [7, 8],
+    }
+    search = parse_spec(spec).arms[1].search
+    assert (search.num_points, search.num_trials) == (6, 12)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b'{"name": "x",\n  oops}', "Expecting property name enclosed in double quotes at line 2, column 3"),
+        (b"", "Expecting value at line 1, column 1"),
+        (b'{"name": "x"', "Expecting ',' delimiter at line 1, column 13"),
+        (b'{"name": "x", "name": "y"}', "the name `name` stands 2 times in one object"),
+        (b'{"equivalence_margin": Infinity}', "`Infinity` is no JSON number"),
+        (b'{"name": "\xff"}', "it is not UTF-8 (byte 10)"),
+        (b'{"name": "\\ud800"}', "a `\\u` escape stands for half a character (a lone surrogate)"),
+        (b"[" * 100_000, "it is nested too deeply"),
+    ],
+)
+def test_broken_json_says_where(text, message):
+    assert problems(text) == [("", f"the text is no valid JSON: {message}")]
+
+
+def test_json_that_is_no_object():
+    assert problems(b"[1]") == [("", "must be an object, not a list")]
+
+
+def test_an_object_that_nests_too_deeply_for_a_spec():
+    deep = {}
+    for _ in range(300):
+        deep = {"a": deep}
+    assert problems(changed(("arms", 0, "patch"), deep)) == [("", "can't be read: recursion limit exceeded")]
+
+
+def test_a_number_that_is_too_large_for_a_float():
+    assert problems(json.dumps(SPEC)[:-1].encode() + b', "equivalence_margin": 1e999}') == [
+        ("/equivalence_margin", "must be a finite number, not Infinity")
+    ]
+
+
+def test_rules_hold_without_parse_spec_too():
+    with pytest.raises(ValidationError, match="no arm is the control"):
+        ExperimentSpec.model_validate(changed(("arms", 0, "role"), "treatment"))
+
+
+def test_an_error_survives_pickling_with_its_problems():
+    import pickle
+
+    with pytest.raises(SpecError) as caught:
+        parse_spec(changed(("seeds",), []))
+    assert pickle.loads(pickle.dumps(caught.value)).problems == caught.value.problems
