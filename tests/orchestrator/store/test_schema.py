@@ -1,0 +1,45 @@
+"""The schema: migrations and tables agree, on both databases, and strange databases are refused in words."""
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import create_engine, text
+
+from orchestrator.errors import StoreError
+from orchestrator.store.database import Database, open_database
+from orchestrator.store.schema import VERSION_TABLE
+from orchestrator.store.tables import Table
+
+
+def test_migrations_make_exactly_the_tables(database: Database) -> None:
+    with database.write() as session:
+        context = MigrationContext.configure(
+            session.connection(), opts={"version_table": VERSION_TABLE, "compare_type": True}
+        )
+        assert compare_metadata(context, Table.metadata) == []
+
+
+def test_opening_twice_changes_nothing(database: Database, database_url: str) -> None:
+    with database.write() as session:
+        session.execute(text("INSERT INTO leases VALUES ('a', 'b', 7, '2026-01-01 00:00:00+00')"))
+    again = open_database(database_url)
+    with again.read() as session:
+        assert session.scalar(text("SELECT token FROM leases")) == 7
+    again.close()
+
+
+def test_newer_schema_is_refused(database: Database, database_url: str) -> None:
+    with database.write() as session:
+        session.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '9999'"))
+    with pytest.raises(StoreError, match=r"schema version 9999, which this version .* does not know .*upgrade"):
+        open_database(database_url)
+
+
+def test_another_programs_database_is_refused(database_url: str) -> None:
+    url = database_url.replace("postgresql://", "postgresql+psycopg://")
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE experiments (id INTEGER)"))
+    engine.dispose()
+    with pytest.raises(StoreError, match=r"tables of another program \(experiments\)"):
+        open_database(database_url)
