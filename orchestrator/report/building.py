@@ -5,7 +5,7 @@ import statistics
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from orchestrator.plan import Params
+from orchestrator.planned import Params
 from orchestrator.report.caveats import caveats_of
 from orchestrator.report.content import (
     ArmSummary,
@@ -23,11 +23,14 @@ from orchestrator.report.numbers import decimals_for
 from orchestrator.report.wording import answer, placebo_remarks, pooled_answer
 from orchestrator.spec import Arm, ExperimentSpec
 from orchestrator.statistics.comparison import Cell, Comparison, PooledEffect
+from orchestrator.statistics.metric import metric_named
 from orchestrator.status import Phase, TrialStatus
 from trainers.models import AttentionBiasConfig, GaussianBias, PermutedGaussianBias
 
 SEARCH_METRIC = "best_val/top1"
 """What a search maximises: the best validation accuracy of a trial."""
+
+_FACTS_OF_ONE_TRIAL = frozenset({"trial", "config_digest"})
 
 
 def build_report(
@@ -61,7 +64,7 @@ def build_report(
     exclusions = tuple(_exclusions(trials))
     provenance = _provenance(digest, trials, facts or {})
     by_name = {arm.name: arm for arm in arms}
-    unit = comparisons[0].unit if comparisons else ""
+    unit = metric_named(spec.primary_metric).unit
     pooled = tuple(pooled) if len(cells) > 1 else ()
     answers = [
         answer(
@@ -136,8 +139,9 @@ def _bias_words(bias: AttentionBiasConfig) -> str:
     words = f"{kind}, sigma {bias.sigma:.3g}, A {bias.amplitude:.3g}"
     if bias.per_head:
         words += ", per head"
-    learned = [name for name, is_learned in (("sigma", bias.learn_sigma), ("A", bias.learn_amplitude)) if is_learned]
-    return f"{words}, {' and '.join(learned)} learned" if learned else f"{words}, both fixed"
+    if bias.learn_sigma == bias.learn_amplitude:
+        return f"{words}, both {'learned' if bias.learn_sigma else 'fixed'}"
+    return f"{words}, only {'sigma' if bias.learn_sigma else 'A'} learned"
 
 
 def _trial_summary(trial: TrialRecord) -> TrialSummary:
@@ -239,6 +243,8 @@ def _provenance(digest: str, trials: Sequence[TrialRecord], facts: Mapping[str, 
     values: dict[str, set[str]] = {key: {value} for key, value in facts.items()}
     for trial in succeeded:
         for key, value in (trial.result.provenance if trial.result else {}).items():
+            if key in _FACTS_OF_ONE_TRIAL:
+                continue
             values.setdefault(key, set()).add(value)
     return Provenance(
         digest=digest,

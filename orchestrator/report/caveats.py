@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 from orchestrator.report.content import Exclusion, Provenance, SearchSummary, TrialRecord
 from orchestrator.report.numbers import p_text
-from orchestrator.report.wording import PAIRS_FOR_SIGNIFICANCE, cell_words
+from orchestrator.report.wording import cell_words
 from orchestrator.spec import ExperimentSpec
 from orchestrator.statistics.comparison import Comparison, Verdict
 from orchestrator.status import ExperimentStatus
 
 # Facts that may differ between trials of one sound experiment.
-_VARYING_FACTS = ("data_fingerprint", "host", "hostname", "node", "pid")
+_VARYING_FACTS = frozenset({"data_fingerprint", "num_parameters"})
 
 
 def caveats_of(
@@ -26,7 +26,7 @@ def caveats_of(
     """Every caveat that applies, the weightiest first."""
     caveats = [
         *_unfinished(status),
-        *_few_pairs(comparisons),
+        *_few_pairs(comparisons, spec.confidence),
         *_exclusions(exclusions),
         *_interval_against_p(comparisons, spec.confidence),
         *_unequal_search(spec, searches),
@@ -51,15 +51,21 @@ def _unfinished(status: ExperimentStatus) -> list[str]:
     return [f"The experiment is still {status.value}: this is a preview, and peeking at it is no basis for stopping."]
 
 
-def _few_pairs(comparisons: Sequence[Comparison]) -> list[str]:
-    counts = [comparison.num_pairs for comparison in comparisons]
-    smallest = min((count for count in counts if count > 0), default=0)
-    if not 0 < smallest < PAIRS_FOR_SIGNIFICANCE:
+def _few_pairs(comparisons: Sequence[Comparison], confidence: float) -> list[str]:
+    """The floor of p, where it lies above what a reader would call significant."""
+    smallest = min((comparison.num_pairs for comparison in comparisons if comparison.num_pairs), default=0)
+    if not smallest:
         return []
-    floor = min(1.0, 2 / 2**smallest)
+    alpha = 1 - confidence
     noun = "pair" if smallest == 1 else "pairs"
-    text = f"With {smallest} {noun} the exact sign-flip p can't fall below {floor:.3g}, whatever the effect; "
-    return [f"{text}from {PAIRS_FOR_SIGNIFICANCE} pairs on it can fall below 0.05."]
+    floor = min(1.0, 2 / 2**smallest)
+    if floor > alpha:
+        return [f"With {smallest} {noun} the exact sign-flip p can't fall below {p_text(floor)}, whatever the effect."]
+    corrected = min(1.0, floor * len(comparisons))
+    if corrected > alpha:
+        start = f"With {smallest} {noun} and {len(comparisons)} comparisons the smallest p"
+        return [f"{start} can't fall below {p_text(corrected)} after Holm's correction, whatever the effect."]
+    return []
 
 
 def _exclusions(exclusions: Sequence[Exclusion]) -> list[str]:
@@ -74,18 +80,20 @@ def _exclusions(exclusions: Sequence[Exclusion]) -> list[str]:
 
 
 def _interval_against_p(comparisons: Sequence[Comparison], confidence: float) -> list[str]:
-    if len(comparisons) == 1:
-        return []
-    alpha = 1 - confidence
-    return [
-        f"On {cell_words(comparison.cell)} the interval of {comparison.treatment} excludes 0, but p after Holm's "
-        f"correction over {len(comparisons)} comparisons is {p_text(comparison.p_holm)}: read it as a hint to be "
-        "confirmed with more seeds."
+    hints = [
+        comparison
         for comparison in comparisons
         if comparison.verdict in (Verdict.IMPROVED, Verdict.WORSE)
         and comparison.p_holm is not None
-        and comparison.p_holm > alpha
+        and comparison.p_holm > 1 - confidence
     ]
+    if not hints:
+        return []
+    places = "; ".join(
+        f"{comparison.treatment} on {cell_words(comparison.cell)} ({p_text(comparison.p_holm)})" for comparison in hints
+    )
+    start = f"The interval excludes 0, but the sign-flip p after correction stays above {1 - confidence:.2g}"
+    return [f"{start}, for {places}: more seeds would settle it."]
 
 
 def _unequal_search(spec: ExperimentSpec, searches: Sequence[SearchSummary]) -> list[str]:

@@ -1,6 +1,7 @@
 """How numbers are written: as many digits as the interval justifies, never more."""
 
 import math
+import statistics
 from collections.abc import Iterable
 
 from orchestrator.statistics.comparison import Comparison
@@ -8,21 +9,24 @@ from orchestrator.statistics.comparison import Comparison
 MISSING = "-"
 """What a table shows where there is no number."""
 
+_NO_WIDTH = 1e-9
+
 
 def decimals_for(comparisons: Iterable[Comparison]) -> int:
-    """Digits after the point for a whole report: two significant digits of the narrowest interval's half-width.
+    """Digits after the point for a whole report: two significant digits of the middle interval's half-width.
 
-    One number for all rows, so that columns line up. At least 1, at most 4 (1 for intervals wider than 1 pp).
+    One number for all rows, so that columns line up. At least 1, at most 3.
     """
     half_widths = [
         (comparison.ci_high - comparison.ci_low) / 2
         for comparison in comparisons
         if comparison.ci_low is not None and comparison.ci_high is not None
     ]
-    positive = [width for width in half_widths if width > 0]
-    if not positive:
+    middle = statistics.median_low(half_widths) if half_widths else 0.0
+    # An interval without width (all pairs equal) justifies no digit.
+    if middle < _NO_WIDTH:
         return 1
-    return min(4, max(1, 1 - math.floor(math.log10(min(positive)))))
+    return min(3, max(1, 1 - math.floor(math.log10(middle))))
 
 
 def fixed(value: float | None, decimals: int) -> str:

@@ -6,9 +6,6 @@ from orchestrator.report.content import ArmSummary
 from orchestrator.report.numbers import fixed, p_text, percent, signed, with_unit
 from orchestrator.statistics.comparison import Cell, Comparison, PooledEffect, Verdict
 
-PAIRS_FOR_SIGNIFICANCE = 6
-"""Below so many pairs the exact sign-flip p can't reach 0.05: its floor is 2 / 2^n."""
-
 
 def metric_words(metric: str) -> str:
     """`test/top1` -> `test top-1`."""
@@ -78,9 +75,9 @@ def placebo_remarks(comparisons: Sequence[Comparison], arms: Sequence[ArmSummary
 
 
 def _placebo_remark(treatment: Comparison, placebo: Comparison, decimals: int) -> str:
-    start = f"On {cell_words(placebo.cell)}, the placebo {placebo.treatment}, the same numbers without locality,"
+    start = f"On {cell_words(placebo.cell)}, {placebo.treatment} (a placebo: the same numbers without locality)"
     if placebo.effect is None or placebo.ci_low is None or placebo.ci_high is None:
-        return f"{start} has no interval yet, so the cause of {treatment.treatment}'s gain is open."
+        return f"{start} has no interval yet, so the cause of {treatment.treatment}'s gain stays open."
     changed = f"changed the metric by {with_unit(signed(placebo.effect, decimals), placebo.unit)}"
     if placebo.verdict is Verdict.IMPROVED:
         return f"{start} {changed} and improved too: locality alone does not explain {treatment.treatment}'s gain."
@@ -91,7 +88,7 @@ def _placebo_remark(treatment: Comparison, placebo: Comparison, decimals: int) -
         )
     return (
         f"{start} {changed} ({_interval(placebo, decimals)}); its interval overlaps with {treatment.treatment}'s, "
-        "so the cause of the gain is open."
+        "so the cause of the gain stays open."
     )
 
 

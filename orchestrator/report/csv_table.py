@@ -1,0 +1,74 @@
+"""The report as CSV: one file with a row per comparison, one with a row per trial."""
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+
+from orchestrator.report.content import Report
+
+_COMPARISON_FIELDS = (
+    "treatment",
+    "control",
+    "metric",
+    "unit",
+    "num_pairs",
+    "num_planned_pairs",
+    "control_mean",
+    "control_sd",
+    "treatment_mean",
+    "treatment_sd",
+    "effect",
+    "effect_sd",
+    "ci_low",
+    "ci_high",
+    "confidence",
+    "p_value",
+    "p_holm",
+    "probability_of_superiority",
+    "equivalence_margin",
+    "verdict",
+)
+_TRIAL_FIELDS = (
+    "arm",
+    "seed",
+    "phase",
+    "status",
+    "identity",
+    "attempt",
+    "reused_from",
+    "best_epoch",
+    "training_seconds",
+    "mlflow_run_id",
+    "error",
+)
+
+
+def to_csv(report: Report) -> str:
+    """One row per comparison, at full precision."""
+    rows = []
+    for comparison in report.comparisons:
+        values = comparison.model_dump(mode="json")
+        row = [comparison.cell.model, comparison.cell.dataset, *(values[field] for field in _COMPARISON_FIELDS)]
+        rows.append([*row, report.provenance.digest])
+    return _csv(["model", "dataset", *_COMPARISON_FIELDS, "digest"], rows)
+
+
+def trials_to_csv(report: Report) -> str:
+    """One row per trial, at full precision; every metric that any trial has is a column."""
+    metrics = sorted({key for trial in report.trials for key in trial.metrics})
+    rows = []
+    for trial in report.trials:
+        values = trial.model_dump(mode="json")
+        row = [trial.cell.model, trial.cell.dataset, *(values[field] for field in _TRIAL_FIELDS)]
+        row.append(json.dumps(trial.params, sort_keys=True) if trial.params else "")
+        rows.append(row + [trial.metrics.get(key) for key in metrics])
+    return _csv(["model", "dataset", *_TRIAL_FIELDS, "params", *metrics], rows)
+
+
+def _csv(header: Sequence[str], rows: Sequence[Sequence[str | int | float | None]]) -> str:
+    file = io.StringIO(newline="")
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return file.getvalue()

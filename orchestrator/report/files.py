@@ -1,0 +1,62 @@
+"""The report as a folder of files."""
+
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+from orchestrator.report.content import Report
+from orchestrator.report.csv_table import to_csv, trials_to_csv
+from orchestrator.report.figures import forest_figure, pair_figure, render, sigma_figure
+from orchestrator.report.html import to_html
+from orchestrator.report.latex import to_latex
+from orchestrator.report.markdown import to_markdown
+from orchestrator.report.terminal import to_text
+
+
+def write_report(report: Report, folder: Path) -> dict[str, Path]:
+    """Write every format; each file is replaced whole or not at all.
+
+    Args:
+        report: the report.
+        folder: made if it is not there; files of an older report in it are overwritten.
+
+    Returns:
+        Name of the format (`md`, `html`, `latex`, `json`, ...) -> file.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    written = {}
+    for name, file_name, content in _files(report):
+        written[name] = folder / file_name
+        _replace(written[name], content)
+    return written
+
+
+def _files(report: Report) -> Iterator[tuple[str, str, bytes]]:
+    yield "json", "report.json", report.model_dump_json(indent=1).encode()
+    yield "md", "report.md", to_markdown(report).encode()
+    yield "html", "report.html", to_html(report).encode()
+    yield "text", "report.txt", to_text(report).encode()
+    yield "latex", "table.tex", to_latex(report).encode()
+    yield "csv", "comparisons.csv", to_csv(report).encode()
+    yield "trials_csv", "trials.csv", trials_to_csv(report).encode()
+    figures = {"effects": forest_figure, "pairs": pair_figure}
+    if report.bias:
+        figures["sigma"] = sigma_figure
+    for name, draw in figures.items():
+        figure = draw(report)
+        yield f"{name}_svg", f"{name}.svg", render(figure, "svg")
+        yield f"{name}_png", f"{name}.png", render(figure, "png")
+
+
+def _replace(file: Path, content: bytes) -> None:
+    """Write beside the file, then rename: a reader sees the old file or the new one."""
+    partial = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
+    try:
+        with partial.open("wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        partial.replace(file)
+    finally:
+        partial.unlink(missing_ok=True)

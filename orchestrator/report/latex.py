@@ -1,0 +1,188 @@
+r"""The report as LaTeX: tables to paste into a paper (needs `\usepackage{booktabs}`)."""
+
+import re
+from collections.abc import Sequence
+
+from orchestrator.report.content import BiasSeries, Report
+from orchestrator.report.numbers import fixed, level_unit, p_text, percent, signed
+from orchestrator.report.tables import layer_name
+from orchestrator.report.wording import metric_words
+from orchestrator.statistics.comparison import Comparison
+
+_SPECIAL = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "$": r"\$",
+    "&": r"\&",
+    "#": r"\#",
+    "%": r"\%",
+    "_": r"\_",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': r"\textquotedbl{}",
+    "±": r"$\pm$",
+}
+_PATTERN = re.compile("|".join(map(re.escape, _SPECIAL)))
+_NOT_IN_LABEL = re.compile(r"[^A-Za-z0-9-]+")
+
+
+def to_latex(report: Report) -> str:
+    """The table of comparisons and, if an arm has a bias, the table of sigma by layer."""
+    parts = [
+        f"% {report.experiment.name}, digest {report.provenance.digest}",
+        r"% \usepackage{booktabs} in the preamble; \usepackage[T1]{fontenc} for names with quotation marks.",
+        _comparisons(report),
+    ]
+    if report.bias:
+        parts.append(_bias(report))
+    return "\n".join(parts) + "\n"
+
+
+def escape(text: str) -> str:
+    """Show a text as it is, special characters included; what pdfLaTeX can't set becomes `?`."""
+    escaped = _PATTERN.sub(lambda match: _SPECIAL[match[0]], " ".join(text.split()))
+    return "".join(character if character.isascii() or character.isalpha() else "?" for character in escaped)
+
+
+def _comparisons(report: Report) -> str:
+    level = escape(level_unit(report.unit))
+    level = f" ({level})" if level else ""
+    unit = f" ({escape(report.unit)})" if report.unit else ""
+    header = (
+        rf"Model & Data set & Arm & $n$ & {escape(report.control)}{level} & Treatment{level} & "
+        rf"$\Delta${unit} & {escape(percent(report.confidence))} CI & $p$ \\"
+    )
+    rows: list[str] = []
+    for comparison in report.comparisons:
+        rows.append(_comparison_row(comparison, report.decimals, previous=_previous(report, len(rows))))
+    pooled = [
+        rf"\multicolumn{{2}}{{l}}{{All cells (random effects)}} & {escape(effect.treatment)} & & & & "
+        rf"{_bold(_math(signed(effect.effect, report.decimals)), effect.ci_low, effect.ci_high)} & "
+        rf"{_interval(effect.ci_low, effect.ci_high, report.decimals)} & \\"
+        for effect in report.pooled
+    ]
+    if pooled:
+        rows += [r"\midrule", *pooled]
+    return _table(
+        columns="lllrrrrrr",
+        header=header,
+        rows=rows,
+        caption=_caption(report),
+        label=f"tab:{_NOT_IN_LABEL.sub('-', report.experiment.name)}",
+    )
+
+
+def _previous(report: Report, index: int) -> Comparison | None:
+    return report.comparisons[index - 1] if index else None
+
+
+def _comparison_row(comparison: Comparison, decimals: int, *, previous: Comparison | None) -> str:
+    """One row; model and data set are written only where they change."""
+    cell = comparison.cell
+    names = ("", "") if previous is not None and previous.cell == cell else (cell.model, cell.dataset)
+    effect = _bold(_math(signed(comparison.effect, decimals)), comparison.ci_low, comparison.ci_high)
+    cells = [
+        *map(escape, names),
+        escape(comparison.treatment),
+        str(comparison.num_pairs),
+        _mean_sd(comparison.control_mean, comparison.control_sd, decimals),
+        _mean_sd(comparison.treatment_mean, comparison.treatment_sd, decimals),
+        effect,
+        _interval(comparison.ci_low, comparison.ci_high, decimals),
+        _math(p_text(comparison.p_holm)),
+    ]
+    return " & ".join(cells) + r" \\"
+
+
+def _caption(report: Report) -> str:
+    counts = sorted({comparison.num_pairs for comparison in report.comparisons})
+    pairs = "--".join(str(count) for count in dict.fromkeys([counts[0], counts[-1]])) if counts else "0"
+    split = report.metric.split("/")[0]
+    holm = ", Holm-corrected over the rows" if len(report.comparisons) > 1 else ""
+    sentences = [
+        f"{_capital(metric_words(report.metric))}, mean $\\pm$ sd over $n = {pairs}$ paired seeds; ",
+        f"each trial is scored once on the {escape(split)} split, at its best validation epoch. ",
+        f"$\\Delta$ is the mean paired difference with its {escape(percent(report.confidence))} ",
+        f"paired $t$ interval; bold: the interval excludes 0. $p$: two-sided sign-flip permutation test{holm}. ",
+        rf"Digest \texttt{{{escape(report.provenance.digest)}}}.",
+    ]
+    return "".join(sentences)
+
+
+def _capital(text: str) -> str:
+    return escape(text[:1].upper() + text[1:])
+
+
+def _bias(report: Report) -> str:
+    rows = []
+    places: dict[tuple[str, str, str], dict[str, BiasSeries]] = {}
+    for series in report.bias:
+        place = (series.cell.key, series.arm, layer_name(series))
+        places.setdefault(place, {})[series.quantity] = series
+    for by_quantity in places.values():
+        first = next(iter(by_quantity.values()))
+        names = [first.cell.model, first.cell.dataset, first.arm, layer_name(first)]
+        numbers = [_change(by_quantity.get("sigma")), _change(by_quantity.get("amplitude"))]
+        rows.append(" & ".join([*map(escape, names), *numbers]) + r" \\")
+    num_seeds = max(len(series.seeds) for series in report.bias)
+    return _table(
+        columns="lllrrr",
+        header=r"Model & Data set & Arm & Layer & $\sigma$ (tokens) & $A$ \\",
+        rows=rows,
+        caption=(
+            r"Learned attention bias by layer: initial $\rightarrow$ final value, "
+            rf"mean $\pm$ sd over {num_seeds} seeds. Digest \texttt{{{escape(report.provenance.digest)}}}."
+        ),
+        label=f"tab:{_NOT_IN_LABEL.sub('-', report.experiment.name)}-sigma",
+    )
+
+
+def _change(series: BiasSeries | None) -> str:
+    if series is None:
+        return "--"
+    if not series.is_learned:
+        return f"{series.initial:.2f} (fixed)"
+    return rf"${series.initial:.2f} \rightarrow$ {_mean_sd(series.final_mean, series.final_sd, 2)}"
+
+
+def _table(*, columns: str, header: str, rows: Sequence[str], caption: str, label: str) -> str:
+    body = [
+        r"\begin{table}[t]",
+        r"\centering",
+        r"\small",
+        rf"\caption{{{caption}}}",
+        rf"\label{{{label}}}",
+        rf"\begin{{tabular}}{{{columns}}}",
+        r"\toprule",
+        header,
+        r"\midrule",
+        *rows,
+        r"\bottomrule",
+        r"\end{tabular}",
+        r"\end{table}",
+    ]
+    return "\n".join(body)
+
+
+def _mean_sd(mean: float | None, sd: float | None, decimals: int) -> str:
+    if mean is None:
+        return "--"
+    return f"${fixed(mean, decimals)}$" if sd is None else rf"${fixed(mean, decimals)} \pm {fixed(sd, decimals)}$"
+
+
+def _interval(low: float | None, high: float | None, decimals: int) -> str:
+    return "--" if low is None or high is None else f"$[{fixed(low, decimals)}, {fixed(high, decimals)}]$"
+
+
+def _math(text: str) -> str:
+    return "--" if text == "-" else f"${text}$"
+
+
+def _bold(math: str, low: float | None, high: float | None) -> str:
+    """Bold only if the interval excludes 0."""
+    excludes_zero = low is not None and high is not None and (low > 0 or high < 0)
+    return rf"$\mathbf{{{math.strip('$')}}}$" if excludes_zero else math

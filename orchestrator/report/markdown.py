@@ -1,0 +1,79 @@
+"""The report as Markdown: for pull requests, notebooks and MLflow's run descriptions."""
+
+import re
+from collections.abc import Iterable
+
+from orchestrator.report.content import Report
+from orchestrator.report.tables import (
+    Table,
+    bias_table,
+    comparison_table,
+    exclusion_table,
+    pair_table,
+    pooled_table,
+    provenance_table,
+    search_table,
+)
+
+_SPECIAL = re.compile(r"([\\`*_\[\]<>|#~])")
+
+
+def to_markdown(report: Report) -> str:
+    """The whole report."""
+    parts = [
+        f"# {escape(report.experiment.name)}",
+        *_question(report),
+        "## Answer",
+        _bullets(report.answers),
+        *([_bullets(report.remarks)] if report.remarks else []),
+        "## Comparisons",
+        grid(comparison_table(report)),
+    ]
+    if report.pooled:
+        parts += [_heading(pooled_table(report)), grid(pooled_table(report))]
+    for table in (bias_table(report), search_table(report), exclusion_table(report)):
+        if table.rows:
+            parts += [_heading(table), grid(table)]
+    parts += [_heading(pair_table(report)), grid(pair_table(report))]
+    parts += ["## Caveats", _bullets(report.caveats), "## Provenance", grid(provenance_table(report))]
+    return "\n\n".join(parts) + "\n"
+
+
+def to_short_markdown(report: Report) -> str:
+    """Answers, comparisons, sigma by layer and caveats: what fits a description field."""
+    parts = [*_question(report), _bullets([*report.answers, *report.remarks]), grid(comparison_table(report))]
+    for table in (bias_table(report), exclusion_table(report)):
+        if table.rows:
+            parts += [f"**{escape(table.title)}**", grid(table)]
+    parts += ["**Caveats**", _bullets(report.caveats), f"Digest `{report.provenance.digest}`"]
+    return "\n\n".join(parts) + "\n"
+
+
+def grid(table: Table) -> str:
+    """One table in the pipe syntax."""
+    num_numbers = len(table.columns) - table.num_text_columns
+    rule = ["---"] * table.num_text_columns + ["---:"] * num_numbers
+    lines = [_row(map(escape, table.columns)), _row(rule)]
+    lines += [_row(map(escape, row)) for row in table.rows]
+    return "\n".join(lines)
+
+
+def escape(text: str) -> str:
+    """Show a text as it is: nothing in it is markup, and it stays on one line."""
+    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
+
+
+def _row(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _heading(table: Table) -> str:
+    return f"## {escape(table.title)}"
+
+
+def _question(report: Report) -> list[str]:
+    return [f"> {escape(report.question)}"] if report.question else []
+
+
+def _bullets(sentences: Iterable[str]) -> str:
+    return "\n".join(f"- {escape(sentence)}" for sentence in sentences)

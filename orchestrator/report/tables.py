@@ -1,0 +1,250 @@
+"""The report's tables as plain strings, once, for every format that shows text."""
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import NamedTuple
+
+from orchestrator.report.content import BiasSeries, Report
+from orchestrator.report.numbers import (
+    MISSING,
+    duration,
+    fixed,
+    level_unit,
+    mean_sd,
+    p_text,
+    params_text,
+    percent,
+    signed,
+)
+from orchestrator.report.wording import metric_words
+from orchestrator.statistics.comparison import Comparison
+
+
+class Table(NamedTuple):
+    """A titled grid of text."""
+
+    title: str
+    """What it shows."""
+    columns: tuple[str, ...]
+    """Headings."""
+    num_text_columns: int
+    """So many columns from the left hold words; the others hold numbers and align right."""
+    rows: Sequence[tuple[str, ...]]
+    """One tuple per row, as long as `columns`."""
+
+
+def comparison_table(report: Report) -> Table:
+    """Effect, interval, p and verdict for every cell and treatment."""
+    level = _in_unit(level_unit(report.unit))
+    return Table(
+        title=f"{metric_words(report.metric)}: treatment - {report.control}, over pairs of the same seed",
+        columns=(
+            "model",
+            "data set",
+            "treatment",
+            "verdict",
+            "pairs",
+            f"{report.control}{level}",
+            f"treatment{level}",
+            f"effect{_in_unit(report.unit)}",
+            f"{percent(report.confidence)} CI",
+            "p",
+            "p (Holm)",
+        ),
+        num_text_columns=4,
+        rows=[_comparison_row(comparison, report.decimals) for comparison in report.comparisons],
+    )
+
+
+def _comparison_row(comparison: Comparison, decimals: int) -> tuple[str, ...]:
+    count = str(comparison.num_pairs)
+    if comparison.num_pairs != comparison.num_planned_pairs:
+        count += f" of {comparison.num_planned_pairs}"
+    return (
+        comparison.cell.model,
+        comparison.cell.dataset,
+        comparison.treatment,
+        comparison.verdict.value,
+        count,
+        mean_sd(comparison.control_mean, comparison.control_sd, decimals),
+        mean_sd(comparison.treatment_mean, comparison.treatment_sd, decimals),
+        signed(comparison.effect, decimals),
+        interval(comparison.ci_low, comparison.ci_high, decimals),
+        p_text(comparison.p_value),
+        p_text(comparison.p_holm),
+    )
+
+
+def pooled_table(report: Report) -> Table:
+    """One effect per treatment over all cells."""
+    return Table(
+        title="Pooled over cells (random effects)",
+        columns=(
+            "treatment",
+            "cells",
+            f"effect{_in_unit(report.unit)}",
+            f"{percent(report.confidence)} CI",
+            "sd between cells",
+        ),
+        num_text_columns=1,
+        rows=[
+            (
+                effect.treatment,
+                str(effect.num_cells),
+                signed(effect.effect, report.decimals),
+                interval(effect.ci_low, effect.ci_high, report.decimals),
+                fixed(effect.between_cells_sd, report.decimals),
+            )
+            for effect in report.pooled
+        ],
+    )
+
+
+def pair_table(report: Report) -> Table:
+    """Every planned pair, complete or not."""
+    level = _in_unit(level_unit(report.unit))
+    return Table(
+        title="Every pair",
+        columns=(
+            "model",
+            "data set",
+            "treatment",
+            "note",
+            "seed",
+            f"{report.control}{level}",
+            f"treatment{level}",
+            f"effect{_in_unit(report.unit)}",
+        ),
+        num_text_columns=4,
+        rows=[
+            (
+                comparison.cell.model,
+                comparison.cell.dataset,
+                comparison.treatment,
+                _one_line(pair.missing_because or ""),
+                str(pair.seed),
+                fixed(pair.control, report.decimals),
+                fixed(pair.treatment, report.decimals),
+                signed(pair.effect, report.decimals),
+            )
+            for comparison in report.comparisons
+            for pair in comparison.pairs
+        ],
+    )
+
+
+def bias_table(report: Report) -> Table:
+    """Learned sigma and amplitude of every layer: initial -> final, mean ± sd over seeds."""
+    series = sorted(report.bias, key=_place)
+    rows = []
+    for _, same_place in groupby(series, key=_place):
+        by_quantity = {entry.quantity: entry for entry in same_place}
+        first = next(iter(by_quantity.values()))
+        rows.append(
+            (
+                first.cell.model,
+                first.cell.dataset,
+                first.arm,
+                layer_name(first),
+                str(len(first.seeds)),
+                _change(by_quantity.get("sigma")),
+                _change(by_quantity.get("amplitude")),
+            )
+        )
+    return Table(
+        title="Learned attention bias by layer: initial -> final, mean ± sd over seeds",
+        columns=("model", "data set", "arm", "layer", "seeds", "sigma (tokens)", "amplitude A"),
+        num_text_columns=4,
+        rows=rows,
+    )
+
+
+def _place(series: BiasSeries) -> tuple[str, str, int, int]:
+    return series.cell.key, series.arm, series.layer, -1 if series.head is None else series.head
+
+
+def layer_name(series: BiasSeries) -> str:
+    """`2`, or `2, head 1`."""
+    return str(series.layer) if series.head is None else f"{series.layer}, head {series.head}"
+
+
+def _change(series: BiasSeries | None) -> str:
+    if series is None:
+        return MISSING
+    if not series.is_learned:
+        return f"{series.initial:.2f} (fixed)"
+    return f"{series.initial:.2f} -> {mean_sd(series.final_mean, series.final_sd, 2)}"
+
+
+def search_table(report: Report) -> Table:
+    """What each search tried, best first."""
+    return Table(
+        title="Search phase (validation split only; never the claim)",
+        columns=("model", "data set", "arm", "params", "chosen", "seeds", "failed", "mean best_val/top1 (%)"),
+        num_text_columns=5,
+        rows=[
+            (
+                search.cell.model,
+                search.cell.dataset,
+                search.arm,
+                params_text(dict(candidate.params)),
+                "chosen" if candidate.is_chosen else "",
+                str(candidate.num_seeds),
+                str(candidate.num_failed),
+                fixed(None if candidate.score is None else 100 * candidate.score, report.decimals),
+            )
+            for search in report.searches
+            for candidate in search.candidates
+        ],
+    )
+
+
+def exclusion_table(report: Report) -> Table:
+    """Planned trials that enter no comparison, and why."""
+    return Table(
+        title="Exclusions",
+        columns=("model", "data set", "arm", "status", "reason", "seed"),
+        num_text_columns=5,
+        rows=[
+            (
+                exclusion.cell.model,
+                exclusion.cell.dataset,
+                exclusion.arm,
+                exclusion.status.value,
+                _one_line(exclusion.reason),
+                str(exclusion.seed),
+            )
+            for exclusion in report.exclusions
+        ],
+    )
+
+
+def provenance_table(report: Report) -> Table:
+    """Which code, data and machines made the numbers."""
+    experiment, provenance = report.experiment, report.provenance
+    rows = [
+        ("experiment", f"{experiment.name} ({experiment.id}), {experiment.status.value}"),
+        ("digest", provenance.digest),
+        ("submitted", f"{experiment.created_at:%Y-%m-%d %H:%M:%S} UTC"),
+        ("ended", f"{experiment.ended_at:%Y-%m-%d %H:%M:%S} UTC" if experiment.ended_at else MISSING),
+        ("trials", f"{provenance.num_trials} planned, {provenance.num_succeeded} succeeded"),
+        ("reused", f"{provenance.num_reused} of them stand-ins from earlier, identical trials"),
+        ("training time", duration(provenance.training_seconds)),
+        *((key.replace("_", " "), ", ".join(values)) for key, values in provenance.facts.items()),
+    ]
+    return Table(title="Provenance", columns=("fact", "value"), num_text_columns=2, rows=rows)
+
+
+def interval(low: float | None, high: float | None, decimals: int) -> str:
+    """`[5.1, 9.3]`."""
+    return MISSING if low is None or high is None else f"[{fixed(low, decimals)}, {fixed(high, decimals)}]"
+
+
+def _in_unit(unit: str) -> str:
+    return f" ({unit})" if unit else ""
+
+
+def _one_line(text: str) -> str:
+    """An error's last line says what it was; a whole traceback does not fit a table."""
+    lines = text.strip().splitlines()
+    return lines[-1] if lines else ""

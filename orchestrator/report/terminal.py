@@ -1,0 +1,82 @@
+"""The report as plain text: for terminals and job logs."""
+
+import textwrap
+from collections.abc import Iterable
+
+from orchestrator.report.content import Report
+from orchestrator.report.tables import (
+    Table,
+    bias_table,
+    comparison_table,
+    exclusion_table,
+    pooled_table,
+    search_table,
+)
+
+WIDTH = 100
+"""Sentences are wrapped here; tables are as wide as they need."""
+
+
+def to_text(report: Report) -> str:
+    """What a reader at a terminal wants to know, ending with the answer."""
+    parts = [_heading(report)]
+    tables = [comparison_table(report), pooled_table(report), bias_table(report)]
+    tables += [search_table(report), exclusion_table(report)]
+    parts += [grid(table) for table in tables if table.rows]
+    parts.append(_sentences("Caveats", report.caveats))
+    parts.append(_sentences("Answer", [*report.answers, *report.remarks]))
+    parts.append(f"digest {report.provenance.digest}")
+    return "\n\n".join(parts) + "\n"
+
+
+def grid(table: Table) -> str:
+    """One table with a title, headings, a rule, and columns that line up.
+
+    Columns of the left whose value is the same in every row (one model, one data set) move into the title line.
+    """
+    table = _without_constant_columns(table)
+    widths = [max(len(row[column]) for row in [table.columns, *table.rows]) for column in range(len(table.columns))]
+    lines = [table.title, _line(table.columns, widths, table), "  ".join("-" * width for width in widths)]
+    lines += [_line(row, widths, table) for row in table.rows]
+    return "\n".join(lines)
+
+
+def _without_constant_columns(table: Table) -> Table:
+    constant = [
+        column
+        for column in range(table.num_text_columns)
+        if table.columns[column] in ("model", "data set") and len({row[column] for row in table.rows}) == 1
+    ]
+    if not constant:
+        return table
+    kept = [column for column in range(len(table.columns)) if column not in constant]
+    where = ", ".join(table.rows[0][column] for column in constant)
+    return Table(
+        title=f"{table.title} [{where}]",
+        columns=tuple(table.columns[column] for column in kept),
+        num_text_columns=table.num_text_columns - len(constant),
+        rows=[tuple(row[column] for column in kept) for row in table.rows],
+    )
+
+
+def _line(cells: tuple[str, ...], widths: list[int], table: Table) -> str:
+    padded = [
+        cell.ljust(width) if column < table.num_text_columns else cell.rjust(width)
+        for column, (cell, width) in enumerate(zip(cells, widths, strict=True))
+    ]
+    return "  ".join(padded).rstrip()
+
+
+def _heading(report: Report) -> str:
+    title = f"{report.experiment.name} ({report.experiment.id}): {report.experiment.status.value}"
+    lines = [title, "=" * len(title)]
+    if report.question:
+        lines += textwrap.wrap(report.question, WIDTH)
+    return "\n".join(lines)
+
+
+def _sentences(title: str, sentences: Iterable[str]) -> str:
+    lines = [title]
+    for sentence in sentences:
+        lines += textwrap.wrap(sentence, WIDTH, initial_indent="  * ", subsequent_indent="    ", break_on_hyphens=False)
+    return "\n".join(lines)

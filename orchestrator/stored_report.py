@@ -1,0 +1,125 @@
+"""The report of a stored experiment: rows in, `Report` out; the one place where the two meet."""
+
+from collections.abc import Sequence
+
+from sqlalchemy.orm import Session
+
+from orchestrator.cells import cells_of
+from orchestrator.findings import Findings
+from orchestrator.report import ExperimentFacts, Report, TrialRecord, build_report
+from orchestrator.spec import ExperimentSpec
+from orchestrator.statistics.compare import compare_arms
+from orchestrator.statistics.comparison import Cell, Comparison
+from orchestrator.statistics.pairing import TrialOutcome
+from orchestrator.statistics.pooling import pool_effects
+from orchestrator.status import ExperimentStatus, Phase, TrialStatus
+from orchestrator.store.experiments import get_experiment
+from orchestrator.store.tables import ExperimentRow, TrialRow
+from orchestrator.store.trials import trials_of
+from trainers.config import TrialConfig
+from trainers.result import TrialResult
+
+
+def report_of(session: Session, experiment_id: str, *, mlflow_url: str | None = None) -> Report:
+    """The report as it stands now.
+
+    Args:
+        session: an open read.
+        experiment_id: its id.
+        mlflow_url: link to the experiment in MLflow, if there is one.
+
+    Raises:
+        ExperimentNotFoundError: no such experiment.
+    """
+    row = get_experiment(session, experiment_id)
+    spec = ExperimentSpec.model_validate_json(row.spec)
+    cells = _cells(spec)
+    rows = newest_of_each(trials_of(session, experiment_id))
+    comparisons = _compare(spec, cells, rows)
+    return build_report(
+        experiment=ExperimentFacts(
+            id=row.id,
+            name=row.name,
+            status=ExperimentStatus(row.status),
+            reason=row.reason,
+            created_at=row.created_at,
+            ended_at=row.ended_at,
+            mlflow_url=mlflow_url,
+        ),
+        spec=spec,
+        digest=row.digest,
+        cells=cells,
+        trials=[_record(trial, cells) for trial in rows],
+        chosen_params=row.chosen_params,
+        comparisons=comparisons,
+        pooled=pool_effects(comparisons),
+    )
+
+
+def comparisons_of(session: Session, row: ExperimentRow) -> tuple[Comparison, ...]:
+    """The comparisons as they stand now."""
+    spec = ExperimentSpec.model_validate_json(row.spec)
+    return _compare(spec, _cells(spec), newest_of_each(trials_of(session, row.id, Phase.CONFIRM)))
+
+
+def newest_of_each(rows: Sequence[TrialRow]) -> list[TrialRow]:
+    """One row per phase, cell, arm, seed and params: the one planned last.
+
+    Several rows share them if the code changed between two attempts of the driver: their identities differ, and a
+    pair counts only once.
+    """
+    newest: dict[tuple[str, str, str, int, str], TrialRow] = {}
+    for row in sorted(rows, key=lambda row: row.id):
+        # In the confirm phase params are fixed; in the search phase they are what tells candidates apart.
+        params = repr(sorted(row.params.items())) if row.phase == Phase.SEARCH else ""
+        newest[row.phase, row.cell, row.arm, row.seed, params] = row
+    return list(newest.values())
+
+
+def _compare(spec: ExperimentSpec, cells: Sequence[Cell], rows: Sequence[TrialRow]) -> tuple[Comparison, ...]:
+    by_key = {cell.key: cell for cell in cells}
+    outcomes = [
+        TrialOutcome(
+            cell=by_key[row.cell],
+            arm=row.arm,
+            seed=row.seed,
+            status=TrialStatus(row.status),
+            error=row.error,
+            metrics=row.final_metrics,
+        )
+        for row in rows
+        if row.phase == Phase.CONFIRM
+    ]
+    return compare_arms(
+        cells=cells,
+        control=spec.control.name,
+        treatments=[arm.name for arm in spec.treatments],
+        seeds=spec.seeds,
+        outcomes=outcomes,
+        metric=spec.primary_metric,
+        confidence=spec.confidence,
+        equivalence_margin=spec.equivalence_margin,
+    )
+
+
+def _cells(spec: ExperimentSpec) -> list[Cell]:
+    # A stored spec was validated when it came in: there is nothing left to find.
+    return [entry.cell for entry in cells_of(spec, Findings())]
+
+
+def _record(row: TrialRow, cells: Sequence[Cell]) -> TrialRecord:
+    return TrialRecord(
+        identity=row.identity,
+        cell=next(cell for cell in cells if cell.key == row.cell),
+        arm=row.arm,
+        seed=row.seed,
+        phase=Phase(row.phase),
+        params=row.params,
+        config=TrialConfig.model_validate_json(row.config),
+        status=TrialStatus(row.status),
+        error=row.error,
+        attempt=row.attempt,
+        reused_from=row.reused_from,
+        result=TrialResult.model_validate_json(row.result) if row.result else None,
+        mlflow_run_id=row.run_id,
+    )
