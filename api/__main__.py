@@ -1,0 +1,53 @@
+"""The API process: `python -m api [--host H] [--port P]`, or `--fd N` for a socket that a parent listens on."""
+
+import argparse
+import logging
+import socket
+import sys
+
+import uvicorn
+
+from api.app import create_app
+from api.guard import may_listen
+from orchestrator.settings import Settings
+
+# Long enough for an answer that is being written; event streams are cut and reconnect elsewhere.
+_GRACE_SECONDS = 3
+
+
+def main() -> int:
+    """Serve until SIGTERM or SIGINT."""
+    parser = argparse.ArgumentParser(prog="python -m api", description="Serve the HTTP interface.")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen at")
+    parser.add_argument("--port", type=int, default=8000, help="port to listen at")
+    parser.add_argument("--fd", type=int, help="descriptor of a listening socket, instead of host and port")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    settings = Settings()
+    listener = socket.socket(fileno=arguments.fd) if arguments.fd is not None else None
+    host = listener.getsockname()[0] if listener else arguments.host
+    if not may_listen(host, settings.api_token):
+        parser.exit(2, f"{refusal(host)}\n")
+    config = uvicorn.Config(
+        create_app(settings),
+        host=arguments.host,
+        port=arguments.port,
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+        server_header=False,
+    )
+    server = uvicorn.Server(config)
+    server.run(sockets=[listener] if listener else None)
+    return 0 if server.started else 1
+
+
+def refusal(host: str) -> str:
+    """Why the service does not listen at this address."""
+    return (
+        f"refusing to listen at {host}, which other machines can reach, without a token: "
+        "set SIGMALAB_API_TOKEN to a long random text, or listen at 127.0.0.1"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,61 @@
+"""The HTTP application: routes, errors, guards, and the threads that live as long as it does."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+from fastapi import FastAPI
+from fastapi.concurrency import run_in_threadpool
+
+from api.background import Background
+from api.errors import install_error_handlers
+from api.guard import Guard
+from api.metrics import MeasureRequests, Metrics
+from api.openapi import complete_openapi
+from api.routes import events, experiments, results, service
+from api.state import AppState
+from orchestrator.experiments import Experiments
+from orchestrator.settings import Settings
+from orchestrator.store.database import open_database
+
+_DESCRIPTION = """\
+Paired experiments for vision models: hand in a spec, get an effect with an interval and an honest verdict.
+
+Errors are `application/problem+json` (RFC 9457); `errors[].pointer` says where in your JSON the trouble is.
+Where the service asks for a token, send it as `Authorization: Bearer <token>`.
+"""
+
+
+def create_app(settings: Settings, *, with_background: bool = True) -> FastAPI:
+    """The application for one deployment.
+
+    Args:
+        settings: the deployment's environment.
+        with_background: whether this process starts drivers and ships to MLflow while it lives.
+    """
+    metrics = Metrics()
+
+    @asynccontextmanager
+    async def live(app: FastAPI) -> AsyncIterator[None]:
+        database = await run_in_threadpool(open_database, settings.effective_database_url)
+        state = AppState(settings=settings, metrics=metrics, experiments=Experiments(database, settings))
+        app.state.sigmalab = state
+        background = Background(database, settings)
+        if with_background:
+            background.start()
+        try:
+            yield
+        finally:
+            state.stopping.set()
+            await run_in_threadpool(background.stop)
+            database.close()
+
+    app = FastAPI(title="sigmalab", version=version("sigmalab"), description=_DESCRIPTION, lifespan=live)
+    install_error_handlers(app)
+    for routes in (service, experiments, results, events):
+        app.include_router(routes.router)
+    # The last one added is the first one asked.
+    app.add_middleware(Guard, token=settings.api_token)
+    app.add_middleware(MeasureRequests, metrics=metrics)
+    complete_openapi(app)
+    return app

@@ -1,0 +1,44 @@
+"""Threads beside the HTTP application: the reconciler starts drivers, the shipper feeds MLflow."""
+
+import logging
+import threading
+from collections.abc import Callable
+
+from orchestrator.jobs import RayJobs
+from orchestrator.reconciler import Reconciler
+from orchestrator.settings import Settings
+from orchestrator.store.database import Database
+from orchestrator.tracking.shipper import Shipper
+
+_log = logging.getLogger(__name__)
+_JOIN_SECONDS = 10.0
+
+
+class Background:
+    """Both threads; each takes a lease, so that any number of API processes may run side by side."""
+
+    def __init__(self, database: Database, settings: Settings) -> None:
+        self._stop = threading.Event()
+        jobs = RayJobs(settings.ray_dashboard_url, settings.ray_auth_token)
+        self._threads = [_thread("reconciler", Reconciler(database, jobs, settings).run, self._stop)]
+        if settings.mlflow_tracking_uri:
+            shipper = Shipper(database, settings.mlflow_tracking_uri)
+            self._threads.append(_thread("shipper", shipper.run, self._stop))
+
+    def start(self) -> None:
+        """Start both."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Ask both to end and wait for it; one that waits for the network is left to die with the process."""
+        self._stop.set()
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(_JOIN_SECONDS)
+                if thread.is_alive():
+                    _log.warning("%s did not end within %.0f s", thread.name, _JOIN_SECONDS)
+
+
+def _thread(name: str, run: Callable[[threading.Event], None], stop: threading.Event) -> threading.Thread:
+    return threading.Thread(target=run, args=(stop,), name=name, daemon=True)

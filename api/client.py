@@ -1,0 +1,269 @@
+"""The Python client: every call of the HTTP interface, typed.
+
+    ClientError
+    |- ServiceUnreachableError   nobody answers there
+    |- RefusedError              the service answered with a problem; carries it
+
+Synchronous only: a script asks one question at a time.
+"""
+
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self
+from urllib.parse import quote
+
+import httpx
+from pydantic import BaseModel, JsonValue, TypeAdapter, ValidationError
+
+from api.endpoint import Endpoint, find_endpoint
+from api.sse import Event, read_events
+from api.views import PlanView, ProblemView, ReadinessView
+from orchestrator.statistics.comparison import Comparison
+from orchestrator.status import ExperimentStatus, Phase
+from orchestrator.views import ExperimentPage, ExperimentView, TrialView
+
+Spec = BaseModel | Mapping[str, JsonValue] | Path | str | bytes
+"""An ExperimentSpec, the same as a mapping, a file (Path), or JSON text."""
+
+ReportFormat = Literal["json", "md", "html", "csv", "latex"]
+
+_RECONNECT_SECONDS = 1.0
+_TRIALS = TypeAdapter(tuple[TrialView, ...])
+_COMPARISONS = TypeAdapter(tuple[Comparison, ...])
+
+
+class ClientError(Exception):
+    """A request did not give what was asked for."""
+
+
+class ServiceUnreachableError(ClientError):
+    """Nobody answers at the service's address."""
+
+    def __init__(self, endpoint: Endpoint, reason: str) -> None:
+        self.endpoint = endpoint
+        super().__init__(f"no sigmalab service answers at {endpoint.url} ({endpoint.source}): {reason}")
+
+
+class RefusedError(ClientError):
+    """The service answered with a problem (RFC 9457)."""
+
+    def __init__(self, problem: ProblemView) -> None:
+        self.problem = problem
+        complaints = [f"{item.pointer or item.parameter or '/'}: {item.detail}" for item in problem.errors]
+        super().__init__("\n  ".join([problem.detail, *(c for c in complaints if not problem.detail.endswith(c))]))
+
+
+class Client:
+    """A connection to the service; use it as a context manager, or call `close`.
+
+    Args:
+        url: the service (`None`: see `api.endpoint`).
+        token: sent as a bearer token (`None`: SIGMALAB_API_TOKEN, if set).
+        timeout_seconds: how long one answer may take; `watch` is not bound by it.
+        transport: how bytes travel; tests speak to an application in this process.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        token: str | None = None,
+        timeout_seconds: float = 60.0,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self.endpoint = Endpoint(url.rstrip("/"), "given") if url else find_endpoint()
+        token = token or os.environ.get("SIGMALAB_API_TOKEN")
+        self._http = httpx.Client(
+            base_url=self.endpoint.url,
+            headers={"Authorization": f"Bearer {token}"} if token else {},
+            timeout=timeout_seconds,
+            transport=transport,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._http.close()
+
+    def submit(self, spec: Spec, *, idempotency_key: str | None = None) -> ExperimentView:
+        """Hand in an experiment; it runs from now on, whatever happens to this process.
+
+        Args:
+            spec: the question.
+            idempotency_key: makes a repeated call (after a lost answer, say) return the first call's experiment.
+        """
+        headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
+        return ExperimentView.model_validate_json(self._post("/experiments", _body(spec), headers).content)
+
+    def plan(self, spec: Spec) -> PlanView:
+        """What the experiment would do; nothing is stored or started."""
+        return PlanView.model_validate_json(self._post("/experiments/plan", _body(spec)).content)
+
+    def get(self, experiment_id: str) -> ExperimentView:
+        """Where an experiment stands."""
+        return ExperimentView.model_validate_json(self._get(_path(experiment_id)).content)
+
+    def page(
+        self, *, limit: int = 50, cursor: str | None = None, status: ExperimentStatus | None = None
+    ) -> ExperimentPage:
+        """One page of experiments, newest first; `next_cursor` leads to the next one."""
+        query = {"limit": limit, "cursor": cursor, "status": status}
+        return ExperimentPage.model_validate_json(self._get("/experiments", query).content)
+
+    def experiments(self, *, status: ExperimentStatus | None = None) -> Iterator[ExperimentView]:
+        """All experiments, newest first, page by page."""
+        cursor: str | None = None
+        while True:
+            page = self.page(cursor=cursor, status=status)
+            yield from page.items
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
+    def trials(self, experiment_id: str, *, phase: Phase | None = None) -> tuple[TrialView, ...]:
+        """Every trial of an experiment."""
+        return _TRIALS.validate_json(self._get(_path(experiment_id, "trials"), {"phase": phase}).content)
+
+    def comparisons(self, experiment_id: str) -> tuple[Comparison, ...]:
+        """What the pairs say so far."""
+        return _COMPARISONS.validate_json(self._get(_path(experiment_id, "comparisons")).content)
+
+    def report(self, experiment_id: str, report_format: ReportFormat = "json") -> str:
+        """The report as text in one of its formats."""
+        return self._get(_path(experiment_id, "report"), {"format": report_format}).text
+
+    def logs(self, experiment_id: str) -> str:
+        """What the newest driver has written."""
+        return self._get(_path(experiment_id, "logs")).text
+
+    def cancel(self, experiment_id: str) -> ExperimentView:
+        """Ask a running experiment to stop; finished trials stay."""
+        return ExperimentView.model_validate_json(self._post(_path(experiment_id, "cancel")).content)
+
+    def extend(self, experiment_id: str, seeds: Sequence[int]) -> ExperimentView:
+        """Add seeds to a finished experiment and run them."""
+        body = json.dumps({"seeds": list(seeds)}).encode()
+        return ExperimentView.model_validate_json(self._post(_path(experiment_id, "extend"), body).content)
+
+    def schema(self) -> dict[str, JsonValue]:
+        """The JSON Schema of a spec."""
+        document: dict[str, JsonValue] = self._get("/schema").json()
+        return document
+
+    def readiness(self) -> ReadinessView:
+        """Whether experiments can run to their end right now."""
+        answer = self._send("GET", "/readyz")
+        if answer.status_code not in (httpx.codes.OK, httpx.codes.SERVICE_UNAVAILABLE):
+            raise RefusedError(_problem(answer))
+        return ReadinessView.model_validate_json(answer.content)
+
+    def watch(self, experiment_id: str, *, after: int = 0, patience_seconds: float = 120.0) -> Iterator[Event]:
+        """What happens to an experiment, from its first event (or the one after `after`) to `end`.
+
+        A connection that breaks is made again and goes on after the last event.
+
+        Args:
+            experiment_id: which one.
+            after: id of the last event that is already known.
+            patience_seconds: how long the service may be away before this gives up.
+
+        Raises:
+            ServiceUnreachableError: it was away for longer.
+            RefusedError: no experiment has this id.
+        """
+        last_seen, away_since = after, None
+        while True:
+            try:
+                for event in self._events(experiment_id, last_seen):
+                    away_since = None
+                    last_seen = event.id
+                    yield event
+                    if event.kind == "end":
+                        return
+                reason = "the connection was closed"
+            except httpx.TransportError as error:
+                reason = str(error)
+            away_since = away_since or time.monotonic()
+            if time.monotonic() - away_since > patience_seconds:
+                raise ServiceUnreachableError(self.endpoint, reason)
+            time.sleep(_RECONNECT_SECONDS)
+
+    def _events(self, experiment_id: str, last_seen: int) -> Iterator[Event]:
+        # The service sends a comment at least every 15 seconds.
+        timeout = httpx.Timeout(10.0, read=60.0)
+        headers = {"Accept": "text/event-stream", "Last-Event-ID": str(last_seen)}
+        with self._http.stream("GET", _path(experiment_id, "events"), headers=headers, timeout=timeout) as answer:
+            if answer.status_code != httpx.codes.OK:
+                answer.read()
+                raise RefusedError(_problem(answer))
+            yield from read_events(answer.iter_lines())
+
+    def _get(self, path: str, query: Mapping[str, str | int | None] | None = None) -> httpx.Response:
+        answer = self._send(
+            "GET", path, query={name: value for name, value in (query or {}).items() if value is not None}
+        )
+        return _accepted(answer)
+
+    def _post(self, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None) -> httpx.Response:
+        content_type = {"Content-Type": "application/json"} if body else {}
+        return _accepted(self._send("POST", path, body=body, headers={**content_type, **(headers or {})}))
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str | int] | None = None,
+        body: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+    ) -> httpx.Response:
+        try:
+            return self._http.request(method, path, params=dict(query or {}), content=body, headers=dict(headers or {}))
+        except httpx.TransportError as error:
+            raise ServiceUnreachableError(self.endpoint, str(error)) from error
+
+
+def _body(spec: Spec) -> bytes:
+    if isinstance(spec, Path):
+        return spec.read_bytes()
+    if isinstance(spec, bytes):
+        return spec
+    if isinstance(spec, str):
+        return spec.encode()
+    if isinstance(spec, BaseModel):
+        return spec.model_dump_json().encode()
+    return json.dumps(dict(spec)).encode()
+
+
+def _path(experiment_id: str, *rest: str) -> str:
+    # An id is one segment of the path, whatever the user has typed.
+    return "/".join(("/experiments", quote(experiment_id, safe="") or "%20", *rest))
+
+
+def _accepted(answer: httpx.Response) -> httpx.Response:
+    if answer.is_success:
+        return answer
+    raise RefusedError(_problem(answer))
+
+
+def _problem(answer: httpx.Response) -> ProblemView:
+    """The service's problem, or one made from an answer of somebody else (a proxy, another program)."""
+    try:
+        return ProblemView.model_validate_json(answer.content)
+    except ValidationError:
+        return ProblemView(
+            type="about:blank",
+            title=answer.reason_phrase,
+            status=answer.status_code,
+            detail=f"HTTP {answer.status_code} {answer.reason_phrase} from {answer.url}, which is no sigmalab service",
+            code="not_sigmalab",
+        )

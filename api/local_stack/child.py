@@ -1,0 +1,85 @@
+"""One server of the stack while it runs: start, look, stop, the end of its log."""
+
+import subprocess
+import time
+from pathlib import Path
+
+from api.local_stack import processes
+from api.local_stack.processes import STACK_ID_VARIABLE, Session
+from api.local_stack.servers import Server
+
+LOG_LINES_SHOWN = 15
+LOG_BYTES_KEPT = 5_000_000
+_LEFTOVER_GRACE_SECONDS = 2.0
+
+
+class Child:
+    """A server's process, which leads a session, and everything that the process starts.
+
+    Life: `start`, then `exit_status` and `is_healthy` as often as wanted, then `stop` or `kill`; after these `start`
+    works again.
+    """
+
+    def __init__(self, server: Server, stack_id: str) -> None:
+        self.server = server
+        self.mark = f"{stack_id}-{server.name.replace(' ', '-').lower()}"
+        """Carried by all that the server starts; begins with the stack's id."""
+        self.session: Session | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._log_start = 0
+
+    def start(self) -> Session:
+        """Start the process; returns the session that it leads."""
+        log = self.server.log
+        log.parent.mkdir(parents=True, exist_ok=True)
+        if log.exists() and log.stat().st_size > LOG_BYTES_KEPT:
+            log.replace(log.with_suffix(".old.log"))
+        with log.open("ab") as output:
+            self._log_start = output.tell()
+            self._process = subprocess.Popen(  # noqa: S603 (our own command)
+                self.server.command,
+                env={**self.server.environment, STACK_ID_VARIABLE: self.mark},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                pass_fds=self.server.pass_fds,
+            )
+        self.session = processes.session_of(self._process.pid)
+        return self.session
+
+    def exit_status(self) -> int | None:
+        """Exit status, negative for a signal (`None`: it runs)."""
+        return None if self._process is None else self._process.poll()
+
+    def stop(self) -> None:
+        """SIGTERM to the leader, which ends its own children; whoever is left after the grace time is killed."""
+        if self._process is None:
+            return
+        self._process.terminate()
+        deadline = time.monotonic() + self.server.stop_grace_seconds
+        while self._process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.05)
+        self._end_all(_LEFTOVER_GRACE_SECONDS)
+
+    def kill(self) -> None:
+        """End everything at once."""
+        self._end_all(0.0)
+
+    def log_end(self) -> str:
+        """The last lines of what it has written since its start."""
+        return tail(self.server.log, start=self._log_start)
+
+    def _end_all(self, grace_seconds: float) -> None:
+        if self._process is None or self.session is None:
+            return
+        processes.end(self.mark, [self.session], grace_seconds=grace_seconds)
+        self._process.wait()
+        self._process = None
+
+
+def tail(log: Path, *, start: int) -> str:
+    """The last lines after the offset `start`."""
+    with log.open("rb") as lines:
+        lines.seek(start)
+        return "\n".join(lines.read().decode(errors="replace").splitlines()[-LOG_LINES_SHOWN:])

@@ -1,0 +1,123 @@
+"""Which servers the stack has to start, and where all of them are: drawn before anything runs."""
+
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from api.local_stack import servers
+from api.local_stack.errors import StackError
+from api.local_stack.existing import ray_dashboard_url
+from api.local_stack.ports import free_port, listen
+
+USUAL_API_PORT = 8000
+USUAL_RAY_PORT = 8265
+USUAL_MLFLOW_PORT = 5000
+_USUAL_RAY_PORTS = (6379, USUAL_RAY_PORT, 10001, 44217, 44227)
+
+OnNews = Callable[[str, str], None]
+"""Called with a server's name and what happened to it, in words."""
+
+
+@dataclass(frozen=True)
+class StackOptions:
+    """What `sigmalab serve` was asked for."""
+
+    home: Path
+    """State folder, absolute."""
+    host: str = "127.0.0.1"
+    """Address of the API."""
+    port: int | None = None
+    """Port of the API (`None`: 8000, or one of the next; 0: any)."""
+    with_api: bool = True
+    """Without the API the stack is a place to run one experiment in."""
+
+
+@dataclass(frozen=True)
+class StackUrls:
+    """Where the stack can be reached."""
+
+    api: str | None
+    ray: str
+    mlflow: str
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What is to be started."""
+
+    missing: tuple[servers.Server, ...]
+    """Servers to start; the others run already."""
+    urls: StackUrls
+    """Where all of them are."""
+    environment: dict[str, str]
+    """What a program needs to find them."""
+    listener: socket.socket | None
+    """The API's socket; whoever holds the draft closes it."""
+
+
+def draw(options: StackOptions, scratch: Path, on_news: OnNews) -> Draft:
+    """Find what runs already, choose ports for the rest.
+
+    Args:
+        options: what was asked for.
+        scratch: folder for sessions and temporary files.
+        on_news: hears of existing servers and of ports that are taken.
+
+    Raises:
+        StackError: an existing cluster does not answer, or the API's port is taken.
+    """
+    environment = servers.base_environment(options.home, scratch)
+    missing: list[servers.Server] = []
+    address = environment.pop("RAY_ADDRESS", None)
+    if address:
+        ray_url = ray_dashboard_url(address, environment)
+        on_news("Ray head", f"existing cluster {ray_url}")
+        if "RAY_AUTH_TOKEN" in environment:
+            environment.setdefault("SIGMALAB_RAY_AUTH_TOKEN", environment["RAY_AUTH_TOKEN"])
+    else:
+        head = servers.ray_head(options.home, scratch, _ray_ports(), environment)
+        ray_url = head.url
+        environment["SIGMALAB_RAY_AUTH_TOKEN"] = servers.ray_token(options.home)
+        _say_if_moved(on_news, head, USUAL_RAY_PORT)
+        missing.append(head)
+    environment["SIGMALAB_RAY_DASHBOARD_URL"] = ray_url
+    mlflow_url = environment.get("MLFLOW_TRACKING_URI", "")
+    if mlflow_url:
+        on_news("MLflow", f"existing server {mlflow_url}")
+    else:
+        mlflow = servers.mlflow_server(options.home, free_port(USUAL_MLFLOW_PORT), environment)
+        mlflow_url = environment["MLFLOW_TRACKING_URI"] = mlflow.url
+        _say_if_moved(on_news, mlflow, USUAL_MLFLOW_PORT)
+        missing.append(mlflow)
+    if not options.with_api:
+        return Draft(tuple(missing), StackUrls(None, ray_url, mlflow_url), environment, None)
+    listener = _listen(options, on_news)
+    api = servers.api_server(options.home, listener, environment)
+    return Draft((*missing, api), StackUrls(api.url, ray_url, mlflow_url), environment, listener)
+
+
+def _ray_ports() -> servers.RayPorts:
+    chosen: list[int] = []
+    for usual in _USUAL_RAY_PORTS:
+        chosen.append(free_port(usual, taken=frozenset(chosen)))
+    return servers.RayPorts(*chosen)
+
+
+def _listen(options: StackOptions, on_news: OnNews) -> socket.socket:
+    wanted = USUAL_API_PORT if options.port is None else options.port
+    try:
+        listener = listen(options.host, wanted, must=options.port is not None)
+    except OSError as error:
+        where = f"{options.host}:{wanted}"
+        raise StackError(f"the API can't listen at {where}: {error.strerror}; choose another --port") from error
+    port = listener.getsockname()[1]
+    if wanted not in (0, port):
+        on_news("API", f"port {wanted} is taken by another program; using {port}")
+    return listener
+
+
+def _say_if_moved(on_news: OnNews, server: servers.Server, usual: int) -> None:
+    port = server.url.rpartition(":")[2]
+    if port != str(usual):
+        on_news(server.name, f"port {usual} is taken by another program; using {port}")

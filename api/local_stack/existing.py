@@ -1,0 +1,45 @@
+"""Servers that run already and that the stack is pointed at: RAY_ADDRESS, MLFLOW_TRACKING_URI."""
+
+import subprocess
+import sys
+from collections.abc import Mapping
+
+from api.local_stack.errors import StackError
+
+_ASK_RAY = "import ray; print(ray.init(address='auto', log_to_driver=False, logging_level='error').dashboard_url or '')"
+_CONNECT_SECONDS = 60.0
+
+
+def ray_dashboard_url(address: str, environment: Mapping[str, str]) -> str:
+    """The dashboard of an existing cluster.
+
+    Args:
+        address: RAY_ADDRESS: the dashboard's own URL, or the cluster's `host:port`.
+        environment: holds RAY_AUTH_MODE and the token, if the cluster asks for one.
+
+    Raises:
+        StackError: the address is of another kind, or nobody answers there.
+    """
+    if address.startswith(("http://", "https://")):
+        return address.rstrip("/")
+    if "://" in address:
+        raise StackError(
+            f"RAY_ADDRESS={address} can't take jobs; give the dashboard (http://host:8265) or the cluster's host:port"
+        )
+    # Only Ray itself knows, and this package does not import it.
+    try:
+        answer = subprocess.run(  # noqa: S603 (our own command)
+            [sys.executable, "-c", _ASK_RAY],
+            env={**environment, "RAY_ADDRESS": address},
+            capture_output=True,
+            text=True,
+            timeout=_CONNECT_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise StackError(f"no Ray cluster answers at RAY_ADDRESS={address} within {_CONNECT_SECONDS:.0f} s") from None
+    found = answer.stdout.strip().rpartition("\n")[2]
+    if answer.returncode != 0 or not found:
+        reason = answer.stderr.strip().rpartition("\n")[2] or "it has no dashboard"
+        raise StackError(f"the Ray cluster at RAY_ADDRESS={address} can't be used: {reason}")
+    return f"http://{found}"

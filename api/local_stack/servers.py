@@ -1,0 +1,176 @@
+"""What each server of the stack is: command, environment, address, and how one sees that it is well."""
+
+import os
+import secrets
+import socket
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+OBJECT_STORE_BYTES = 200_000_000
+"""Trials pass reports through Ray's object store, not tensors."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """One child process of the stack."""
+
+    name: str
+    """As people read it."""
+    command: list[str]
+    """Program and arguments."""
+    environment: Mapping[str, str]
+    """The whole environment."""
+    url: str
+    """Where it can be reached."""
+    health_url: str
+    """Answers 200 when it is well."""
+    log: Path
+    """Its output."""
+    health_headers: Mapping[str, str] = field(default_factory=dict)
+    """Headers of the health request."""
+    start_timeout_seconds: float = 180.0
+    """How long it may take to become healthy (a busy machine, a cold disk)."""
+    stop_grace_seconds: float = 10.0
+    """Time between SIGTERM and SIGKILL."""
+    pass_fds: tuple[int, ...] = ()
+    """Descriptors that it inherits."""
+
+    def is_healthy(self) -> bool:
+        """Ask once."""
+        try:
+            answer = httpx.get(self.health_url, headers=dict(self.health_headers), timeout=5.0, trust_env=False)
+        except httpx.TransportError:
+            return False
+        return answer.status_code == httpx.codes.OK
+
+
+@dataclass(frozen=True)
+class RayPorts:
+    """Ports of a Ray head that have a fixed default, so that two heads on one machine would meet."""
+
+    gcs: int
+    dashboard: int
+    client: int
+    autoscaler_metrics: int
+    dashboard_metrics: int
+
+
+def ray_token(home: Path) -> str:
+    """The token of the stack's Ray cluster, made once, readable by its owner only."""
+    path = ray_token_file(home)
+    if not path.exists():
+        path.touch(mode=0o600)
+        path.write_text(secrets.token_hex(32))
+    return path.read_text().strip()
+
+
+def ray_token_file(home: Path) -> Path:
+    """Where the token is."""
+    return home / "ray-token"
+
+
+def ray_head(home: Path, scratch: Path, ports: RayPorts, base: Mapping[str, str]) -> Server:
+    """A Ray head on loopback that asks for a token.
+
+    Args:
+        home: the state folder.
+        scratch: folder for sessions; its path is short enough for Ray's sockets.
+        ports: free ports.
+        base: environment to start from.
+    """
+    token = ray_token(home)
+    dashboard = f"http://127.0.0.1:{ports.dashboard}"
+    command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--log-color=false"]
+    command += ["--node-ip-address=127.0.0.1", "--dashboard-host=127.0.0.1", "--include-dashboard=true"]
+    command += [f"--port={ports.gcs}", f"--dashboard-port={ports.dashboard}", "--dashboard-agent-listen-port=0"]
+    command += [f"--ray-client-server-port={ports.client}", f"--temp-dir={scratch}"]
+    command += [f"--object-store-memory={OBJECT_STORE_BYTES}", "--disable-usage-stats"]
+    environment = {
+        **base,
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN_PATH": str(ray_token_file(home)),
+        # Otherwise Ray puts the machine's outer address in place of 127.0.0.1 and listens to all.
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+        # Jobs run in this very environment, even if `uv run` started us.
+        "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "AUTOSCALER_METRIC_PORT": str(ports.autoscaler_metrics),
+        "DASHBOARD_METRIC_PORT": str(ports.dashboard_metrics),
+        # A job may close its books when it is stopped.
+        "RAY_JOB_STOP_WAIT_TIME_S": "20",
+    }
+    return Server(
+        name="Ray head",
+        command=command,
+        environment=environment,
+        url=dashboard,
+        # Answers only when the part of the dashboard that takes jobs is up.
+        health_url=f"{dashboard}/api/jobs/",
+        health_headers={"Authorization": f"Bearer {token}"},
+        log=home / "logs" / "ray-head.log",
+        stop_grace_seconds=12.0,
+    )
+
+
+def mlflow_server(home: Path, port: int, base: Mapping[str, str]) -> Server:
+    """An MLflow server on SQLite and a folder of artifacts, on loopback."""
+    folder = home / "mlflow"
+    folder.mkdir(parents=True, exist_ok=True)
+    url = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "mlflow", "server", "--host=127.0.0.1", f"--port={port}", "--workers=1"]
+    command += [f"--backend-store-uri=sqlite:///{folder.absolute() / 'mlflow.db'}"]
+    command += ["--serve-artifacts", f"--artifacts-destination={folder.absolute() / 'artifacts'}"]
+    environment = {
+        **base,
+        # Saves 2 GB: we run nothing inside MLflow.
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+        # log_batch opens a second session while it holds one: the default pool of 15 deadlocks.
+        "MLFLOW_SQLALCHEMYSTORE_POOL_SIZE": "64",
+        "MLFLOW_SQLALCHEMYSTORE_MAX_OVERFLOW": "64",
+    }
+    return Server(
+        name="MLflow",
+        command=command,
+        environment=environment,
+        url=url,
+        health_url=f"{url}/health",
+        log=home / "logs" / "mlflow.log",
+        stop_grace_seconds=8.0,
+    )
+
+
+def api_server(home: Path, listener: socket.socket, base: Mapping[str, str]) -> Server:
+    """The API on a socket that the parent holds: its port stays ours while the process is replaced."""
+    host, port = listener.getsockname()[:2]
+    # All addresses include loopback; an IPv6 address stands in brackets.
+    near = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 (compared, not bound)
+    url = f"http://[{near}]:{port}" if ":" in near else f"http://{near}:{port}"
+    return Server(
+        name="API",
+        command=[sys.executable, "-m", "api", "--fd", str(listener.fileno())],
+        environment=dict(base),
+        url=url,
+        health_url=f"{url}/healthz",
+        log=home / "logs" / "api.log",
+        stop_grace_seconds=15.0,
+        pass_fds=(listener.fileno(),),
+    )
+
+
+def base_environment(home: Path, scratch: Path) -> dict[str, str]:
+    """The parent's environment, with every place for temporary files and caches inside the stack's folders."""
+    temporary = scratch / "tmp"
+    temporary.mkdir(parents=True, exist_ok=True)
+    return {
+        **os.environ,
+        "SIGMALAB_HOME": str(home),
+        "TMPDIR": str(temporary),
+        "MPLCONFIGDIR": os.environ.get("MPLCONFIGDIR", str(home / "cache" / "matplotlib")),
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "PYTHONUNBUFFERED": "1",
+    }

@@ -1,0 +1,218 @@
+"""The stack's life: start what is missing side by side, watch over it, end it in order."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from api.local_stack import processes
+from api.local_stack.child import Child
+from api.local_stack.draft import Draft, OnNews, StackOptions, StackUrls, draw
+from api.local_stack.errors import ServerFailedError
+from api.local_stack.record import StackLock, StackRecord, boot_id, read_record
+from api.local_stack.scratch import make_scratch
+
+RESTARTS_PER_SERVER = 5
+"""How often a server that ended is started again within `RESTART_WINDOW_SECONDS`."""
+RESTART_WINDOW_SECONDS = 300.0
+_STOP_ORDER = ("API", "Ray head", "MLflow")
+_POLL_SECONDS = 0.1
+_WATCH_SECONDS = 0.5
+
+
+class LocalStack:
+    """All servers on one machine.
+
+    Use as a context manager. On entry the servers that are not there yet are started and waited for; on exit they are
+    ended in order: first the API, then Ray with its jobs, then MLflow. Servers that die meanwhile are replaced; one
+    that keeps dying makes `wait` raise. If this process is killed, a watchdog ends the servers; if that is killed
+    too, the next stack in this state folder does.
+
+    Raises (on entry):
+        AlreadyRunningError: another stack uses this state folder.
+        StackError: a server can't start.
+    """
+
+    def __init__(self, options: StackOptions, on_news: OnNews) -> None:
+        self._options = options
+        self._news = on_news
+        self._lock = StackLock(options.home)
+        self._record = StackRecord(stack_id=uuid.uuid4().hex, pid=os.getpid(), boot_id=boot_id())
+        self._draft: Draft | None = None
+        self._children: list[Child] = []
+        self._watchdog: subprocess.Popen[bytes] | None = None
+        self._stopping = threading.Event()
+        self._failed: ServerFailedError | None = None
+        self._monitor = threading.Thread(target=self._watch_over, name="stack-monitor", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._lock.__enter__()
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.stop()
+
+    @property
+    def urls(self) -> StackUrls:
+        """Where the servers are."""
+        assert self._draft is not None, "the stack has not been entered"
+        return self._draft.urls
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a program needs to find the servers."""
+        assert self._draft is not None, "the stack has not been entered"
+        return self._draft.environment
+
+    def wait(self) -> None:
+        """Until a server can't be kept alive.
+
+        Raises:
+            ServerFailedError: which one.
+        """
+        while not self._stopping.wait(_WATCH_SECONDS):
+            pass
+        if self._failed:
+            raise self._failed
+
+    def stop(self) -> None:
+        """End the servers in order; a second interrupt meanwhile ends them at once."""
+        self._stopping.set()
+        if self._monitor.is_alive():
+            self._monitor.join()
+        try:
+            for child in sorted(self._children, key=lambda child: _STOP_ORDER.index(child.server.name)):
+                self._news(child.server.name, "stopping")
+                child.stop()
+        except KeyboardInterrupt:
+            self._news("all", "killing")
+            for child in self._children:
+                child.kill()
+        self._clean_up()
+
+    def _start(self) -> None:
+        home = self._options.home
+        clear_leftovers(home)
+        scratch = make_scratch(home)
+        if not scratch.is_relative_to(home):
+            self._record.folders.append(str(scratch))
+        self._start_watchdog()
+        self._draft = draw(self._options, scratch, self._news)
+        for server in self._draft.missing:
+            child = Child(server, self._record.stack_id)
+            self._children.append(child)
+            self._news(server.name, "starting")
+            self._launch(child)
+        self._wait_until_healthy()
+        urls = self._draft.urls
+        self._record.url, self._record.mlflow_url, self._record.ray_url = urls.api, urls.mlflow, urls.ray
+        self._record.write(home)
+        self._monitor.start()
+
+    def _launch(self, child: Child) -> None:
+        session = child.start()
+        # First the notes, so that nobody forgets it; then the work goes on.
+        self._record.sessions.append(session)
+        self._record.write(self._options.home)
+        self._tell_watchdog({"sid": session.sid, "started_ticks": session.started_ticks})
+
+    def _wait_until_healthy(self) -> None:
+        started = time.monotonic()
+        waiting = list(self._children)
+        while waiting:
+            for child in list(waiting):
+                status = child.exit_status()
+                if status is not None:
+                    raise _failure(child, _describe_exit(status))
+                elapsed = time.monotonic() - started
+                if child.server.is_healthy():
+                    self._news(child.server.name, f"ready in {elapsed:.1f} s  {child.server.url}")
+                    waiting.remove(child)
+                elif elapsed > child.server.start_timeout_seconds:
+                    raise _failure(child, f"did not become healthy in {child.server.start_timeout_seconds:.0f} s")
+            time.sleep(_POLL_SECONDS)
+
+    def _watch_over(self) -> None:
+        """Replace servers that ended (runs in a thread of its own)."""
+        restarts: dict[str, list[float]] = {child.server.name: [] for child in self._children}
+        while not self._stopping.wait(_WATCH_SECONDS):
+            for child in self._children:
+                status = child.exit_status()
+                if status is None:
+                    continue
+                name, now = child.server.name, time.monotonic()
+                restarts[name] = [at for at in restarts[name] if now - at < RESTART_WINDOW_SECONDS]
+                if len(restarts[name]) >= RESTARTS_PER_SERVER:
+                    self._failed = _failure(child, f"{_describe_exit(status)}, once more than can be borne")
+                    self._stopping.set()
+                    return
+                restarts[name].append(now)
+                self._news(name, f"{_describe_exit(status)}; starting it again (log: {child.server.log})")
+                child.kill()
+                self._launch(child)
+
+    def _start_watchdog(self) -> None:
+        self._watchdog = subprocess.Popen(  # noqa: S603 (our own command)
+            [sys.executable, "-m", "api.local_stack.watchdog", self._record.stack_id],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        for folder in self._record.folders:
+            self._tell_watchdog({"folder": folder})
+        self._record.write(self._options.home)
+
+    def _tell_watchdog(self, message: dict[str, int | str]) -> None:
+        if self._watchdog is None or self._watchdog.stdin is None:
+            return
+        try:
+            self._watchdog.stdin.write(json.dumps(message).encode() + b"\n")
+            self._watchdog.stdin.flush()
+        except BrokenPipeError:
+            self._news("watchdog", "is gone; if this process is killed, the next start cleans up")
+            self._watchdog = None
+
+    def _clean_up(self) -> None:
+        processes.end(self._record.stack_id, self._record.sessions, grace_seconds=0.0)
+        if self._watchdog is not None and self._watchdog.stdin is not None:
+            self._watchdog.stdin.close()
+            self._watchdog.wait()
+        for folder in self._record.folders:
+            shutil.rmtree(folder, ignore_errors=True)
+        if self._draft is not None and self._draft.listener is not None:
+            self._draft.listener.close()
+        self._options.home.joinpath("stack.json").unlink(missing_ok=True)
+        self._lock.__exit__(None, None, None)
+
+
+def clear_leftovers(home: Path) -> None:
+    """End what a stack has left behind whose parent and watchdog were both killed (the caller holds the lock)."""
+    record = read_record(home)
+    if record is None:
+        return
+    if record.boot_id == boot_id():
+        processes.end(record.stack_id, record.sessions, grace_seconds=2.0)
+    for folder in record.folders:
+        shutil.rmtree(folder, ignore_errors=True)
+    home.joinpath("stack.json").unlink()
+
+
+def _failure(child: Child, what: str) -> ServerFailedError:
+    return ServerFailedError(child.server.name, what, str(child.server.log), child.log_end())
+
+
+def _describe_exit(status: int) -> str:
+    return f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"

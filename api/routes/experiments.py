@@ -1,0 +1,99 @@
+"""Experiments: hand in, preview, look, cancel, extend."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Query, Response, status
+
+from api.body import JsonBody
+from api.dependencies import ExperimentsDep, SpecDep
+from api.openapi import PROBLEMS, SPEC_BODY, problems
+from api.planning import plan_view
+from api.views import ExtendRequest, PlanView
+from orchestrator.statistics.comparison import Comparison
+from orchestrator.status import ExperimentStatus, Phase
+from orchestrator.views import ExperimentPage, ExperimentView, TrialView
+
+router = APIRouter(prefix="/experiments", tags=["experiments"], responses=PROBLEMS)
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        description="Any text of your choice; the same key with the same body returns the first call's experiment.",
+    ),
+]
+
+
+@router.post(
+    "",
+    status_code=status.HTTP_202_ACCEPTED,
+    openapi_extra=SPEC_BODY,
+    responses=problems(400, 409, 413, 415, 422),
+    response_description="Stored; it runs from now on. `Location` is its address.",
+)
+def submit_experiment(
+    spec: SpecDep,
+    body: JsonBody,
+    response: Response,
+    experiments: ExperimentsDep,
+    idempotency_key: IdempotencyKey = None,
+) -> ExperimentView:
+    """Hand in an experiment. It is stored before this answers, and runs whatever happens to the caller."""
+    view = experiments.submit(spec, idempotency_key=idempotency_key, body=body)
+    response.headers["Location"] = f"/experiments/{view.id}"
+    return view
+
+
+@router.post("/plan", openapi_extra=SPEC_BODY, responses=problems(400, 413, 415, 422))
+def plan_experiment(spec: SpecDep, experiments: ExperimentsDep) -> PlanView:
+    """What the experiment would do and what it could show. Nothing is stored or started."""
+    return plan_view(experiments.plan(spec))
+
+
+@router.get("", responses=problems(422))
+def list_experiments(
+    experiments: ExperimentsDep,
+    limit: Annotated[int, Query(ge=1, le=200, description="Most entries of a page.")] = 50,
+    cursor: Annotated[str | None, Query(max_length=64, description="`next_cursor` of the page before.")] = None,
+    status: Annotated[ExperimentStatus | None, Query(description="Only these.")] = None,
+) -> ExperimentPage:
+    """Experiments, newest first."""
+    return experiments.list(limit=limit, cursor=cursor, status=status)
+
+
+@router.get("/{experiment_id}", responses=problems(404))
+def get_experiment(experiment_id: str, experiments: ExperimentsDep) -> ExperimentView:
+    """Where an experiment stands: status with its reason, conditions, progress in trials and pairs, MLflow link."""
+    return experiments.get(experiment_id)
+
+
+@router.get("/{experiment_id}/trials", responses=problems(404, 422))
+def list_trials(
+    experiment_id: str,
+    experiments: ExperimentsDep,
+    phase: Annotated[Phase | None, Query(description="Only this phase.")] = None,
+) -> tuple[TrialView, ...]:
+    """Every trial, with its status, its error, and its final metrics."""
+    return tuple(experiments.trials(experiment_id, phase=phase))
+
+
+@router.get("/{experiment_id}/comparisons", responses=problems(404))
+def list_comparisons(experiment_id: str, experiments: ExperimentsDep) -> tuple[Comparison, ...]:
+    """Effect, interval, p and verdict for every cell and treatment; a preview while the experiment runs."""
+    return experiments.comparisons(experiment_id)
+
+
+@router.post("/{experiment_id}/cancel", status_code=status.HTTP_202_ACCEPTED, responses=problems(404, 409))
+def cancel_experiment(experiment_id: str, experiments: ExperimentsDep) -> ExperimentView:
+    """Ask an experiment to stop. Trials that are finished stay, and stay reusable."""
+    return experiments.cancel(experiment_id)
+
+
+@router.post(
+    "/{experiment_id}/extend", status_code=status.HTTP_202_ACCEPTED, responses=problems(400, 404, 409, 413, 415, 422)
+)
+def extend_experiment(experiment_id: str, extension: ExtendRequest, experiments: ExperimentsDep) -> ExperimentView:
+    """Add seeds to a finished experiment and run them; the pairs that exist stay as they are."""
+    return experiments.extend(experiment_id, extension.seeds)

@@ -1,0 +1,175 @@
+"""What HTTP answers with, where the orchestrator's own types do not fit as they are."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from orchestrator.statistics.comparison import Cell
+from orchestrator.status import Phase
+
+
+class View(BaseModel):
+    """Base of all views. Readers ignore fields that a newer service may add."""
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+
+class ProblemItem(View):
+    """One thing that is wrong with a request."""
+
+    detail: str
+    """What was wrong and what would be right."""
+    pointer: str = ""
+    """JSON pointer into the body (RFC 6901; empty: the body as a whole, or not in the body)."""
+    parameter: str | None = None
+    """Name of the query parameter, path parameter or header."""
+
+
+class ProblemView(View):
+    """An error (RFC 9457, `application/problem+json`)."""
+
+    type: str
+    """Stable name of the kind of problem, as a relative URI: `/problems/<code>`."""
+    title: str
+    """The HTTP status in words."""
+    status: int
+    """The HTTP status code."""
+    detail: str
+    """What was wrong, where, and what would be right."""
+    code: str
+    """Stable name of the kind of problem, for programs."""
+    instance: str = ""
+    """Path of the request."""
+    errors: tuple[ProblemItem, ...] = ()
+    """Every single complaint, where there are several or where it has a place in the request."""
+
+
+class PlannedTrialView(View):
+    """One training of a plan, without its config."""
+
+    identity: str
+    """Digest over config, code and data."""
+    cell: Cell
+    """Model and data set."""
+    arm: str
+    """Name of the arm."""
+    seed: int
+    """The replicate."""
+    phase: Phase
+    """`search` or `confirm`."""
+    params: dict[str, JsonValue]
+    """The arm's params (empty without a search)."""
+    is_reusable: bool
+    """Whether an identical trial has already succeeded and will stand in."""
+
+
+class PlannedSearchView(View):
+    """One search of a plan: choose an arm's params for a cell."""
+
+    cell: Cell
+    """Model and data set."""
+    arm: str
+    """The arm whose params are chosen."""
+    num_candidates: int
+    """Points to try."""
+    seeds: tuple[int, ...]
+    """Seeds of every point."""
+
+
+class PowerView(View):
+    """What so many pairs can show, for an assumed sd of the paired difference."""
+
+    num_pairs: int
+    """Pairs per cell and treatment."""
+    p_floor: float
+    """Smallest sign-flip p that so many pairs can give."""
+    assumed_sd: float
+    """Assumed sd of the paired difference, in the metric's unit."""
+    half_width: float | None
+    """Half-width of the paired t interval at that sd."""
+    detectable_effect: float | None
+    """Smallest true effect that a paired t test finds in 80 % of all repetitions."""
+
+
+class CostView(View):
+    """What a plan will take, and how that was guessed."""
+
+    num_trials: int
+    """Trainings that remain to be done."""
+    cpu_hours: float | None
+    """CPU core hours (`null`: no trial like it has run yet)."""
+    gpu_hours: float | None
+    """GPU hours."""
+    basis: str
+    """Where the seconds per trial come from, in words."""
+
+
+class PlanView(View):
+    """What an experiment would do; nothing has been stored or started."""
+
+    digest: str
+    """Digest of the canonical spec, code version and data fingerprints: names the result."""
+    spec_name: str
+    """The experiment's name."""
+    control: str
+    """Name of the control arm."""
+    treatments: tuple[str, ...]
+    """Names of the other arms."""
+    cells: tuple[Cell, ...]
+    """Models x data sets."""
+    seeds: tuple[int, ...]
+    """Seeds of the confirm phase."""
+    searches: tuple[PlannedSearchView, ...]
+    """What has to be chosen first."""
+    num_confirm_trials: int
+    """All confirm trials, those of searched arms included."""
+    num_search_trials: int
+    """All search trials (at most, with early stopping)."""
+    num_reusable: int
+    """Planned trials that already succeeded and will stand in."""
+    trials: tuple[PlannedTrialView, ...]
+    """Confirm trials whose params are known, in pair order."""
+    cost: CostView
+    """What it will take."""
+    power: tuple[PowerView, ...]
+    """What it can show, for a small, a middle and a large sd."""
+    warnings: tuple[str, ...]
+    """What a careful reader should know before it runs."""
+
+
+class ExtendRequest(BaseModel):
+    """More seeds for an experiment."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+    seeds: tuple[int, ...] = Field(min_length=1, max_length=10_000)
+    """Seeds to add; none of them may be in the experiment already."""
+
+
+class Check(View):
+    """Whether one thing that the service needs is there."""
+
+    ok: bool
+    """Whether it is."""
+    reason: str
+    """Why not, or what was found."""
+
+
+class WelcomeView(View):
+    """What `GET /` says."""
+
+    name: str
+    """`sigmalab`."""
+    version: str
+    """Version of the service."""
+    links: dict[str, str]
+    """Where to go from here, by name."""
+
+
+class ReadinessView(View):
+    """Whether experiments can run to their end right now."""
+
+    status: Literal["ready", "not_ready"]
+    """`ready` only if every check that experiments need is well."""
+    checks: dict[str, Check]
+    """By name: `database`, `ray`, `mlflow`."""
