@@ -16,6 +16,9 @@ from api.errors import problem_response
 
 OPEN_PATHS = frozenset({"/healthz"})
 """For probes that know no token."""
+_ASK_FOR_ONE = (
+    "this service asks for a token: send `Authorization: Bearer <token>` (for the command line: set SIGMALAB_API_TOKEN)"
+)
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -59,12 +62,7 @@ class Guard:
     def _check_token(self, headers: Headers) -> tuple[HTTPStatus, str, str] | None:
         scheme, _, given = headers.get("authorization", "").partition(" ")
         if not given:
-            return (
-                HTTPStatus.UNAUTHORIZED,
-                "token_missing",
-                ("this service asks for a token: send `Authorization: Bearer <token>` "
-                "(for the command line: set SIGMALAB_API_TOKEN)",
-            )
+            return HTTPStatus.UNAUTHORIZED, "token_missing", _ASK_FOR_ONE
         # Compared as bytes and in constant time: the time taken tells nothing about the token.
         if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), self._token or b""):
             return HTTPStatus.UNAUTHORIZED, "token_wrong", "the token is not the service's"
@@ -74,12 +72,8 @@ class Guard:
 def _check_browser(method: str, headers: Headers) -> tuple[HTTPStatus, str, str] | None:
     host = headers.get("host", "")
     if not is_loopback(_without_port(host)):
-        return (
-            HTTPStatus.FORBIDDEN,
-            "host_refused",
-            "without SIGMALAB_API_TOKEN the service answers only as 127.0.0.1 or localhost, "
-            f"not as {host or 'nothing (no Host header)'}",
-        )
+        detail = "without SIGMALAB_API_TOKEN the service answers only as 127.0.0.1 or localhost"
+        return HTTPStatus.FORBIDDEN, "host_refused", f"{detail}, not as {host or 'nothing (no Host header)'}"
     origin = headers.get("origin")
     if method not in _SAFE_METHODS and origin is not None and origin.partition("://")[2] != host:
         return HTTPStatus.FORBIDDEN, "origin_refused", f"pages of {origin} may not change anything here"
