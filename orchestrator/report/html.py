@@ -14,6 +14,7 @@ from orchestrator.report.tables import (
     pooled_table,
     provenance_table,
     search_table,
+    without_constant_columns,
 )
 
 # Autoescape is on for all names: what a spec says is text, never markup.
@@ -30,13 +31,13 @@ def to_html(report: Report) -> str:
     """The whole page."""
     return _TEMPLATES.get_template("report.html.jinja").render(
         report=report,
-        comparisons=comparison_table(report),
+        comparisons=without_constant_columns(comparison_table(report)),
         intervals=[Markup(interval_svg(comparison, report)) for comparison in report.comparisons],  # noqa: S704
         pooled=pooled_table(report),
-        bias=bias_table(report),
-        search=search_table(report),
-        exclusions=exclusion_table(report),
-        pairs=pair_table(report),
+        bias=without_constant_columns(bias_table(report)),
+        search=without_constant_columns(search_table(report)),
+        exclusions=without_constant_columns(exclusion_table(report)),
+        pairs=without_constant_columns(pair_table(report)),
         provenance=provenance_table(report),
         forest=_inline(render(forest_figure(report), "svg")),
         slopes=_inline(render(pair_figure(report), "svg")),

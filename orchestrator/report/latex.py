@@ -7,7 +7,7 @@ from orchestrator.report.content import BiasSeries, Report
 from orchestrator.report.numbers import fixed, level_unit, p_text, percent, signed
 from orchestrator.report.tables import layer_name
 from orchestrator.report.wording import metric_words
-from orchestrator.statistics.comparison import Comparison
+from orchestrator.statistics.comparison import Cell, Comparison
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -31,14 +31,13 @@ _NOT_IN_LABEL = re.compile(r"[^A-Za-z0-9-]+")
 
 
 def to_latex(report: Report) -> str:
-    """The table of comparisons and, if an arm has a bias, the table of sigma by layer."""
+    """The table of comparisons and, for every cell whose arms have a bias, a table of sigma by layer."""
     parts = [
         f"% {report.experiment.name}, digest {report.provenance.digest}",
         r"% \usepackage{booktabs} in the preamble; \usepackage[T1]{fontenc} for names with quotation marks.",
         _comparisons(report),
     ]
-    if report.bias:
-        parts.append(_bias(report))
+    parts += [_bias(report, cell) for cell in dict.fromkeys(series.cell for series in report.bias)]
     return "\n".join(parts) + "\n"
 
 
@@ -104,7 +103,7 @@ def _caption(report: Report) -> str:
     split = report.metric.split("/")[0]
     holm = ", Holm-corrected over the rows" if len(report.comparisons) > 1 else ""
     sentences = [
-        f"{_capital(metric_words(report.metric))}, mean $\\pm$ sd over $n = {pairs}$ paired seeds; ",
+        f"{_capital(metric_words(report.metric))}, mean $\\pm$ sd over {pairs} paired seeds ($n$); ",
         f"each trial is scored once on the {escape(split)} split, at its best validation epoch. ",
         f"$\\Delta$ is the mean paired difference with its {escape(percent(report.confidence))} ",
         f"paired $t$ interval; bold: the interval excludes 0. $p$: two-sided sign-flip permutation test{holm}. ",
@@ -117,27 +116,25 @@ def _capital(text: str) -> str:
     return escape(text[:1].upper() + text[1:])
 
 
-def _bias(report: Report) -> str:
-    rows = []
-    places: dict[tuple[str, str, str], dict[str, BiasSeries]] = {}
+def _bias(report: Report, cell: Cell) -> str:
+    places: dict[tuple[str, str], dict[str, BiasSeries]] = {}
     for series in report.bias:
-        place = (series.cell.key, series.arm, layer_name(series))
-        places.setdefault(place, {})[series.quantity] = series
-    for by_quantity in places.values():
-        first = next(iter(by_quantity.values()))
-        names = [first.cell.model, first.cell.dataset, first.arm, layer_name(first)]
+        if series.cell == cell:
+            places.setdefault((series.arm, layer_name(series)), {})[series.quantity] = series
+    rows = []
+    for (arm, layer), by_quantity in places.items():
         numbers = [_change(by_quantity.get("sigma")), _change(by_quantity.get("amplitude"))]
-        rows.append(" & ".join([*map(escape, names), *numbers]) + r" \\")
-    num_seeds = max(len(series.seeds) for series in report.bias)
+        rows.append(" & ".join([escape(arm), escape(layer), *numbers]) + r" \\")
+    num_seeds = max(len(series.seeds) for series in report.bias if series.cell == cell)
     return _table(
-        columns="lllrrr",
-        header=r"Model & Data set & Arm & Layer & $\sigma$ (tokens) & $A$ \\",
+        columns="llrr",
+        header=r"Arm & Layer & $\sigma$ (tokens) & $A$ \\",
         rows=rows,
         caption=(
-            r"Learned attention bias by layer: initial $\rightarrow$ final value, "
-            rf"mean $\pm$ sd over {num_seeds} seeds. Digest \texttt{{{escape(report.provenance.digest)}}}."
+            rf"Learned attention bias by layer, {escape(cell.dataset)}, {escape(cell.model)}: initial $\rightarrow$ "
+            rf"final value, mean $\pm$ sd over {num_seeds} seeds. Digest \texttt{{{escape(report.provenance.digest)}}}."
         ),
-        label=f"tab:{_NOT_IN_LABEL.sub('-', report.experiment.name)}-sigma",
+        label=f"tab:{_NOT_IN_LABEL.sub('-', f'{report.experiment.name}-sigma-{cell.key}')}",
     )
 
 

@@ -235,6 +235,25 @@ def provenance_table(report: Report) -> Table:
     return Table(title="Provenance", columns=("fact", "value"), num_text_columns=2, rows=rows)
 
 
+def without_constant_columns(table: Table) -> Table:
+    """Move model and data set into the title where they are the same in every row: the rest fits a screen."""
+    constant = [
+        column
+        for column in range(table.num_text_columns)
+        if table.columns[column] in ("model", "data set") and len({row[column] for row in table.rows}) == 1
+    ]
+    if not constant:
+        return table
+    kept = [column for column in range(len(table.columns)) if column not in constant]
+    where = ", ".join(table.rows[0][column] for column in constant)
+    return Table(
+        title=f"{table.title} [{where}]",
+        columns=tuple(table.columns[column] for column in kept),
+        num_text_columns=table.num_text_columns - len(constant),
+        rows=[tuple(row[column] for column in kept) for row in table.rows],
+    )
+
+
 def interval(low: float | None, high: float | None, decimals: int) -> str:
     """`[5.1, 9.3]`."""
     return MISSING if low is None or high is None else f"[{fixed(low, decimals)}, {fixed(high, decimals)}]"

@@ -11,6 +11,7 @@ from orchestrator.report.tables import (
     exclusion_table,
     pooled_table,
     search_table,
+    without_constant_columns,
 )
 
 WIDTH = 100
@@ -30,33 +31,12 @@ def to_text(report: Report) -> str:
 
 
 def grid(table: Table) -> str:
-    """One table with a title, headings, a rule, and columns that line up.
-
-    Columns of the left whose value is the same in every row (one model, one data set) move into the title line.
-    """
-    table = _without_constant_columns(table)
+    """One table with a title, headings, a rule, and columns that line up."""
+    table = without_constant_columns(table)
     widths = [max(len(row[column]) for row in [table.columns, *table.rows]) for column in range(len(table.columns))]
     lines = [table.title, _line(table.columns, widths, table), "  ".join("-" * width for width in widths)]
     lines += [_line(row, widths, table) for row in table.rows]
     return "\n".join(lines)
-
-
-def _without_constant_columns(table: Table) -> Table:
-    constant = [
-        column
-        for column in range(table.num_text_columns)
-        if table.columns[column] in ("model", "data set") and len({row[column] for row in table.rows}) == 1
-    ]
-    if not constant:
-        return table
-    kept = [column for column in range(len(table.columns)) if column not in constant]
-    where = ", ".join(table.rows[0][column] for column in constant)
-    return Table(
-        title=f"{table.title} [{where}]",
-        columns=tuple(table.columns[column] for column in kept),
-        num_text_columns=table.num_text_columns - len(constant),
-        rows=[tuple(row[column] for column in kept) for row in table.rows],
-    )
 
 
 def _line(cells: tuple[str, ...], widths: list[int], table: Table) -> str:

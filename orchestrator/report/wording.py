@@ -75,7 +75,7 @@ def placebo_remarks(comparisons: Sequence[Comparison], arms: Sequence[ArmSummary
 
 
 def _placebo_remark(treatment: Comparison, placebo: Comparison, decimals: int) -> str:
-    start = f"On {cell_words(placebo.cell)}, {placebo.treatment} (a placebo: the same numbers without locality)"
+    start = f"On {cell_words(placebo.cell)}, {placebo.treatment} (the same numbers without locality)"
     if placebo.effect is None or placebo.ci_low is None or placebo.ci_high is None:
         return f"{start} has no interval yet, so the cause of {treatment.treatment}'s gain stays open."
     changed = f"changed the metric by {with_unit(signed(placebo.effect, decimals), placebo.unit)}"
