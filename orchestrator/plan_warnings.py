@@ -47,8 +47,8 @@ def _about_searches(spec: ExperimentSpec) -> Iterator[str]:
     budgets = {arm.name: _budget(arm) for arm in spec.arms}
     if spec.control.search is None:
         yield (
-            f"the treatment {', '.join(f'`{arm.name}`' for arm in searched)} is tuned and the control is not: part of "
-            "its effect may come from the search alone; give the control a search of the same size"
+            f"the control is not tuned, but {', '.join(f'`{arm.name}`' for arm in searched)}: part of the effect may "
+            "come from the search alone; give the control a search of the same size"
         )
     elif len(set(budgets.values())) > 1:
         listed = ", ".join(f"`{name}` {budget}" for name, budget in budgets.items())

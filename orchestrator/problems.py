@@ -25,7 +25,9 @@ def json_pointer(path: Iterable[str | int]) -> str:
 def suggestion(word: str, valid: Iterable[str]) -> str:
     """`; did you mean ...? Valid: ...`, for the end of a message about an unknown word."""
     options = list(valid)
-    nearest = difflib.get_close_matches(word, options, n=1, cutoff=0.5) or [name for name in options if word in name]
+    nearest = difflib.get_close_matches(word, options, n=1, cutoff=0.5) or [
+        name for name in options if word and word in name
+    ]
     question = f"; did you mean `{nearest[0]}`? " if nearest else "; "
     if not options:
         return "; none is valid here"

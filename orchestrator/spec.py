@@ -70,6 +70,11 @@ class ArmSearch(StrictModel):
         return prod(len(choice.values) for choice in self.space.values() if isinstance(choice, Choice))
 
     @property
+    def num_values(self) -> int:
+        """Values that the space names: both ends of a range, all entries of a choice."""
+        return sum(len(values.values) if isinstance(values, Choice) else 2 for values in self.space.values())
+
+    @property
     def num_trials(self) -> int:
         """Trainings of one cell's search."""
         return self.num_points * len(self.seeds)
@@ -227,15 +232,23 @@ class ExperimentSpec(StrictModel):
         return self
 
     def _size_complaints(self) -> list[tuple[Path, str]]:
+        complaints: list[tuple[Path, str]] = []
         num_trials = self.num_confirm_trials + self.num_search_trials
-        if num_trials <= MAX_TRIALS:
-            return []
-        message = (
-            f"the experiment asks for {num_trials:,} trials ({self.num_cells:,} cells x {len(self.arms)} arms x "
-            f"{len(self.seeds):,} seeds = {self.num_confirm_trials:,}, searches {self.num_search_trials:,}); "
-            f"at most {MAX_TRIALS:,} are accepted: split it"
-        )
-        return [((), message)]
+        if num_trials > MAX_TRIALS:
+            message = (
+                f"the experiment asks for {num_trials:,} trials ({self.num_cells:,} cells x {len(self.arms)} arms x "
+                f"{len(self.seeds):,} seeds = {self.num_confirm_trials:,}, searches {self.num_search_trials:,}); "
+                f"at most {MAX_TRIALS:,} are accepted: split it"
+            )
+            complaints.append(((), message))
+        num_values = self.num_cells * sum(arm.search.num_values for arm in self.arms if arm.search)
+        if num_values > MAX_TRIALS:
+            message = (
+                f"the search spaces list {num_values:,} values, each counted once per cell; "
+                f"at most {MAX_TRIALS:,} are accepted"
+            )
+            complaints.append(((), message))
+        return complaints
 
 
 def parse_spec(data: bytes | JsonObject) -> ExperimentSpec:

@@ -121,7 +121,7 @@ def test_a_plan_is_deterministic_and_survives_json():
         ),
         (
             {"arms": [SPEC["arms"][0], searched(SPEC["arms"][1])]},
-            "the treatment `gaussian` is tuned and the control is not",
+            "the control is not tuned, but `gaussian`: part of the effect may come from the search alone",
         ),
         ({"primary_metric": "best_val/top1"}, "`best_val/top1` is taken at the epoch that was chosen by validation"),
         (

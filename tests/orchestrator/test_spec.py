@@ -7,6 +7,8 @@ import pytest
 from pydantic import ValidationError
 
 from orchestrator.errors import SpecError
+from orchestrator.expansion import Expansion
+from orchestrator.problems import json_pointer
 from orchestrator.spec import MAX_TRIALS, ExperimentSpec, parse_spec
 
 SPEC = {
@@ -184,6 +186,17 @@ def test_absurd_sizes_are_refused_with_the_number(seeds, total):
         assert f"at most {MAX_TRIALS:,} are accepted" in message
 
 
+def test_a_space_that_would_take_minutes_to_check_is_refused():
+    spec = deepcopy(SPEC)
+    spec["models"] = [{"kind": "small_vit", "width": 12 * (i + 1)} for i in range(51)]
+    spec["arms"][1]["search"]["space"] = {
+        f"attention_bias.{name}": {"kind": "choice", "values": list(range(1000))} for name in ("sigma", "amplitude")
+    }
+    assert problems(spec) == [
+        ("", "the search spaces list 102,000 values, each counted once per cell; at most 100,000 are accepted")
+    ]
+
+
 def test_a_grid_counts_its_points():
     spec = deepcopy(SPEC)
     spec["arms"][1]["search"] = {
@@ -244,3 +257,50 @@ def test_an_error_survives_pickling_with_its_problems():
     with pytest.raises(SpecError) as caught:
         parse_spec(changed(("seeds",), []))
     assert pickle.loads(pickle.dumps(caught.value)).problems == caught.value.problems
+
+
+def places(document, path=()):
+    """Paths of all values of a document."""
+    yield path
+    if isinstance(document, dict):
+        for key, value in document.items():
+            yield from places(value, (*path, key))
+    if isinstance(document, list):
+        for index, value in enumerate(document):
+            yield from places(value, (*path, index))
+
+
+NASTY = [
+    None,
+    True,
+    -1,
+    0,
+    1e308,
+    2**63,
+    "",
+    "none",
+    "\n",
+    [],
+    {},
+    [[]],
+    {"kind": "none"},
+    {"kind": []},
+    {"a": {"b": 1}},
+]
+
+
+@pytest.mark.parametrize("value", NASTY, ids=repr)
+def test_whatever_stands_anywhere_is_a_spec_or_a_spec_error_that_points_into_it(value):
+    """No other exception, and every pointer (or its parent, for what is missing) exists in what the user wrote."""
+    num_refused = 0
+    for path in [path for path in places(SPEC) if path]:
+        document = changed(path, value)
+        try:
+            Expansion(parse_spec(json.dumps(document).encode()), data_root=None)
+        except SpecError as error:
+            num_refused += 1
+            existing = {json_pointer(place) for place in places(document)} | {"/optimization/global_batch_size"}
+            for pointer, message in error.problems:
+                assert pointer in existing or pointer.rpartition("/")[0] in existing
+                assert message
+    assert num_refused > 10
