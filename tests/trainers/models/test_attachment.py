@@ -94,10 +94,11 @@ def test_a_plain_checkpoint_lacks_only_the_gaussians_keys(build):
     assert outcome.unexpected_keys == []
 
 
-def test_training_mode_is_kept(build):
-    model = build().train()
+@pytest.mark.parametrize("training", [True, False])
+def test_training_mode_is_kept(build, training):
+    model = build().train(training)
     attach_bias(model, STRONG)
-    assert all(module.training for module in model.modules())
+    assert all(module.training is training for module in model.modules())
 
 
 def test_one_gaussian_for_each_layer_or_for_the_shared_module(build):

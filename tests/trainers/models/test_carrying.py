@@ -78,9 +78,11 @@ def test_bf16_autocast_trains_fp32_parameters(build, images, set_fused):
         torch.testing.assert_close(logits.float(), reference.train()(images), rtol=0.1, atol=0.1)
 
 
-def test_a_model_cast_to_bf16_runs(build, images):
+@pytest.mark.parametrize("fused", [True, False])
+def test_a_model_cast_to_bf16_runs(build, images, set_fused, fused):
     model = build()
     attach_bias(model, GaussianBias(sigma=1.5, amplitude=2.0))
+    set_fused(model, fused)
     assert model.to(torch.bfloat16)(images.to(torch.bfloat16)).dtype == torch.bfloat16
 
 
@@ -120,6 +122,7 @@ class TestCompile:
         yield
         torch.compiler.reset()
 
+    @pytest.mark.parametrize("build", ["rel_bias", "rel_mlp_clsgap", "shared_bias", "plain_cls_registers"], indirect=True)
     def test_the_whole_model_is_one_graph(self, build, images):
         model = build()
         attach_bias(model, GaussianBias(sigma=1.5, amplitude=2.0))

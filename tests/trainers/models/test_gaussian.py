@@ -141,9 +141,10 @@ def test_autocast_does_not_touch_it():
 
 
 def test_a_bf16_model_still_computes_in_fp32():
-    gaussian = make(GaussianBias(sigma=2.0), (4, 4)).to(torch.bfloat16)
+    # bf16 holds 3 and the distances of this grid, but not 0.5 / 3^2.
+    gaussian = make(GaussianBias(sigma=3.0), (4, 4)).to(torch.bfloat16)
     assert gaussian().dtype == torch.float32
-    np.testing.assert_allclose(gaussian()[0].detach(), stack_slices((4, 4), 2.0, 1.0), rtol=0, atol=1e-6)
+    np.testing.assert_allclose(gaussian()[0].detach(), stack_slices((4, 4), 3.0, 1.0), rtol=0, atol=1e-6)
 
 
 def test_the_state_dict_holds_only_sigma_and_a():

@@ -6,6 +6,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 from timm.layers import LayerScale, RelPosBias, RelPosMlp
+from torch import nn
 
 from trainers.models import SmallVitConfig
 
@@ -20,6 +21,8 @@ def test_maps_images_to_logits(position):
     assert len(model.blocks) == 3
     assert model.num_prefix_tokens == 0
     assert model.global_pool == "avg"
+    assert isinstance(model.norm, nn.LayerNorm)
+    assert isinstance(model.fc_norm, nn.Identity)
 
 
 @pytest.mark.parametrize("position", POSITIONS)
