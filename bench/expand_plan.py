@@ -1,7 +1,4 @@
-"""Time the expansion of large specs (target: 10,000 trials in less than a second).
-
-    python bench/expand_plan.py
-"""
+"""Time the expansion of large specs (target: 10,000 trials in less than a second): `python bench/expand_plan.py`."""
 
 import time
 
