@@ -1,5 +1,6 @@
 """The deployment's environment: where state lives and which servers to talk to."""
 
+import sys
 from pathlib import Path
 
 from pydantic import Field
@@ -29,17 +30,52 @@ class Settings(BaseSettings):
     """MLflow server; without it nothing is tracked and all rows wait in the store."""
     api_token: str | None = None
     """Token that every request must carry; required when the API listens beyond loopback."""
-    max_driver_attempts: int = 5
+    max_driver_attempts: int = Field(default=5, ge=1)
     """How often a driver that died is started again."""
-    heartbeat_timeout_seconds: float = 60.0
+    heartbeat_timeout_seconds: float = Field(default=60.0, gt=0)
     """A driver that has not been heard of for so long is taken for dead."""
+    max_concurrent_experiments: int = Field(default=4, ge=1)
+    """Drivers at once; further experiments wait in the queue."""
+    cancel_grace_seconds: float = Field(default=20.0, ge=0)
+    """How long a driver may take to end by itself after a cancel, before its job is stopped."""
+    reconcile_interval_seconds: float = Field(default=1.0, gt=0)
+    """Pause between two looks of the reconciler."""
+    ray_python: str = sys.executable
+    """Python that runs the driver on the cluster's head; the service's own one, if both are on one machine."""
+    ray_working_dir: str | None = None
+    """URI of the code for clusters where sigmalab is not installed (`s3://...zip`, see Ray's `working_dir`)."""
 
     @property
     def effective_database_url(self) -> str:
         """The database to open."""
-        return self.database_url or f"sqlite:///{self.home.absolute() / 'sigmalab.db'}"
+        prefix = "sqlite:///"
+        url = self.database_url or f"{prefix}{self.home / 'sigmalab.db'}"
+        # A relative file means another one in a process that runs in another folder.
+        return f"{prefix}{Path(url.removeprefix(prefix)).absolute()}" if url.startswith(prefix) else url
 
     @property
     def effective_storage(self) -> Path:
         """The folder that holds one subfolder per trial identity."""
-        return self.storage or self.home.absolute() / "trials"
+        return (self.storage or self.home / "trials").absolute()
+
+    @property
+    def effective_data_root(self) -> Path:
+        """Where relative data set paths start; absolute, because the driver runs in another folder."""
+        return (self.data_root or Path.cwd()).absolute()
+
+    def driver_environment(self) -> dict[str, str]:
+        """Environment variables that give a driver in another process the same settings.
+
+        Without the tokens of the API and of Ray's dashboard, which a driver does not need. The database URL is among
+        them: whoever may read the cluster's jobs may read its password.
+        """
+        environment = {
+            "SIGMALAB_HOME": str(self.home.absolute()),
+            "SIGMALAB_DATABASE_URL": self.effective_database_url,
+            "SIGMALAB_STORAGE": str(self.effective_storage),
+            "SIGMALAB_DATA_ROOT": str(self.effective_data_root),
+            "SIGMALAB_HEARTBEAT_TIMEOUT_SECONDS": str(self.heartbeat_timeout_seconds),
+        }
+        if self.mlflow_tracking_uri is not None:
+            environment["MLFLOW_TRACKING_URI"] = self.mlflow_tracking_uri
+        return environment

@@ -13,7 +13,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from orchestrator.errors import ExperimentNotFoundError, StaleAttemptError, StatusConflictError
-from orchestrator.plan import Params
+from orchestrator.planned import Params
 from orchestrator.spec import ExperimentSpec
 from orchestrator.status import ALLOWED_MOVES, ExperimentStatus
 from orchestrator.store.clock import DatabaseNow, database_now
@@ -31,16 +31,13 @@ def new_experiment_id() -> str:
     return "".join(_ID_DIGITS[number >> shift & 31] for shift in range(70, -1, -5))
 
 
-def insert_experiment(
-    session: Session, spec: ExperimentSpec, digest: str, *, num_search_trials: int = 0
-) -> ExperimentRow:
+def insert_experiment(session: Session, spec: ExperimentSpec, digest: str) -> ExperimentRow:
     """Add a queued experiment.
 
     Args:
         session: an open write.
         spec: the question, validated.
         digest: names the result (`Expansion.digest`).
-        num_search_trials: search trials of the plan, for the progress.
     """
     now = database_now(session)
     row = ExperimentRow(
@@ -58,7 +55,7 @@ def insert_experiment(
         updated_at=now,
         ended_at=None,
     )
-    _describe(row, spec, digest, num_search_trials)
+    _describe(row, spec, digest)
     session.add(row)
     session.flush()
     _append_status(session, row)
@@ -67,7 +64,7 @@ def insert_experiment(
 
 def update_spec(session: Session, row: ExperimentRow, spec: ExperimentSpec, digest: str) -> None:
     """Replace the question by a larger one (`extend`)."""
-    _describe(row, spec, digest, row.num_search_trials)
+    _describe(row, spec, digest)
     row.updated_at = database_now(session)
 
 
@@ -147,6 +144,12 @@ def move(
         _end_open_attempts(session, experiment_id, error=reason if to is ExperimentStatus.FAILED else "")
     _append_status(session, row)
     return row
+
+
+def set_reason(session: Session, experiment_id: str, reason: str) -> None:
+    """Say why an experiment is still where it is."""
+    row = get_experiment(session, experiment_id, lock=True)
+    row.reason, row.updated_at = reason, database_now(session)
 
 
 def begin_attempt(session: Session, experiment_id: str, job_id: str | None) -> int:
@@ -298,13 +301,12 @@ def chosen_params(row: ExperimentRow) -> dict[tuple[str, str], Params]:
     return chosen
 
 
-def _describe(row: ExperimentRow, spec: ExperimentSpec, digest: str, num_search_trials: int) -> None:
-    num_cells = len(spec.models) * len(spec.datasets)
+def _describe(row: ExperimentRow, spec: ExperimentSpec, digest: str) -> None:
     row.name, row.question, row.digest, row.spec = spec.name, spec.question, digest, canonical_json(spec)
-    row.control = next(arm.name for arm in spec.arms if arm.role == "control")
-    row.num_pairs = num_cells * (len(spec.arms) - 1) * len(spec.seeds)
-    row.num_confirm_trials = num_cells * len(spec.arms) * len(spec.seeds)
-    row.num_search_trials = num_search_trials
+    row.control = spec.control.name
+    row.num_pairs = spec.num_cells * len(spec.treatments) * len(spec.seeds)
+    row.num_confirm_trials = spec.num_confirm_trials
+    row.num_search_trials = spec.num_search_trials
 
 
 def _append_status(session: Session, row: ExperimentRow) -> None:

@@ -11,10 +11,10 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
 from sqlalchemy import insert, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer
 
 from orchestrator.errors import StatusConflictError, TrialNotFoundError
-from orchestrator.plan import PlannedTrial
+from orchestrator.planned import PlannedTrial
 from orchestrator.status import Phase, TrialStatus
 from orchestrator.store.clock import DatabaseNow, database_now
 from orchestrator.store.events import append_event
@@ -95,6 +95,19 @@ def trials_of(session: Session, experiment_id: str, phase: Phase | None = None) 
     return list(session.scalars(query))
 
 
+def summaries_of(session: Session, experiment_id: str, phase: Phase | None = None) -> list[TrialRow]:
+    """As `trials_of`, without the bulk: `config` and `result` of these rows can't be read."""
+    query = (
+        select(TrialRow)
+        .options(defer(TrialRow.config, raiseload=True), defer(TrialRow.result, raiseload=True))
+        .where(TrialRow.experiment_id == experiment_id)
+        .order_by(TrialRow.id)
+    )
+    if phase is not None:
+        query = query.where(TrialRow.phase == phase)
+    return list(session.scalars(query))
+
+
 def start_trial(session: Session, trial_id: int, attempt: int) -> TrialRow:
     """A trial begins, or begins again.
 
@@ -154,13 +167,16 @@ def prune_trial(
     return _end(session, row, TrialStatus.PRUNED)
 
 
-def cancel_open_trials(session: Session, experiment_id: str, attempt: int | None = None) -> int:
+def cancel_open_trials(
+    session: Session, experiment_id: str, attempt: int | None = None, *, reason: str = "the experiment was cancelled"
+) -> int:
     """All pending and running trials become cancelled; gives their number.
 
     Args:
         session: an open write.
         experiment_id: its id.
         attempt: number of the driver attempt that asks (`None`: not a driver).
+        reason: why, for people.
 
     Raises:
         StaleAttemptError: the attempt has ended or been replaced.
@@ -172,7 +188,7 @@ def cancel_open_trials(session: Session, experiment_id: str, attempt: int | None
         experiment_id,
         (TrialStatus.PENDING, TrialStatus.RUNNING),
         TrialStatus.CANCELLED,
-        "the experiment was cancelled",
+        reason,
     )
 
 

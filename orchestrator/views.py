@@ -1,0 +1,135 @@
+"""What is shown of experiments: output only, never stored, free of SQL."""
+
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict, JsonValue
+
+from orchestrator.planned import Params
+from orchestrator.statistics.comparison import Cell
+from orchestrator.status import ExperimentStatus, Phase, TrialStatus
+
+
+class View(BaseModel):
+    """Base of all views. Readers ignore fields that a newer service may add."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
+
+
+class Condition(View):
+    """One thing that is well or not, and why."""
+
+    type: str
+    """What is looked at, such as `driver`, `trials`, `tracking`, `database`, `ray`, `mlflow`."""
+    ok: bool
+    """Whether it is well."""
+    reason: str
+    """Why, for people."""
+
+
+class Progress(View):
+    """How far an experiment is, in trials and pairs."""
+
+    trials_total: int
+    """Trials of both phases that the plan asks for."""
+    trials_done: int
+    """Those that ended well: succeeded, or stopped early by their search."""
+    trials_failed: int
+    """Those that ended without a result."""
+    trials_reused: int
+    """Those of `trials_done` that an identical, earlier trial stands in for."""
+    trials_running: int
+    """Those that train right now."""
+    pairs_total: int
+    """Pairs of the confirm phase."""
+    pairs_complete: int
+    """Pairs whose control and treatment both succeeded."""
+
+
+class ExperimentView(View):
+    """Where an experiment stands."""
+
+    id: str
+    """Its id; newer experiments have greater ones."""
+    name: str
+    """Name of the experiment (and of the MLflow experiment)."""
+    digest: str
+    """Digest of the canonical spec, code version and data fingerprints: names the result."""
+    status: ExperimentStatus
+    """Where it stands."""
+    reason: str
+    """Why the status is what it is, for people."""
+    question: str
+    """The question in words."""
+    created_at: datetime
+    """When it was submitted (UTC)."""
+    updated_at: datetime
+    """When its status last changed (UTC)."""
+    ended_at: datetime | None
+    """When it ended (UTC; `null`: not yet)."""
+    attempt: int
+    """Executions of its driver so far."""
+    progress: Progress
+    """How far it is."""
+    conditions: tuple[Condition, ...]
+    """What is well and what is not (empty in lists)."""
+    mlflow_url: str | None
+    """Link to its runs in MLflow (`null`: nothing is there yet)."""
+
+
+class ExperimentPage(View):
+    """Some experiments, newest first."""
+
+    items: tuple[ExperimentView, ...]
+    """The experiments of this page."""
+    next_cursor: str | None
+    """Leads to the next page (`null`: this is the last one)."""
+
+
+class TrialView(View):
+    """One training of an experiment."""
+
+    id: int
+    """Its id."""
+    identity: str
+    """Digest over config, code and data."""
+    cell: Cell
+    """Model and data set."""
+    arm: str
+    """Name of the arm."""
+    seed: int
+    """The replicate."""
+    phase: Phase
+    """`search` or `confirm`."""
+    params: Params
+    """The arm's chosen or proposed params (empty without a search)."""
+    status: TrialStatus
+    """Where it stands."""
+    error: str
+    """Why it failed, was stopped or cancelled."""
+    attempt: int
+    """Executions so far."""
+    metrics: dict[str, float]
+    """Final metrics (accuracies are fractions; empty: no result yet)."""
+    training_seconds: float | None
+    """Wall time of all epochs."""
+    reused_from: str | None
+    """Experiment whose identical trial stands in for this one."""
+    started_at: datetime | None
+    """When it first started (UTC)."""
+    ended_at: datetime | None
+    """When it ended (UTC)."""
+    mlflow_run_id: str | None
+    """Its run in MLflow (`null`: none yet)."""
+
+
+class EventView(View):
+    """Something that happened to an experiment."""
+
+    id: int
+    """Greater than that of every event of this experiment before it."""
+    kind: str
+    """`status`, `trial`, `epoch`, `pair`, `end`."""
+    payload: dict[str, JsonValue]
+    """What happened; depends on the kind."""
+    created_at: datetime
+    """When (UTC)."""
