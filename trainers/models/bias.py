@@ -53,7 +53,7 @@ def attached_biases(model: nn.Module) -> list[GaussianAttentionBias]:
 
 
 def bias_parameters(model: nn.Module) -> list[nn.Parameter]:
-    """Sigma and A of every layer, frozen ones too: no weight decay, and lr * `lr_multiplier`."""
+    """Sigma and A of every layer, frozen ones too: they get no weight decay, and lr * the config's `lr_multiplier`."""
     return [parameter for bias in attached_biases(model) for parameter in bias.parameters()]
 
 

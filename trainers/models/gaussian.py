@@ -77,9 +77,8 @@ class GaussianAttentionBias(nn.Module):
     ) -> None:
         super().__init__()
         self.config = config
-        # Plain attributes beside the config: torch.compile traces `forward`, and can't trace into pydantic.
+        # A plain attribute beside the config: torch.compile traces `forward`, and can't trace into pydantic.
         self.parameterization = config.parameterization
-        self.lr_multiplier = config.lr_multiplier
         num_gaussians = num_heads if config.per_head else 1
         self.sigma_param = _parameter(config.sigma, num_gaussians, config.parameterization, device)
         self.amplitude_param = _parameter(config.amplitude, num_gaussians, config.parameterization, device)

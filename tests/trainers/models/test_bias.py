@@ -55,10 +55,9 @@ def test_no_bias_says_nothing():
 
 @pytest.mark.parametrize("per_head", [True, False])
 def test_parameters_are_vectors_in_fp32(per_head):
-    model = treated(GaussianBias(per_head=per_head, lr_multiplier=20, learn_amplitude=False))
+    model = treated(GaussianBias(per_head=per_head, learn_amplitude=False))
     parameters = bias_parameters(model)
     assert len(parameters) == 4
     assert all(p.shape == (3 if per_head else 1,) and p.dtype == torch.float32 for p in parameters)
     assert sum(p.requires_grad for p in parameters) == 2
     assert {id(p) for p in parameters} <= {id(p) for p in model.parameters()}
-    assert [gaussian.lr_multiplier for gaussian in attached_biases(model)] == [20, 20]

@@ -122,7 +122,9 @@ class TestCompile:
         yield
         torch.compiler.reset()
 
-    @pytest.mark.parametrize("build", ["rel_bias", "rel_mlp_clsgap", "shared_bias", "plain_cls_registers"], indirect=True)
+    @pytest.mark.parametrize(
+        "build", ["rel_bias", "rel_mlp_clsgap", "shared_bias", "plain_cls_registers"], indirect=True
+    )
     def test_the_whole_model_is_one_graph(self, build, images):
         model = build()
         attach_bias(model, GaussianBias(sigma=1.5, amplitude=2.0))
