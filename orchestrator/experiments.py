@@ -4,32 +4,25 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from orchestrator.cells import cells_of
 from orchestrator.errors import IdempotencyInFlightError, Problem, SpecError, StatusConflictError
 from orchestrator.expansion import Expansion
-from orchestrator.findings import Findings
 from orchestrator.jobs import RayJobs
 from orchestrator.plan import Plan, plan_of
 from orchestrator.readiness import check_readiness
 from orchestrator.readings import (
-    chosen_by_place,
     driver_condition,
     event_view,
     experiment_view,
     mlflow_url,
     stored_spec,
     tracking_condition,
-    trial_outcome,
-    trial_record,
     trial_view,
     trials_condition,
 )
-from orchestrator.report import ExperimentFacts, Report, build_report
+from orchestrator.report import Report
 from orchestrator.settings import Settings
 from orchestrator.spec import ExperimentSpec, parse_spec
-from orchestrator.statistics.compare import compare_arms
-from orchestrator.statistics.comparison import Cell, Comparison
-from orchestrator.statistics.pooling import pool_effects
+from orchestrator.statistics.comparison import Comparison
 from orchestrator.status import ExperimentStatus, Phase, TrialStatus
 from orchestrator.store.database import Database
 from orchestrator.store.events import events_after
@@ -46,15 +39,14 @@ from orchestrator.store.experiments import (
 )
 from orchestrator.store.idempotency import find_replay, keep_key
 from orchestrator.store.progress import count_complete_pairs, count_trials, count_unshipped, median_seconds_by_cell
-from orchestrator.store.tables import TrialRow
 from orchestrator.store.trials import (
     cancel_open_trials,
     finished_identities,
     plan_trials,
     reopen_trials,
     summaries_of,
-    trials_of,
 )
+from orchestrator.stored_report import comparisons_of, report_of
 from orchestrator.views import Condition, EventView, ExperimentPage, ExperimentView, TrialView
 from trainers.config import canonical_json
 
@@ -160,35 +152,16 @@ class Experiments:
     def comparisons(self, experiment_id: str) -> tuple[Comparison, ...]:
         """Effect, interval, p and verdict for every cell and treatment; a preview while the experiment runs."""
         with self._database.read() as session:
-            spec = stored_spec(get_experiment(session, experiment_id))
-            rows = summaries_of(session, experiment_id, Phase.CONFIRM)
-        return _compare(spec, rows)
+            row = get_experiment(session, experiment_id)
+            stored_spec(row)  # refuses what another version wrote
+            return comparisons_of(session, row)
 
     def report(self, experiment_id: str) -> Report:
         """Comparisons, what was learned, exclusions, provenance; a preview while the experiment runs."""
         with self._database.read() as session:
             row = get_experiment(session, experiment_id)
-            rows = trials_of(session, experiment_id)
-        spec = stored_spec(row)
-        comparisons = _compare(spec, [trial for trial in rows if trial.phase == Phase.CONFIRM])
-        return build_report(
-            experiment=ExperimentFacts(
-                id=row.id,
-                name=row.name,
-                status=ExperimentStatus(row.status),
-                reason=row.reason,
-                created_at=row.created_at,
-                ended_at=row.ended_at,
-                mlflow_url=mlflow_url(row, self._settings.mlflow_tracking_uri),
-            ),
-            spec=spec,
-            digest=row.digest,
-            cells=_cells(spec),
-            trials=[trial_record(trial) for trial in rows],
-            chosen_params=chosen_by_place(row),
-            comparisons=comparisons,
-            pooled=pool_effects(comparisons),
-        )
+            stored_spec(row)  # refuses what another version wrote
+            return report_of(session, experiment_id, mlflow_url=mlflow_url(row, self._settings.mlflow_tracking_uri))
 
     def logs(self, experiment_id: str) -> str:
         """What the newest driver wrote.
@@ -307,26 +280,6 @@ class Experiments:
 
 class _KeyTakenError(Exception):
     """Rolls the insert back."""
-
-
-def _compare(spec: ExperimentSpec, rows: Sequence[TrialRow]) -> tuple[Comparison, ...]:
-    """Comparisons over confirm trials; of two rows for one cell, arm and seed the newer one counts."""
-    newest = {(row.cell, row.arm, row.seed): row for row in rows}
-    return compare_arms(
-        cells=_cells(spec),
-        control=spec.control.name,
-        treatments=[arm.name for arm in spec.treatments],
-        seeds=spec.seeds,
-        outcomes=[trial_outcome(row) for row in newest.values()],
-        metric=spec.primary_metric,
-        confidence=spec.confidence,
-        equivalence_margin=spec.equivalence_margin,
-    )
-
-
-def _cells(spec: ExperimentSpec) -> tuple[Cell, ...]:
-    """Cells of a spec that was valid when it was stored: neither data nor code are needed to name them."""
-    return tuple(entry.cell for entry in cells_of(spec, Findings()))
 
 
 def _with_seeds(spec: ExperimentSpec, seeds: Sequence[int]) -> ExperimentSpec:

@@ -1,21 +1,16 @@
-"""From rows to what is shown and compared."""
+"""From rows to what is shown."""
 
 from collections.abc import Sequence
 
 from pydantic import ValidationError
 
 from orchestrator.errors import StatusConflictError
-from orchestrator.planned import Params
-from orchestrator.report import TrialRecord
 from orchestrator.spec import ExperimentSpec
 from orchestrator.statistics.comparison import Cell
-from orchestrator.statistics.pairing import TrialOutcome
 from orchestrator.status import ExperimentStatus, Phase, TrialStatus
 from orchestrator.store.progress import TrialCounts
 from orchestrator.store.tables import DriverAttemptRow, EventRow, ExperimentRow, TrialRow
 from orchestrator.views import Condition, EventView, ExperimentView, Progress, TrialView
-from trainers.config import TrialConfig
-from trainers.result import TrialResult
 
 
 def stored_spec(row: ExperimentRow) -> ExperimentSpec:
@@ -136,37 +131,6 @@ def trial_view(row: TrialRow) -> TrialView:
     )
 
 
-def trial_record(row: TrialRow) -> TrialRecord:
-    """A trial with all that is known of it."""
-    return TrialRecord(
-        identity=row.identity,
-        cell=cell_of(row),
-        arm=row.arm,
-        seed=row.seed,
-        phase=Phase(row.phase),
-        params=row.params,
-        config=TrialConfig.model_validate_json(row.config),
-        status=TrialStatus(row.status),
-        error=row.error,
-        attempt=row.attempt,
-        reused_from=row.reused_from,
-        result=None if row.result is None else TrialResult.model_validate_json(row.result),
-        mlflow_run_id=row.run_id,
-    )
-
-
-def trial_outcome(row: TrialRow) -> TrialOutcome:
-    """A confirm trial, as comparisons see it."""
-    return TrialOutcome(
-        cell=cell_of(row),
-        arm=row.arm,
-        seed=row.seed,
-        status=TrialStatus(row.status),
-        error=row.error,
-        metrics=row.final_metrics,
-    )
-
-
 def event_view(row: EventRow) -> EventView:
     """An event."""
     return EventView(id=row.id, kind=row.kind, payload=row.payload, created_at=row.created_at)
@@ -176,8 +140,3 @@ def cell_of(row: TrialRow) -> Cell:
     """The cell; labels have no slash."""
     model, _, dataset = row.cell.partition("/")
     return Cell(model=model, dataset=dataset)
-
-
-def chosen_by_place(row: ExperimentRow) -> dict[str, Params]:
-    """`<cell key>/<arm>` -> chosen params."""
-    return dict(row.chosen_params)

@@ -11,15 +11,13 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
-from datetime import datetime
-from typing import NamedTuple
 
 from orchestrator.decision import Action, Limits, OpenAttempt, Seen, decide
 from orchestrator.errors import OrchestratorError, RayUnavailableError, StoreError
 from orchestrator.jobs import Job, JobStatus, RayJobs
+from orchestrator.observation import Found, age, look
 from orchestrator.settings import Settings
 from orchestrator.status import ExperimentStatus, TrialStatus
-from orchestrator.store.clock import database_now
 from orchestrator.store.database import Database
 from orchestrator.store.experiments import (
     begin_attempt,
@@ -28,7 +26,6 @@ from orchestrator.store.experiments import (
     move,
     newest_attempt,
     set_reason,
-    unfinished_experiments,
 )
 from orchestrator.store.idempotency import forget_old_keys
 from orchestrator.store.leases import release, try_acquire
@@ -42,23 +39,6 @@ _STOP_AGAIN_SECONDS = 15.0
 _LOG_TAIL_CHARS = 1500
 
 _log = logging.getLogger(__name__)
-
-
-class _Found(NamedTuple):
-    """One experiment with its newest attempt, at one moment of the database's clock."""
-
-    id: str
-    status: ExperimentStatus
-    reason: str
-    attempt: int
-    attempts_used: int
-    job_id: str | None
-    is_open: bool
-    began_at: datetime | None
-    heard_at: datetime | None
-    attempt_ended_at: datetime | None
-    cancel_requested_at: datetime | None
-    now: datetime
 
 
 class Reconciler:
@@ -119,7 +99,7 @@ class Reconciler:
             return False
         self._clean_up()
         unavailable: RayUnavailableError | None = None
-        found = self._look()
+        found = look(self._database)
         num_slots = self._settings.max_concurrent_experiments - sum(one.is_open for one in found)
         for one in found:
             try:
@@ -140,32 +120,8 @@ class Reconciler:
 
     # ---- seeing ----
 
-    def _look(self) -> list[_Found]:
-        with self._database.read() as session:
-            now = database_now(session)
-            found = []
-            for row in unfinished_experiments(session):
-                attempt = newest_attempt(session, row.id)
-                found.append(
-                    _Found(
-                        id=row.id,
-                        status=ExperimentStatus(row.status),
-                        reason=row.reason,
-                        attempt=row.attempt,
-                        attempts_used=row.attempt - row.attempts_before,
-                        job_id=attempt.job_id if attempt else None,
-                        is_open=attempt is not None and attempt.ended_at is None,
-                        began_at=attempt.started_at if attempt else None,
-                        heard_at=attempt.heartbeat_at if attempt else None,
-                        attempt_ended_at=attempt.ended_at if attempt else None,
-                        cancel_requested_at=row.cancel_requested_at,
-                        now=now,
-                    )
-                )
-        return found
-
-    def _open_attempt(self, one: _Found, job: Job | None) -> OpenAttempt | None:
-        began = _age(one.now, one.began_at)
+    def _open_attempt(self, one: Found, job: Job | None) -> OpenAttempt | None:
+        began = age(one.now, one.began_at)
         if not one.is_open or began is None:
             return None
         unheard = 0.0
@@ -176,28 +132,28 @@ class Reconciler:
                 self._running_unheard_since.pop(one.job_id, None)
         return OpenAttempt(
             job=None if job is None else job.status,
-            heard_seconds_ago=_age(one.now, one.heard_at),
+            heard_seconds_ago=age(one.now, one.heard_at),
             began_seconds_ago=began,
             running_unheard_seconds=unheard,
         )
 
     # ---- acting ----
 
-    def _reconcile(self, one: _Found, num_slots: int) -> int:
+    def _reconcile(self, one: Found, num_slots: int) -> int:
         """One step for one experiment; gives the number of slots (0 or 1) that it took."""
         job = self._jobs.find(one.job_id) if one.is_open and one.job_id is not None else None
         seen = Seen(
             status=one.status,
             attempt=self._open_attempt(one, job),
             attempts_used=one.attempts_used,
-            ended_seconds_ago=_age(one.now, one.attempt_ended_at) if one.attempts_used else None,
-            cancel_seconds_ago=_age(one.now, one.cancel_requested_at),
+            ended_seconds_ago=age(one.now, one.attempt_ended_at) if one.attempts_used else None,
+            cancel_seconds_ago=age(one.now, one.cancel_requested_at),
         )
         match decide(seen, self._limits):
             case Action.BEGIN:
                 return self._begin(one, num_slots)
             case Action.SUBMIT:
-                self._submit(one.id, one.attempt)
+                self._submit(one, one.attempt)
             case Action.STOP:
                 self._stop(one)
             case Action.REPLACE:
@@ -210,7 +166,7 @@ class Reconciler:
                 pass
         return 0
 
-    def _begin(self, one: _Found, num_slots: int) -> int:
+    def _begin(self, one: Found, num_slots: int) -> int:
         if num_slots <= 0:
             self._explain(one, f"waits: {self._settings.max_concurrent_experiments} experiments run already")
             return 0
@@ -226,20 +182,24 @@ class Reconciler:
                 return 0
             number = begin_attempt(session, one.id, job_id_of(one.id, row.attempt + 1))
             move(session, one.id, ExperimentStatus.STARTING, f"driver attempt {number}")
-        self._submit(one.id, number)
+        self._submit(one, number)
         return 1
 
-    def _submit(self, experiment_id: str, attempt: int) -> None:
+    def _submit(self, one: Found, attempt: int) -> None:
         # `exec`: Ray's SIGTERM reaches the driver itself, not a shell.
-        command = (self._settings.ray_python, "-m", "orchestrator", "drive", experiment_id, "--attempt", str(attempt))
-        self._jobs.submit(
-            job_id_of(experiment_id, attempt),
-            f"exec {shlex.join(command)}",
-            self._settings.driver_environment(),
-            working_dir=self._settings.ray_working_dir,
-        )
+        command = (self._settings.ray_python, "-m", "orchestrator", "drive", one.id, "--attempt", str(attempt))
+        try:
+            self._jobs.submit(
+                job_id_of(one.id, attempt),
+                f"exec {shlex.join(command)}",
+                self._settings.driver_environment(),
+                working_dir=self._settings.ray_working_dir,
+            )
+        except RayUnavailableError as error:
+            self._explain(one, f"driver attempt {attempt} could not be submitted: {error}")
+            raise
 
-    def _stop(self, one: _Found) -> None:
+    def _stop(self, one: Found) -> None:
         assert one.job_id is not None
         asked_at = self._stopped_at.get(one.job_id)
         if asked_at is None or self._clock() - asked_at > _STOP_AGAIN_SECONDS:
@@ -247,7 +207,7 @@ class Reconciler:
             _log.warning("experiment %s: stopping job %s", one.id, one.job_id)
             self._jobs.stop(one.job_id)
 
-    def _replace(self, one: _Found, cause: str) -> None:
+    def _replace(self, one: Found, cause: str) -> None:
         with self._database.write() as session:
             row = get_experiment(session, one.id, lock=True)
             if row.status != one.status or row.attempt != one.attempt:
@@ -261,7 +221,7 @@ class Reconciler:
                 move(session, one.id, ExperimentStatus.QUEUED, f"starts again: {cause}")
         _log.warning("experiment %s: attempt %d is dead: %s", one.id, one.attempt, cause)
 
-    def _give_up(self, one: _Found) -> None:
+    def _give_up(self, one: Found) -> None:
         with self._database.write() as session:
             row = get_experiment(session, one.id, lock=True)
             if row.status == ExperimentStatus.QUEUED and row.attempt == one.attempt:
@@ -270,14 +230,14 @@ class Reconciler:
                 cause = attempt.error if attempt is not None else ""
                 move(session, one.id, ExperimentStatus.FAILED, f"gave up after {one.attempts_used} attempts: {cause}")
 
-    def _finish_cancel(self, one: _Found) -> None:
+    def _finish_cancel(self, one: Found) -> None:
         with self._database.write() as session:
             row = get_experiment(session, one.id, lock=True)
             if row.status == ExperimentStatus.CANCELLING and row.attempt == one.attempt:
                 cancel_open_trials(session, one.id)
                 move(session, one.id, ExperimentStatus.CANCELLED, "cancelled")
 
-    def _cause_of_death(self, one: _Found, job: Job | None) -> str:
+    def _cause_of_death(self, one: Found, job: Job | None) -> str:
         """Why the attempt is over, with the end of its log: what a person needs to act."""
         silence = f"it was last heard of at {one.heard_at or one.began_at:%H:%M:%S} UTC"
         name = f"driver attempt {one.attempt}"
@@ -296,10 +256,10 @@ class Reconciler:
             return f"(not readable: {error})"
         return (log or "").strip()[-_LOG_TAIL_CHARS:]
 
-    def _explain(self, one: _Found, reason: str) -> None:
+    def _explain(self, one: Found, reason: str) -> None:
         if one.reason != reason:
             with self._database.write() as session:
-                if get_experiment(session, one.id, lock=True).status == one.status:
+                if not ExperimentStatus(get_experiment(session, one.id, lock=True).status).is_final:
                     set_reason(session, one.id, reason)
 
     # ---- housekeeping ----
@@ -331,7 +291,3 @@ class Reconciler:
 def job_id_of(experiment_id: str, attempt: int) -> str:
     """Ray's submission id of a driver attempt."""
     return f"exp-{experiment_id}-a{attempt}"
-
-
-def _age(now: datetime, then: datetime | None) -> float | None:
-    return None if then is None else (now - then).total_seconds()
