@@ -8,7 +8,7 @@ import sys
 import uvicorn
 
 from api.app import create_app
-from api.guard import may_listen
+from api.listening import may_listen, refusal
 from orchestrator.settings import Settings
 
 # Long enough for an answer that is being written; event streams are cut and reconnect elsewhere.
@@ -39,14 +39,6 @@ def main() -> int:
     server = uvicorn.Server(config)
     server.run(sockets=[listener] if listener else None)
     return 0 if server.started else 1
-
-
-def refusal(host: str) -> str:
-    """Why the service does not listen at this address."""
-    return (
-        f"refusing to listen at {host}, which other machines can reach, without a token: "
-        "set SIGMALAB_API_TOKEN to a long random text, or listen at 127.0.0.1"
-    )
 
 
 if __name__ == "__main__":

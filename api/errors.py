@@ -16,6 +16,7 @@ from api.views import ProblemItem, ProblemView
 from orchestrator.errors import (
     ExperimentNotFoundError,
     IdempotencyConflictError,
+    IdempotencyInFlightError,
     OrchestratorError,
     RayUnavailableError,
     SpecError,
@@ -32,6 +33,7 @@ _STATUSES: dict[type[OrchestratorError], HTTPStatus] = {
     ExperimentNotFoundError: HTTPStatus.NOT_FOUND,
     StatusConflictError: HTTPStatus.CONFLICT,
     IdempotencyConflictError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    IdempotencyInFlightError: HTTPStatus.CONFLICT,
     RayUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
     StoreError: HTTPStatus.SERVICE_UNAVAILABLE,
 }
@@ -95,7 +97,8 @@ def _on_orchestrator_error(request: Request, error: Exception) -> Response:
     status = next(
         (status for kind, status in _STATUSES.items() if isinstance(error, kind)), HTTPStatus.INTERNAL_SERVER_ERROR
     )
-    detail, items = str(error), ()
+    detail = str(error)
+    items: tuple[ProblemItem, ...] = ()
     if isinstance(error, SpecError):
         items = tuple(ProblemItem(pointer=problem.pointer, detail=problem.message) for problem in error.problems)
         detail = _summary(items)

@@ -7,12 +7,12 @@ pages (`Origin`).
 
 import hmac
 from http import HTTPStatus
-from ipaddress import ip_address
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.errors import problem_response
+from api.listening import is_loopback
 
 OPEN_PATHS = frozenset({"/healthz"})
 """For probes that know no token."""
@@ -20,21 +20,6 @@ _ASK_FOR_ONE = (
     "this service asks for a token: send `Authorization: Bearer <token>` (for the command line: set SIGMALAB_API_TOKEN)"
 )
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-
-
-def is_loopback(host: str) -> bool:
-    """Whether the address is this machine's own: `localhost`, `127.x.y.z`, `::1`."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
-
-
-def may_listen(host: str, token: str | None) -> bool:
-    """Whether the service may be reached at this address: beyond loopback only with a token."""
-    return bool(token) or is_loopback(host)
 
 
 class Guard:

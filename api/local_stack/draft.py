@@ -29,8 +29,8 @@ class StackOptions:
     """Address of the API."""
     port: int | None = None
     """Port of the API (`None`: 8000, or one of the next; 0: any)."""
-    with_api: bool = True
-    """Without the API the stack is a place to run one experiment in."""
+    only_ray: bool = False
+    """Start a Ray head and nothing else: a place to run one experiment in."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class StackUrls:
 
     api: str | None
     ray: str
-    mlflow: str
+    mlflow: str | None
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,9 @@ class Draft:
     urls: StackUrls
     """Where all of them are."""
     environment: dict[str, str]
-    """What a program needs to find them."""
+    """The whole environment of a program that shall find them."""
+    driver_variables: dict[str, str]
+    """What a driver that is started by hand needs beside it."""
     listener: socket.socket | None
     """The API's socket; whoever holds the draft closes it."""
 
@@ -69,6 +71,7 @@ def draw(options: StackOptions, scratch: Path, on_news: OnNews) -> Draft:
     """
     environment = servers.base_environment(options.home, scratch)
     missing: list[servers.Server] = []
+    driver_variables: dict[str, str] = {}
     address = environment.pop("RAY_ADDRESS", None)
     if address:
         ray_url = ray_dashboard_url(address, environment)
@@ -76,12 +79,16 @@ def draw(options: StackOptions, scratch: Path, on_news: OnNews) -> Draft:
         if "RAY_AUTH_TOKEN" in environment:
             environment.setdefault("SIGMALAB_RAY_AUTH_TOKEN", environment["RAY_AUTH_TOKEN"])
     else:
-        head = servers.ray_head(options.home, scratch, _ray_ports(), environment)
+        ports = _ray_ports()
+        head = servers.ray_head(options.home, scratch, ports, environment)
         ray_url = head.url
         environment["SIGMALAB_RAY_AUTH_TOKEN"] = servers.ray_token(options.home)
+        driver_variables = servers.ray_variables(options.home, ports)
         _say_if_moved(on_news, head, USUAL_RAY_PORT)
         missing.append(head)
     environment["SIGMALAB_RAY_DASHBOARD_URL"] = ray_url
+    if options.only_ray:
+        return Draft(tuple(missing), StackUrls(None, ray_url, None), environment, driver_variables, None)
     mlflow_url = environment.get("MLFLOW_TRACKING_URI", "")
     if mlflow_url:
         on_news("MLflow", f"existing server {mlflow_url}")
@@ -90,11 +97,11 @@ def draw(options: StackOptions, scratch: Path, on_news: OnNews) -> Draft:
         mlflow_url = environment["MLFLOW_TRACKING_URI"] = mlflow.url
         _say_if_moved(on_news, mlflow, USUAL_MLFLOW_PORT)
         missing.append(mlflow)
-    if not options.with_api:
-        return Draft(tuple(missing), StackUrls(None, ray_url, mlflow_url), environment, None)
+    driver_variables["MLFLOW_TRACKING_URI"] = mlflow_url
     listener = _listen(options, on_news)
     api = servers.api_server(options.home, listener, environment)
-    return Draft((*missing, api), StackUrls(api.url, ray_url, mlflow_url), environment, listener)
+    urls = StackUrls(api.url, ray_url, mlflow_url)
+    return Draft((*missing, api), urls, environment, driver_variables, listener)
 
 
 def _ray_ports() -> servers.RayPorts:

@@ -33,6 +33,8 @@ class StackRecord(BaseModel):
     """MLflow's pages."""
     ray_url: str | None = None
     """Ray's dashboard."""
+    driver_variables: dict[str, str] = {}
+    """What a driver that is started by hand needs to join."""
     sessions: list[Session] = []
     """Sessions that the servers lead."""
     folders: list[str] = []

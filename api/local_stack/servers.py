@@ -73,6 +73,17 @@ def ray_token_file(home: Path) -> Path:
     return home / "ray-token"
 
 
+def ray_variables(home: Path, ports: RayPorts) -> dict[str, str]:
+    """What a program needs to join the stack's Ray cluster."""
+    return {
+        "RAY_ADDRESS": f"127.0.0.1:{ports.gcs}",
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN_PATH": str(ray_token_file(home)),
+        # Otherwise Ray puts the machine's outer address in place of 127.0.0.1 and listens to all.
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    }
+
+
 def ray_head(home: Path, scratch: Path, ports: RayPorts, base: Mapping[str, str]) -> Server:
     """A Ray head on loopback that asks for a token.
 
@@ -91,10 +102,7 @@ def ray_head(home: Path, scratch: Path, ports: RayPorts, base: Mapping[str, str]
     command += [f"--object-store-memory={OBJECT_STORE_BYTES}", "--disable-usage-stats"]
     environment = {
         **base,
-        "RAY_AUTH_MODE": "token",
-        "RAY_AUTH_TOKEN_PATH": str(ray_token_file(home)),
-        # Otherwise Ray puts the machine's outer address in place of 127.0.0.1 and listens to all.
-        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+        **ray_variables(home, ports),
         # Jobs run in this very environment, even if `uv run` started us.
         "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
         "RAY_USAGE_STATS_ENABLED": "0",
@@ -103,6 +111,8 @@ def ray_head(home: Path, scratch: Path, ports: RayPorts, base: Mapping[str, str]
         # A job may close its books when it is stopped.
         "RAY_JOB_STOP_WAIT_TIME_S": "20",
     }
+    # The head is no client of itself.
+    del environment["RAY_ADDRESS"]
     return Server(
         name="Ray head",
         command=command,

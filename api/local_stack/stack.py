@@ -71,10 +71,10 @@ class LocalStack:
         return self._draft.urls
 
     @property
-    def environment(self) -> dict[str, str]:
-        """What a program needs to find the servers."""
+    def driver_environment(self) -> dict[str, str]:
+        """The whole environment of a driver that is started by hand."""
         assert self._draft is not None, "the stack has not been entered"
-        return self._draft.environment
+        return self._draft.environment | self._draft.driver_variables
 
     def wait(self) -> None:
         """Until a server can't be kept alive.
@@ -117,6 +117,7 @@ class LocalStack:
             self._launch(child)
         self._wait_until_healthy()
         urls = self._draft.urls
+        self._record.driver_variables = self._draft.driver_variables
         self._record.url, self._record.mlflow_url, self._record.ray_url = urls.api, urls.mlflow, urls.ray
         self._record.write(home)
         self._monitor.start()

@@ -1,0 +1,157 @@
+"""Commands that speak of experiments: submit, list, show, watch, cancel, extend."""
+
+from typing import Annotated
+
+import typer
+
+from api.cli.readings import ReportReading
+from api.cli.tables import experiment_table, print_experiment, print_report
+from api.cli.terminal import (
+    AsJson,
+    Exit,
+    ExperimentId,
+    ServiceUrl,
+    SpecFile,
+    complain,
+    err,
+    errors_as_exits,
+    out,
+    read_spec,
+    write_json,
+    write_json_line,
+)
+from api.cli.watching import PairWatch
+from api.client import Client
+from orchestrator.status import ExperimentStatus
+
+
+def add_commands(application: typer.Typer) -> None:
+    """Add this file's commands."""
+    application.command(epilog="Example: sigmalab submit examples/digits.json --watch")(submit)
+    application.command("list", epilog="Example: sigmalab list --status running")(list_experiments)
+    application.command(epilog="Example: sigmalab show last")(show)
+    application.command(epilog="Example: sigmalab watch last")(watch)
+    application.command(epilog="Example: sigmalab cancel last")(cancel)
+    application.command(epilog="Example: sigmalab extend last --seed 6 --seed 7")(extend)
+
+
+def submit(
+    spec: SpecFile,
+    then_watch: Annotated[bool, typer.Option("--watch", help="Follow it to its end, then show the report.")] = False,
+    key: Annotated[
+        str | None,
+        typer.Option("--idempotency-key", help="With the same key, a repeated call finds the first call's experiment."),
+    ] = None,
+    url: ServiceUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """Hand in an experiment. It runs on, whatever happens to this terminal."""
+    text = read_spec(spec)
+    with errors_as_exits(), Client(url) as client:
+        view = client.submit(text, idempotency_key=key)
+        if not then_watch:
+            if as_json:
+                write_json(view)
+            else:
+                print_experiment(out, view)
+                out.print(f"\nFollow it with: sigmalab watch {view.id}")
+            return
+        if not as_json:
+            err.print(f"submitted as {view.id}")
+        follow(client, view.id, as_json=as_json)
+
+
+def list_experiments(
+    status: Annotated[ExperimentStatus | None, typer.Option(help="Only these.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=200, help="At most so many.")] = 20,
+    url: ServiceUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """List experiments, newest first."""
+    with errors_as_exits(), Client(url) as client:
+        page = client.page(limit=limit, status=status)
+    if as_json:
+        write_json(page)
+    elif page.items:
+        out.print(experiment_table(page.items))
+    else:
+        err.print("no experiments yet; hand one in with: sigmalab submit examples/digits.json")
+
+
+def show(experiment_id: ExperimentId, url: ServiceUrl = None, as_json: AsJson = False) -> None:
+    """Show where an experiment stands and what its pairs say so far."""
+    with errors_as_exits(), Client(url) as client:
+        known_id = resolve(client, experiment_id)
+        view = client.get(known_id)
+        if as_json:
+            write_json(view)
+            return
+        print_experiment(out, view)
+        if view.progress.pairs_complete:
+            print_report(out, ReportReading.model_validate_json(client.report(known_id)))
+
+
+def watch(experiment_id: ExperimentId, url: ServiceUrl = None, as_json: AsJson = False) -> None:
+    """Follow an experiment to its end, pair by pair, then show its report. `--json`: one event a line."""
+    with errors_as_exits(), Client(url) as client:
+        follow(client, resolve(client, experiment_id), as_json=as_json)
+
+
+def cancel(experiment_id: ExperimentId, url: ServiceUrl = None, as_json: AsJson = False) -> None:
+    """Ask an experiment to stop. Finished trials stay, and stay reusable."""
+    with errors_as_exits(), Client(url) as client:
+        view = client.cancel(resolve(client, experiment_id))
+    if as_json:
+        write_json(view)
+    else:
+        print_experiment(out, view)
+
+
+def extend(
+    experiment_id: ExperimentId,
+    seeds: Annotated[list[int], typer.Option("--seed", help="A seed to add (repeat the option for more).")],
+    url: ServiceUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """Add seeds to a finished experiment and run them; the pairs that exist stay as they are."""
+    with errors_as_exits(), Client(url) as client:
+        view = client.extend(resolve(client, experiment_id), seeds)
+    if as_json:
+        write_json(view)
+    else:
+        print_experiment(out, view)
+
+
+def resolve(client: Client, experiment_id: str) -> str:
+    """The id, or the newest experiment's for `last`.
+
+    Raises:
+        typer.Exit: `last`, and there is none.
+    """
+    if experiment_id != "last":
+        return experiment_id
+    page = client.page(limit=1)
+    if not page.items:
+        complain("there is no experiment yet")
+        raise typer.Exit(Exit.REFUSED)
+    return page.items[0].id
+
+
+def follow(client: Client, experiment_id: str, *, as_json: bool) -> None:
+    """Show an experiment until it ends, then its report.
+
+    Raises:
+        typer.Exit: it did not succeed.
+    """
+    if as_json:
+        for event in client.watch(experiment_id):
+            write_json_line(event)
+    else:
+        with PairWatch(client, experiment_id, err) as pairs:
+            pairs.follow(client.watch(experiment_id))
+        report = ReportReading.model_validate_json(client.report(experiment_id))
+        print_report(out, report)
+    view = client.get(experiment_id)
+    if view.status is not ExperimentStatus.SUCCEEDED:
+        complain(f"experiment {experiment_id} {view.status.value}" + (f": {view.reason}" if view.reason else ""))
+        raise typer.Exit(Exit.NOT_SUCCEEDED)

@@ -1,0 +1,72 @@
+"""Commands that need no service: plan, run."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from api.cli.stack import tell
+from api.cli.tables import print_plan
+from api.cli.terminal import AsJson, Exit, SpecFile, complain, err, errors_as_exits, out, read_spec, write_json
+from api.endpoint import state_folder
+from api.local_stack import AlreadyRunningError, LocalStack, StackOptions
+from api.local_stack.record import read_record
+
+
+def add_commands(application: typer.Typer) -> None:
+    """Add this file's commands."""
+    application.command(epilog="Example: sigmalab plan examples/digits.json")(plan)
+    application.command(epilog="Example: sigmalab run examples/digits.json --output results")(run)
+
+
+def plan(spec: SpecFile, as_json: AsJson = False) -> None:
+    """Show what a spec would do, take and show. Nothing is started; no service is needed."""
+    # Knows every config and thus torch: three seconds that no other command should pay.
+    from api.cli.planning import plan_here  # noqa: PLC0415
+    from orchestrator.errors import SpecError, StoreError  # noqa: PLC0415
+
+    text = read_spec(spec)
+    try:
+        view = plan_here(text)
+    except SpecError as error:
+        complain("\n  ".join(f"{problem.pointer or '/'}: {problem.message}" for problem in error.problems))
+        raise typer.Exit(Exit.REFUSED) from error
+    except StoreError as error:
+        complain(str(error))
+        raise typer.Exit(Exit.REFUSED) from error
+    if as_json:
+        write_json(view)
+    else:
+        print_plan(out, view)
+
+
+def run(
+    spec: Annotated[Path, typer.Argument(help="A spec (JSON).", dir_okay=False)],
+    output: Annotated[Path | None, typer.Option(help="Save the report into this folder.", file_okay=False)] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run a whole experiment in this terminal, on a Ray of its own (or RAY_ADDRESS). No service is needed."""
+    read_spec(spec)
+    command = [sys.executable, "-m", "orchestrator", "run", str(spec)]
+    command += ["--output", str(output)] if output else []
+    command += ["--json"] if as_json else []
+    if "RAY_ADDRESS" in os.environ:
+        raise typer.Exit(_drive(command, dict(os.environ)))
+    with errors_as_exits():
+        try:
+            with LocalStack(StackOptions(home=state_folder(), only_ray=True), tell) as stack:
+                code = _drive(command, stack.driver_environment)
+        except AlreadyRunningError as error:
+            record = read_record(state_folder())
+            if record is None or not record.driver_variables:
+                raise
+            err.print(f"using the Ray of the service that runs at {error.url}")
+            code = _drive(command, {**os.environ, **record.driver_variables})
+    raise typer.Exit(code)
+
+
+def _drive(command: list[str], environment: dict[str, str]) -> int:
+    return subprocess.run(command, env=environment, check=False).returncode  # noqa: S603 (our own command)

@@ -1,0 +1,46 @@
+"""The parts of a JSON report that the terminal shows.
+
+`orchestrator.report.Report` is the whole; importing it takes seconds (it knows the trials' configs, hence torch).
+"""
+
+from api.views import View
+from orchestrator.statistics.comparison import Cell, Comparison
+
+
+class LearnedBias(View):
+    """Sigma or amplitude of one layer (or head), before and after training."""
+
+    cell: Cell
+    arm: str
+    quantity: str
+    layer: int
+    head: int | None
+    is_learned: bool
+    initial: float
+    final_mean: float
+    final_sd: float | None
+
+
+class Excluded(View):
+    """A trial that enters no comparison, and why."""
+
+    cell: Cell
+    arm: str
+    seed: int
+    status: str
+    reason: str
+
+
+class ReportReading(View):
+    """What a terminal shows of a report."""
+
+    metric: str
+    unit: str
+    decimals: int
+    confidence: float
+    answers: tuple[str, ...]
+    remarks: tuple[str, ...]
+    caveats: tuple[str, ...]
+    comparisons: tuple[Comparison, ...]
+    bias: tuple[LearnedBias, ...]
+    exclusions: tuple[Excluded, ...]

@@ -1,0 +1,91 @@
+"""Commands that fetch documents: report, logs, schema."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from api.cli.experiments import resolve
+from api.cli.readings import ReportReading
+from api.cli.tables import print_report
+from api.cli.terminal import AsJson, ExperimentId, ServiceUrl, errors_as_exits, out, write_json
+from api.client import Client, ReportFormat
+
+REPORT_FILES: dict[ReportFormat, str] = {
+    "html": "report.html",
+    "md": "report.md",
+    "json": "report.json",
+    "csv": "table.csv",
+    "latex": "table.tex",
+}
+"""Names of the files that a saved report consists of."""
+
+
+def add_commands(application: typer.Typer) -> None:
+    """Add this file's commands."""
+    application.command(epilog="Example: sigmalab report last --format latex > table.tex")(report)
+    application.command(epilog="Example: sigmalab logs last")(logs)
+    application.command(epilog="Example: sigmalab schema > spec.schema.json")(schema)
+
+
+def report(
+    experiment_id: ExperimentId,
+    report_format: Annotated[
+        ReportFormat | None, typer.Option("--format", help="Write a document instead of the terminal's table.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option(help="Save all formats into this folder.", file_okay=False)] = None,
+    url: ServiceUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show or save a report: terminal table, JSON, Markdown, HTML page, CSV, LaTeX table."""
+    with errors_as_exits(), Client(url) as client:
+        known_id = resolve(client, experiment_id)
+        if output is not None:
+            files = save_report(client, known_id, output)
+            if as_json:
+                write_json({name: str(file) for name, file in files.items()})
+            else:
+                out.print("\n".join(str(file) for file in files.values()))
+            return
+        if as_json or report_format is not None:
+            write_text(client.report(known_id, report_format or "json"))
+        else:
+            print_report(out, ReportReading.model_validate_json(client.report(known_id)))
+
+
+def logs(experiment_id: ExperimentId, url: ServiceUrl = None, as_json: AsJson = False) -> None:
+    """Show what the experiment's newest driver has written."""
+    with errors_as_exits(), Client(url) as client:
+        text = client.logs(resolve(client, experiment_id))
+    if as_json:
+        write_json({"log": text})
+    else:
+        write_text(text)
+
+
+def schema(
+    url: ServiceUrl = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The schema always is JSON.")] = True,
+) -> None:
+    """Show the JSON Schema of a spec: every field with its meaning, default and bounds."""
+    with errors_as_exits(), Client(url) as client:
+        write_json(dict(client.schema()))
+
+
+def save_report(client: Client, experiment_id: str, folder: Path) -> dict[str, Path]:
+    """Write every format into the folder.
+
+    Returns:
+        Format -> file.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    files: dict[str, Path] = {}
+    for report_format, name in REPORT_FILES.items():
+        files[report_format] = folder / name
+        files[report_format].write_text(client.report(experiment_id, report_format))
+    return files
+
+
+def write_text(text: str) -> None:
+    """A document as it is."""
+    typer.echo(text, nl=not text.endswith("\n"))

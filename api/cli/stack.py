@@ -1,0 +1,140 @@
+"""Commands that bring servers up: serve, demo."""
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from api.cli.experiments import follow
+from api.cli.results import save_report
+from api.cli.tables import print_plan
+from api.cli.terminal import AsJson, Exit, complain, err, errors_as_exits, out, read_spec, write_json
+from api.client import Client
+from api.endpoint import state_folder
+from api.listening import may_listen, refusal
+from api.local_stack import AlreadyRunningError, LocalStack, StackOptions, StackUrls
+
+DEMO_SPEC = Path("examples") / "digits.json"
+
+
+def add_commands(application: typer.Typer) -> None:
+    """Add this file's commands."""
+    application.command(epilog="Example: sigmalab serve --port 8080")(serve)
+    application.command(epilog="Example: sigmalab demo --keep")(demo)
+
+
+def serve(
+    host: Annotated[str, typer.Option(help="Address of the API; beyond loopback only with SIGMALAB_API_TOKEN.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Port of the API (default: 8000 or one of the next; 0: any).")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Start the service with all it needs: a Ray head, an MLflow server, the API. Ctrl-C stops it.
+
+    RAY_ADDRESS, MLFLOW_TRACKING_URI and SIGMALAB_DATABASE_URL point it at servers that run already. All state is in
+    SIGMALAB_HOME (default: ~/.sigmalab).
+    """
+    if not may_listen(host, os.environ.get("SIGMALAB_API_TOKEN")):
+        complain(refusal(host))
+        raise typer.Exit(Exit.USAGE)
+    options = StackOptions(home=state_folder(), host=host, port=port)
+    with errors_as_exits(), LocalStack(options, tell) as stack:
+        if as_json:
+            write_json({"api": stack.urls.api, "mlflow": stack.urls.mlflow, "ray": stack.urls.ray})
+            sys.stdout.flush()
+        else:
+            _print_links(stack.urls)
+            err.print("Ctrl-C stops everything; experiments go on at the next start.")
+        stack.wait()
+
+
+def demo(
+    spec: Annotated[Path | None, typer.Option(help="Another spec than examples/digits.json.", dir_okay=False)] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the service running at the end, until Ctrl-C.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run the example experiment, start to verdict, on this machine."""
+    text = read_spec(spec or _find_demo_spec())
+    with errors_as_exits(), _service() as (url, stack):
+        with Client(url) as client:
+            _run_demo(client, text, as_json=as_json)
+        if stack is not None and keep:
+            _print_links(stack.urls)
+            err.print("The service stays up; Ctrl-C stops it.")
+            stack.wait()
+
+
+def _run_demo(client: Client, text: bytes, *, as_json: bool) -> None:
+    started = time.monotonic()
+    plan = client.plan(text)
+    if not as_json:
+        out.print()
+        print_plan(out, plan)
+        out.print()
+    view = client.submit(text)
+    err.print(f"submitted as {view.id} to {client.endpoint.url}/experiments")
+    follow(client, view.id, as_json=as_json)
+    seconds = time.monotonic() - started
+    view = client.get(view.id)
+    files = save_report(client, view.id, state_folder() / "reports" / view.id)
+    if as_json:
+        write_json(view)
+        return
+    out.print()
+    reused, total = view.progress.trials_reused, view.progress.trials_total
+    if reused:
+        out.print(f"{reused} of {total} trials were finished already and were reused (same config, code and data).")
+    out.print(f"took {seconds:.0f} s, from plan to report")
+    out.print(f"report        {files['html']}")
+    out.print(f"LaTeX table   {files['latex']}")
+    out.print(f"API           {client.endpoint.url}/docs")
+    if view.mlflow_url:
+        out.print(f"MLflow        {view.mlflow_url}")
+
+
+@contextmanager
+def _service() -> Iterator[tuple[str, LocalStack | None]]:
+    """The service that runs already, or one that runs as long as the block."""
+    given = os.environ.get("SIGMALAB_URL")
+    if given:
+        err.print(f"using the service at {given}")
+        yield given, None
+        return
+    try:
+        stack = LocalStack(StackOptions(home=state_folder()), tell).__enter__()
+    except AlreadyRunningError as error:
+        if error.url is None:
+            raise
+        err.print(f"using the service that runs at {error.url}")
+        yield error.url, None
+        return
+    with stack:
+        assert stack.urls.api is not None
+        yield stack.urls.api, stack
+
+
+def tell(name: str, news: str) -> None:
+    """One line about one server."""
+    err.print(f"{name:<9} {news}", markup=False)
+
+
+def _print_links(urls: StackUrls) -> None:
+    out.print()
+    out.print(f"  sigmalab  {urls.api}/docs")
+    out.print(f"  MLflow    {urls.mlflow}")
+    out.print(f"  Ray       {urls.ray}")
+    out.print()
+
+
+def _find_demo_spec() -> Path:
+    """`examples/digits.json` here, or in the source tree that this package comes from."""
+    beside_source = Path(__file__).parents[2] / DEMO_SPEC
+    return beside_source if not DEMO_SPEC.exists() and beside_source.exists() else DEMO_SPEC

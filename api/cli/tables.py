@@ -1,0 +1,221 @@
+"""What a finished experiment and a plan look like in a terminal."""
+
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from api.cli.intervals import Interval, draw_intervals
+from api.cli.readings import LearnedBias, ReportReading
+from api.views import PlanView
+from orchestrator.statistics.comparison import Cell, Comparison, Verdict
+from orchestrator.views import ExperimentView
+
+MISSING = "-"
+_VERDICT_STYLES = {
+    Verdict.IMPROVED: "bold green",
+    Verdict.WORSE: "bold red",
+    Verdict.EQUIVALENT: "bold blue",
+    Verdict.INCONCLUSIVE: "yellow",
+}
+
+
+def print_report(console: Console, report: ReportReading) -> None:
+    """Comparisons, learned sigma, what is missing, the answer in words."""
+    console.print()
+    console.print(comparison_table(report))
+    if report.bias:
+        console.print()
+        console.print(sigma_table(report.bias))
+    for excluded in report.exclusions:
+        where = f"{excluded.cell.key}/{excluded.arm}/seed{excluded.seed}"
+        console.print(Text(f"left out: {where} ({excluded.status}): {excluded.reason}", style="yellow"))
+    _print_sentences(console, "Caveats", report.caveats)
+    _print_sentences(console, "Answer", (*report.answers, *report.remarks))
+
+
+def comparison_table(report: ReportReading) -> Table:
+    """Control, treatment, effect, interval, p and verdict, one line for each cell and treatment."""
+    unit, level = report.unit, "%" if report.unit == "pp" else report.unit
+    title = f"{report.metric}: treatment - control, pairs of the same seed"
+    table = _table(title)
+    several = len({comparison.cell.key for comparison in report.comparisons}) > 1
+    if several:
+        table.add_column("cell", no_wrap=True)
+    table.add_column("treatment", no_wrap=True)
+    for heading in ("pairs", f"control {level}", f"treatment {level}", f"effect {unit}"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column(f"{100 * report.confidence:g} % interval", justify="right", no_wrap=True)
+    table.add_column("┊ = no effect", no_wrap=True)
+    table.add_column("p (Holm)", justify="right", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    drawings = draw_intervals([_interval(comparison) for comparison in report.comparisons])
+    for comparison, drawing in zip(report.comparisons, drawings, strict=True):
+        first = (comparison.cell.key,) if several else ()
+        table.add_row(*first, *_numbers(comparison, report.decimals), drawing, *_judgement(comparison))
+    return table
+
+
+def _interval(comparison: Comparison) -> Interval | None:
+    if comparison.ci_low is None or comparison.effect is None or comparison.ci_high is None:
+        return None
+    return Interval(comparison.ci_low, comparison.effect, comparison.ci_high)
+
+
+def _numbers(comparison: Comparison, decimals: int) -> tuple[str, ...]:
+    pairs = str(comparison.num_pairs)
+    if comparison.num_pairs != comparison.num_planned_pairs:
+        pairs += f" of {comparison.num_planned_pairs}"
+    interval = MISSING
+    if comparison.ci_low is not None and comparison.ci_high is not None:
+        interval = f"[{comparison.ci_low:+.{decimals}f}, {comparison.ci_high:+.{decimals}f}]"
+    return (
+        comparison.treatment,
+        pairs,
+        _fixed(comparison.control_mean, decimals),
+        _fixed(comparison.treatment_mean, decimals),
+        _fixed(comparison.effect, decimals, sign="+"),
+        # Square brackets would be taken for markup.
+        interval.replace("[", r"\["),
+    )
+
+
+def _judgement(comparison: Comparison) -> tuple[str, Text]:
+    verdict = Text(comparison.verdict.value, style=_VERDICT_STYLES[comparison.verdict])
+    return MISSING if comparison.p_holm is None else f"{comparison.p_holm:.3f}", verdict
+
+
+def sigma_table(bias: Sequence[LearnedBias]) -> Table:
+    """Sigma of every layer, initial -> final, one line for each cell and arm."""
+    sigmas = [entry for entry in bias if entry.quantity == "sigma"]
+    table = _table("Learned sigma by layer, in tokens: initial → final mean ± sd over seeds")
+    several = len({entry.cell.key for entry in sigmas}) > 1
+    if several:
+        table.add_column("cell", no_wrap=True)
+    for heading in ("arm", "layer", "sigma"):
+        table.add_column(heading, no_wrap=True)
+    for (cell, arm), entries in groupby(sigmas, key=lambda entry: (entry.cell.key, entry.arm)):
+        for index, entry in enumerate(entries):
+            first = (cell if index == 0 else "",) if several else ()
+            layer = str(entry.layer) if entry.head is None else f"{entry.layer}, head {entry.head}"
+            table.add_row(*first, arm if index == 0 else "", layer, _change(entry))
+    return table
+
+
+def _change(entry: LearnedBias) -> str:
+    if not entry.is_learned:
+        return f"{entry.initial:.2f} (fixed)"
+    spread = "" if entry.final_sd is None else f" ± {entry.final_sd:.2f}"
+    return f"{entry.initial:.2f} → {entry.final_mean:.2f}{spread}"
+
+
+def print_plan(console: Console, plan: PlanView) -> None:
+    """What will run, what it takes, what it can show."""
+    num_pairs = len(plan.cells) * len(plan.treatments) * len(plan.seeds)
+    arms = ", ".join((f"{plan.control} (control)", *plan.treatments))
+    console.print(Text.assemble(("Plan ", "bold"), f"{plan.spec_name}, digest {plan.digest}"))
+    console.print(f"  cells   {_cells(plan.cells)}")
+    console.print(f"  arms    {arms}")
+    console.print(f"  seeds   {_listed(plan.seeds)}")
+    trials = f"{plan.num_confirm_trials} trials make {num_pairs} pairs"
+    if plan.num_search_trials:
+        trials += f"; before that at most {plan.num_search_trials} search trials"
+    if plan.num_reusable:
+        trials += f"; {plan.num_reusable} are finished already and will be reused"
+    console.print(f"  trials  {trials}")
+    hours = " and ".join(
+        f"{amount:.2g} {kind} hours"
+        for amount, kind in ((plan.cost.cpu_hours, "CPU core"), (plan.cost.gpu_hours, "GPU"))
+        if amount
+    )
+    console.print(Text(f"  cost    {plan.cost.num_trials} trainings, {hours or 'time unknown'} ({plan.cost.basis})"))
+    console.print()
+    console.print(power_table(plan))
+    for warning in plan.warnings:
+        console.print(Text(f"note: {warning}", style="yellow"))
+
+
+def power_table(plan: PlanView) -> Table:
+    """What so many pairs can show, for three assumed spreads."""
+    table = _table("What it can show, before anything is spent")
+    for heading in ("pairs", "smallest possible p", "if the sd of a pair is", "interval", "effect found 4 times in 5"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for forecast in plan.power:
+        half_width = MISSING if forecast.half_width is None else f"± {forecast.half_width:.2f}"
+        table.add_row(
+            str(forecast.num_pairs),
+            f"{forecast.p_floor:.3g}",
+            f"{forecast.assumed_sd:g}",
+            half_width,
+            _fixed(forecast.detectable_effect, 2),
+        )
+    return table
+
+
+def experiment_table(views: Iterable[ExperimentView]) -> Table:
+    """One line for each experiment."""
+    table = _table(None)
+    for heading in ("id", "name", "status", "pairs", "trials", "submitted (UTC)"):
+        table.add_column(heading, no_wrap=True)
+    for view in views:
+        progress = view.progress
+        table.add_row(
+            view.id,
+            view.name,
+            view.status.value,
+            f"{progress.pairs_complete}/{progress.pairs_total}",
+            f"{progress.trials_done}/{progress.trials_total}",
+            f"{view.created_at:%Y-%m-%d %H:%M}",
+        )
+    return table
+
+
+def print_experiment(console: Console, view: ExperimentView) -> None:
+    """One experiment with its conditions."""
+    progress = view.progress
+    reason = f" ({view.reason})" if view.reason else ""
+    console.print(Text.assemble((view.name, "bold"), f"  {view.id}  {view.status.value}{reason}"))
+    if view.question:
+        console.print(Text(f"  {view.question}"))
+    console.print(f"  pairs   {progress.pairs_complete} of {progress.pairs_total} complete")
+    reused = f", {progress.trials_reused} of them reused" if progress.trials_reused else ""
+    failed = f", {progress.trials_failed} failed" if progress.trials_failed else ""
+    running = f", {progress.trials_running} training now" if progress.trials_running else ""
+    console.print(f"  trials  {progress.trials_done} of {progress.trials_total} done{reused}{failed}{running}")
+    console.print(f"  digest  {view.digest}")
+    if view.mlflow_url:
+        console.print(f"  MLflow  {view.mlflow_url}")
+    for condition in view.conditions:
+        mark = Text("  ok  " if condition.ok else "  !   ", style="green" if condition.ok else "yellow")
+        console.print(mark + Text(f"{condition.type}: {condition.reason}"))
+
+
+def _table(title: str | None) -> Table:
+    return Table(
+        title=title, title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0), header_style="dim"
+    )
+
+
+def _print_sentences(console: Console, title: str, sentences: Sequence[str]) -> None:
+    if not sentences:
+        return
+    console.print()
+    console.print(Text(title, style="bold"))
+    for sentence in sentences:
+        console.print(Text(f"  {sentence}"), soft_wrap=False)
+
+
+def _fixed(value: float | None, decimals: int, sign: str = "") -> str:
+    return MISSING if value is None else f"{value:{sign}.{decimals}f}"
+
+
+def _cells(cells: Sequence[Cell]) -> str:
+    names = [f"{cell.model} on {cell.dataset}" for cell in cells]
+    return names[0] if len(names) == 1 else f"{len(names)}: {_listed(names)}"
+
+
+def _listed(values: Sequence[object], most: int = 12) -> str:
+    shown = ", ".join(map(str, values[:most]))
+    return shown if len(values) <= most else f"{shown}, ... ({len(values)} in all)"

@@ -1,0 +1,97 @@
+"""What a command writes, and how it ends."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import IntEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import BaseModel
+from rich.console import Console
+
+from api.client import ClientError, RefusedError, ServiceUnreachableError
+from api.local_stack import StackError
+
+
+class Exit(IntEnum):
+    """How a command ends; `sigmalab --help` lists these."""
+
+    OK = 0
+    NOT_SUCCEEDED = 1
+    USAGE = 2
+    UNREACHABLE = 3
+    REFUSED = 4
+    STACK = 5
+    INTERRUPTED = 130
+
+
+out = Console(highlight=False, soft_wrap=True)
+"""Answers."""
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+"""Progress and complaints: standard output stays clean for scripts."""
+
+AsJson = Annotated[bool, typer.Option("--json", help="Write JSON, for scripts.")]
+ServiceUrl = Annotated[
+    str | None,
+    typer.Option("--url", help="The service (default: SIGMALAB_URL, else the one that runs in SIGMALAB_HOME)."),
+]
+ExperimentId = Annotated[str, typer.Argument(help="Id of the experiment, or `last` for the newest one.")]
+SpecFile = Annotated[
+    Path, typer.Argument(help="A spec (JSON); `-` reads standard input.", allow_dash=True, dir_okay=False)
+]
+
+
+def write_json(value: BaseModel | dict[str, object] | list[object]) -> None:
+    """One JSON document, indented."""
+    text = value.model_dump_json(indent=2) if isinstance(value, BaseModel) else json.dumps(value, indent=2)
+    sys.stdout.write(text + "\n")
+
+
+def write_json_line(value: BaseModel) -> None:
+    """One JSON document on one line, at once."""
+    sys.stdout.write(value.model_dump_json() + "\n")
+    sys.stdout.flush()
+
+
+def read_spec(file: Path) -> bytes:
+    """The spec's text.
+
+    Raises:
+        typer.Exit: it can't be read.
+    """
+    try:
+        return sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+    except OSError as error:
+        complain(f"can't read {file}: {error.strerror}")
+        raise typer.Exit(Exit.USAGE) from error
+
+
+def complain(text: str) -> None:
+    """One complaint, without colour codes where nobody sees them."""
+    err.print(f"[bold red]error[/]: {_escaped(text)}")
+
+
+@contextmanager
+def errors_as_exits() -> Iterator[None]:
+    """Turn what can go wrong on purpose into a message and an exit code; anything else is a defect and shows."""
+    try:
+        yield
+    except ServiceUnreachableError as error:
+        complain(str(error))
+        raise typer.Exit(Exit.UNREACHABLE) from error
+    except RefusedError as error:
+        complain(str(error))
+        raise typer.Exit(Exit.REFUSED) from error
+    except ClientError as error:
+        complain(str(error))
+        raise typer.Exit(Exit.REFUSED) from error
+    except StackError as error:
+        complain(str(error))
+        raise typer.Exit(Exit.STACK) from error
+
+
+def _escaped(text: str) -> str:
+    return text.replace("[", r"\[")

@@ -1,0 +1,128 @@
+"""Live progress of an experiment, counted in pairs."""
+
+import time
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Self
+
+from pydantic import JsonValue
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+from api.client import Client
+from api.sse import Event
+from orchestrator.statistics.comparison import Comparison, Pair
+
+_LONGEST_SHARE_OF_TIME = 0.1
+"""Looking at the comparisons takes at most this share of the time: they may be many."""
+
+
+class PairWatch:
+    """Tells of every pair as it becomes complete, and of every trial that fails.
+
+    On a terminal a bar and the newest epoch stand below the lines; elsewhere (CI, a pipe) there are only the lines.
+    """
+
+    def __init__(self, client: Client, experiment_id: str, console: Console) -> None:
+        self._client = client
+        self._id = experiment_id
+        self._console = console
+        self._told: set[tuple[str, str, int]] = set()
+        self._next_look_at = 0.0
+        self._is_dirty = False
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=30),
+            MofNCompleteColumn(),
+            TextColumn("pairs  [dim]{task.fields[now]}[/]"),
+            TimeElapsedColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        view = client.get(experiment_id)
+        self._total = view.progress.pairs_total
+        self._task = self._bar.add_task(view.name, total=self._total, now="")
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._bar.stop()
+
+    def follow(self, events: Iterable[Event]) -> None:
+        """Until the events end."""
+        for event in events:
+            self.see(event)
+
+    def see(self, event: Event) -> None:
+        """One event."""
+        payload = event.payload
+        if event.kind == "status":
+            reason = f": {payload['reason']}" if payload.get("reason") else ""
+            self._say(f"{payload['status']}{reason}")
+        elif event.kind == "epoch":
+            self._bar.update(self._task, now=_now(payload))
+        elif event.kind == "trial":
+            self._see_trial(payload)
+        is_due = self._is_dirty and time.monotonic() >= self._next_look_at
+        if is_due or event.kind == "end":
+            self._look()
+
+    def _see_trial(self, payload: dict[str, JsonValue]) -> None:
+        if payload["status"] == "failed":
+            self._say(f"failed: {_where(payload)}: {_last_line(str(payload['error']))}", style="red")
+        if payload["status"] in ("succeeded", "failed"):
+            self._is_dirty = True
+
+    def _look(self) -> None:
+        """Tell of pairs that are new since the last look."""
+        started = time.monotonic()
+        comparisons = self._client.comparisons(self._id)
+        for comparison, pair in _complete_pairs(comparisons):
+            key = (comparison.cell.key, comparison.treatment, pair.seed)
+            if key not in self._told:
+                self._told.add(key)
+                self._tell(comparison, pair, several=len({c.cell.key for c in comparisons}) > 1)
+        self._bar.update(self._task, completed=len(self._told))
+        took = time.monotonic() - started
+        self._next_look_at = time.monotonic() + took / _LONGEST_SHARE_OF_TIME
+        self._is_dirty = False
+
+    def _tell(self, comparison: Comparison, pair: Pair, *, several: bool) -> None:
+        assert pair.effect is not None
+        where = f"  {comparison.cell.key}" if several else ""
+        count = f"pair {len(self._told):>{len(str(self._total))}}/{self._total}"
+        what = f"{comparison.treatment} - {comparison.control} = {pair.effect:+.1f} {comparison.unit}"
+        levels = f"({pair.control:.1f} → {pair.treatment:.1f})"
+        self._say(f"{count}{where}  seed {pair.seed}  {what}  {levels}")
+
+    def _say(self, line: str, style: str = "") -> None:
+        self._bar.console.print(Text(line, style=style))
+
+
+def _complete_pairs(comparisons: Iterable[Comparison]) -> list[tuple[Comparison, Pair]]:
+    """Seed by seed, as they are trained."""
+    found = [(comparison, pair) for comparison in comparisons for pair in comparison.pairs if pair.effect is not None]
+    return sorted(found, key=lambda entry: entry[1].seed)
+
+
+def _where(payload: dict[str, JsonValue]) -> str:
+    if "arm" not in payload:
+        return f"{payload['num_trials']} trials"
+    return f"{payload['cell']}/{payload['arm']}/seed{payload['seed']}"
+
+
+def _now(payload: dict[str, JsonValue]) -> str:
+    epoch = payload["epoch"]
+    metrics = payload["metrics"]
+    accuracy = metrics["val/top1"] if isinstance(metrics, dict) and "val/top1" in metrics else None
+    score = f", val top-1 {100 * accuracy:.1f} %" if isinstance(accuracy, float) else ""
+    return f"{payload['arm']} seed {payload['seed']}, epoch {int(str(epoch)) + 1}{score}"
+
+
+def _last_line(text: str) -> str:
+    lines = text.strip().splitlines()
+    return lines[-1] if lines else ""
