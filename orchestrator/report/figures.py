@@ -200,18 +200,23 @@ def pair_figure(report: Report) -> Figure:
 
 
 def sigma_figure(report: Report) -> Figure:
+    """Sigma of every layer over epochs, for every cell and arm that has one."""
+    return sigma_panels(report.bias)
+
+
+def sigma_panels(bias: Sequence[BiasSeries]) -> Figure:
     """Sigma of every layer over epochs: mean over seeds as a line, single seeds faint, the start as a dot.
 
     One row per cell and one column per arm, where the arms fit side by side.
     """
     panels_of: dict[tuple[str, str], list[BiasSeries]] = {}
-    for series in sorted(report.bias, key=lambda series: (series.cell.key, series.arm)):
+    for series in sorted(bias, key=lambda series: (series.cell.key, series.arm)):
         if series.quantity == "sigma":
             panels_of.setdefault((series.cell.key, series.arm), []).append(series)
     shown = list(panels_of.values())[:MAX_PANELS]
     num_arms = len({arm for _, arm in panels_of})
     figure, panels = _grid(len(shown), width=3.5, height=2.8, columns=num_arms)
-    num_layers = 1 + max((series.layer for series in report.bias), default=0)
+    num_layers = 1 + max((series.layer for series in bias), default=0)
     for axes, series_of_panel in zip(panels, shown, strict=True):
         for series in series_of_panel:
             _sigma_lines(axes, series, num_layers)
@@ -220,8 +225,10 @@ def sigma_figure(report: Report) -> Figure:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
         _clean(axes)
     if shown:
+        single = max(len(series.seeds) for series in bias) == 1
         figure.supylabel("σ (tokens)", fontsize=_NORMAL)
-        figure.supxlabel("epochs trained\nthick: mean over seeds, faint: single seeds", fontsize=_SMALL)
+        lines = "" if single else "\nthick: mean over seeds, faint: single seeds"
+        figure.supxlabel(f"epochs trained{lines}", fontsize=_SMALL)
         handles = [_layer_handle(layer, num_layers) for layer in reversed(range(num_layers))]
         figure.legend(
             handles=handles,

@@ -34,7 +34,7 @@ def to_html(report: Report) -> str:
         comparisons=without_constant_columns(comparison_table(report)),
         intervals=[Markup(interval_svg(comparison, report)) for comparison in report.comparisons],  # noqa: S704
         pooled=pooled_table(report),
-        bias=without_constant_columns(bias_table(report)),
+        bias=without_constant_columns(bias_table(report.bias)),
         search=without_constant_columns(search_table(report)),
         exclusions=without_constant_columns(exclusion_table(report)),
         pairs=without_constant_columns(pair_table(report)),

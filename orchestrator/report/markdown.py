@@ -31,7 +31,7 @@ def to_markdown(report: Report) -> str:
     ]
     if report.pooled:
         parts += [_heading(pooled_table(report)), grid(pooled_table(report))]
-    for table in (bias_table(report), search_table(report), exclusion_table(report)):
+    for table in (bias_table(report.bias), search_table(report), exclusion_table(report)):
         if table.rows:
             parts += [_heading(table), grid(table)]
     parts += [_heading(pair_table(report)), grid(pair_table(report))]
@@ -42,7 +42,7 @@ def to_markdown(report: Report) -> str:
 def to_short_markdown(report: Report) -> str:
     """Answers, comparisons, sigma by layer and caveats: what fits a description field."""
     parts = [*_question(report), _bullets([*report.answers, *report.remarks]), grid(comparison_table(report))]
-    for table in (bias_table(report), exclusion_table(report)):
+    for table in (bias_table(report.bias), exclusion_table(report)):
         if table.rows:
             parts += [f"**{escape(table.title)}**", grid(table)]
     parts += ["**Caveats**", _bullets(report.caveats), f"Digest `{report.provenance.digest}`"]

@@ -133,9 +133,9 @@ def pair_table(report: Report) -> Table:
     )
 
 
-def bias_table(report: Report) -> Table:
+def bias_table(bias: Sequence[BiasSeries]) -> Table:
     """Learned sigma and amplitude of every layer: initial -> final, mean ± sd over seeds."""
-    series = sorted(report.bias, key=_place)
+    series = sorted(bias, key=_place)
     rows = []
     for _, same_place in groupby(series, key=_place):
         by_quantity = {entry.quantity: entry for entry in same_place}

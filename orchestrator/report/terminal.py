@@ -21,7 +21,7 @@ WIDTH = 100
 def to_text(report: Report) -> str:
     """What a reader at a terminal wants to know, ending with the answer."""
     parts = [_heading(report)]
-    tables = [comparison_table(report), pooled_table(report), bias_table(report)]
+    tables = [comparison_table(report), pooled_table(report), bias_table(report.bias)]
     tables += [search_table(report), exclusion_table(report)]
     parts += [grid(table) for table in tables if table.rows]
     parts.append(_sentences("Caveats", report.caveats))

@@ -1,0 +1,21 @@
+"""Links into MLflow's pages. Pure: importing this loads no MLflow."""
+
+import json
+from collections.abc import Sequence
+from urllib.parse import quote
+
+
+def experiment_link(tracking_uri: str, mlflow_experiment_id: str) -> str:
+    """All runs of an MLflow experiment."""
+    return f"{tracking_uri.rstrip('/')}/#/experiments/{quote(mlflow_experiment_id)}"
+
+
+def run_link(tracking_uri: str, mlflow_experiment_id: str, run_id: str) -> str:
+    """One run."""
+    return f"{experiment_link(tracking_uri, mlflow_experiment_id)}/runs/{quote(run_id)}"
+
+
+def compare_link(tracking_uri: str, mlflow_experiment_id: str, run_ids: Sequence[str]) -> str:
+    """Several runs side by side (MLflow's page gets slow beyond about 100 runs)."""
+    runs, experiments = (quote(json.dumps(ids)) for ids in (list(run_ids), [mlflow_experiment_id]))
+    return f"{tracking_uri.rstrip('/')}/#/compare-runs?runs={runs}&experiments={experiments}"
