@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy.orm import Session
+from sqlalchemy import select
+from sqlalchemy.orm import Session, defer
 
 from orchestrator.cells import cells_of
 from orchestrator.findings import Findings
@@ -49,7 +50,7 @@ def report_of(session: Session, experiment_id: str, *, mlflow_url: str | None = 
         spec=spec,
         digest=row.digest,
         cells=cells,
-        trials=[_record(trial, cells) for trial in rows],
+        trials=[trial_record(trial) for trial in rows],
         chosen_params=row.chosen_params,
         comparisons=comparisons,
         pooled=pool_effects(comparisons),
@@ -59,7 +60,14 @@ def report_of(session: Session, experiment_id: str, *, mlflow_url: str | None = 
 def comparisons_of(session: Session, row: ExperimentRow) -> tuple[Comparison, ...]:
     """The comparisons as they stand now."""
     spec = ExperimentSpec.model_validate_json(row.spec)
-    return _compare(spec, _cells(spec), newest_of_each(trials_of(session, row.id, Phase.CONFIRM)))
+    return _compare(spec, _cells(spec), confirm_trials(session, row.id))
+
+
+def confirm_trials(session: Session, experiment_id: str) -> list[TrialRow]:
+    """Confirm trials, one of each, without config and curves (which are the bulk of a row and stay unread)."""
+    query = select(TrialRow).where(TrialRow.experiment_id == experiment_id, TrialRow.phase == Phase.CONFIRM)
+    bulk = (TrialRow.config, TrialRow.result)
+    return newest_of_each(list(session.scalars(query.options(*(defer(column) for column in bulk)))))
 
 
 def newest_of_each(rows: Sequence[TrialRow]) -> list[TrialRow]:
@@ -107,10 +115,13 @@ def _cells(spec: ExperimentSpec) -> list[Cell]:
     return [entry.cell for entry in cells_of(spec, Findings())]
 
 
-def _record(row: TrialRow, cells: Sequence[Cell]) -> TrialRecord:
+def trial_record(row: TrialRow) -> TrialRecord:
+    """All that is known of a trial, parsed."""
+    # Labels of models and data sets have no slash.
+    model, _, dataset = row.cell.partition("/")
     return TrialRecord(
         identity=row.identity,
-        cell=next(cell for cell in cells if cell.key == row.cell),
+        cell=Cell(model=model, dataset=dataset),
         arm=row.arm,
         seed=row.seed,
         phase=Phase(row.phase),
