@@ -4,12 +4,11 @@ import logging
 import threading
 from collections.abc import Callable
 
-from orchestrator.tracking.shipper import Shipper
-
 from orchestrator.jobs import RayJobs
 from orchestrator.reconciler import Reconciler
 from orchestrator.settings import Settings
 from orchestrator.store.database import Database
+from orchestrator.tracking.shipper import Shipper
 
 _log = logging.getLogger(__name__)
 _JOIN_SECONDS = 10.0

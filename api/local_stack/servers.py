@@ -32,6 +32,8 @@ class Server:
     """Its output."""
     health_headers: Mapping[str, str] = field(default_factory=dict)
     """Headers of the health request."""
+    health_text: str = ""
+    """What a healthy answer contains."""
     start_timeout_seconds: float = 180.0
     """How long it may take to become healthy (a busy machine, a cold disk)."""
     stop_grace_seconds: float = 10.0
@@ -45,7 +47,7 @@ class Server:
             answer = httpx.get(self.health_url, headers=dict(self.health_headers), timeout=5.0, trust_env=False)
         except httpx.TransportError:
             return False
-        return answer.status_code == httpx.codes.OK
+        return answer.status_code == httpx.codes.OK and self.health_text in answer.text
 
 
 @dataclass(frozen=True)
@@ -118,8 +120,9 @@ def ray_head(home: Path, scratch: Path, ports: RayPorts, base: Mapping[str, str]
         command=command,
         environment=environment,
         url=dashboard,
-        # Answers only when the part of the dashboard that takes jobs is up.
-        health_url=f"{dashboard}/api/jobs/",
+        # The dashboard answers some five seconds before the node can run anything.
+        health_url=f"{dashboard}/api/v0/nodes",
+        health_text='"ALIVE"',
         health_headers={"Authorization": f"Bearer {token}"},
         log=home / "logs" / "ray-head.log",
         stop_grace_seconds=12.0,
