@@ -3,18 +3,19 @@
 import hashlib
 from collections.abc import Sequence
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
 from pydantic import Field
-from sklearn.datasets import load_digits
 from torch import Tensor
 from torch.nn import functional as F
 
 from trainers.data.augmentation import AugmentationConfig, SeededTransform
 from trainers.data.splits import Batch, ImageSplit, Normalization, Positions, Splits, stratified_order
+from trainers.errors import DataError
 from trainers.strict import StrictModel
 
 # The order of all images is cut at fixed places, so that no size of a split changes another split.
@@ -127,7 +128,20 @@ def upsample(images: Tensor, side_px: int) -> Tensor:
 
 @cache
 def _digits() -> tuple[Tensor, Tensor]:
-    """Images [1797, 8, 8] float32 in [0, 1] and labels [1797] int64."""
-    bunch = load_digits()
-    images = torch.from_numpy(bunch.images / BRIGHTEST).to(torch.float32)
-    return images, torch.from_numpy(bunch.target).to(torch.int64)
+    """Images [1797, 8, 8] float32 in [0, 1] and labels [1797] int64, as sklearn.datasets.load_digits() has them.
+
+    Read from scikit-learn's own file, because importing scikit-learn (and with it scipy.stats and pandas) would take
+    a third of the start of every trial.
+
+    Raises:
+        DataError: this installation of scikit-learn lacks the file.
+    """
+    package = find_spec("sklearn")
+    if package is None or package.submodule_search_locations is None:
+        raise DataError("scikit-learn, which brings the digits, is not installed")
+    file = Path(package.submodule_search_locations[0], "datasets", "data", "digits.csv.gz")
+    if not file.is_file():
+        raise DataError(f"scikit-learn's digits are not at {file}; install scikit-learn anew")
+    rows = np.loadtxt(file, delimiter=",")
+    images = torch.from_numpy(rows[:, :-1].reshape(-1, 8, 8) / BRIGHTEST).to(torch.float32)
+    return images, torch.from_numpy(rows[:, -1]).to(torch.int64)

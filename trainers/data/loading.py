@@ -38,7 +38,9 @@ class BatchLoader:
     def __iter__(self) -> Iterator[Batch]:
         for batch in self._loader:
             if isinstance(batch, DataError):
-                raise batch
+                # A new one: raising `batch` would tie it into a cycle with this frame, and torch takes 5 s to stop
+                # loader workers that only the garbage collector finds.
+                raise DataError(str(batch))
             yield batch
 
 
