@@ -21,8 +21,9 @@ from orchestrator.errors import Problem, SpecError
 from orchestrator.findings import Findings
 from orchestrator.json_text import JsonObject
 from orchestrator.patch import UnknownPathError, set_path
-from orchestrator.planned import Params, PlannedSearch, PlannedTrial
+from orchestrator.planned import PlannedSearch, PlannedTrial
 from orchestrator.problems import complaints_of, json_pointer
+from orchestrator.search.space import Params
 from orchestrator.space_rules import space_complaints
 from orchestrator.spec import Arm, ExperimentSpec
 from orchestrator.statistics.comparison import Cell

@@ -6,7 +6,8 @@ from pathlib import Path
 from orchestrator.cost import Cost, CostModel
 from orchestrator.expansion import Expansion
 from orchestrator.plan_warnings import warnings_of
-from orchestrator.planned import Params, PlannedSearch, PlannedTrial
+from orchestrator.planned import PlannedSearch, PlannedTrial
+from orchestrator.search.space import Params
 from orchestrator.spec import ExperimentSpec
 from orchestrator.statistics.comparison import Cell
 from orchestrator.statistics.metric import metric_named

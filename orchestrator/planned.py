@@ -1,14 +1,10 @@
 """The entries of a plan: trials and searches, before anything runs."""
 
-from pydantic import JsonValue
-
+from orchestrator.search.space import Params
 from orchestrator.statistics.comparison import Cell
 from orchestrator.status import Phase
 from trainers.config import TrialConfig
 from trainers.strict import StrictModel
-
-Params = dict[str, JsonValue]
-"""A sampled point: dotted path in the trial config -> value."""
 
 
 class PlannedTrial(StrictModel):

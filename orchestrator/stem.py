@@ -4,7 +4,8 @@ import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 
-from orchestrator.planned import Params, PlannedTrial
+from orchestrator.planned import PlannedTrial
+from orchestrator.search.space import Params
 from orchestrator.statistics.comparison import Cell
 from orchestrator.status import Phase
 from trainers.config import TrialConfig, canonical_json

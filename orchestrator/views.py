@@ -4,7 +4,7 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
-from orchestrator.planned import Params
+from orchestrator.search.space import Params
 from orchestrator.statistics.comparison import Cell
 from orchestrator.status import ExperimentStatus, Phase, TrialStatus
 

@@ -5,7 +5,6 @@ import statistics
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from orchestrator.planned import Params
 from orchestrator.report.caveats import caveats_of
 from orchestrator.report.content import (
     ArmSummary,
@@ -21,6 +20,7 @@ from orchestrator.report.content import (
 from orchestrator.report.learned_bias import bias_series
 from orchestrator.report.numbers import decimals_for
 from orchestrator.report.wording import answer, placebo_remarks, pooled_answer
+from orchestrator.search.space import Params
 from orchestrator.spec import Arm, ExperimentSpec
 from orchestrator.statistics.comparison import Cell, Comparison, PooledEffect
 from orchestrator.statistics.metric import metric_named

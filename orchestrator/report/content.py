@@ -6,7 +6,7 @@ Reading order: `Report` at the end of the file, then its parts above it.
 from datetime import datetime
 from typing import Literal
 
-from orchestrator.planned import Params
+from orchestrator.search.space import Params
 from orchestrator.statistics.comparison import Cell, Comparison, PooledEffect
 from orchestrator.status import ExperimentStatus, Phase, TrialStatus
 from trainers.config import TrialConfig

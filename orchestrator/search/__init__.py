@@ -9,7 +9,7 @@ from orchestrator.search.algorithms import (
     RandomSearch,
     SearchAlgorithm,
 )
-from orchestrator.search.space import Choice, Distribution, IntUniform, LogUniform, Space, Uniform
+from orchestrator.search.space import Choice, Distribution, IntUniform, LogUniform, Params, Space, Uniform
 
 __all__ = [
     "Asha",
@@ -21,6 +21,7 @@ __all__ = [
     "LogUniform",
     "NoEarlyStopping",
     "OptunaSearch",
+    "Params",
     "RandomSearch",
     "SearchAlgorithm",
     "Space",

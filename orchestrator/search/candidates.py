@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from orchestrator.search.proposers import Params
+from orchestrator.search.space import Params
 
 
 @dataclass
@@ -18,7 +18,6 @@ class Candidate:
     is_dropped: bool = False
     """A seed failed or was stopped early; the candidate can't be chosen and gets no more seeds."""
 
-    @property
     def has_ended(self) -> bool:
         """Whether nothing more is to be learned about it."""
         return self.is_dropped or len(self.values) == len(self.seeds)

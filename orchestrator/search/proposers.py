@@ -13,10 +13,8 @@ from typing import Protocol
 from pydantic import JsonValue
 
 from orchestrator.search.algorithms import GridSearch, OptunaSearch, RandomSearch
-from orchestrator.search.space import Choice, Distribution, IntUniform, LogUniform, Space, Uniform
+from orchestrator.search.space import Choice, Distribution, IntUniform, LogUniform, Params, Space, Uniform
 from orchestrator.search.tpe import TpeProposer
-
-Params = dict[str, JsonValue]
 
 
 class Proposer(Protocol):

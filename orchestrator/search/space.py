@@ -75,3 +75,6 @@ class Choice(StrictModel):
 
 Distribution = Annotated[Uniform | LogUniform | IntUniform | Choice, Field(discriminator="kind")]
 Space = dict[str, Distribution]
+
+Params = dict[str, JsonValue]
+"""A sampled point of a space: dotted path in the trial config -> value."""

@@ -7,9 +7,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import Trial, TrialState
 from pydantic import JsonValue
 
-from orchestrator.search.space import Choice, Distribution, IntUniform, LogUniform, Space, Uniform
-
-Params = dict[str, JsonValue]
+from orchestrator.search.space import Choice, Distribution, IntUniform, LogUniform, Params, Space, Uniform
 
 
 class TpeProposer:

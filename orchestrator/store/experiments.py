@@ -13,7 +13,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from orchestrator.errors import ExperimentNotFoundError, StaleAttemptError, StatusConflictError
-from orchestrator.planned import Params
+from orchestrator.search.space import Params
 from orchestrator.spec import ExperimentSpec
 from orchestrator.status import ALLOWED_MOVES, ExperimentStatus
 from orchestrator.store.clock import DatabaseNow, database_now
