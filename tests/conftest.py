@@ -15,6 +15,7 @@ import psycopg
 import pytest
 from sqlalchemy import make_url
 
+from orchestrator.spec import ExperimentSpec
 from orchestrator.store.database import Database, open_database
 
 
@@ -106,3 +107,22 @@ def _wait_until_ready(server: subprocess.Popen[bytes], folder: Path) -> str:
 def _die_with_parent() -> None:
     """A test run that is killed runs no finaliser (Linux: PR_SET_PDEATHSIG)."""
     ctypes.CDLL(None).prctl(1, signal.SIGINT)
+
+
+@pytest.fixture
+def small_spec() -> ExperimentSpec:
+    """One cell, a control and one treatment, two seeds: four trials."""
+    return ExperimentSpec.model_validate(
+        {
+            "name": "small",
+            "question": "Does it help?",
+            "models": [{"kind": "small_vit", "width": 12, "depth": 1, "num_heads": 1}],
+            "datasets": [{"kind": "digits", "num_train": 100}],
+            "optimization": {"epochs": 2},
+            "arms": [
+                {"name": "control", "role": "control"},
+                {"name": "gaussian", "patch": {"attention_bias": {"kind": "gaussian"}}},
+            ],
+            "seeds": [0, 1],
+        }
+    )
