@@ -9,6 +9,7 @@ start, and arrives at the same numbers either way. A readable checkpoint of anot
 import hashlib
 import logging
 import pickle
+import zipfile
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TypeAlias
@@ -22,6 +23,9 @@ from trainers.version import code_version
 
 CHECKPOINT = "checkpoint.pt"
 PREVIOUS = "checkpoint.previous.pt"
+
+# What zipfile and torch.load raise for files that are cut, overwritten or not a checkpoint.
+UNREADABLE = (zipfile.BadZipFile, RuntimeError, EOFError, OSError, pickle.UnpicklingError, KeyError, TypeError)
 
 StateDict: TypeAlias = dict[str, object]
 """What torch's `state_dict()` gives: tensors, numbers and containers of them."""
@@ -85,6 +89,18 @@ def save_checkpoint(folder: Path, state: TrainingState, identity: Identity) -> N
         torch.save({"identity": asdict(identity), "state": content}, file)
 
 
+def _check_sums(path: Path) -> None:
+    """Compare the archive with its own check sums, which torch.load leaves unread.
+
+    Raises:
+        zipfile.BadZipFile: a bit differs, or it is no archive.
+    """
+    with zipfile.ZipFile(path) as archive:
+        broken = archive.testzip()
+    if broken is not None:
+        raise zipfile.BadZipFile(f"wrong check sum of {broken}")
+
+
 def load_checkpoint(folder: Path, identity: Identity) -> TrainingState | None:
     """The newest readable state, on the CPU; `None` if there is none.
 
@@ -95,10 +111,10 @@ def load_checkpoint(folder: Path, identity: Identity) -> TrainingState | None:
         if not path.exists():
             continue
         try:
+            _check_sums(path)
             content = torch.load(path, map_location="cpu", weights_only=True)
             found, state = Identity(**content["identity"]), TrainingState(**content["state"])
-        # What torch.load raises for files that are cut, overwritten or not its own.
-        except (RuntimeError, EOFError, OSError, pickle.UnpicklingError, ValueError, KeyError, TypeError) as error:
+        except UNREADABLE as error:
             logger.warning("%s can't be read (%s); going on from an earlier epoch", path, str(error).partition("\n")[0])
             continue
         identity.require(found, path)
