@@ -94,7 +94,7 @@ def test_cost_that_cannot_be_told(tmp_path):
 
 
 def test_power_is_forecast_for_the_plans_pairs_and_metric():
-    assert [forecast.assumed_sd for forecast in plan_with().power] == [0.1, 0.3, 1.0]
+    assert [forecast.assumed_sd for forecast in plan_with().power] == [0.1, 0.3, 1.0, 3.0]
     assert {forecast.num_pairs for forecast in plan_with().power} == {6}
     assert [forecast.assumed_sd for forecast in plan_with(primary_metric="test/loss").power] == [0.01, 0.03, 0.1]
 
