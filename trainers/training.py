@@ -68,7 +68,7 @@ class Descent:
         if world.size > 1:
             # No buffer of our models changes in training, so none needs to be sent in each step.
             self._forward = DistributedDataParallel(
-                model, device_ids=[device.torch_device.index] if device.is_cuda else None, broadcast_buffers=False
+                model, device_ids=[device.torch_device.index] if device.is_cuda else None, forward_sync_buffers=False
             )
 
     def run_epoch(self, epoch: int, batches: Iterable[Batch]) -> EpochTiming:

@@ -1,0 +1,94 @@
+"""One worker and two (gloo, real processes) on the same global batches."""
+
+import pytest
+import torch
+import torch.distributed as dist
+from numpy.testing import assert_allclose
+
+from trainers.loop import train
+from trainers.runtime import Runtime
+from trainers.world import World
+
+# Sums of gradients in another order: 4 epochs of 3 steps part the weights by less than this.
+TOLERANCE = 2e-4
+
+
+def child(config, storage, world, store, results):
+    """One rank, in a process of its own."""
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{store}", rank=world.rank, world_size=world.size)
+    reports = []
+    try:
+        outcome = train(config, Runtime(device="cpu", storage=storage), world=world, on_epoch=reports.append)
+    except Exception as error:  # noqa: BLE001  the parent asserts on it
+        outcome = error
+    results.send((outcome, reports))
+    dist.destroy_process_group()
+
+
+def train_together(processes, config, folder, *, size):
+    """Outcome and reports of each rank."""
+    pipes, children = [], []
+    for rank in range(size):
+        receiver, sender = processes.Pipe(duplex=False)
+        arguments = (config, folder / "storage", World(rank, size), folder / "store", sender)
+        children.append(processes.Process(target=child, args=arguments))
+        children[-1].start()
+        sender.close()
+        pipes.append(receiver)
+    try:
+        for receiver in pipes:
+            assert receiver.poll(120), "no result from a rank"
+        return [receiver.recv() for receiver in pipes]
+    finally:
+        for process in children:
+            process.join(120)
+
+
+@pytest.fixture
+def config(trial):
+    """Without dropout and stochastic depth, whose masks are each rank's own."""
+
+    def make(**optimization):
+        return trial(
+            model={"kind": "small_vit", "width": 12, "depth": 2, "num_heads": 2, "image_size_px": 16},
+            dataset={"kind": "digits", "num_train": 100, "num_val": 31, "num_test": 33},
+            optimization={"epochs": 4, "global_batch_size": 32, "ema": {"kind": "ema", "decay": 0.5}} | optimization,
+        )
+
+    return make
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+def test_two_workers_give_the_numbers_of_one(config, processes, tmp_path, parts):
+    alone = train(config(), Runtime(device="cpu", storage=tmp_path / "alone"))
+    ranks = train_together(processes, config(accumulation_steps=parts), tmp_path, size=2)
+    (together, reports), (of_rank_1, reports_of_rank_1) = ranks
+    assert together == of_rank_1
+    assert together.epochs == reports
+    assert reports_of_rank_1 == []
+    assert together.provenance["num_workers"] == "2"
+    for ours, theirs in zip(alone.epochs, together.epochs, strict=True):
+        for name in ("train/loss", "val/loss", "lr", "sigma/00", "sigma/01", "amplitude/00", "amplitude/01"):
+            assert ours.metrics[name] == pytest.approx(theirs.metrics[name], abs=TOLERANCE), name
+    assert together.metrics["test/loss"] == pytest.approx(alone.metrics["test/loss"], abs=TOLERANCE)
+    ours, theirs = (
+        torch.load(folder / "checkpoint.pt", weights_only=True)["state"]
+        for folder in (tmp_path / "alone", tmp_path / "storage")
+    )
+    for name, value in ours["model"].items():
+        assert_allclose(value, theirs["model"][name], atol=TOLERANCE)
+
+
+def test_an_error_of_rank_0_reaches_every_rank(config, processes, tmp_path):
+    storage = tmp_path / "storage"
+    train(config().model_copy(update={"seed": 9}), Runtime(device="cpu", storage=storage))
+    for outcome, _ in train_together(processes, config(), tmp_path, size=2):
+        assert "belongs to another trial" in str(outcome)
+
+
+def test_a_diverging_rank_stops_all(config, processes, tmp_path):
+    explosive = config(optimizer={"kind": "sgd", "lr": 100.0})
+    outcomes = [outcome for outcome, _ in train_together(processes, explosive, tmp_path, size=2)]
+    assert str(outcomes[0]) == str(outcomes[1])
+    assert "loss became" in str(outcomes[0])

@@ -1,0 +1,246 @@
+import hashlib
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from trainers.config import TrialConfig
+from trainers.data.splits import ImageSplit
+from trainers.errors import CheckpointError, ConfigError, DataError, NonFiniteLossError
+from trainers.loop import train
+from trainers.runtime import Runtime
+
+CPU = Runtime(device="cpu")
+NO_BIAS = {"kind": "none"}
+
+
+def stored(folder):
+    return Runtime(device="cpu", storage=folder)
+
+
+def numbers(result):
+    """All of a result that must not depend on how it came about."""
+    timed = ("images_per_second", "data_wait_fraction")
+    epochs = [{name: value for name, value in report.metrics.items() if name not in timed} for report in result.epochs]
+    final = {name: value for name, value in result.metrics.items() if name not in timed}
+    return epochs, final, result.best_epoch
+
+
+def weights(folder):
+    return torch.load(folder / "checkpoint.pt", weights_only=True)["state"]
+
+
+def assert_same_state(some, other):
+    assert some.keys() == other.keys()
+    for name, value in some.items():
+        if isinstance(value, torch.Tensor):
+            assert torch.equal(value, other[name]), name
+        elif isinstance(value, dict):
+            assert_same_state(value, other[name])
+        elif name != "reports":
+            assert value == other[name], name
+
+
+def test_a_trial_reports_every_epoch_and_keeps_its_predictions(trial, tmp_path):
+    config, reports = trial(), []
+    result = train(config, stored(tmp_path), on_epoch=reports.append)
+    assert result.epochs == reports
+    assert [report.epoch for report in reports] == [0, 1, 2, 3, 4]
+    assert set(reports[0].metrics) == {
+        *("train/loss", "val/loss", "val/top1", "val/top5", "lr", "images_per_second", "data_wait_fraction"),
+        *("sigma/00", "sigma/01", "amplitude/00", "amplitude/01"),
+    }
+    best = max(reports, key=lambda report: report.metrics["val/top1"])
+    assert result.best_epoch == best.epoch
+    assert result.metrics["best_val/top1"] == best.metrics["val/top1"]
+    assert result.metrics["lr"] == reports[-1].metrics["lr"]
+    with np.load(tmp_path / result.predictions_file) as kept:
+        assert kept["test_correct"].mean() == pytest.approx(result.metrics["test/top1"])
+        # Scored again with the kept weights: what was chosen is what is kept.
+        assert kept["val_correct"].mean() == pytest.approx(result.metrics["best_val/top1"])
+        assert kept["val_loss"].mean() == pytest.approx(result.metrics["best_val/loss"], abs=1e-6)
+        assert set(kept["test_index"]).isdisjoint(kept["val_index"])
+        assert kept["class_names"].tolist() == [str(digit) for digit in range(10)]
+    assert result.provenance["num_workers"] == "1"
+    assert len(result.provenance["trial"]) == 20
+
+
+def test_a_search_trial_never_sees_the_test_split(trial, tmp_path):
+    result = train(trial(score_test=False), stored(tmp_path))
+    assert not [name for name in result.metrics if name.startswith("test/")]
+    with np.load(tmp_path / "predictions.npz") as kept:
+        assert not [name for name in kept.files if name.startswith("test")]
+
+
+def test_a_finished_trial_is_not_trained_again(trial, tmp_path):
+    first = train(trial(), stored(tmp_path))
+    reports = []
+    assert train(trial(), stored(tmp_path), on_epoch=reports.append) == first
+    assert reports == []
+
+
+def test_the_same_trial_gives_the_same_numbers_and_another_seed_gives_others(trial):
+    first = numbers(train(trial(), CPU))
+    assert numbers(train(trial(), CPU)) == first
+    assert numbers(train(trial(seed=4), CPU)) != first
+
+
+def test_loader_workers_change_no_number(trial):
+    config = trial()
+    assert numbers(train(config, CPU)) == numbers(train(config, Runtime(device="cpu", loader_workers=1)))
+
+
+@pytest.mark.parametrize("stop_after", [0, 3, 4])
+def test_an_interrupted_run_goes_on_where_it_stopped(trial, tmp_path, stop_after):
+    config = trial()
+    whole = train(config, stored(tmp_path / "whole"))
+
+    def interrupt(report):
+        if report.epoch == stop_after:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(config, stored(tmp_path / "parts"), on_epoch=interrupt)
+    seen = []
+    resumed = train(config, stored(tmp_path / "parts"), on_epoch=lambda report: seen.append(report.epoch))
+    # The report comes before the checkpoint: that epoch is trained, and reported, again.
+    assert seen == list(range(stop_after, 5))
+    assert numbers(resumed) == numbers(whole)
+    assert_same_state(weights(tmp_path / "parts"), weights(tmp_path / "whole"))
+
+
+def test_a_broken_checkpoint_costs_time_but_no_number(trial, tmp_path, caplog):
+    config = trial()
+    whole = train(config, stored(tmp_path))
+    (tmp_path / "result.json").unlink()
+    for name, epochs_again in (("checkpoint.pt", [4]), ("checkpoint.previous.pt", [0, 1, 2, 3, 4])):
+        (tmp_path / "checkpoint.pt").write_bytes(b"cut short")
+        (tmp_path / name).write_bytes(b"cut short")
+        (tmp_path / "result.json").unlink(missing_ok=True)
+        seen = []
+        again = train(config, stored(tmp_path), on_epoch=lambda report: seen.append(report.epoch))  # noqa: B023
+        assert seen == epochs_again
+        assert numbers(again) == numbers(whole)
+    assert "can't be read" in caplog.text
+
+
+def test_the_storage_of_another_trial_is_refused(trial, tmp_path):
+    train(trial(), stored(tmp_path))
+    with pytest.raises(CheckpointError, match=r"result\.json belongs to another trial .* its config differ"):
+        train(trial(seed=4), stored(tmp_path))
+    (tmp_path / "result.json").unlink()
+    with pytest.raises(CheckpointError, match=r"checkpoint\.pt belongs to another trial"):
+        train(trial(seed=4), stored(tmp_path))
+
+
+class Stream:
+    """Hashes every training batch that a trial asks for."""
+
+    def __init__(self, monkeypatch):
+        self.digest = hashlib.sha256()
+        for subclass in ImageSplit.__subclasses__():
+            self._listen(monkeypatch, subclass)
+
+    def _listen(self, monkeypatch, subclass):
+        original = subclass.__getitems__
+
+        def listened(split, positions):
+            batch = original(split, positions)
+            for tensor in batch:
+                self.digest.update(tensor.numpy().tobytes())
+            return batch
+
+        monkeypatch.setattr(subclass, "__getitems__", listened)
+
+
+def test_all_arms_see_the_same_images_and_start_from_the_same_weights(trial, tmp_path):
+    streams, starts = [], []
+    gaussian = {"kind": "gaussian", "sigma": 2.0}
+    for number, bias in enumerate(
+        (NO_BIAS, gaussian, {**gaussian, "per_head": True}, {**gaussian, "kind": "permuted_gaussian"})
+    ):
+        # At this learning rate, zero in fp32, the weights after an epoch are the initial ones.
+        still = {"epochs": 1, "global_batch_size": 10, "optimizer": {"kind": "sgd", "lr": 1e-60, "weight_decay": 0.0}}
+        with pytest.MonkeyPatch.context() as monkeypatch:
+            stream = Stream(monkeypatch)
+            train(trial(attention_bias=bias, optimization=still), stored(tmp_path / str(number)))
+        streams.append(stream.digest.hexdigest())
+        starts.append(weights(tmp_path / str(number))["model"])
+    assert len(set(streams)) == 1
+    for start in starts[1:]:
+        for name, value in starts[0].items():
+            assert torch.equal(value, start[name]), name
+
+
+def test_dropout_draws_the_same_masks_in_both_arms(trial):
+    # A frozen bias of height (1e-4)^2 hardly changes a logit, so only other random numbers could part the arms.
+    faint = {"kind": "gaussian", "amplitude": 1e-4, "learn_sigma": False, "learn_amplitude": False}
+    control, treatment = (train(trial(attention_bias=bias), CPU) for bias in (NO_BIAS, faint))
+    for ours, theirs in zip(control.epochs, treatment.epochs, strict=True):
+        assert ours.metrics["train/loss"] == pytest.approx(theirs.metrics["train/loss"], abs=1e-4)
+
+
+def test_the_losses_of_a_known_trial_stay_what_they_are():
+    # Written down once on a CPU. A change here changes what users have measured: say so in the changelog.
+    config = TrialConfig.model_validate(
+        {
+            "model": {"kind": "small_vit", "width": 24, "depth": 2, "num_heads": 2, "image_size_px": 16},
+            "attention_bias": {"kind": "gaussian", "sigma": 2.0},
+            "dataset": {"kind": "digits", "num_train": 100, "num_val": 50, "num_test": 50},
+            "optimization": {"optimizer": {"kind": "adamw", "lr": 0.002}, "epochs": 4, "global_batch_size": 25},
+        }
+    )
+    result = train(config, CPU)
+    assert [report.metrics["train/loss"] for report in result.epochs] == pytest.approx(
+        [2.3949, 2.2761, 2.2415, 2.2238], abs=2e-3
+    )
+    assert [report.metrics["val/loss"] for report in result.epochs] == pytest.approx(
+        [2.2984, 2.2842, 2.2789, 2.2776], abs=2e-3
+    )
+
+
+def test_training_learns(trial):
+    result = train(
+        trial(
+            dataset={"kind": "digits", "num_train": 300, "num_val": 100, "num_test": 100},
+            augmentation={"kind": "none"},
+            model={"kind": "small_vit", "width": 24, "depth": 2, "num_heads": 2, "image_size_px": 16},
+            optimization={"optimizer": {"kind": "adamw", "lr": 0.005}, "epochs": 10, "global_batch_size": 50},
+        ),
+        CPU,
+    )
+    assert result.epochs[-1].metrics["train/loss"] < 0.7 * result.epochs[0].metrics["train/loss"]
+    assert result.metrics["test/top1"] > 0.35
+
+
+def test_a_diverging_trial_says_where(trial, tmp_path):
+    explosive = {"optimizer": {"kind": "sgd", "lr": 100.0}, "epochs": 3, "global_batch_size": 10}
+    with pytest.raises(
+        NonFiniteLossError, match=r"the (training|validation) loss became (nan|inf) in epoch \d+, step \d+"
+    ):
+        train(trial(optimization=explosive, augmentation={"kind": "none"}), stored(tmp_path))
+    assert not (tmp_path / "result.json").exists()
+
+
+def test_a_batch_larger_than_the_data_is_refused_before_training(trial):
+    with pytest.raises(ConfigError, match="global_batch_size 64 is larger than the training split of 40 images"):
+        train(trial(optimization={"global_batch_size": 64}), CPU)
+
+
+def test_a_missing_folder_is_said_before_training(trial, tmp_path):
+    config = trial(dataset={"kind": "folder", "path": "nowhere"})
+    with pytest.raises(DataError, match=r"no folder .*nowhere"):
+        train(config, Runtime(device="cpu", data_root=tmp_path))
+
+
+def test_threads_are_given_back(trial):
+    before = torch.get_num_threads()
+    train(trial(optimization={"epochs": 1, "global_batch_size": 10}), Runtime(device="cpu", num_threads=before + 1))
+    assert torch.get_num_threads() == before
+
+
+def test_a_result_survives_json(trial):
+    result = train(trial(), CPU)
+    assert type(result).model_validate(json.loads(result.model_dump_json())) == result
+    assert result.predictions_file is None
