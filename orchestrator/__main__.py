@@ -1,0 +1,133 @@
+"""Run experiments without the service: `python -m orchestrator run spec.json`, or one attempt of it: `drive`.
+
+Exit codes: 0 the experiment succeeded, 1 it failed, 2 the spec or the command is wrong, 3 it was cancelled, 4 another
+attempt is to go on (this one was terminated or replaced), 5 the database or the Ray cluster can't be reached.
+"""
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from orchestrator.ray_environment import prepare_ray_environment
+
+# Before anything imports Ray.
+prepare_ray_environment()
+
+from orchestrator.driver import run_experiment  # noqa: E402
+from orchestrator.errors import ExperimentNotFoundError, SpecError, StoreError  # noqa: E402
+from orchestrator.expansion import Expansion  # noqa: E402
+from orchestrator.report.files import write_report  # noqa: E402
+from orchestrator.report.terminal import to_text  # noqa: E402
+from orchestrator.settings import Settings  # noqa: E402
+from orchestrator.spec import ExperimentSpec, parse_spec  # noqa: E402
+from orchestrator.status import ExperimentStatus  # noqa: E402
+from orchestrator.store.database import Database, open_database  # noqa: E402
+from orchestrator.store.experiments import begin_attempt, insert_experiment, move  # noqa: E402
+from orchestrator.store.trials import plan_trials  # noqa: E402
+from orchestrator.stored_report import report_of  # noqa: E402
+
+_EXIT_CODES = {
+    ExperimentStatus.SUCCEEDED: 0,
+    ExperimentStatus.FAILED: 1,
+    ExperimentStatus.CANCELLED: 3,
+}
+_UNFINISHED = 4
+_UNREACHABLE = 5
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Parse the command line, run, give the exit code."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    settings = Settings()
+    try:
+        database = open_database(settings.effective_database_url)
+        try:
+            return int(options.command(database, settings, options))
+        finally:
+            database.close()
+    except SpecError as error:
+        _complain(f"{options.spec} can't be run:", *(f"  {place or '/'}: {what}" for place, what in error.problems))
+        return 2
+    except ExperimentNotFoundError as error:
+        _complain(str(error))
+        return 2
+    except (StoreError, ConnectionError) as error:
+        _complain(str(error))
+        return _UNREACHABLE
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m orchestrator", description="Run experiments on a Ray cluster.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    run = commands.add_parser(
+        "run",
+        help="run a spec from start to report",
+        epilog="example: ray job submit --working-dir . -- python -m orchestrator run examples/digits.json",
+    )
+    run.add_argument("spec", type=Path, help="file with the spec (JSON)")
+    run.add_argument("--output", type=Path, metavar="DIR", help="folder for the report (default: in the state folder)")
+    run.add_argument("--json", action="store_true", help="print the report as JSON, and progress on standard error")
+    run.set_defaults(command=_run)
+    drive = commands.add_parser("drive", help="run one attempt of an experiment that is in the store")
+    drive.add_argument("experiment_id", help="id of the experiment")
+    drive.add_argument("--attempt", type=int, required=True, metavar="N", help="number of the attempt")
+    drive.set_defaults(command=_drive)
+    return parser
+
+
+def _run(database: Database, settings: Settings, options: argparse.Namespace) -> int:
+    try:
+        spec = parse_spec(options.spec.read_bytes())
+    except OSError as error:
+        _complain(f"{options.spec} can't be read: {error.strerror}")
+        return 2
+    say = _sayer(sys.stderr if options.json else sys.stdout)
+    experiment_id, attempt = _begin(database, settings, spec)
+    say(f"experiment {experiment_id} ({spec.name})")
+    status = run_experiment(database, settings, experiment_id, attempt, on_progress=say)
+    if not status.is_final:
+        return _UNFINISHED
+    with database.read() as session:
+        report = report_of(session, experiment_id)
+    files = write_report(report, options.output or settings.home / "reports" / experiment_id)
+    sys.stdout.write(report.model_dump_json(indent=1) + "\n" if options.json else f"\n{to_text(report)}\n")
+    say(f"report: {files['md'].absolute().parent}")
+    return _EXIT_CODES[status]
+
+
+def _begin(database: Database, settings: Settings, spec: ExperimentSpec) -> tuple[str, int]:
+    """Store the experiment with its first attempt at once, so that no service takes it for one to start."""
+    expansion = Expansion(spec, data_root=settings.effective_data_root)
+    with database.write() as session:
+        row = insert_experiment(session, spec, expansion.digest)
+        plan_trials(session, row.id, expansion.confirm_trials({}))
+        attempt = begin_attempt(session, row.id, None)
+        move(session, row.id, ExperimentStatus.STARTING, "driven by hand")
+    return row.id, attempt
+
+
+def _drive(database: Database, settings: Settings, options: argparse.Namespace) -> int:
+    say = _sayer(sys.stdout)
+    status = run_experiment(database, settings, options.experiment_id, options.attempt, on_progress=say)
+    return _EXIT_CODES[status] if status.is_final else _UNFINISHED
+
+
+def _sayer(stream: Any) -> Callable[[str], None]:  # noqa: ANN401 (any text stream)
+    def say(line: str) -> None:
+        stream.write(f"{line}\n")
+        # A Ray job's log is read while it runs.
+        stream.flush()
+
+    return say
+
+
+def _complain(*lines: str) -> None:
+    sys.stderr.write("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

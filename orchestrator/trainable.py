@@ -1,0 +1,76 @@
+"""What Ray Tune runs for one trial: a plain function in a process that the next trial uses again.
+
+torch is imported once per process (seconds), not once per trial. A trial that can't be trained as its config says
+ends its function normally and says so: Tune retries whatever raises, and this would fail again.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from ray import tune
+
+from orchestrator.spec import Resources
+from trainers.config import TrialConfig
+from trainers.errors import TrainerError
+from trainers.loop import train
+from trainers.ray_worker import train_with_ray
+from trainers.result import EpochReport
+from trainers.runtime import Runtime
+
+REPORT = "report"
+"""Key of an epoch's `EpochReport`, as JSON."""
+RESULT = "result"
+"""Key of the `TrialResult`, as JSON: the trial has succeeded."""
+ERROR = "error"
+"""Key of the reason why the trial can't be trained."""
+
+
+def job_of(config_json: str, runtime: Runtime, resources: Resources, *, run_name: str, folder: Path) -> dict[str, Any]:
+    """What `run_trial` needs, as Tune passes it on.
+
+    Args:
+        config_json: canonical JSON of the TrialConfig.
+        runtime: where it runs.
+        resources: its workers.
+        run_name: stable name of the trial.
+        folder: for Ray Train's own files.
+    """
+    return {
+        "config": config_json,
+        "runtime": runtime.model_dump_json(),
+        "resources": resources.model_dump_json(),
+        "run_name": run_name,
+        "folder": str(folder),
+    }
+
+
+def run_trial(config: dict[str, Any]) -> dict[str, str]:
+    """Train one trial; `config` is what `job_of` made (Tune insists on the name).
+
+    Returns:
+        `{RESULT: ...}` or `{ERROR: ...}`; Tune makes it the trial's last report.
+    """
+    trial = TrialConfig.model_validate_json(config["config"])
+    runtime = Runtime.model_validate_json(config["runtime"])
+    resources = Resources.model_validate_json(config["resources"])
+    try:
+        if resources.num_workers == 1:
+            result = train(trial, runtime, on_epoch=_report)
+        else:
+            result = train_with_ray(
+                trial,
+                runtime,
+                num_workers=resources.num_workers,
+                cpus_per_worker=resources.cpus_per_worker,
+                gpus_per_worker=resources.gpus_per_worker,
+                run_name=config["run_name"],
+                storage_path=Path(config["folder"]),
+                report=_report,
+            )
+    except TrainerError as error:
+        return {ERROR: f"{error} [{error.code}]"}
+    return {RESULT: result.model_dump_json()}
+
+
+def _report(report: EpochReport) -> None:
+    tune.report({REPORT: report.model_dump_json()})
