@@ -1,0 +1,126 @@
+import json
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from trainers.__main__ import main
+from trainers.result import TrialResult
+
+
+@pytest.fixture
+def trial_file(trial, tmp_path):
+    path = tmp_path / "trial.json"
+    path.write_text(trial(optimization={"epochs": 2, "global_batch_size": 10}).model_dump_json())
+    return path
+
+
+def refused(capsys, *arguments):
+    """Standard error of a command that is refused."""
+    assert main([str(argument) for argument in arguments]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    return captured.err
+
+
+def test_a_trial_is_trained_with_progress_and_a_result(trial_file, capsys):
+    assert main([str(trial_file), "--device", "cpu"]) == 0
+    captured = capsys.readouterr()
+    result = TrialResult.model_validate_json(captured.out)
+    lines = captured.err.splitlines()
+    assert [line.split()[:2] for line in lines] == [["epoch", "1/2"], ["epoch", "2/2"]]
+    assert f"train loss {result.epochs[0].metrics['train/loss']:.4f}" in lines[0]
+
+
+def test_the_result_can_go_to_a_file_and_the_state_to_a_folder(trial_file, tmp_path, capsys):
+    output, storage = tmp_path / "result.json", tmp_path / "storage"
+    arguments = [str(trial_file), "--device", "cpu", "--output", str(output), "--storage", str(storage)]
+    assert main(arguments) == 0
+    assert capsys.readouterr().out == ""
+    first = output.read_text()
+    assert {path.name for path in storage.iterdir()} >= {"checkpoint.pt", "predictions.npz", "result.json"}
+    # Again: nothing is trained, the same result is written.
+    output.unlink()
+    assert main(arguments) == 0
+    assert output.read_text() == first
+    assert "epoch" not in capsys.readouterr().err
+
+
+def test_a_missing_file_is_said(tmp_path, capsys):
+    assert f"{tmp_path / 'no.json'} can't be read: No such file" in refused(capsys, tmp_path / "no.json")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b'{"model": ', "is not JSON: Expecting value in line 1, column 11"),
+        (b"", "is not JSON"),
+        (b"\xff\xfe\x00", "is not JSON"),
+        (b"[]", "is not a valid trial:"),
+        (b"{}", "model: Field required"),
+    ],
+)
+def test_broken_json_is_said(tmp_path, capsys, content, message):
+    (tmp_path / "trial.json").write_bytes(content)
+    assert message in refused(capsys, tmp_path / "trial.json")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"learning_rate": 1}, "learning_rate: Extra inputs are not permitted"),
+        ({"seed": "one"}, "seed: Input should be a valid integer"),
+        (
+            {"dataset": {"kind": "digit"}},
+            "dataset: Input tag 'digit' found using 'kind' does not match any of the expected tags: 'digits', 'folder'",
+        ),
+        ({"optimization": {"epochs": 0}}, "optimization.epochs: Input should be greater than or equal to 1"),
+    ],
+)
+def test_every_problem_is_named_by_its_path(trial_file, capsys, change, message):
+    trial_file.write_text(json.dumps(json.loads(trial_file.read_text()) | change))
+    error = refused(capsys, trial_file)
+    assert message in error
+    assert "Traceback" not in error
+    assert "pydantic.dev" not in error
+
+
+def test_an_impossible_output_is_refused_before_training(trial_file, tmp_path, capsys):
+    assert "there is no folder" in refused(capsys, trial_file, "--output", tmp_path / "no" / "result.json")
+
+
+def test_a_failing_trial_says_why(trial, tmp_path, capsys):
+    path = tmp_path / "trial.json"
+    path.write_text(trial(dataset={"kind": "folder", "path": "nowhere"}).model_dump_json())
+    assert main([str(path), "--data-root", str(tmp_path)]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error (data_invalid): no folder")
+    assert "Traceback" not in error
+
+
+def test_the_command_stops_on_ctrl_c_and_goes_on_when_asked_again(trial, tmp_path):
+    path, storage = tmp_path / "trial.json", tmp_path / "storage"
+    path.write_text(trial(optimization={"epochs": 200, "global_batch_size": 10}).model_dump_json())
+    command = [
+        sys.executable,
+        "-m",
+        "trainers",
+        str(path),
+        "--storage",
+        str(storage),
+        "--device",
+        "cpu",
+        "--threads",
+        "1",
+    ]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        lines = [process.stderr.readline() for _ in range(3)]
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=120)
+    assert lines[2].startswith("epoch 3/200")
+    assert process.returncode == 130
+    assert out == ""
+    assert err.splitlines()[-1] == "interrupted; the same command goes on from the last whole epoch"
+    assert "Traceback" not in err
+    assert (storage / "checkpoint.pt").exists()
