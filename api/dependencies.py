@@ -4,13 +4,16 @@ from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import Depends, Request
+from pydantic import JsonValue, ValidationError
 
 from api.body import JsonBody
 from api.errors import RequestError
 from api.state import AppState
+from api.views import ExtendRequest, ProblemItem
 from orchestrator.errors import SpecError
 from orchestrator.experiments import Experiments
 from orchestrator.json_text import decode_json
+from orchestrator.problems import problems_of
 from orchestrator.spec import ExperimentSpec, parse_spec
 from orchestrator.views import ExperimentView
 
@@ -32,20 +35,48 @@ def get_experiments(state: StateDep) -> Experiments:
 ExperimentsDep = Annotated[Experiments, Depends(get_experiments)]
 
 
-def get_spec(body: JsonBody) -> ExperimentSpec:
-    """The body as a spec.
+def get_document(body: JsonBody) -> dict[str, JsonValue]:
+    """The body as a JSON object.
 
     Raises:
-        RequestError: 400, it is no JSON.
-        SpecError: it is no spec.
+        RequestError: 400, it is no JSON; 422, it is no object.
     """
     try:
         document = decode_json(body)
     except SpecError as error:
         raise RequestError(HTTPStatus.BAD_REQUEST, "json_invalid", error.problems[0].message) from None
     if not isinstance(document, dict):
-        raise RequestError(HTTPStatus.UNPROCESSABLE_ENTITY, "spec_invalid", "a spec is a JSON object, nothing else")
+        raise RequestError(HTTPStatus.UNPROCESSABLE_ENTITY, "body_invalid", "the body must be a JSON object")
+    return document
+
+
+DocumentDep = Annotated[dict[str, JsonValue], Depends(get_document)]
+
+
+def get_spec(document: DocumentDep) -> ExperimentSpec:
+    """The body as a spec.
+
+    Raises:
+        SpecError: it is no spec.
+    """
     return parse_spec(document)
+
+
+def get_extension(document: DocumentDep) -> ExtendRequest:
+    """The body as an extension.
+
+    Raises:
+        RequestError: 422, it is none.
+    """
+    try:
+        return ExtendRequest.model_validate(document)
+    except ValidationError as error:
+        items = [ProblemItem(pointer=place, detail=message) for place, message in problems_of(error, ExtendRequest)]
+        detail = "this extends no experiment; `errors` says why"
+        raise RequestError(HTTPStatus.UNPROCESSABLE_ENTITY, "body_invalid", detail, items) from None
+
+
+ExtensionDep = Annotated[ExtendRequest, Depends(get_extension)]
 
 
 SpecDep = Annotated[ExperimentSpec, Depends(get_spec)]

@@ -5,7 +5,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from api.views import ProblemView
+from api.views import ExtendRequest, ProblemView
 from orchestrator.spec import ExperimentSpec
 
 # OpenAPI fragments are JSON whose shape only FastAPI knows.
@@ -25,17 +25,18 @@ SMALL_SPEC: Fragment = {
 }
 """The example of the documentation; a test holds it against the spec's own rules."""
 
-SPEC_BODY: Fragment = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {
-                "schema": {"$ref": "#/components/schemas/ExperimentSpec"},
-                "examples": {"digits": {"summary": "One treatment, six pairs, real digits", "value": SMALL_SPEC}},
-            }
-        },
+
+def _json_body(schema: str, summary: str, example: Fragment) -> Fragment:
+    """Documentation of a body that is read by hand."""
+    content = {
+        "schema": {"$ref": f"#/components/schemas/{schema}"},
+        "examples": {"usual": {"summary": summary, "value": example}},
     }
-}
+    return {"requestBody": {"required": True, "content": {"application/json": content}}}
+
+
+SPEC_BODY = _json_body("ExperimentSpec", "One treatment, six pairs, real digits", SMALL_SPEC)
+EXTENSION_BODY = _json_body("ExtendRequest", "Two more pairs", {"seeds": [6, 7]})
 
 _EXAMPLES = {
     400: ("json_invalid", "the text is no valid JSON: Expecting ',' delimiter at line 3, column 5"),
@@ -82,11 +83,22 @@ def complete_openapi(app: FastAPI) -> None:
             return app.openapi_schema
         document = generate()
         schemas = document["components"]["schemas"]
-        for model in (ExperimentSpec, ProblemView):
+        for model in (ExperimentSpec, ExtendRequest, ProblemView):
             schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
             for name, definition in schema.pop("$defs", {}).items():
                 schemas.setdefault(name, definition)
             schemas[model.__name__] = schema
+        _replace_default_errors(document)
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way
+
+
+def _replace_default_errors(document: Fragment) -> None:
+    """FastAPI documents its own form of a 422 wherever a route does not; ours is a problem everywhere."""
+    for path in document["paths"].values():
+        for operation in path.values():
+            if "422" in operation["responses"]:
+                operation["responses"]["422"] = _problem(422)
+    for name in ("HTTPValidationError", "ValidationError"):
+        document["components"]["schemas"].pop(name, None)

@@ -5,10 +5,10 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Query, Response, status
 
 from api.body import JsonBody
-from api.dependencies import ExperimentsDep, SpecDep
-from api.openapi import PROBLEMS, SPEC_BODY, problems
+from api.dependencies import ExperimentsDep, ExtensionDep, SpecDep
+from api.openapi import EXTENSION_BODY, PROBLEMS, SPEC_BODY, problems
 from api.planning import plan_view
-from api.views import ExtendRequest, PlanView
+from api.views import PlanView
 from orchestrator.statistics.comparison import Comparison
 from orchestrator.status import ExperimentStatus, Phase
 from orchestrator.views import ExperimentPage, ExperimentView, TrialView
@@ -92,8 +92,11 @@ def cancel_experiment(experiment_id: str, experiments: ExperimentsDep) -> Experi
 
 
 @router.post(
-    "/{experiment_id}/extend", status_code=status.HTTP_202_ACCEPTED, responses=problems(400, 404, 409, 413, 415, 422)
+    "/{experiment_id}/extend",
+    status_code=status.HTTP_202_ACCEPTED,
+    openapi_extra=EXTENSION_BODY,
+    responses=problems(400, 404, 409, 413, 415, 422),
 )
-def extend_experiment(experiment_id: str, extension: ExtendRequest, experiments: ExperimentsDep) -> ExperimentView:
+def extend_experiment(experiment_id: str, extension: ExtensionDep, experiments: ExperimentsDep) -> ExperimentView:
     """Add seeds to a finished experiment and run them; the pairs that exist stay as they are."""
     return experiments.extend(experiment_id, extension.seeds)

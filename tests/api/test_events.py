@@ -1,0 +1,82 @@
+"""Server-sent events: replay, resumption, the last one."""
+
+import threading
+
+import pytest
+from fastapi.testclient import TestClient
+
+from api.sse import Event, read_events
+from orchestrator.store.database import Database
+from tests.api import playing
+
+
+def events_of(http: TestClient, experiment_id: str, after: int = 0) -> list[Event]:
+    """All events until the service closes the stream."""
+    headers = {"Last-Event-ID": str(after)} if after else {}
+    with http.stream("GET", f"/experiments/{experiment_id}/events", headers=headers) as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        return list(read_events(answer.iter_lines()))
+
+
+def test_replay_of_a_finished_experiment(http: TestClient, database: Database, experiment_id: str) -> None:
+    playing.play(database, experiment_id)
+    events = events_of(http, experiment_id)
+    assert [event.payload["status"] for event in events if event.kind == "status"] == [
+        "queued", "starting", "running", "succeeded",
+    ]  # fmt: skip
+    ended = [event for event in events if event.kind == "trial" and event.payload["status"] == "succeeded"]
+    assert len(ended) == 6
+    assert [event.kind for event in events].count("end") == 1
+    assert events[-1].kind == "end"
+    assert [event.id for event in events] == sorted({event.id for event in events})
+
+
+def test_a_second_connection_goes_on_where_the_first_one_ended(
+    http: TestClient, database: Database, experiment_id: str
+) -> None:
+    playing.play(database, experiment_id)
+    events = events_of(http, experiment_id)
+    assert events_of(http, experiment_id, after=events[4].id) == events[5:]
+
+
+def test_a_watcher_who_knows_the_end_is_told_again(http: TestClient, database: Database, experiment_id: str) -> None:
+    playing.play(database, experiment_id)
+    end = events_of(http, experiment_id)[-1]
+    (again,) = events_of(http, experiment_id, after=end.id)
+    assert again.kind == "end"
+    assert again.payload["status"] == "succeeded"
+
+
+def test_the_stream_waits_for_what_is_to_come(http: TestClient, database: Database, experiment_id: str) -> None:
+    attempt = playing.begin(database, experiment_id)
+    found: list[Event] = []
+    watcher = threading.Thread(target=lambda: found.extend(events_of(http, experiment_id)))
+    watcher.start()
+    playing.train(database, experiment_id, attempt)
+    assert watcher.is_alive()
+    playing.finish(database, experiment_id, attempt)
+    watcher.join(20)
+    assert found[-1].kind == "end"
+
+
+def test_the_end_of_an_earlier_round_ends_no_stream(http: TestClient, database: Database, experiment_id: str) -> None:
+    playing.play(database, experiment_id)
+    http.post(f"/experiments/{experiment_id}/extend", json={"seeds": [3]})
+    playing.play(database, experiment_id)
+    events = events_of(http, experiment_id)
+    assert [event.kind for event in events].count("end") == 1
+    statuses = [event.payload["status"] for event in events if event.kind == "status"]
+    assert statuses.count("succeeded") == 2
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        ([": ping", ""], []),
+        (["event: end", 'data: {"a":', "data: 1}", "id: 7", ""], [Event(id=7, kind="end", payload={"a": 1})]),
+        (["event: end", "data: {}", "id: 7"], []),
+        (["retry: 1000", "", "event: x", "data:{}", "id:1", ""], [Event(id=1, kind="x", payload={})]),
+    ],
+)
+def test_reading_the_wire_format(lines: list[str], expected: list[Event]) -> None:
+    assert list(read_events(lines)) == expected
