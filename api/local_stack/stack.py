@@ -22,6 +22,9 @@ from api.local_stack.scratch import make_scratch
 RESTARTS_PER_SERVER = 5
 """How often a server that ended is started again within `RESTART_WINDOW_SECONDS`."""
 RESTART_WINDOW_SECONDS = 300.0
+STARTS_PER_SERVER = 3
+"""How often a server that ends before it is healthy is started: Ray gives its own node 30 s (not to be changed), which
+a busy machine does not always make."""
 _STOP_ORDER = ("API", "Ray head", "MLflow")
 _POLL_SECONDS = 0.1
 _WATCH_SECONDS = 0.5
@@ -132,14 +135,20 @@ class LocalStack:
     def _wait_until_healthy(self) -> None:
         started = time.monotonic()
         waiting = list(self._children)
+        starts = dict.fromkeys((child.server.name for child in waiting), 1)
         while waiting:
             for child in list(waiting):
-                status = child.exit_status()
-                if status is not None:
-                    raise _failure(child, _describe_exit(status))
+                name, status = child.server.name, child.exit_status()
                 elapsed = time.monotonic() - started
-                if child.server.is_healthy():
-                    self._news(child.server.name, f"ready in {elapsed:.1f} s  {child.server.url}")
+                if status is not None:
+                    if starts[name] == STARTS_PER_SERVER:
+                        raise _failure(child, _describe_exit(status))
+                    starts[name] += 1
+                    self._news(name, f"{_describe_exit(status)}; starting it again (log: {child.server.log})")
+                    child.kill()
+                    self._launch(child)
+                elif child.server.is_healthy():
+                    self._news(name, f"ready in {elapsed:.1f} s  {child.server.url}")
                     waiting.remove(child)
                 elif elapsed > child.server.start_timeout_seconds:
                     raise _failure(child, f"did not become healthy in {child.server.start_timeout_seconds:.0f} s")
