@@ -152,8 +152,8 @@ open_database(sys.argv[1]).close()
 """
 
 
-def test_several_processes_migrate_at_once(database_url: str) -> None:
-    starters = [_start_python(_OPEN, database_url) for _ in range(3)]
+def test_several_processes_migrate_at_once(empty_database_url: str) -> None:
+    starters = [_start_python(_OPEN, empty_database_url) for _ in range(3)]
     for starter in starters:
         assert starter.stdout.readline() == "ready\n"
     for starter in starters:
@@ -162,7 +162,7 @@ def test_several_processes_migrate_at_once(database_url: str) -> None:
     for starter in starters:
         starter.communicate()
     assert [starter.returncode for starter in starters] == [0, 0, 0]
-    opened = open_database(database_url)
+    opened = open_database(empty_database_url)
     with opened.read() as session:
         assert session.scalar(text("SELECT count(*) FROM sigmalab_schema")) == 1
     opened.close()

@@ -28,18 +28,20 @@ def test_opening_twice_changes_nothing(database: Database, database_url: str) ->
     again.close()
 
 
-def test_newer_schema_is_refused(database: Database, database_url: str) -> None:
-    with database.write() as session:
+def test_newer_schema_is_refused(empty_database_url: str) -> None:
+    opened = open_database(empty_database_url)
+    with opened.write() as session:
         session.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '9999'"))
+    opened.close()
     with pytest.raises(StoreError, match=r"schema version 9999, which this version .* does not know .*upgrade"):
-        open_database(database_url)
+        open_database(empty_database_url)
 
 
-def test_another_programs_database_is_refused(database_url: str) -> None:
-    url = database_url.replace("postgresql://", "postgresql+psycopg://")
+def test_another_programs_database_is_refused(empty_database_url: str) -> None:
+    url = empty_database_url.replace("postgresql://", "postgresql+psycopg://")
     engine = create_engine(url)
     with engine.begin() as connection:
         connection.execute(text("CREATE TABLE experiments (id INTEGER)"))
     engine.dispose()
     with pytest.raises(StoreError, match=r"tables of another program \(experiments\)"):
-        open_database(database_url)
+        open_database(empty_database_url)

@@ -1,0 +1,85 @@
+"""Counting in SQL: the numbers a person would count by hand."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from orchestrator.spec import ExperimentSpec
+from orchestrator.status import Phase
+from orchestrator.store.database import Database
+from orchestrator.store.experiments import insert_experiment
+from orchestrator.store.progress import (
+    TrialCounts,
+    count_complete_pairs,
+    count_trials,
+    count_unshipped,
+    median_seconds_by_cell,
+)
+from orchestrator.store.telemetry import mark_shipped, record_epoch, unshipped
+from orchestrator.store.trials import fail_trial, get_trial, plan_trials, prune_trial, start_trial, succeed_trial
+from trainers.result import EpochReport, TrialResult
+
+
+def test_trials_are_counted_by_what_became_of_them(
+    database: Database, running, planned, small_spec: ExperimentSpec, result: TrialResult
+) -> None:
+    search = [planned[1].model_copy(update={"phase": Phase.SEARCH, "identity": name}) for name in ("a", "b")]
+    with database.write() as session:
+        ids = list(plan_trials(session, running.id, search).values())
+        succeed_trial(session, running.trials[0], result, running.attempt)
+        start_trial(session, running.trials[1], running.attempt)
+        fail_trial(session, running.trials[2], "no", running.attempt)
+        prune_trial(session, ids[0], "poor", running.attempt)
+        empty = insert_experiment(session, small_spec, "digest").id
+    with database.read() as session:
+        counts = count_trials(session, [running.id, empty])
+    assert counts == {
+        running.id: TrialCounts(known=6, known_search=2, done=2, failed=1, reused=0, running=1, cancelled=0),
+        empty: TrialCounts(),
+    }
+
+
+@pytest.mark.parametrize(
+    ("succeeded", "pairs"), [((), 0), ((0,), 0), ((0, 3), 0), ((0, 1), 1), ((0, 1, 3), 1), ((0, 1, 2, 3), 2)]
+)
+def test_a_pair_is_complete_when_both_succeeded(
+    database: Database, running, result: TrialResult, succeeded: tuple[int, ...], pairs: int
+) -> None:
+    with database.write() as session:
+        for position in succeeded:
+            succeed_trial(session, running.trials[position], result, running.attempt)
+    with database.read() as session:
+        assert count_complete_pairs(session, [running.id]) == {running.id: pairs}
+
+
+def test_the_search_makes_no_pairs(database: Database, running, planned, result: TrialResult) -> None:
+    search = [trial.model_copy(update={"phase": Phase.SEARCH, "identity": trial.arm}) for trial in planned[:2]]
+    with database.write() as session:
+        for trial in plan_trials(session, running.id, search).values():
+            succeed_trial(session, trial, result, running.attempt)
+    with database.read() as session:
+        assert count_complete_pairs(session, [running.id]) == {running.id: 0}
+
+
+def test_counting_nothing_is_nothing(database: Database) -> None:
+    with database.read() as session:
+        assert count_trials(session, []) == count_complete_pairs(session, []) == {}
+
+
+def test_values_that_wait_for_mlflow_are_counted(database: Database, running, report: EpochReport) -> None:
+    with database.write() as session:
+        record_epoch(session, running.trials[0], report, datetime(2026, 1, 1, tzinfo=UTC))
+        mark_shipped(session, [unshipped(session, 1)[0].id])
+    with database.read() as session:
+        assert count_unshipped(session, running.id) == 2
+
+
+def test_cost_is_the_median_per_epoch_times_the_epochs(database: Database, running, result: TrialResult) -> None:
+    # Two epochs each: 1, 3 and 50 seconds an epoch.
+    for trial, seconds in zip(running.trials, (2.0, 6.0, 100.0), strict=False):
+        with database.write() as session:
+            timed = result.model_copy(update={"training_seconds": seconds})
+            succeed_trial(session, trial, timed, running.attempt)
+    with database.read() as session:
+        cell = get_trial(session, running.trials[0]).cell
+        assert median_seconds_by_cell(session, [cell, "unknown/cell"], 20) == {cell: 60.0}

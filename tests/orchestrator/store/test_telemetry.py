@@ -1,0 +1,99 @@
+"""Metrics: recorded once, whatever is run again; shipped rows leave the outbox."""
+
+import math
+from datetime import UTC, datetime
+
+import pytest
+
+from orchestrator.errors import StaleAttemptError, TrialNotFoundError
+from orchestrator.store.database import Database
+from orchestrator.store.events import events_after
+from orchestrator.store.experiments import end_attempt
+from orchestrator.store.telemetry import (
+    finish_tracking,
+    mark_shipped,
+    metrics_of,
+    record_epoch,
+    set_run_id,
+    unshipped,
+)
+from orchestrator.store.trials import get_trial
+from trainers.result import EpochReport
+
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
+LATER = datetime(2026, 11, 20, 13, tzinfo=UTC)
+
+
+def test_an_epoch_is_recorded_once_and_the_first_value_stays(database: Database, running, report: EpochReport) -> None:
+    rerun = report.model_copy(update={"metrics": report.metrics | {"train/loss": 9.0}})
+    with database.write() as session:
+        assert record_epoch(session, running.trials[0], report, NOON, running.attempt)
+    with database.write() as session:
+        assert not record_epoch(session, running.trials[0], rerun, LATER, running.attempt)
+    with database.read() as session:
+        rows = unshipped(session, 100)
+        told = [event for event in events_after(session, running.id) if event.kind == "epoch"]
+    assert {row.key: row.value for row in rows} == report.metrics
+    assert {row.recorded_at for row in rows} == {NOON}
+    assert [event.payload["metrics"] for event in told] == [{"train/loss": 2.25, "val/top1": 0.5}]
+
+
+def test_a_new_key_of_an_old_epoch_is_added(database: Database, running, report: EpochReport) -> None:
+    with database.write() as session:
+        record_epoch(session, running.trials[0], report, NOON)
+        more = report.model_copy(update={"metrics": {"train/loss": 9.0, "lr": 0.1}})
+        assert record_epoch(session, running.trials[0], more, LATER)
+    with database.read() as session:
+        curves = metrics_of(session, running.trials[0])
+    assert (curves["train/loss"], curves["lr"]) == ([(0, 2.25)], [(0, 0.1)])
+
+
+def test_curves_are_in_the_order_of_epochs_and_exact(database: Database, running) -> None:
+    values = {2: 0.1 + 0.2, 0: 1e-300, 1: math.pi}
+    with database.write() as session:
+        for epoch, value in values.items():
+            record_epoch(session, running.trials[0], EpochReport(epoch=epoch, metrics={"a": value}, seconds=1), NOON)
+    with database.read() as session:
+        assert metrics_of(session, running.trials[0]) == {"a": [(0, 1e-300), (1, math.pi), (2, 0.1 + 0.2)]}
+
+
+def test_an_epoch_without_metrics_is_nothing(database: Database, running) -> None:
+    with database.write() as session:
+        assert not record_epoch(session, running.trials[0], EpochReport(epoch=0, metrics={}, seconds=1), NOON)
+
+
+def test_a_replaced_driver_records_nothing(database: Database, running, report: EpochReport) -> None:
+    with database.write() as session:
+        end_attempt(session, running.id, running.attempt)
+    with pytest.raises(StaleAttemptError), database.write() as session:
+        record_epoch(session, running.trials[0], report, NOON, running.attempt)
+
+
+def test_an_unknown_trial_is_named(database: Database, report: EpochReport) -> None:
+    with pytest.raises(TrialNotFoundError, match="no trial has the id 5"), database.write() as session:
+        record_epoch(session, 5, report, NOON)
+
+
+def test_shipped_values_leave_the_outbox(database: Database, running, report: EpochReport) -> None:
+    with database.write() as session:
+        for trial in running.trials:
+            record_epoch(session, trial, report, NOON)
+    with database.read() as session:
+        first = unshipped(session, 5)
+    # Grouped by trial: all of the first, then the next.
+    assert [row.trial_id for row in first] == [running.trials[0]] * 3 + [running.trials[1]] * 2
+    with database.write() as session:
+        mark_shipped(session, [row.id for row in first])
+    with database.read() as session:
+        rest = unshipped(session, 100)
+    assert len(rest) == 7
+    assert not {row.id for row in first} & {row.id for row in rest}
+
+
+def test_a_trials_run_is_kept(database: Database, running) -> None:
+    with database.write() as session:
+        set_run_id(session, running.trials[0], "abc")
+        finish_tracking(session, running.trials[0])
+    with database.read() as session:
+        row = get_trial(session, running.trials[0])
+    assert (row.run_id, row.tracking_done) == ("abc", True)
