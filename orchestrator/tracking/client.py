@@ -26,9 +26,13 @@ _GENTLE = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "0",
+    # A closed run would otherwise be announced on stdout, where a driver prints its report.
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     # MLflow's client would otherwise report its use to the outside.
     "MLFLOW_DISABLE_TELEMETRY": "true",
 }
+# Without it MLflow opens the experiment among its pages for language models.
+_SHOWN_AS_TRAINING = {"mlflow.experimentKind": "custom_model_development"}
 _NOT_FOUND = ErrorCode.Name(RESOURCE_DOES_NOT_EXIST)
 _SERVER_ERRORS = frozenset({"INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "DEADLINE_EXCEEDED"})
 _FIRST_SERVER_ERROR = 500
@@ -93,7 +97,7 @@ def ensure_experiment(client: MlflowClient, name: str) -> str:
     found = client.get_experiment_by_name(name)
     if found is None:
         try:
-            return str(client.create_experiment(name, tags={SPEC_NAME: name}))
+            return str(client.create_experiment(name, tags={SPEC_NAME: name, **_SHOWN_AS_TRAINING}))
         except MlflowException as error:
             # Somebody else was faster.
             _log.debug("MLflow experiment %s: %s", name, error)

@@ -5,6 +5,7 @@ for machines. A metric's text before the slash is its section on MLflow's charts
 """
 
 import re
+from collections.abc import Sequence
 
 from pydantic import JsonValue
 
@@ -30,6 +31,8 @@ SUMMARY_STATUS = {
     ExperimentStatus.CANCELLED: "KILLED",
 }
 
+_CONTROL_COLOR = "#7A7A7A"
+_TREATMENT_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _MAX_TAG, _MAX_PARAM = 5000, 6000
 _NOT_IN_KEY = re.compile(r"[^\w\-. :/]")
 
@@ -40,8 +43,11 @@ def trial_key(trial: TrialRow) -> str:
 
 
 def run_name(trial: TrialRow) -> str:
-    """`<cell>/<arm>/seed<k>`; search trials carry their params too, for they share cell, arm and seed."""
-    name = f"{trial.cell}/{trial.arm}/seed{trial.seed}"
+    """`<arm>/seed<k>/<cell>`: MLflow's table shows about 20 characters, and the arm is what people look for.
+
+    Search trials carry their params too, for they share cell, arm and seed.
+    """
+    name = f"{trial.arm}/seed{trial.seed}/{trial.cell}"
     if trial.phase == Phase.CONFIRM:
         return name
     point = ",".join(f"{path.rpartition('.')[2]}={_short(value)}" for path, value in sorted(trial.params.items()))
@@ -53,12 +59,19 @@ def pair_name(trial: TrialRow) -> str:
     return f"{trial.cell}/seed{trial.seed}"
 
 
-def trial_tags(trial: TrialRow, experiment: ExperimentRow) -> dict[str, str]:
-    """Tags of a trial's run, known before it starts."""
+def trial_tags(trial: TrialRow, experiment: ExperimentRow, arms: Sequence[str]) -> dict[str, str]:
+    """Tags of a trial's run, known before it starts.
+
+    Args:
+        trial: the trial.
+        experiment: its experiment.
+        arms: names of all arms, in the order of the spec: gives each arm one colour in MLflow's charts.
+    """
     tags = {
         "mlflow.runName": run_name(trial),
         "mlflow.source.name": "sigmalab",
         "mlflow.user": "sigmalab",
+        "mlflow.runColor": _color(trial.arm, experiment.control, arms),
         "arm": trial.arm,
         "cell": trial.cell,
         "seed": str(trial.seed),
@@ -75,13 +88,14 @@ def trial_tags(trial: TrialRow, experiment: ExperimentRow) -> dict[str, str]:
 
 
 def closing_tags(trial: TrialRow) -> dict[str, str]:
-    """Tags that are known when a trial has ended (written over what an earlier attempt left)."""
-    return {
-        "sigmalab.status": trial.status,
-        "sigmalab.attempts": str(trial.attempt),
-        "sigmalab.error": trial.error[:_MAX_TAG],
-        "sigmalab.reused_from": trial.reused_from or "",
-    }
+    """Tags that are known when a trial has ended."""
+    tags = {"sigmalab.status": trial.status, "sigmalab.attempts": str(trial.attempt)}
+    # A retry that succeeds writes over the error of the attempt before.
+    if trial.error or trial.attempt > 1:
+        tags["sigmalab.error"] = trial.error[:_MAX_TAG]
+    if trial.reused_from is not None:
+        tags["sigmalab.reused_from"] = trial.reused_from
+    return tags
 
 
 def params_of(config: TrialConfig) -> dict[str, str]:
@@ -107,6 +121,13 @@ def metric_key(*parts: str) -> str:
 def delta_key(metric: str) -> str:
     """`test/top1` -> `delta/test_top1`: the pair's difference, on the treatment's run."""
     return metric_key("delta", metric.replace("/", "_"))
+
+
+def _color(arm: str, control: str, arms: Sequence[str]) -> str:
+    """Grey for the control, then Okabe and Ito's colours, which stay apart for colour-blind readers."""
+    if arm == control:
+        return _CONTROL_COLOR
+    return _TREATMENT_COLORS[[name for name in arms if name != control].index(arm) % len(_TREATMENT_COLORS)]
 
 
 def _short(value: JsonValue) -> str:

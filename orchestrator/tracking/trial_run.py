@@ -64,7 +64,9 @@ class TrialRuns:
         self._database = database
         self._experiment = experiment
         self._mlflow_id = mlflow_id
-        self._metric = ExperimentSpec.model_validate_json(experiment.spec).primary_metric
+        spec = ExperimentSpec.model_validate_json(experiment.spec)
+        self._metric = spec.primary_metric
+        self._arms = [arm.name for arm in spec.arms]
 
     def ship(self, trial: TrialRow, known_runs: Mapping[str, str]) -> Shipped:
         """Send all that is new of a trial, and close its run if it has ended.
@@ -96,7 +98,7 @@ class TrialRuns:
             run = self._client.create_run(
                 self._mlflow_id,
                 start_time=_milliseconds(_started_at(trial)),
-                tags=trial_tags(trial, self._experiment),
+                tags=trial_tags(trial, self._experiment, self._arms),
                 run_name=run_name(trial),
             )
             run_id = run.info.run_id

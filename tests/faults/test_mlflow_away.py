@@ -1,0 +1,123 @@
+"""MLflow dies in mid-shipping and comes back: training is not slowed, nothing is lost, nothing is doubled."""
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import func, select
+
+from orchestrator.store.database import Database, open_database
+from orchestrator.store.experiments import get_experiment
+from orchestrator.store.tables import MetricRow
+from orchestrator.store.trials import trials_of
+from orchestrator.tracking.client import TrackerUnavailableError, open_client
+from orchestrator.tracking.outbox import backlog
+from orchestrator.tracking.shipper import Shipper
+from orchestrator.tracking.summary_run import all_runs
+from tests.orchestrator.mlflow_server import MlflowServer
+from tests.orchestrator.synthetic import begin, end, finish, make_record, make_spec, plan, train
+
+pytestmark = pytest.mark.mlflow
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[MlflowServer]:
+    server = MlflowServer(tmp_path)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.kill()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Database]:
+    database = open_database(f"sqlite:///{tmp_path / 'sigmalab.db'}")
+    yield database
+    database.close()
+
+
+def num_shipped(store: Database) -> int:
+    with store.read() as session:
+        return session.scalar(select(func.count()).where(MetricRow.shipped.is_(True))) or 0
+
+
+def test_nothing_is_lost_or_doubled_when_mlflow_is_killed(server: MlflowServer, store: Database) -> None:
+    spec = make_spec(name="killed-in-mid-shipping", seeds=[0, 1, 2])
+    experiment_id, attempt = begin(store, spec)
+    records = [make_record(arm.name, seed, num_epochs=8) for seed in spec.seeds for arm in spec.arms]
+    early, late = records[:6], records[6:]
+    for record in early:
+        trial_id = plan(store, experiment_id, record)
+        train(store, trial_id, record, attempt)
+        end(store, trial_id, record, attempt)
+
+    shipper, stop = Shipper(store, server.url), threading.Event()
+    thread = threading.Thread(target=shipper.run, args=(stop,))
+    thread.start()
+    tick = threading.Event()
+    while num_shipped(store) == 0:
+        tick.wait(0.01)
+    server.kill()
+    with store.read() as session:
+        assert not backlog(session).is_empty, "the server was killed too late to interrupt anything"
+
+    # Trials go on as if nothing had happened.
+    started = time.monotonic()
+    for record in late:
+        trial_id = plan(store, experiment_id, record)
+        train(store, trial_id, record, attempt)
+        end(store, trial_id, record, attempt)
+    finish(store, experiment_id, attempt)
+    assert time.monotonic() - started < 20
+    assert thread.is_alive()
+    stop.set()
+    thread.join(60)
+    assert not thread.is_alive()
+    with pytest.raises(TrackerUnavailableError):
+        Shipper(store, server.url).ship_once()
+
+    server.start()
+    assert Shipper(store, server.url).drain(120)
+
+    client = open_client(server.url)
+    with store.read() as session:
+        mlflow_id = get_experiment(session, experiment_id).mlflow_experiment_id
+        trials = trials_of(session, experiment_id)
+        rows = session.scalars(select(MetricRow)).all()
+    runs = list(all_runs(client, mlflow_id, experiment_id))
+    assert len(runs) == len({key for key, _ in runs}) == len(trials) + 1
+    for trial in trials:
+        run = client.get_run(trial.run_id)
+        assert run.info.status == "FINISHED"
+        stored = {
+            (row.key, row.step, row.value, int(row.recorded_at.timestamp() * 1000))
+            for row in rows
+            if row.trial_id == trial.id
+        }
+        keys = {point[0] for point in stored}
+        tracked = [
+            (metric.key, metric.step, metric.value, metric.timestamp)
+            for key in keys
+            for metric in client.get_metric_history(trial.run_id, key)
+        ]
+        assert len(tracked) == len(stored)
+        assert set(tracked) == stored
+
+
+def test_without_a_server_rows_wait(tmp_path: Path, store: Database) -> None:
+    nobody = MlflowServer(tmp_path)
+    experiment_id, attempt = begin(store, make_spec(name="nobody-there", seeds=[0]))
+    record = make_record("gaussian", 0, num_epochs=3)
+    trial_id = plan(store, experiment_id, record)
+    train(store, trial_id, record, attempt)
+    shipper = Shipper(store, nobody.url)
+    with pytest.raises(TrackerUnavailableError):
+        shipper.ship_once()
+    started = time.monotonic()
+    assert not shipper.drain(1.0)
+    assert time.monotonic() - started < 15
+    with store.read() as session:
+        assert backlog(session).metrics == sum(len(report.metrics) for report in record.result.epochs)
