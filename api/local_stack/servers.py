@@ -101,6 +101,8 @@ def ray_head(home: Path, scratch: Path, ports: RayPorts, base: Mapping[str, str]
     command += ["--node-ip-address=127.0.0.1", "--dashboard-host=127.0.0.1", "--include-dashboard=true"]
     command += [f"--port={ports.gcs}", f"--dashboard-port={ports.dashboard}", "--dashboard-agent-listen-port=0"]
     command += [f"--ray-client-server-port={ports.client}", f"--temp-dir={scratch}"]
+    # Workers take any free port: Ray's usual range would meet another cluster's on this machine.
+    command += ["--min-worker-port=0", "--max-worker-port=0"]
     command += [f"--object-store-memory={OBJECT_STORE_BYTES}", "--disable-usage-stats"]
     environment = {
         **base,
