@@ -4,7 +4,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -108,15 +108,15 @@ def _service() -> Iterator[tuple[str, LocalStack | None]]:
         err.print(f"using the service at {given}")
         yield given, None
         return
-    try:
-        stack = LocalStack(StackOptions(home=state_folder()), tell).__enter__()
-    except AlreadyRunningError as error:
-        if error.url is None:
-            raise
-        err.print(f"using the service that runs at {error.url}")
-        yield error.url, None
-        return
-    with stack:
+    with ExitStack() as running:
+        try:
+            stack = running.enter_context(LocalStack(StackOptions(home=state_folder()), tell))
+        except AlreadyRunningError as error:
+            if error.url is None:
+                raise
+            err.print(f"using the service that runs at {error.url}")
+            yield error.url, None
+            return
         assert stack.urls.api is not None
         yield stack.urls.api, stack
 
