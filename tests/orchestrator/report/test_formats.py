@@ -1,0 +1,155 @@
+"""Every format shows the same numbers, escapes what a user wrote, and comes out the same twice."""
+
+import csv
+import io
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+from orchestrator.report import Report
+from orchestrator.report.csv_table import to_csv, trials_to_csv
+from orchestrator.report.figures import forest_figure, pair_figure, render, sigma_figure
+from orchestrator.report.files import write_report
+from orchestrator.report.html import to_html
+from orchestrator.report.latex import escape, to_latex
+from orchestrator.report.markdown import to_markdown, to_short_markdown
+from orchestrator.report.terminal import to_text
+from orchestrator.status import TrialStatus
+from tests.orchestrator.synthetic import DIGEST, make_records, make_spec, report_on
+
+
+@pytest.fixture(scope="module")
+def nasty() -> Report:
+    """A question and an error that are full of markup, and nothing finished."""
+    spec = make_spec(question="<script>alert(1)</script> | 50% & $x_1$ \\ ~ ^ {a} # `b` *c*")
+    trials = [
+        trial.model_copy(update={"status": TrialStatus.FAILED, "error": "bad | line\n<b>last</b> 100%", "result": None})
+        for trial in make_records(spec)
+    ]
+    return report_on(spec, trials)
+
+
+def test_json_comes_back(report: Report) -> None:
+    assert Report.model_validate_json(report.model_dump_json()) == report
+
+
+def test_text_ends_with_the_answer(report: Report) -> None:
+    text = to_text(report)
+    assert "gaussian   improved" in text
+    assert text.index("Caveats") < text.index("Answer") < text.index(DIGEST)
+    assert max(len(line) for line in text.splitlines() if line.startswith("  * ")) <= 100
+
+
+def test_markdown_tables_are_well_formed(report: Report, nasty: Report) -> None:
+    for shown in (report, nasty):
+        widths = {
+            len(re.findall(r"(?<!\\)\|", line))
+            for line in grid_of(to_markdown(shown), "| model")
+            if line.startswith("|")
+        }
+        assert len(widths) == 1
+    assert "<script>" not in to_markdown(nasty)
+    assert r"\<script\>" in to_short_markdown(nasty)
+
+
+def grid_of(markdown: str, start: str) -> list[str]:
+    return markdown[markdown.index(start) :].split("\n\n")[0].splitlines()
+
+
+def test_latex_is_bold_only_if_the_interval_excludes_zero(report: Report) -> None:
+    rows = [line for line in to_latex(report).splitlines() if " & gaussian & " in line or " & placebo & " in line]
+    gaussian, placebo = rows
+    assert r"$\mathbf{+" in gaussian
+    assert r"\mathbf" not in placebo
+    caption = next(line for line in to_latex(report).splitlines() if line.startswith(r"\caption"))
+    assert "6 paired seeds" in caption
+    assert "test split" in caption
+    assert "sign-flip permutation test" in caption
+    assert rf"\texttt{{{DIGEST}}}" in caption
+
+
+def test_latex_escapes(report: Report) -> None:
+    assert escape("50% & $x_1$ {a} #~^\\") == (
+        r"50\% \& \$x\_1\$ \{a\} \#\textasciitilde{}\textasciicircum{}\textbackslash{}"
+    )
+    body = to_latex(report)
+    assert body.count(r"\begin{table}") == body.count(r"\end{table}") == 2
+    assert not re.search(r"(?<![\\a-z:])_", body.split(r"\midrule")[1].split(r"\bottomrule")[0])
+    for table in body.split(r"\begin{tabular}")[1:]:
+        num_columns = len(table[1 : table.index("}")])
+        for line in table.split(r"\midrule")[1].splitlines():
+            if line.endswith(r"\\"):
+                assert len(re.findall(r"(?<!\\)&", line)) == num_columns - 1
+
+
+def test_csv_has_a_row_per_comparison_and_per_trial(report: Report) -> None:
+    comparisons = list(csv.DictReader(io.StringIO(to_csv(report))))
+    assert [row["treatment"] for row in comparisons] == ["gaussian", "placebo"]
+    assert float(comparisons[0]["effect"]) == report.comparisons[0].effect
+    assert comparisons[0]["digest"] == DIGEST
+    trials = list(csv.DictReader(io.StringIO(trials_to_csv(report))))
+    assert len(trials) == 18
+    assert float(trials[0]["test/top1"]) == report.trials[0].metrics["test/top1"]
+
+
+class Outside(HTMLParser):
+    """Collects tags that need a closing one, and whatever a page loads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loaded: list[str] = []
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in ("meta", "link", "br", "img", "input", "!doctype"):
+            self.open.append(tag)
+        # An SVG's `href="#id"` stays in the page.
+        self.loaded += [value for name, value in attrs if name in ("src", "href", "xlink:href") and value[0] != "#"]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_html_is_self_contained_and_escaped(report: Report, nasty: Report) -> None:
+    for shown in (report, nasty):
+        page = to_html(shown)
+        parser = Outside()
+        parser.feed(page)
+        assert parser.open == []
+        assert parser.loaded == []
+        assert "<script" not in page
+    assert "&lt;script&gt;" in to_html(nasty)
+    assert page.count('class="interval"') == 2
+
+
+@pytest.mark.parametrize("draw", [forest_figure, pair_figure, sigma_figure])
+@pytest.mark.parametrize("kind", ["svg", "png"])
+def test_figures_come_out_the_same_twice(report: Report, draw: object, kind: str) -> None:
+    assert render(draw(report), kind) == render(draw(report), kind)
+
+
+def test_nothing_is_clipped(report: Report, nasty: Report) -> None:
+    """Every text of a figure lies within its page."""
+    for shown in (report, nasty):
+        for draw in (forest_figure, pair_figure, sigma_figure):
+            figure = draw(shown)
+            FigureCanvasAgg(figure).draw()
+            page = figure.bbox
+            for text in figure.findobj(match=lambda artist: hasattr(artist, "get_text") and artist.get_text()):
+                box = text.get_window_extent()
+                assert page.x0 - 1 <= box.x0, text.get_text()
+                assert box.x1 <= page.x1 + 1, text.get_text()
+                assert page.y0 - 1 <= box.y0, text.get_text()
+                assert box.y1 <= page.y1 + 1, text.get_text()
+
+
+def test_files_are_written_whole_and_again(report: Report, tmp_path: Path) -> None:
+    files = write_report(report, tmp_path / "deep" / "folder")
+    assert {file.name for file in (tmp_path / "deep" / "folder").iterdir()} == {file.name for file in files.values()}
+    before = {name: file.read_bytes() for name, file in files.items()}
+    assert write_report(report, tmp_path / "deep" / "folder") == files
+    assert {name: file.read_bytes() for name, file in files.items()} == before
+    assert Report.model_validate_json(files["json"].read_bytes()) == report

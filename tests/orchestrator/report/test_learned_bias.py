@@ -1,0 +1,54 @@
+"""Learned sigma by layer: known curves in, known means and spreads out."""
+
+import statistics
+
+import pytest
+
+from orchestrator.report import Report
+from orchestrator.report.learned_bias import bias_series
+from orchestrator.report.tables import bias_table
+from tests.orchestrator.synthetic import make_record
+from trainers.result import EpochReport
+
+
+def test_one_series_per_arm_quantity_and_layer(report: Report) -> None:
+    assert {(series.arm, series.quantity, series.layer) for series in report.bias} == {
+        (arm, quantity, layer)
+        for arm in ("gaussian", "placebo")
+        for quantity in ("sigma", "amplitude")
+        for layer in range(3)
+    }
+
+
+def test_means_and_spread_over_seeds() -> None:
+    trials = [make_record("gaussian", seed) for seed in range(3)]
+    series = next(entry for entry in bias_series(trials) if entry.quantity == "sigma" and entry.layer == 2)
+    finals = [trial.result.epochs[-1].metrics["sigma/02"] for trial in trials]
+    assert series.initial == 2.0
+    assert series.final_mean == pytest.approx(statistics.fmean(finals))
+    assert series.final_sd == pytest.approx(statistics.stdev(finals))
+    firsts = [trial.result.epochs[0].metrics["sigma/02"] for trial in trials]
+    assert series.mean_by_epoch[0] == pytest.approx(statistics.fmean(firsts))
+    assert [seed.seed for seed in series.seeds] == [0, 1, 2]
+
+
+def test_heads_are_told_apart() -> None:
+    trial = make_record("gaussian", 0)
+    epoch = EpochReport(
+        epoch=0, metrics={"sigma/00_head0": 1.5, "sigma/00_head1": 2.5, "amplitude/00_head0": 1.0}, seconds=1.0
+    )
+    trial = trial.model_copy(update={"result": trial.result.model_copy(update={"epochs": [epoch]})})
+    series = bias_series([trial])
+    assert [(entry.quantity, entry.layer, entry.head) for entry in series] == [
+        ("sigma", 0, 0),
+        ("sigma", 0, 1),
+        ("amplitude", 0, 0),
+    ]
+    assert [row[3] for row in bias_table(series).rows] == ["0, head 0", "0, head 1"]
+
+
+def test_a_fixed_sigma_is_marked() -> None:
+    trial = make_record("gaussian", 0)
+    bias = trial.config.attention_bias.model_copy(update={"learn_sigma": False})
+    trial = trial.model_copy(update={"config": trial.config.model_copy(update={"attention_bias": bias})})
+    assert bias_table(bias_series([trial])).rows[0][5] == "2.00 (fixed)"

@@ -1,0 +1,158 @@
+"""The sentences that people will repeat: each says no more than the pairs allow."""
+
+import pytest
+
+from orchestrator.report import Report
+from orchestrator.statistics.comparison import Cell, Comparison, Verdict
+from orchestrator.status import ExperimentStatus, Phase, TrialStatus
+from tests.orchestrator.synthetic import CELL, make_record, make_records, make_spec, report_on
+
+
+def report_with(gain: float, *, num_seeds: int = 6, **spec: object) -> Report:
+    """Control and Gaussian with a planted gain."""
+    question = make_spec(seeds=list(range(num_seeds)), arms=make_spec().model_dump(mode="json")["arms"][:2], **spec)
+    trials = [
+        make_record(arm, seed, gain=gain if arm == "gaussian" else None)
+        for seed in range(num_seeds)
+        for arm in ("control", "gaussian")
+    ]
+    return report_on(question, trials)
+
+
+def only(report: Report) -> Comparison:
+    (comparison,) = report.comparisons
+    return comparison
+
+
+def test_an_improvement_is_told_with_interval_pairs_and_p() -> None:
+    report = report_with(0.072)
+    comparison = only(report)
+    (sentence,) = report.answers
+    assert sentence == (
+        f"On {CELL.dataset} with {CELL.model}, gaussian (Gaussian, sigma 2, A 1, both learned) changed test top-1 by "
+        f"+{comparison.effect:.1f} pp (95 % CI {comparison.ci_low:.1f} to {comparison.ci_high:.1f}, n = 6 pairs, "
+        "p = 0.031): improved."
+    )
+
+
+def test_an_inconclusive_result_says_what_stays_possible_and_never_no_difference() -> None:
+    report = report_with(0.0)
+    comparison = only(report)
+    assert comparison.verdict is Verdict.INCONCLUSIVE
+    (sentence,) = report.answers
+    assert (
+        f"inconclusive; effects from {comparison.ci_low:.1f} to +{comparison.ci_high:.1f} pp stay possible" in sentence
+    )
+    assert "no difference" not in sentence
+
+
+def test_equivalence_names_its_margin() -> None:
+    assert (
+        report_with(0.0, equivalence_margin=8.0)
+        .answers[0]
+        .endswith("equivalent, the whole interval lies within ±8 pp.")
+    )
+
+
+def test_a_worse_treatment_is_worse() -> None:
+    assert report_with(-0.08).answers[0].endswith(": worse.")
+
+
+@pytest.mark.parametrize(("num_seeds", "floor"), [(2, "0.500"), (5, "0.062")])
+def test_few_pairs_come_with_the_floor_of_p(num_seeds: int, floor: str) -> None:
+    caveat = f"With {num_seeds} pairs the exact sign-flip p can't fall below {floor}, whatever the effect."
+    assert caveat in report_with(0.07, num_seeds=num_seeds).caveats
+
+
+def test_enough_pairs_come_without_it() -> None:
+    assert not any("can't fall below" in caveat for caveat in report_with(0.07).caveats)
+
+
+def test_several_comparisons_raise_the_floor(report: Report) -> None:
+    assert any("2 comparisons the smallest p can't fall below 0.062" in caveat for caveat in report.caveats)
+    assert any("The interval excludes 0, but" in caveat and "gaussian" in caveat for caveat in report.caveats)
+
+
+def test_one_pair_has_no_interval() -> None:
+    assert (
+        report_with(0.07, num_seeds=1)
+        .answers[0]
+        .endswith("in its only complete pair: inconclusive; one pair gives no interval.")
+    )
+
+
+def test_no_pair_says_nothing() -> None:
+    report = report_on(make_spec(), [], status=ExperimentStatus.RUNNING)
+    assert all("nothing can be said" in sentence for sentence in report.answers)
+    assert any("still running" in caveat for caveat in report.caveats)
+
+
+def test_the_placebo_speaks_for_locality(report: Report) -> None:
+    (remark,) = report.remarks
+    assert "the two intervals do not overlap: this speaks for locality" in remark
+
+
+def test_a_placebo_that_helps_too_speaks_against_locality() -> None:
+    spec = make_spec()
+    trials = [
+        make_record(arm.name, seed, gain=0.0 if arm.name == "control" else 0.07)
+        for seed in spec.seeds
+        for arm in spec.arms
+    ]
+    (remark,) = report_on(spec, trials).remarks
+    assert "improved too: locality alone does not explain" in remark
+
+
+def test_a_failed_trial_is_listed_and_its_pair_counted_as_missing() -> None:
+    spec = make_spec()
+    trials = make_records(spec)
+    error = "arm gaussian: the training loss became nan in epoch 3, step 120"
+    trials[1] = trials[1].model_copy(update={"status": TrialStatus.FAILED, "error": error, "result": None})
+    report = report_on(spec, trials)
+    (exclusion,) = report.exclusions
+    assert (exclusion.arm, exclusion.seed, exclusion.reason) == ("gaussian", 0, error)
+    assert "n = 5 of 6 pairs" in report.answers[0]
+    assert any("Left out of the comparisons: 1 of gaussian" in caveat for caveat in report.caveats)
+
+
+def test_arms_tuned_with_unequal_budgets_are_named() -> None:
+    arms = make_spec().model_dump(mode="json")["arms"]
+    arms[1]["search"] = {
+        "space": {"attention_bias.sigma": {"kind": "choice", "values": [1.0, 4.0]}},
+        "num_candidates": 2,
+        "seeds": [100],
+    }
+    spec = make_spec(arms=arms)
+    search = [
+        make_record("gaussian", 100, phase=Phase.SEARCH, params={"attention_bias.sigma": sigma}, gain=sigma / 100)
+        for sigma in (1.0, 4.0)
+    ]
+    chosen = {f"{CELL.key}/gaussian": {"attention_bias.sigma": 4.0}}
+    report = report_on(spec, [*search, *make_records(spec)], chosen_params=chosen)
+    (summary,) = report.searches
+    assert [(candidate.params["attention_bias.sigma"], candidate.is_chosen) for candidate in summary.candidates] == [
+        (4.0, True),
+        (1.0, False),
+    ]
+    assert any("not tuned with the same budget" in caveat for caveat in report.caveats)
+    assert any("Search scores are not results" in caveat for caveat in report.caveats)
+
+
+def test_mixed_devices_and_reuse_are_named() -> None:
+    spec = make_spec()
+    trials = make_records(spec)
+    assert trials[0].result is not None
+    result = trials[0].result.model_copy(update={"provenance": trials[0].result.provenance | {"device": "cuda"}})
+    trials[0] = trials[0].model_copy(update={"result": result, "reused_from": "older"})
+    caveats = report_on(spec, trials).caveats
+    assert "The trials differ in device: cpu, cuda." in caveats
+    assert any(caveat.startswith("1 of 18 trials were not trained again") for caveat in caveats)
+
+
+def test_several_cells_are_pooled() -> None:
+    cells = [CELL, Cell(model=CELL.model, dataset="other")]
+    spec = make_spec()
+    trials = [make_record(arm.name, seed, cell) for cell in cells for seed in spec.seeds for arm in spec.arms]
+    report = report_on(spec, trials, cells=cells)
+    assert [effect.treatment for effect in report.pooled] == ["gaussian", "placebo"]
+    assert any(sentence.startswith("Over 2 cells, gaussian changed test top-1 by +") for sentence in report.answers)
