@@ -1,11 +1,13 @@
 import hashlib
 import json
+from collections import defaultdict
 
 import numpy as np
 import pytest
 import torch
 
 from trainers.config import TrialConfig
+from trainers.data.digits import TensorSplit
 from trainers.data.splits import ImageSplit
 from trainers.errors import CheckpointError, ConfigError, DataError, NonFiniteLossError
 from trainers.loop import train
@@ -171,6 +173,25 @@ def test_all_arms_see_the_same_images_and_start_from_the_same_weights(trial, tmp
     for start in starts[1:]:
         for name, value in starts[0].items():
             assert torch.equal(value, start[name]), name
+
+
+def test_every_epoch_augments_anew(trial, monkeypatch):
+    seen = defaultdict(list)
+    original = TensorSplit.__getitems__
+
+    def listened(split, positions):
+        batch = original(split, positions)
+        for image, index in zip(batch.images, batch.indices.tolist(), strict=True):
+            seen[index].append(image)
+        return batch
+
+    monkeypatch.setattr(TensorSplit, "__getitems__", listened)
+    config = trial(optimization={"epochs": 2, "global_batch_size": 10})
+    train(config, CPU)
+    trained_on = config.dataset.load(
+        None, input_size_px=16, mean=(0.5,) * 3, std=(0.5,) * 3, augmentation=config.augmentation, seed=0
+    ).train.indices.tolist()
+    assert all(len(seen[index]) == 2 and not torch.equal(*seen[index]) for index in trained_on)
 
 
 def test_dropout_draws_the_same_masks_in_both_arms(trial):
