@@ -67,8 +67,15 @@ class RayJobs:
         """
         self._url = dashboard_url.rstrip("/")
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        # No proxy from the environment: the dashboard is near, and the token is not for others.
-        self._http = httpx.Client(base_url=self._url, headers=headers, timeout=_TIMEOUT, trust_env=False)
+        self._http = httpx.Client(
+            base_url=self._url,
+            headers=headers,
+            timeout=_TIMEOUT,
+            # No proxy from the environment: the dashboard is near, and the token is not for others.
+            trust_env=False,
+            # Few requests, far between: nothing stays open, and a head that restarted leaves no dead connection.
+            limits=httpx.Limits(max_keepalive_connections=0),
+        )
 
     def submit(self, job_id: str, entrypoint: str, env: Mapping[str, str], *, working_dir: str | None = None) -> None:
         """Start a job, unless a job with this id is there already.
@@ -129,10 +136,6 @@ class RayJobs:
         answer = self._send("GET", "/api/version", timeout=_QUICK_TIMEOUT)
         if answer.is_error:
             raise self._refused(answer)
-
-    def close(self) -> None:
-        """Close idle connections."""
-        self._http.close()
 
     def _send(
         self,
