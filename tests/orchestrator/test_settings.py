@@ -1,0 +1,79 @@
+"""Settings: read from the environment, and handed whole to a driver in another folder."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from orchestrator.settings import Settings
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("SIGMALAB_HOME", "SIGMALAB_DATABASE_URL", "MLFLOW_TRACKING_URI"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIGMALAB_HOME", "/srv/lab")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow:5000")
+    settings = Settings()
+    assert settings.effective_database_url == "sqlite:////srv/lab/sigmalab.db"
+    assert settings.effective_storage == Path("/srv/lab/trials")
+    assert settings.mlflow_tracking_uri == "http://mlflow:5000"
+
+
+def test_relative_places_become_absolute(tmp_path: Path) -> None:
+    settings = Settings(home=Path("state"), storage=Path("trials"), data_root=Path("data"))
+    assert settings.effective_database_url == f"sqlite:///{tmp_path}/state/sigmalab.db"
+    assert settings.effective_storage == tmp_path / "trials"
+    assert settings.effective_data_root == tmp_path / "data"
+    assert Settings(database_url="sqlite:///a.db").effective_database_url == f"sqlite:///{tmp_path}/a.db"
+
+
+def test_the_data_root_is_the_services_own_folder_if_none_is_set(tmp_path: Path) -> None:
+    assert Settings().effective_data_root == tmp_path
+
+
+def test_a_server_url_stays_as_it_is() -> None:
+    url = "postgresql://ann:pw@db/lab"
+    assert Settings(database_url=url).effective_database_url == url
+
+
+def test_a_driver_elsewhere_gets_the_same_settings(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    settings = Settings(
+        home=Path("state"),
+        mlflow_tracking_uri="http://mlflow:5000",
+        heartbeat_timeout_seconds=7.5,
+        api_token="secret",
+        ray_auth_token="secret",
+    )
+    environment = settings.driver_environment()
+    assert "secret" not in environment.values()
+    expected = [
+        settings.effective_database_url,
+        settings.effective_storage,
+        settings.effective_data_root,
+        settings.mlflow_tracking_uri,
+        settings.heartbeat_timeout_seconds,
+    ]
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    driver = Settings()
+    assert expected == [
+        driver.effective_database_url,
+        driver.effective_storage,
+        driver.effective_data_root,
+        driver.mlflow_tracking_uri,
+        driver.heartbeat_timeout_seconds,
+    ]
+
+
+@pytest.mark.parametrize("field", ["max_driver_attempts", "heartbeat_timeout_seconds", "max_concurrent_experiments"])
+def test_limits_are_positive(field: str) -> None:
+    with pytest.raises(ValidationError, match="greater than"):
+        Settings(**{field: 0})
