@@ -30,14 +30,13 @@ class Capacity(NamedTuple):
 
 
 def connect() -> None:
-    """Join the cluster of `RAY_ADDRESS`, else one that runs on this machine, else start one on loopback alone."""
+    """Join the cluster of `RAY_ADDRESS`, else the one that `ray start` left on this machine, else start one.
+
+    Never `address="auto"`: that joins any cluster it finds, somebody else's, too.
+    """
     prepare_ray_environment()
-    if ray.is_initialized():
-        return
-    try:
-        ray.init(address="auto", log_to_driver=False)
-    except ConnectionError:
-        ray.init(log_to_driver=False, include_dashboard=False, _node_ip_address="127.0.0.1")
+    if not ray.is_initialized():
+        ray.init(log_to_driver=False, include_dashboard=False)
 
 
 def capacity() -> Capacity:

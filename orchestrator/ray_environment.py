@@ -1,6 +1,7 @@
 """What Ray reads from the environment. Some of it is read while Ray is imported, so this file imports no Ray."""
 
 import os
+import secrets
 from pathlib import Path
 
 _DEFAULTS = {
@@ -25,8 +26,21 @@ def prepare_ray_environment() -> None:
     """Set what is not set yet; call it before Ray is imported."""
     for name, value in _DEFAULTS.items():
         os.environ.setdefault(name, value)
-    # `ray start` uses a token if there is one; a driver that is not told otherwise does the same.
-    os.environ.setdefault("RAY_AUTH_MODE", "token" if _has_token() else "disabled")
+    if "RAY_AUTH_MODE" in os.environ:
+        return
+    if _will_start_a_cluster():
+        # A token that nobody else knows, and that is left in no file.
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+        os.environ["RAY_AUTH_MODE"] = "token"
+    else:
+        # `ray start` uses a token if there is one; a driver that is not told otherwise does the same.
+        os.environ["RAY_AUTH_MODE"] = "token" if _has_token() else "disabled"
+
+
+def _will_start_a_cluster() -> bool:
+    """Whether `ray.init()` finds no cluster to join: no address, and no note of `ray start`."""
+    note = Path(os.environ.get("RAY_TMPDIR", "/tmp")) / "ray" / "ray_current_cluster"  # noqa: S108 (Ray's choice)
+    return not os.environ.get("RAY_ADDRESS") and not note.exists()
 
 
 def _has_token() -> bool:

@@ -31,7 +31,14 @@ ROW_ID = "row_id"
 _log = logging.getLogger(__name__)
 
 
-class Recorder(Callback):
+class NotKept:
+    """Tune pickles all that it is given, for a restore that never comes: there is nothing to keep."""
+
+    def __getstate__(self) -> dict[str, object]:
+        return {}
+
+
+class Recorder(NotKept, Callback):
     """Life: `expect` before a trial is handed to Tune; Tune calls the rest, in its own thread."""
 
     def __init__(

@@ -17,12 +17,13 @@ from ray.tune import FailureConfig, PlacementGroupFactory, RunConfig, TuneConfig
 from ray.tune.error import TuneError
 from ray.tune.execution.tune_controller import TuneController
 from ray.tune.experiment import Trial
+from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 from ray.tune.stopper import Stopper
 
 from orchestrator.cluster import HEAD, capacity, num_trials_at_once
-from orchestrator.recorder import ROW_ID, Recorder
+from orchestrator.recorder import ROW_ID, NotKept, Recorder
 from orchestrator.spec import Resources
 from orchestrator.statistics.metric import metric_named
 from orchestrator.trainable import REPORT, job_of, run_trial
@@ -57,9 +58,20 @@ def run_trials(work: Work, recorder: Recorder, watch: Watch, engine: Engine) -> 
     """
     # Tune's news are ours already: rows, events and progress lines.
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+    try:
+        _tuner(work, recorder, watch, engine).fit()
+    except TuneError:
+        # A stale attempt's trials fail in many ways; none of them matters any more.
+        if watch.reason is not StopReason.STALE:
+            raise
+    finally:
+        shutil.rmtree(engine.folder, ignore_errors=True)
+
+
+def _tuner(work: Work, recorder: Recorder, watch: Watch, engine: Engine) -> Tuner:
     slots = _Slots(engine.resources)
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(max(1, min(16, slots.number)))
-    tuner = Tuner(
+    return Tuner(
         with_resources(run_trial, _reservation(engine.resources)),
         tune_config=TuneConfig(
             search_alg=_Feed(work, recorder, watch, engine, slots),
@@ -75,18 +87,10 @@ def run_trials(work: Work, recorder: Recorder, watch: Watch, engine: Engine) -> 
             storage_path=str(engine.folder),
             failure_config=FailureConfig(max_failures=engine.max_attempts - 1),
             stop=_StopWhenAsked(watch),
-            callbacks=[recorder],
+            callbacks=[recorder, _Silence()],
             verbose=0,
         ),
     )
-    try:
-        tuner.fit()
-    except TuneError:
-        # A stale attempt's trials fail in many ways; none of them matters any more.
-        if watch.reason is not StopReason.STALE:
-            raise
-    finally:
-        shutil.rmtree(engine.folder, ignore_errors=True)
 
 
 def _reservation(resources: Resources) -> PlacementGroupFactory:
@@ -123,7 +127,7 @@ class _Slots:
         return max(1, self._at_once) + 1
 
 
-class _Feed(Searcher):
+class _Feed(NotKept, Searcher):
     """Gives Tune one trial after another."""
 
     def __init__(self, work: Work, recorder: Recorder, watch: Watch, engine: Engine, slots: _Slots) -> None:
@@ -174,7 +178,7 @@ def _finished() -> dict[str, Any]:
     return cast("dict[str, Any]", Searcher.FINISHED)
 
 
-class _Races(FIFOScheduler):
+class _Races(NotKept, FIFOScheduler):
     """Trials in the order they come; those of one race are ranked among themselves."""
 
     def __init__(self, rules: Mapping[str, RaceRules]) -> None:
@@ -219,7 +223,7 @@ def _num_epochs(trial: Trial) -> int:
     return TrialConfig.model_validate_json(trial.config["config"]).optimization.epochs
 
 
-class _StopWhenAsked(Stopper):
+class _StopWhenAsked(NotKept, Stopper):
     def __init__(self, watch: Watch) -> None:
         self._watch = watch
 
@@ -228,3 +232,13 @@ class _StopWhenAsked(Stopper):
 
     def stop_all(self) -> bool:
         return self._watch.reason is not None
+
+
+class _Silence(TrialProgressCallback):
+    """Stands where Tune would put its own reporter, which prints at every verbosity."""
+
+    def on_trial_result(self, *args: object, **kwargs: object) -> None: ...
+
+    def on_trial_complete(self, *args: object, **kwargs: object) -> None: ...
+
+    def on_trial_error(self, *args: object, **kwargs: object) -> None: ...
