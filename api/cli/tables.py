@@ -14,6 +14,8 @@ from orchestrator.statistics.comparison import Cell, Comparison, Verdict
 from orchestrator.views import ExperimentView
 
 MISSING = "-"
+DRAWING_BESIDE_COLUMNS = 112
+"""Width of a terminal that holds the drawn intervals beside the numbers."""
 _VERDICT_STYLES = {
     Verdict.IMPROVED: "bold green",
     Verdict.WORSE: "bold red",
@@ -25,7 +27,11 @@ _VERDICT_STYLES = {
 def print_report(console: Console, report: ReportReading) -> None:
     """Comparisons, learned sigma, what is missing, the answer in words."""
     console.print()
-    console.print(comparison_table(report))
+    is_wide = console.width >= DRAWING_BESIDE_COLUMNS
+    console.print(comparison_table(report, is_drawn=is_wide))
+    if not is_wide:
+        console.print()
+        console.print(interval_table(report))
     if report.bias:
         console.print()
         console.print(sigma_table(report.bias))
@@ -36,26 +42,40 @@ def print_report(console: Console, report: ReportReading) -> None:
     _print_sentences(console, "Answer", (*report.answers, *report.remarks))
 
 
-def comparison_table(report: ReportReading) -> Table:
+def comparison_table(report: ReportReading, *, is_drawn: bool) -> Table:
     """Control, treatment, effect, interval, p and verdict, one line for each cell and treatment."""
-    unit, level = report.unit, "%" if report.unit == "pp" else report.unit
-    title = f"{report.metric}: treatment - control, pairs of the same seed"
+    level = "%" if report.unit == "pp" else report.unit
+    title = f"{report.metric} ({level}): treatment - control ({report.unit}), pairs of the same seed"
     table = _table(title)
     several = len({comparison.cell.key for comparison in report.comparisons}) > 1
     if several:
         table.add_column("cell", no_wrap=True)
-    table.add_column("treatment", no_wrap=True)
-    for heading in ("pairs", f"control {level}", f"treatment {level}", f"effect {unit}"):
+    table.add_column("arm", no_wrap=True)
+    for heading in ("n", "control", "treatment", "effect", f"{100 * report.confidence:g} % interval"):
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column(f"{100 * report.confidence:g} % interval", justify="right", no_wrap=True)
-    table.add_column("┊ = no effect", no_wrap=True)
-    table.add_column("p (Holm)", justify="right", no_wrap=True)
+    if is_drawn:
+        table.add_column("┊ = no effect", no_wrap=True)
+    table.add_column("p Holm", justify="right", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
-    drawings = draw_intervals([_interval(comparison) for comparison in report.comparisons])
-    for comparison, drawing in zip(report.comparisons, drawings, strict=True):
+    for comparison, drawing in zip(report.comparisons, _drawings(report), strict=True):
         first = (comparison.cell.key,) if several else ()
-        table.add_row(*first, *_numbers(comparison, report.decimals), drawing, *_judgement(comparison))
+        drawn = (drawing,) if is_drawn else ()
+        table.add_row(*first, *_numbers(comparison, report.decimals), *drawn, *_judgement(comparison))
     return table
+
+
+def interval_table(report: ReportReading) -> Table:
+    """The intervals alone, drawn on one scale, for a narrow terminal."""
+    table = _table(None)
+    table.add_column("arm", no_wrap=True)
+    table.add_column("interval; ┊ = no effect", no_wrap=True)
+    for comparison, drawing in zip(report.comparisons, _drawings(report), strict=True):
+        table.add_row(comparison.treatment, drawing)
+    return table
+
+
+def _drawings(report: ReportReading) -> list[str]:
+    return draw_intervals([_interval(comparison) for comparison in report.comparisons])
 
 
 def _interval(comparison: Comparison) -> Interval | None:
@@ -140,7 +160,7 @@ def print_plan(console: Console, plan: PlanView) -> None:
 def power_table(plan: PlanView) -> Table:
     """What so many pairs can show, for three assumed spreads."""
     table = _table("What it can show, before anything is spent")
-    for heading in ("pairs", "smallest possible p", "if the sd of a pair is", "interval", "effect found 4 times in 5"):
+    for heading in ("pairs", "smallest p", "if the sd of a pair is", "interval", "80 % power for"):
         table.add_column(heading, justify="right", no_wrap=True)
     for forecast in plan.power:
         half_width = MISSING if forecast.half_width is None else f"± {forecast.half_width:.2f}"
