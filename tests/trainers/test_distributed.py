@@ -9,8 +9,10 @@ from trainers.loop import train
 from trainers.runtime import Runtime
 from trainers.world import World
 
-# Sums of gradients in another order: 4 epochs of 3 steps part the weights by less than this.
-TOLERANCE = 2e-4
+# Gradients are summed in another order. Seen over 4 epochs of 3 steps: metrics part by less than 5e-6, weights by 8e-5
+# (those of the keys' bias, whose true gradient is zero, so that AdamW enlarges its rounding).
+TOLERANCE = 2e-5
+WEIGHT_TOLERANCE = 4e-4
 
 
 def child(config, storage, world, store, results):
@@ -77,7 +79,7 @@ def test_two_workers_give_the_numbers_of_one(config, processes, tmp_path, parts)
         for folder in (tmp_path / "alone", tmp_path / "storage")
     )
     for name, value in ours["model"].items():
-        assert_allclose(value, theirs["model"][name], atol=TOLERANCE)
+        assert_allclose(value, theirs["model"][name], atol=WEIGHT_TOLERANCE)
 
 
 def test_an_error_of_rank_0_reaches_every_rank(config, processes, tmp_path):

@@ -68,6 +68,12 @@ def test_a_trial_reports_every_epoch_and_keeps_its_predictions(trial, tmp_path):
     assert len(result.provenance["trial"]) == 20
 
 
+def test_of_equally_good_epochs_the_first_counts(trial):
+    # At this learning rate, zero in fp32, every epoch scores the same.
+    still = {"epochs": 3, "global_batch_size": 10, "optimizer": {"kind": "sgd", "lr": 1e-60, "weight_decay": 0.0}}
+    assert train(trial(optimization=still), CPU).best_epoch == 0
+
+
 def test_a_search_trial_never_sees_the_test_split(trial, tmp_path):
     result = train(trial(score_test=False), stored(tmp_path))
     assert not [name for name in result.metrics if name.startswith("test/")]

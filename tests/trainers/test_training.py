@@ -35,7 +35,7 @@ def batches(images, labels, size):
     return [Batch(*parts) for parts in zip(images.split(size), labels.split(size), indices.split(size), strict=True)]
 
 
-def descend(data, *, steps, parts=1, task=ClassificationConfig(), device=CPU, **changes):  # noqa: B008
+def descend(data, *, steps, parts=1, multiplier=1.0, task=ClassificationConfig(), device=CPU, **changes):  # noqa: B008
     optimization = OptimizationConfig.model_validate(
         {
             "optimizer": {"kind": "sgd", "lr": 0.1, "momentum": 0.9, "weight_decay": 0.0},
@@ -46,7 +46,7 @@ def descend(data, *, steps, parts=1, task=ClassificationConfig(), device=CPU, **
         | changes
     )
     model = Tiny()
-    group = ParameterGroup(name="all", params=list(model.parameters()), weight_decay=0.0, lr_multiplier=1.0)
+    group = ParameterGroup(name="all", params=list(model.parameters()), weight_decay=0.0, lr_multiplier=multiplier)
     descent = Descent(
         model,
         optimization.optimizer.build([group]),
@@ -97,6 +97,15 @@ def test_clipping_limits_the_step():
     start = weights(Tiny())
     assert (weights(clipped) - start).norm() == pytest.approx(0.1 * 0.01, rel=1e-4)
     assert (weights(free) - start).norm() > 0.01
+
+
+def test_a_group_may_learn_faster():
+    images, labels = images_and_labels(16)
+    start = weights(Tiny())
+    usual, pace = descend(batches(images, labels, 16), steps=1)
+    fast, pace_of_fast = descend(batches(images, labels, 16), steps=1, multiplier=20.0)
+    assert torch.allclose(weights(fast) - start, 20 * (weights(usual) - start), atol=1e-6)
+    assert pace_of_fast.lr == pace.lr == 0.1
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
