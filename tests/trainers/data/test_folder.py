@@ -120,6 +120,15 @@ def test_gray_and_transparent_images_become_rgb(tree):
         assert everything(split).images.shape[1] == 3
 
 
+def complaint(loader):
+    # Not pytest.raises: what it keeps would keep the loader, and stopping workers from the garbage collector takes 5 s.
+    try:
+        list(loader)
+    except DataError as error:
+        return str(error)
+    return "no error"
+
+
 @pytest.mark.parametrize("loader_workers", [0, 1])
 @pytest.mark.parametrize("content", [b"", b"not an image", "cut"])
 def test_a_corrupt_image_is_named(tree, content, loader_workers):
@@ -131,9 +140,7 @@ def test_a_corrupt_image_is_named(tree, content, loader_workers):
     loader = BatchLoader(
         split, EvalSampler(len(split), batch_size=8, world=ALONE), loader_workers=loader_workers, pin=False
     )
-    with pytest.raises(DataError) as caught:
-        list(loader)
-    message = str(caught.value)
+    message = complaint(loader)
     assert message.startswith(f"{broken} can't be read as an image")
     assert "Traceback" not in message
 
