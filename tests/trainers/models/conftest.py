@@ -36,10 +36,6 @@ MODELS: dict[str, Callable[[], nn.Module]] = {
 }
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "slow: takes half a minute or more (a C++ compiler runs)")
-
-
 @pytest.fixture(params=list(MODELS))
 def build(request) -> Callable[[], nn.Module]:
     """Builds a model in eval mode from seed 0, the same weights at every call."""
