@@ -15,6 +15,9 @@ from api.endpoint import state_folder
 from api.local_stack import AlreadyRunningError, LocalStack, StackOptions
 from api.local_stack.record import read_record
 
+_EXITS = {0: Exit.OK, 2: Exit.REFUSED, 5: Exit.STACK}
+"""Exit status of `python -m orchestrator run` -> ours."""
+
 
 def add_commands(application: typer.Typer) -> None:
     """Add this file's commands."""
@@ -69,4 +72,5 @@ def run(
 
 
 def _drive(command: list[str], environment: dict[str, str]) -> int:
-    return subprocess.run(command, env=environment, check=False).returncode  # noqa: S603 (our own command)
+    status = subprocess.run(command, env=environment, check=False).returncode  # noqa: S603 (our own command)
+    return _EXITS.get(status, Exit.NOT_SUCCEEDED)

@@ -4,7 +4,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -18,8 +18,11 @@ from api.client import Client
 from api.endpoint import state_folder
 from api.listening import may_listen, refusal
 from api.local_stack import AlreadyRunningError, LocalStack, StackOptions, StackUrls
+from orchestrator.views import ExperimentView
 
 DEMO_SPEC = Path("examples") / "digits.json"
+TRACKING_SECONDS = 20.0
+"""How long the demo waits at its end until MLflow has everything."""
 
 
 def add_commands(application: typer.Typer) -> None:
@@ -83,7 +86,7 @@ def _run_demo(client: Client, text: bytes, *, as_json: bool) -> None:
     err.print(f"submitted as {view.id} to {client.endpoint.url}/experiments")
     follow(client, view.id, as_json=as_json)
     seconds = time.monotonic() - started
-    view = client.get(view.id)
+    view = _wait_for_tracking(client, view.id)
     files = save_report(client, view.id, state_folder() / "reports" / view.id)
     if as_json:
         write_json(view)
@@ -98,6 +101,17 @@ def _run_demo(client: Client, text: bytes, *, as_json: bool) -> None:
     out.print(f"API           {client.endpoint.url}/docs")
     if view.mlflow_url:
         out.print(f"MLflow        {view.mlflow_url}")
+
+
+def _wait_for_tracking(client: Client, experiment_id: str) -> ExperimentView:
+    """Give MLflow a moment to take the last curves; what it has not got then waits in the store."""
+    deadline = time.monotonic() + TRACKING_SECONDS
+    while True:
+        view = client.get(experiment_id)
+        is_tracked = all(condition.ok for condition in view.conditions if condition.type == "tracking")
+        if is_tracked or time.monotonic() > deadline:
+            return view
+        time.sleep(0.5)
 
 
 @contextmanager
@@ -123,7 +137,10 @@ def _service() -> Iterator[tuple[str, LocalStack | None]]:
 
 def tell(name: str, news: str) -> None:
     """One line about one server."""
-    err.print(f"{name:<9} {news}", markup=False)
+    # The terminal may be gone (SIGHUP, a closed pipe); the servers must be ended all the same.
+    with suppress(OSError):
+        sys.stderr.write(f"{name:<9} {news}\n")
+        sys.stderr.flush()
 
 
 def _print_links(urls: StackUrls) -> None:

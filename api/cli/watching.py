@@ -61,8 +61,9 @@ class PairWatch:
         """One event."""
         payload = event.payload
         if event.kind == "status":
-            reason = f": {payload['reason']}" if payload.get("reason") else ""
-            self._say(f"{payload['status']}{reason}")
+            # A reason may end with a whole log; `show` has it.
+            reason, _, _ = str(payload["reason"]).partition("\n")
+            self._say(f"{payload['status']}: {reason}" if reason else str(payload["status"]))
         elif event.kind == "epoch":
             self._bar.update(self._task, now=_now(payload))
         elif event.kind == "trial":

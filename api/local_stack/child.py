@@ -52,6 +52,15 @@ class Child:
         """Exit status, negative for a signal (`None`: it runs)."""
         return None if self._process is None else self._process.poll()
 
+    def is_healthy(self) -> bool:
+        """Whether the server answers, and it is this one that does."""
+        if not self.server.is_healthy():
+            return False
+        port = self.server.own_port
+        if port is None or self.session is None:
+            return True
+        return processes.listens(processes.members(self.mark, [self.session]), port)
+
     def stop(self) -> None:
         """SIGTERM to the leader, which ends its own children; whoever is left after the grace time is killed."""
         if self._process is None:

@@ -13,7 +13,6 @@ from api.local_stack.ports import free_port, listen
 USUAL_API_PORT = 8000
 USUAL_RAY_PORT = 8265
 USUAL_MLFLOW_PORT = 5000
-_USUAL_RAY_PORTS = (6379, USUAL_RAY_PORT, 10001, 44217, 44227)
 
 OnNews = Callable[[str, str], None]
 """Called with a server's name and what happened to it, in words."""
@@ -105,9 +104,10 @@ def draw(options: StackOptions, scratch: Path, on_news: OnNews) -> Draft:
 
 
 def _ray_ports() -> servers.RayPorts:
-    chosen: list[int] = []
-    for usual in _USUAL_RAY_PORTS:
-        chosen.append(free_port(usual, taken=frozenset(chosen)))
+    """The usual port for the dashboard, which people open; any others, so that no other cluster is met there."""
+    chosen = [free_port(USUAL_RAY_PORT)]
+    for _ in range(4):
+        chosen.append(free_port(None, taken=frozenset(chosen)))
     return servers.RayPorts(*chosen)
 
 

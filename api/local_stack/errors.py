@@ -3,6 +3,7 @@
 StackError
 |- AlreadyRunningError   another stack uses this state folder; carries its URL
 |- ServerFailedError     a server ended, or did not become healthy; carries the end of its log
+   |- PortTakenError     another program was faster; other ports will do
 """
 
 
@@ -28,3 +29,7 @@ class ServerFailedError(StackError):
     def __init__(self, name: str, what: str, log: str, log_end: str) -> None:
         self.name = name
         super().__init__(f"{name} {what}. The end of {log}:\n{log_end or '(the log is empty)'}")
+
+
+class PortTakenError(ServerFailedError):
+    """Another program has taken a port between its choice and its use."""

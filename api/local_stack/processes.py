@@ -71,6 +71,30 @@ def end(stack_id: str, sessions: Collection[Session], *, grace_seconds: float) -
     return members(stack_id, sessions)
 
 
+def listens(pids: Collection[int], port: int) -> bool:
+    """Whether one of the processes listens on this TCP port (where the kernel does not tell: yes)."""
+    tables = [_PROC / "net" / name for name in ("tcp", "tcp6")]
+    if not tables[0].exists():
+        return True
+    sockets = {f"socket:[{inode}]" for table in tables if table.exists() for inode in _listeners(table, port)}
+    return any(link in sockets for pid in pids for link in _open_files(pid))
+
+
+def _listeners(table: Path, port: int) -> list[str]:
+    """Inodes of sockets that listen on the port: fields 2, 4 and 10 of /proc/net/tcp (proc(5))."""
+    rows = [line.split() for line in table.read_text().splitlines()[1:]]
+    listening = "0A"
+    return [row[9] for row in rows if row[3] == listening and int(row[1].rpartition(":")[2], 16) == port]
+
+
+def _open_files(pid: int) -> list[str]:
+    try:
+        return [str(file.readlink()) for file in _PROC.joinpath(str(pid), "fd").iterdir()]
+    except OSError:
+        # Gone, or another user's; or a file was closed meanwhile, and the next look will do.
+        return []
+
+
 class _Stat(NamedTuple):
     state: str
     sid: int

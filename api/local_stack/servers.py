@@ -34,6 +34,8 @@ class Server:
     """Headers of the health request."""
     health_text: str = ""
     """What a healthy answer contains."""
+    own_port: int | None = None
+    """Port that the server must listen on itself before its health counts (`None`: nobody else could answer for it)."""
     start_timeout_seconds: float = 180.0
     """How long it may take to become healthy (a busy machine, a cold disk)."""
     stop_grace_seconds: float = 10.0
@@ -54,8 +56,8 @@ class Server:
 class RayPorts:
     """Ports of a Ray head that have a fixed default, so that two heads on one machine would meet."""
 
-    gcs: int
     dashboard: int
+    gcs: int
     client: int
     autoscaler_metrics: int
     dashboard_metrics: int
@@ -154,6 +156,8 @@ def mlflow_server(home: Path, port: int, base: Mapping[str, str]) -> Server:
         environment=environment,
         url=url,
         health_url=f"{url}/health",
+        # Another MLflow that takes the port in the last moment would answer as well, and get our runs.
+        own_port=port,
         log=home / "logs" / "mlflow.log",
         stop_grace_seconds=8.0,
     )

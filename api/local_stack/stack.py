@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from typing import Self
 from api.local_stack import processes
 from api.local_stack.child import Child
 from api.local_stack.draft import Draft, OnNews, StackOptions, StackUrls, draw
-from api.local_stack.errors import ServerFailedError
+from api.local_stack.errors import PortTakenError, ServerFailedError
 from api.local_stack.record import StackLock, StackRecord, boot_id, read_record
 from api.local_stack.scratch import make_scratch
 
@@ -25,6 +26,9 @@ RESTART_WINDOW_SECONDS = 300.0
 STARTS_PER_SERVER = 3
 """How often a server that ends before it is healthy is started: Ray gives its own node 30 s (not to be changed), which
 a busy machine does not always make."""
+DRAFTS = 3
+"""How often ports are chosen anew."""
+_PORT_TAKEN = re.compile(r"address already in use|port is already used", re.IGNORECASE)
 _STOP_ORDER = ("API", "Ray head", "MLflow")
 _POLL_SECONDS = 0.1
 _WATCH_SECONDS = 0.5
@@ -103,7 +107,8 @@ class LocalStack:
             self._news("all", "killing")
             for child in self._children:
                 child.kill()
-        self._clean_up()
+        finally:
+            self._clean_up()
 
     def _start(self) -> None:
         home = self._options.home
@@ -112,18 +117,39 @@ class LocalStack:
         if not scratch.is_relative_to(home):
             self._record.folders.append(str(scratch))
         self._start_watchdog()
-        self._draft = draw(self._options, scratch, self._news)
-        for server in self._draft.missing:
-            child = Child(server, self._record.stack_id)
-            self._children.append(child)
-            self._news(server.name, "starting")
-            self._launch(child)
-        self._wait_until_healthy()
-        urls = self._draft.urls
-        self._record.driver_variables = self._draft.driver_variables
+        draft = self._bring_up(scratch)
+        urls = draft.urls
+        self._record.driver_variables = draft.driver_variables
         self._record.url, self._record.mlflow_url, self._record.ray_url = urls.api, urls.mlflow, urls.ray
         self._record.write(home)
         self._monitor.start()
+
+    def _bring_up(self, scratch: Path) -> Draft:
+        """Start everything and wait for it; with other ports, if somebody else was faster."""
+        for tries_left in reversed(range(DRAFTS)):
+            self._draft = draw(self._options, scratch, self._news)
+            for server in self._draft.missing:
+                child = Child(server, self._record.stack_id)
+                self._children.append(child)
+                self._news(server.name, "starting")
+                self._launch(child)
+            try:
+                self._wait_until_healthy()
+            except PortTakenError as error:
+                if not tries_left:
+                    raise
+                self._news(error.name, "another program has taken its port meanwhile; starting again with others")
+                self._discard_draft()
+            else:
+                return self._draft
+        raise AssertionError("the loop returns or raises")
+
+    def _discard_draft(self) -> None:
+        for child in self._children:
+            child.kill()
+        self._children.clear()
+        if self._draft is not None and self._draft.listener is not None:
+            self._draft.listener.close()
 
     def _launch(self, child: Child) -> None:
         session = child.start()
@@ -141,13 +167,15 @@ class LocalStack:
                 name, status = child.server.name, child.exit_status()
                 elapsed = time.monotonic() - started
                 if status is not None:
+                    if _PORT_TAKEN.search(child.log_end()):
+                        raise PortTakenError(name, _describe_exit(status), str(child.server.log), child.log_end())
                     if starts[name] == STARTS_PER_SERVER:
                         raise _failure(child, _describe_exit(status))
                     starts[name] += 1
                     self._news(name, f"{_describe_exit(status)}; starting it again (log: {child.server.log})")
                     child.kill()
                     self._launch(child)
-                elif child.server.is_healthy():
+                elif child.is_healthy():
                     self._news(name, f"ready in {elapsed:.1f} s  {child.server.url}")
                     waiting.remove(child)
                 elif elapsed > child.server.start_timeout_seconds:
