@@ -31,8 +31,6 @@ _GENTLE = {
     # MLflow's client would otherwise report its use to the outside.
     "MLFLOW_DISABLE_TELEMETRY": "true",
 }
-# Without it MLflow opens the experiment among its pages for language models.
-_SHOWN_AS_TRAINING = {"mlflow.experimentKind": "custom_model_development"}
 _NOT_FOUND = ErrorCode.Name(RESOURCE_DOES_NOT_EXIST)
 _SERVER_ERRORS = frozenset({"INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "DEADLINE_EXCEEDED"})
 _FIRST_SERVER_ERROR = 500
@@ -97,7 +95,7 @@ def ensure_experiment(client: MlflowClient, name: str) -> str:
     found = client.get_experiment_by_name(name)
     if found is None:
         try:
-            return str(client.create_experiment(name, tags={SPEC_NAME: name, **_SHOWN_AS_TRAINING}))
+            return str(client.create_experiment(name, tags={SPEC_NAME: name}))
         except MlflowException as error:
             # Somebody else was faster.
             _log.debug("MLflow experiment %s: %s", name, error)

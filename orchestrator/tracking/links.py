@@ -4,25 +4,35 @@ import json
 from collections.abc import Sequence
 from urllib.parse import quote
 
+# Without it MLflow opens its pages for language models, with a dialog on top.
+_WORKFLOW = "workflowType=machine_learning"
+
 
 def experiment_link(tracking_uri: str, mlflow_experiment_id: str) -> str:
     """All runs of an MLflow experiment."""
-    return f"{tracking_uri.rstrip('/')}/#/experiments/{quote(mlflow_experiment_id)}"
+    return f"{_page(tracking_uri, mlflow_experiment_id)}/runs?{_WORKFLOW}"
+
+
+def chart_link(tracking_uri: str, mlflow_experiment_id: str, experiment_id: str) -> str:
+    """Curves of one experiment's trials, pair by pair, each arm in its colour.
+
+    Several of our experiments may share the name, and so the MLflow experiment: the filter picks one.
+    """
+    runs = quote(f"tags.`sigmalab.experiment_id` = '{experiment_id}' and tags.phase = 'confirm'")
+    order = "orderByKey=tags.%60pair%60&orderByAsc=true"
+    return f"{experiment_link(tracking_uri, mlflow_experiment_id)}&searchFilter={runs}&{order}&compareRunsMode=CHART"
 
 
 def run_link(tracking_uri: str, mlflow_experiment_id: str, run_id: str) -> str:
     """One run."""
-    return f"{experiment_link(tracking_uri, mlflow_experiment_id)}/runs/{quote(run_id)}"
-
-
-def chart_link(tracking_uri: str, mlflow_experiment_id: str, experiment_id: str) -> str:
-    """Curves of one experiment's trials, each arm in its colour (others may share the name, hence the MLflow one)."""
-    runs = quote(f"tags.`sigmalab.experiment_id` = '{experiment_id}' and tags.phase = 'confirm'")
-    page = f"{experiment_link(tracking_uri, mlflow_experiment_id)}/runs"
-    return f"{page}?searchFilter={runs}&orderByKey=tags.%60pair%60&orderByAsc=true&compareRunsMode=CHART"
+    return f"{_page(tracking_uri, mlflow_experiment_id)}/runs/{quote(run_id)}?{_WORKFLOW}"
 
 
 def compare_link(tracking_uri: str, mlflow_experiment_id: str, run_ids: Sequence[str]) -> str:
     """Several runs side by side (MLflow's page gets slow beyond about 100 runs)."""
     runs, experiments = (quote(json.dumps(ids)) for ids in (list(run_ids), [mlflow_experiment_id]))
-    return f"{tracking_uri.rstrip('/')}/#/compare-runs?runs={runs}&experiments={experiments}"
+    return f"{tracking_uri.rstrip('/')}/#/compare-runs?runs={runs}&experiments={experiments}&{_WORKFLOW}"
+
+
+def _page(tracking_uri: str, mlflow_experiment_id: str) -> str:
+    return f"{tracking_uri.rstrip('/')}/#/experiments/{quote(mlflow_experiment_id)}"

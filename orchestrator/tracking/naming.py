@@ -118,6 +118,14 @@ def metric_key(*parts: str) -> str:
     return _NOT_IN_KEY.sub("_", "/".join(parts))
 
 
+def tracked_key(key: str) -> str:
+    """A trial's metric, as MLflow calls it: only `amplitude/00` becomes `gaussian_amplitude/00`.
+
+    MLflow sorts its chart sections by name; accuracies and differences should come before amplitudes.
+    """
+    return metric_key(key.replace("amplitude/", "gaussian_amplitude/", 1) if key.startswith("amplitude/") else key)
+
+
 def delta_key(metric: str) -> str:
     """`test/top1` -> `delta/test_top1`: the pair's difference, on the treatment's run."""
     return metric_key("delta", metric.replace("/", "_"))

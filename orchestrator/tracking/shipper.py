@@ -24,7 +24,7 @@ from orchestrator.tracking.client import (
     open_client,
     translated_errors,
 )
-from orchestrator.tracking.links import experiment_link
+from orchestrator.tracking.links import chart_link
 from orchestrator.tracking.outbox import (
     backlog,
     experiments_with_work,
@@ -186,7 +186,7 @@ class Shipper:
         summary = SummaryRuns(self._client, self._database, experiment, mlflow_id)
         if ExperimentStatus(experiment.status).is_final:
             self._progress_shown_at.pop(experiment.id, None)
-            return int(summary.ship_end(known_runs, experiment_link(self._tracking_uri, mlflow_id)))
+            return int(summary.ship_end(known_runs, chart_link(self._tracking_uri, mlflow_id, experiment.id)))
         summary.ship_progress(known_runs)
         self._progress_shown_at[experiment.id] = time.monotonic()
         return 0

@@ -33,9 +33,9 @@ from orchestrator.tracking.naming import (
     RUN_STATUS,
     closing_tags,
     delta_key,
-    metric_key,
     params_of,
     run_name,
+    tracked_key,
     trial_key,
     trial_tags,
 )
@@ -136,6 +136,7 @@ class TrialRuns:
         result = TrialResult.model_validate_json(trial.result) if trial.result else None
         bias: Sequence[BiasSeries] = ()
         if result is not None:
+            tags["sigmalab.best_epoch"] = str(result.best_epoch)
             metrics = _final_metrics(trial, result)
             if trial.reused_from is not None:
                 metrics += _reused_curves(trial, result)
@@ -217,18 +218,17 @@ def _never_ran(trial: TrialRow) -> bool:
 
 def _metric_of(row: MetricRow) -> Metric:
     # The original time makes a second sending the same point, which MLflow stores once.
-    return Metric(metric_key(row.key), row.value, _milliseconds(row.recorded_at), row.step)
+    return Metric(tracked_key(row.key), row.value, _milliseconds(row.recorded_at), row.step)
 
 
 def _final_metrics(trial: TrialRow, result: TrialResult) -> list[Metric]:
-    """`best_val/...` and `test/...`; the last epoch's values are in the curves already."""
+    """`best_val/...` and `test/...`; the last epoch's values are in the curves already.
+
+    At step 0, for which MLflow draws bars side by side (at any other step: dots on a line).
+    """
     in_curves = {key for report in result.epochs for key in report.metrics}
     when = _milliseconds(_ended_at(trial))
-    return [
-        Metric(metric_key(key), value, when, result.best_epoch)
-        for key, value in result.metrics.items()
-        if key not in in_curves
-    ]
+    return [Metric(tracked_key(key), value, when, 0) for key, value in result.metrics.items() if key not in in_curves]
 
 
 def _reused_curves(trial: TrialRow, result: TrialResult) -> list[Metric]:
@@ -236,7 +236,7 @@ def _reused_curves(trial: TrialRow, result: TrialResult) -> list[Metric]:
     start = _started_at(trial)
     ends = accumulate(report.seconds for report in result.epochs)
     return [
-        Metric(metric_key(key), value, _milliseconds(start + timedelta(seconds=seconds)), report.epoch)
+        Metric(tracked_key(key), value, _milliseconds(start + timedelta(seconds=seconds)), report.epoch)
         for report, seconds in zip(result.epochs, ends, strict=True)
         for key, value in report.metrics.items()
     ]

@@ -13,6 +13,7 @@ from orchestrator.store.experiments import get_experiment
 from orchestrator.store.tables import MetricRow
 from orchestrator.store.trials import trials_of
 from orchestrator.tracking.client import TrackerUnavailableError, open_client
+from orchestrator.tracking.naming import tracked_key
 from orchestrator.tracking.outbox import backlog
 from orchestrator.tracking.shipper import Shipper
 from orchestrator.tracking.summary_run import all_runs
@@ -93,7 +94,7 @@ def test_nothing_is_lost_or_doubled_when_mlflow_is_killed(server: MlflowServer, 
         run = client.get_run(trial.run_id)
         assert run.info.status == "FINISHED"
         stored = {
-            (row.key, row.step, row.value, int(row.recorded_at.timestamp() * 1000))
+            (tracked_key(row.key), row.step, row.value, int(row.recorded_at.timestamp() * 1000))
             for row in rows
             if row.trial_id == trial.id
         }

@@ -16,6 +16,7 @@ from orchestrator.store.database import Database
 from orchestrator.store.experiments import begin_attempt, get_experiment, move, update_spec
 from orchestrator.store.tables import ExperimentRow, MetricRow, TrialRow
 from orchestrator.store.trials import find_reusable, reuse_trial, trials_of
+from orchestrator.tracking.naming import tracked_key
 from orchestrator.tracking.outbox import backlog
 from orchestrator.tracking.shipper import Shipper
 from orchestrator.tracking.summary_run import all_runs
@@ -62,7 +63,7 @@ def points_of(client: MlflowClient, run_id: str) -> Iterator[Point]:
 def stored_points(store: Database, trial_id: int) -> set[Point]:
     with store.read() as session:
         rows = session.scalars(select(MetricRow).where(MetricRow.trial_id == trial_id)).all()
-    return {(row.key, row.step, int(row.recorded_at.timestamp() * 1000), row.value) for row in rows}
+    return {(tracked_key(row.key), row.step, int(row.recorded_at.timestamp() * 1000), row.value) for row in rows}
 
 
 def test_everything_arrives_once(client: MlflowClient, mlflow_url: str, store: Database, spec_name: str) -> None:
