@@ -262,9 +262,12 @@ def test_a_missing_folder_is_said_before_training(trial, tmp_path):
 
 
 def test_threads_are_given_back(trial):
-    before = torch.get_num_threads()
-    train(trial(optimization={"epochs": 1, "global_batch_size": 10}), Runtime(device="cpu", num_threads=before + 1))
-    assert torch.get_num_threads() == before
+    torch.set_num_threads(2)
+    inside = []
+    config = trial(optimization={"epochs": 1, "global_batch_size": 10})
+    train(config, Runtime(device="cpu", num_threads=1), on_epoch=lambda _report: inside.append(torch.get_num_threads()))
+    assert inside == [1]
+    assert torch.get_num_threads() == 2
 
 
 def test_a_result_survives_json(trial):
