@@ -10,6 +10,7 @@ from orchestrator.statistics.comparison import Cell
 from orchestrator.status import ExperimentStatus, Phase, TrialStatus
 from orchestrator.store.progress import TrialCounts
 from orchestrator.store.tables import DriverAttemptRow, EventRow, ExperimentRow, TrialRow
+from orchestrator.tracking.links import chart_link
 from orchestrator.views import Condition, EventView, ExperimentView, Progress, TrialView
 
 
@@ -69,7 +70,7 @@ def mlflow_url(row: ExperimentRow, mlflow_uri: str | None) -> str | None:
     """Link to the experiment's runs (`None`: nothing is there yet)."""
     if mlflow_uri is None or row.mlflow_experiment_id is None:
         return None
-    return f"{mlflow_uri.rstrip('/')}/#/experiments/{row.mlflow_experiment_id}"
+    return chart_link(mlflow_uri, row.mlflow_experiment_id, row.id)
 
 
 def driver_condition(

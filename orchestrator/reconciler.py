@@ -71,12 +71,14 @@ class Reconciler:
         self._complaint = ""
 
     def run(self, stop: threading.Event) -> None:
-        """Tick until `stop` is set; an error is logged once and tried again."""
+        """Tick until `stop` is set; whatever goes wrong is logged, and tried again."""
         while not stop.is_set():
             try:
                 self.tick()
             except OrchestratorError as error:
                 self._complain(str(error))
+            except Exception as error:  # noqa: BLE001 (the top of a thread: a service without it would look healthy)
+                self._complain(f"the reconciler has a defect: {error!r}", with_traceback=True)
             else:
                 self._complain("")
             stop.wait(self._settings.reconcile_interval_seconds)
@@ -281,10 +283,10 @@ class Reconciler:
             forget_old_keys(session, _KEYS_KEPT_SECONDS)
         self._cleaned_at = now
 
-    def _complain(self, complaint: str) -> None:
+    def _complain(self, complaint: str, *, with_traceback: bool = False) -> None:
         """Log a change of complaints, not every repetition."""
         if complaint and complaint != self._complaint:
-            _log.warning("%s", complaint)
+            _log.warning("%s", complaint, exc_info=with_traceback)
         self._complaint = complaint
 
 

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from orchestrator.store.conflicts import insert_or
 from orchestrator.store.events import append_event
 from orchestrator.store.experiments import fence
-from orchestrator.store.tables import MetricRow, TrialRow
+from orchestrator.store.tables import MetricRow
 from orchestrator.store.trials import get_trial
 from trainers.result import EpochReport
 
@@ -83,18 +83,6 @@ def metrics_of(session: Session, trial_id: int) -> dict[str, list[tuple[int, flo
     return curves
 
 
-def unshipped(session: Session, limit: int) -> list[MetricRow]:
-    """The next values for MLflow, grouped by trial."""
-    return list(
-        session.scalars(
-            select(MetricRow)
-            .where(MetricRow.shipped.is_(False))
-            .order_by(MetricRow.trial_id, MetricRow.id)
-            .limit(limit)
-        )
-    )
-
-
 def mark_shipped(session: Session, metric_ids: Collection[int]) -> None:
     """MLflow has these values."""
     ids = sorted(metric_ids)
@@ -105,13 +93,3 @@ def mark_shipped(session: Session, metric_ids: Collection[int]) -> None:
             .values(shipped=True)
             .execution_options(synchronize_session=False)
         )
-
-
-def set_run_id(session: Session, trial_id: int, run_id: str) -> None:
-    """Tie a trial to its MLflow run, before anything is sent there."""
-    session.execute(update(TrialRow).where(TrialRow.id == trial_id).values(run_id=run_id))
-
-
-def finish_tracking(session: Session, trial_id: int) -> None:
-    """The trial's MLflow run is complete and closed."""
-    session.execute(update(TrialRow).where(TrialRow.id == trial_id).values(tracking_done=True))

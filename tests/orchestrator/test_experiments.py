@@ -285,6 +285,18 @@ def test_readiness_names_what_does_not_answer(experiments: Experiments, dashboar
     assert "answered 500" in experiments.readiness()["ray"].reason
 
 
+def test_the_link_to_mlflow_appears_with_its_experiment(
+    experiments: Experiments, database: Database, small_spec: ExperimentSpec
+) -> None:
+    experiment_id = experiments.submit(small_spec).id
+    assert experiments.get(experiment_id).mlflow_url is None
+    with database.write() as session:
+        get_experiment(session, experiment_id).mlflow_experiment_id = "42"
+    url = experiments.get(experiment_id).mlflow_url
+    assert url.startswith("http://127.0.0.1:1/mlflow/#/experiments/42/")
+    assert experiment_id in url
+
+
 # ---- cancel and extend ----
 
 

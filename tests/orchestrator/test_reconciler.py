@@ -394,3 +394,28 @@ def test_run_ticks_until_told_to_stop(lab: Lab, small_spec: ExperimentSpec) -> N
     thread.join()
     # The lease was given back.
     assert lab.reconciler.tick()
+
+
+def test_run_survives_a_defect_and_says_so_once(
+    lab: Lab, small_spec: ExperimentSpec, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    experiment_id = lab.submit(small_spec)
+    tick, calls = Reconciler.tick, iter(range(1000))
+
+    def tick_with_a_defect(self: Reconciler) -> bool:
+        if next(calls) < 2:
+            raise KeyError("on purpose")
+        return tick(self)
+
+    monkeypatch.setattr(Reconciler, "tick", tick_with_a_defect)
+    lab.settings = lab.settings.model_copy(update={"reconcile_interval_seconds": 0.01})
+    stop = threading.Event()
+    thread = threading.Thread(target=lab.another_reconciler().run, args=(stop,))
+    thread.start()
+    while lab.get(experiment_id).status != "starting":
+        assert thread.is_alive()
+    stop.set()
+    thread.join()
+    assert [record.getMessage() for record in caplog.records if "defect" in record.getMessage()] == [
+        "the reconciler has a defect: KeyError('on purpose')"
+    ]
