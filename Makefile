@@ -39,7 +39,7 @@ clean:  ## Remove the environment, the tools and the demo's state.
 # The stamp is newer than the lock file when the environment holds what the lock file says.
 .venv/.synced: pyproject.toml uv.lock $(if $(filter .tools/%,$(UV)),.tools/bin/uv)
 	@echo "Installing the locked environment into .venv (about 6 GB, most of it torch; once)"
-	$(UV) sync --frozen
+	$(UV) sync --frozen --compile-bytecode
 	@touch $@
 
 # A virtual environment for uv alone works where the system's Python refuses `pip install`; where Debian split
