@@ -27,9 +27,6 @@ from orchestrator.statistics.metric import metric_named
 from orchestrator.status import Phase, TrialStatus
 from trainers.models import AttentionBiasConfig, GaussianBias, PermutedGaussianBias
 
-SEARCH_METRIC = "best_val/top1"
-"""What a search maximises: the best validation accuracy of a trial."""
-
 _FACTS_OF_ONE_TRIAL = frozenset({"trial", "config_digest"})
 
 
@@ -192,6 +189,8 @@ def _searches(
     spec: ExperimentSpec, cells: Sequence[Cell], trials: Sequence[TrialRecord], chosen_params: Mapping[str, Params]
 ) -> tuple[SearchSummary, ...]:
     searches = []
+    # A search is judged by the validation twin of the primary metric.
+    metric = f"best_val/{spec.primary_metric.rpartition('/')[2]}"
     for cell in cells:
         for arm in spec.arms:
             if arm.search is None:
@@ -207,24 +206,24 @@ def _searches(
                     cell=cell,
                     arm=arm.name,
                     algorithm=arm.search.algorithm.kind,
-                    metric=SEARCH_METRIC,
-                    candidates=_candidates(mine, chosen),
+                    metric=metric,
+                    candidates=_candidates(mine, chosen, metric),
                     chosen=chosen,
                 )
             )
     return tuple(searches)
 
 
-def _candidates(trials: Sequence[TrialRecord], chosen: Params | None) -> tuple[Candidate, ...]:
+def _candidates(trials: Sequence[TrialRecord], chosen: Params | None, metric: str) -> tuple[Candidate, ...]:
     by_params: dict[str, list[TrialRecord]] = defaultdict(list)
     for trial in trials:
         by_params[json.dumps(trial.params, sort_keys=True)].append(trial)
     candidates = []
     for same in by_params.values():
         scores = [
-            trial.result.metrics[SEARCH_METRIC]
+            trial.result.metrics[metric]
             for trial in same
-            if trial.status is TrialStatus.SUCCEEDED and trial.result and SEARCH_METRIC in trial.result.metrics
+            if trial.status is TrialStatus.SUCCEEDED and trial.result and metric in trial.result.metrics
         ]
         candidates.append(
             Candidate(
@@ -235,7 +234,8 @@ def _candidates(trials: Sequence[TrialRecord], chosen: Params | None) -> tuple[C
                 is_chosen=same[0].params == chosen,
             )
         )
-    return tuple(sorted(candidates, key=lambda candidate: (candidate.score is None, -(candidate.score or 0.0))))
+    sign = -1.0 if metric_named(metric).higher_is_better else 1.0
+    return tuple(sorted(candidates, key=lambda found: (found.score is None, sign * (found.score or 0.0))))
 
 
 def _provenance(digest: str, trials: Sequence[TrialRecord], facts: Mapping[str, str]) -> Provenance:

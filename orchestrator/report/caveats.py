@@ -26,6 +26,7 @@ def caveats_of(
     """Every caveat that applies, the weightiest first."""
     caveats = [
         *_unfinished(status),
+        *_on_validation(spec),
         *_few_pairs(comparisons, spec.confidence),
         *_exclusions(exclusions),
         *_interval_against_p(comparisons, spec.confidence),
@@ -49,6 +50,13 @@ def _unfinished(status: ExperimentStatus) -> list[str]:
     if status.is_final:
         return [f"The experiment {status.value}; only the pairs that were complete by then are counted."]
     return [f"The experiment is still {status.value}: this is a preview, and peeking at it is no basis for stopping."]
+
+
+def _on_validation(spec: ExperimentSpec) -> list[str]:
+    if spec.primary_metric.startswith("test/"):
+        return []
+    start = f"{spec.primary_metric} is a validation score, and validation also chose the epoch"
+    return [f"{start}: levels are too good by chance, and the test split was not asked."]
 
 
 def _few_pairs(comparisons: Sequence[Comparison], confidence: float) -> list[str]:

@@ -186,7 +186,7 @@ class SearchSummary(StrictModel):
     algorithm: str
     """Who proposed the params."""
     metric: str
-    """What was maximised (always on the validation split)."""
+    """What the candidates were judged by (always on the validation split)."""
     candidates: tuple[Candidate, ...]
     """Every point, best first."""
     chosen: Params | None

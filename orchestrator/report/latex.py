@@ -100,11 +100,13 @@ def _comparison_row(comparison: Comparison, decimals: int, *, previous: Comparis
 def _caption(report: Report) -> str:
     counts = sorted({comparison.num_pairs for comparison in report.comparisons})
     pairs = "--".join(str(count) for count in dict.fromkeys([counts[0], counts[-1]])) if counts else "0"
-    split = report.metric.split("/")[0]
+    scored = "each trial is scored once on the test split, at its best validation epoch"
+    if not report.metric.startswith("test/"):
+        scored = "scored on the validation split, which also chose the epoch"
     holm = ", Holm-corrected over the rows" if len(report.comparisons) > 1 else ""
     sentences = [
         f"{_capital(metric_words(report.metric))}, mean $\\pm$ sd over {pairs} paired seeds ($n$); ",
-        f"each trial is scored once on the {escape(split)} split, at its best validation epoch. ",
+        f"{scored}. ",
         f"$\\Delta$ is the mean paired difference with its {escape(percent(report.confidence))} ",
         f"paired $t$ interval; bold: the interval excludes 0. $p$: two-sided sign-flip permutation test{holm}. ",
         rf"Digest \texttt{{{escape(report.provenance.digest)}}}.",

@@ -18,6 +18,7 @@ from orchestrator.report.numbers import (
 )
 from orchestrator.report.wording import metric_words
 from orchestrator.statistics.comparison import Comparison
+from orchestrator.statistics.metric import metric_named
 
 
 class Table(NamedTuple):
@@ -178,9 +179,11 @@ def _change(series: BiasSeries | None) -> str:
 
 def search_table(report: Report) -> Table:
     """What each search tried, best first."""
+    metric = report.searches[0].metric if report.searches else report.metric
+    level, scale = _in_unit(level_unit(report.unit)), metric_named(metric).scale
     return Table(
         title="Search phase (validation split only; never the claim)",
-        columns=("model", "data set", "arm", "params", "chosen", "seeds", "failed", "mean best_val/top1 (%)"),
+        columns=("model", "data set", "arm", "params", "chosen", "seeds", "failed", f"mean {metric}{level}"),
         num_text_columns=5,
         rows=[
             (
@@ -191,7 +194,7 @@ def search_table(report: Report) -> Table:
                 "chosen" if candidate.is_chosen else "",
                 str(candidate.num_seeds),
                 str(candidate.num_failed),
-                fixed(None if candidate.score is None else 100 * candidate.score, report.decimals),
+                fixed(None if candidate.score is None else scale * candidate.score, report.decimals),
             )
             for search in report.searches
             for candidate in search.candidates

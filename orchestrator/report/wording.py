@@ -8,8 +8,14 @@ from orchestrator.statistics.comparison import Cell, Comparison, PooledEffect, V
 
 
 def metric_words(metric: str) -> str:
-    """`test/top1` -> `test top-1`."""
-    return metric.replace("/", " ").replace("top1", "top-1").replace("top5", "top-5").replace("_", " ")
+    """`test/top1` -> `test top-1`, `best_val/loss` -> `best validation loss`."""
+    return (
+        metric.replace("best_val/", "best validation ")
+        .replace("/", " ")
+        .replace("top1", "top-1")
+        .replace("top5", "top-5")
+        .replace("_", " ")
+    )
 
 
 def cell_words(cell: Cell) -> str:

@@ -17,7 +17,7 @@ from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 from orchestrator.errors import OrchestratorError
 from orchestrator.tracking.naming import SPEC_NAME
 
-MAX_ENTITIES_PER_BATCH = 900
+MAX_METRICS_PER_BATCH = 900
 """Metrics in one `log_batch` (MLflow takes 1,000 metrics, params and tags together)."""
 
 _log = logging.getLogger(__name__)

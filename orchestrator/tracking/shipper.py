@@ -8,6 +8,7 @@ import logging
 import secrets
 import threading
 import time
+from collections.abc import Callable
 
 from mlflow import MlflowClient
 
@@ -45,8 +46,8 @@ _LONGEST_PAUSE_SECONDS = 30.0
 _log = logging.getLogger(__name__)
 
 
-class _LeaseLostError(Exception):
-    """Another shipper works now."""
+class _TurnOverError(Exception):
+    """Another shipper has the lease, or the caller's time is up."""
 
 
 class Shipper:
@@ -62,14 +63,19 @@ class Shipper:
         self._client: MlflowClient = open_client(tracking_uri)
         self._holder = f"shipper-{secrets.token_hex(8)}"
         self._turn = threading.Lock()
+        self._is_over: Callable[[], bool] = lambda: False
+        self._shipped = 0
         self._lease_renewed_at = -_LEASE_SECONDS
         self._patience = Patience()
         # Experiments that are known to be on this server.
         self._checked: set[str] = set()
         self._progress_shown_at: dict[str, float] = {}
 
-    def ship_once(self) -> int:
+    def ship_once(self, is_over: Callable[[], bool] = lambda: False) -> int:
         """Send all that is waiting; nothing if another shipper is at work.
+
+        Args:
+            is_over: asked before every trial; once it is true the rest stays where it is.
 
         Returns:
             Number of metric values, closed runs and summaries.
@@ -79,15 +85,16 @@ class Shipper:
             StoreError: the database does not answer.
         """
         with self._turn:
+            self._is_over = is_over
             with self._database.read() as session:
                 experiments = experiments_with_work(session)
-            shipped = 0
+            self._shipped = 0
             try:
                 for experiment in experiments:
-                    shipped += self._ship_experiment(experiment)
-            except _LeaseLostError:
-                _log.debug("another shipper is at work")
-            return shipped
+                    self._ship_experiment(experiment)
+            except _TurnOverError:
+                _log.debug("another shipper is at work, or there is no time left")
+            return self._shipped
 
     def run(self, stop: threading.Event) -> None:
         """Ship until `stop` is set; an outage only makes it slower."""
@@ -95,7 +102,7 @@ class Shipper:
         try:
             while not stop.is_set():
                 try:
-                    shipped = self.ship_once()
+                    shipped = self.ship_once(stop.is_set)
                     pause = 0.0 if shipped else _IDLE_SECONDS
                 except (TrackerUnavailableError, StoreError) as error:
                     if pause <= _IDLE_SECONDS:
@@ -112,7 +119,7 @@ class Shipper:
         try:
             while True:
                 try:
-                    self.ship_once()
+                    self.ship_once(lambda: time.monotonic() >= deadline)
                     with self._database.read() as session:
                         if backlog(session).is_empty:
                             return True
@@ -126,30 +133,28 @@ class Shipper:
 
     # ---- one experiment ----
 
-    def _ship_experiment(self, experiment: ExperimentRow) -> int:
+    def _ship_experiment(self, experiment: ExperimentRow) -> None:
         with self._database.read() as session:
             trials = trials_with_work(session, experiment.id)
         trials = [trial for trial in trials if self._patience.may_try(_name(trial))]
         has_summary_work = self._wants_summary(experiment, has_trials=bool(trials))
         if not (trials or has_summary_work) or not self._patience.may_try(experiment.id):
-            return 0
+            return
         self._hold_lease()
-        shipped = 0
         try:
             with translated_errors():
                 mlflow_id = self._mlflow_experiment(experiment)
                 known_runs = self._known_runs(experiment, trials, mlflow_id)
             runs = TrialRuns(self._client, self._database, experiment, mlflow_id)
             for trial in trials:
-                shipped += self._ship_trial(runs, trial, known_runs)
+                self._shipped += self._ship_trial(runs, trial, known_runs)
             if has_summary_work:
                 with translated_errors():
-                    shipped += self._ship_summary(experiment, mlflow_id, known_runs)
+                    self._shipped += self._ship_summary(experiment, mlflow_id, known_runs)
         except TrackerRefusedError as error:
             self._after_refusal(experiment, experiment.id, error)
         else:
             self._patience.forget(experiment.id)
-        return shipped
 
     def _ship_trial(self, runs: TrialRuns, trial: TrialRow, known_runs: dict[str, str]) -> int:
         """One trial; if MLflow refuses it the others go on.
@@ -228,14 +233,16 @@ class Shipper:
         """Take or renew the lease.
 
         Raises:
-            _LeaseLostError: another shipper has it.
+            _TurnOverError: another shipper has it, or the caller's time is up.
         """
+        if self._is_over():
+            raise _TurnOverError
         if time.monotonic() < self._lease_renewed_at + _LEASE_SECONDS / 3:
             return
         with self._database.write() as session:
             token = try_acquire(session, LEASE, self._holder, _LEASE_SECONDS)
         if token is None:
-            raise _LeaseLostError
+            raise _TurnOverError
         self._lease_renewed_at = time.monotonic()
 
     def _give_lease_back(self) -> None:

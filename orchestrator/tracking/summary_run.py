@@ -20,7 +20,7 @@ from orchestrator.store.database import Database
 from orchestrator.store.tables import ExperimentRow, TrialRow
 from orchestrator.store.trials import trials_of
 from orchestrator.stored_report import comparisons_of, confirm_trials, report_of
-from orchestrator.tracking.client import MAX_ENTITIES_PER_BATCH
+from orchestrator.tracking.client import MAX_METRICS_PER_BATCH
 from orchestrator.tracking.naming import EXPERIMENT_ID, NOTE, SUMMARY, SUMMARY_STATUS, TRIAL, metric_key
 from orchestrator.tracking.outbox import claim_summary_run, close_summary
 
@@ -102,8 +102,8 @@ class SummaryRuns:
         return counts
 
     def _log_metrics(self, run_id: str, metrics: Sequence[Metric]) -> None:
-        for start in range(0, len(metrics), MAX_ENTITIES_PER_BATCH):
-            self._client.log_batch(run_id, metrics=metrics[start : start + MAX_ENTITIES_PER_BATCH])
+        for start in range(0, len(metrics), MAX_METRICS_PER_BATCH):
+            self._client.log_batch(run_id, metrics=metrics[start : start + MAX_METRICS_PER_BATCH])
 
     def _delete_doubles(self) -> None:
         """Delete runs of a shipper that died between losing a race for a run and deleting its own."""

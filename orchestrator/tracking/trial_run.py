@@ -27,7 +27,7 @@ from orchestrator.store.database import Database
 from orchestrator.store.tables import ExperimentRow, MetricRow, TrialRow
 from orchestrator.store.telemetry import mark_shipped
 from orchestrator.stored_report import trial_record
-from orchestrator.tracking.client import MAX_ENTITIES_PER_BATCH
+from orchestrator.tracking.client import MAX_METRICS_PER_BATCH
 from orchestrator.tracking.naming import (
     NOTE,
     RUN_STATUS,
@@ -44,7 +44,6 @@ from trainers.result import TrialResult
 
 TABLE = "sigma_by_layer.json"
 FIGURE = "sigma_by_layer.png"
-_MAX_PARAMS_PER_BATCH = 100
 
 
 class Shipped(NamedTuple):
@@ -106,20 +105,15 @@ class TrialRuns:
             counts = claim_run(session, trial.id, run_id)
         if counts != run_id:
             self._client.delete_run(run_id)
-        self._log_params(trial, counts)
+        # Now, so that a running trial shows them; once more at its end, in case this process dies here.
+        self._client.log_batch(counts, params=_params(trial))
         return counts
-
-    def _log_params(self, trial: TrialRow, run_id: str) -> None:
-        config = trial_record(trial).config
-        params = [Param(name, value) for name, value in params_of(config).items()]
-        for start in range(0, len(params), _MAX_PARAMS_PER_BATCH):
-            self._client.log_batch(run_id, params=params[start : start + _MAX_PARAMS_PER_BATCH])
 
     def _ship_curves(self, trial: TrialRow, run_id: str) -> int:
         shipped = 0
         while True:
             with self._database.read() as session:
-                rows = unshipped_metrics(session, trial.id, MAX_ENTITIES_PER_BATCH)
+                rows = unshipped_metrics(session, trial.id, MAX_METRICS_PER_BATCH)
             if not rows:
                 return shipped
             self._client.log_batch(run_id, metrics=[_metric_of(row) for row in rows])
@@ -130,55 +124,50 @@ class TrialRuns:
     def _close(self, trial: TrialRow, run_id: str) -> bool:
         with self._database.read() as session:
             partners = pair_partners(session, trial, self._experiment.control)
-        # Again: the process may have died between making the run and sending its params.
-        self._log_params(trial, run_id)
-        tags = closing_tags(trial)
-        result = TrialResult.model_validate_json(trial.result) if trial.result else None
-        bias: Sequence[BiasSeries] = ()
-        if result is not None:
-            tags["sigmalab.best_epoch"] = str(result.best_epoch)
-            metrics = _final_metrics(trial, result)
+        record = trial_record(trial)
+        bias = bias_series([record])
+        tags, metrics = closing_tags(trial), []
+        if record.result is not None:
+            tags["sigmalab.best_epoch"] = str(record.result.best_epoch)
+            metrics = _final_metrics(trial, record.result)
             if trial.reused_from is not None:
-                metrics += _reused_curves(trial, result)
-            for start in range(0, len(metrics), MAX_ENTITIES_PER_BATCH):
-                self._client.log_batch(run_id, metrics=metrics[start : start + MAX_ENTITIES_PER_BATCH])
-            bias = bias_series([trial_record(trial)])
+                metrics += _reused_curves(trial, record.result)
         if bias:
             self._log_sigma(run_id, bias)
             tags["mlflow.loggedArtifacts"] = json.dumps([{"path": TABLE, "type": "table"}])
-        own_effect = self._ship_deltas(trial, partners)
-        tags[NOTE] = _note(trial_record(trial), self._experiment, self._metric, own_effect, bias)
-        self._client.log_batch(run_id, tags=[RunTag(name, value) for name, value in tags.items()])
+        effect = None
+        if trial.arm == self._experiment.control:
+            self._ship_deltas(trial, partners)
+        else:
+            delta = next((found for found in (self._delta(control, trial) for control in partners) if found), None)
+            effect = delta.value if delta else None
+            metrics += [delta] if delta else []
+        tags[NOTE] = _note(record, self._experiment, self._metric, effect, bias)
+        for start in range(0, len(metrics), MAX_METRICS_PER_BATCH):
+            self._client.log_batch(run_id, metrics=metrics[start : start + MAX_METRICS_PER_BATCH])
+        run_tags = [RunTag(name, value) for name, value in tags.items()]
+        self._client.log_batch(run_id, params=_params(trial), tags=run_tags)
         self._client.set_terminated(
             run_id, status=RUN_STATUS[TrialStatus(trial.status)], end_time=_milliseconds(_ended_at(trial))
         )
         with self._database.write() as session:
             return close_trial(session, trial)
 
-    def _ship_deltas(self, trial: TrialRow, partners: Sequence[TrialRow]) -> float | None:
-        """The pair's difference on the treatment's run, by whichever of the two ends last.
+    def _ship_deltas(self, control: TrialRow, treatments: Sequence[TrialRow]) -> None:
+        """A control that ends last completes the pairs of treatments whose runs are closed already."""
+        for treatment in treatments:
+            delta = self._delta(control, treatment)
+            # A treatment without a run sends its difference itself when its turn comes.
+            if delta is not None and treatment.run_id is not None:
+                self._client.log_batch(treatment.run_id, metrics=[delta])
 
-        Returns:
-            The trial's own difference, if it is a treatment of a complete pair.
-        """
-        own = None
-        for partner in partners:
-            is_control = trial.arm == self._experiment.control
-            control, treatment = (trial, partner) if is_control else (partner, trial)
-            effect = self._effect(control, treatment)
-            if effect is None:
-                continue
-            if treatment is trial:
-                own = effect
-            # The caller's row may be older than the run that `_run_of` has just made.
-            with self._database.read() as session:
-                run_id = session.get_one(TrialRow, treatment.id).run_id
-            if run_id is None:
-                # It ships its difference itself when its turn comes.
-                continue
-            when = _milliseconds(max(_ended_at(control), _ended_at(treatment)))
-            self._client.log_batch(run_id, metrics=[Metric(delta_key(self._metric), effect, when, 0)])
-        return own
+    def _delta(self, control: TrialRow, treatment: TrialRow) -> Metric | None:
+        """The pair's difference, timed by whichever ended last (`None`: the pair is incomplete)."""
+        effect = self._effect(control, treatment)
+        if effect is None:
+            return None
+        when = _milliseconds(max(_ended_at(control), _ended_at(treatment)))
+        return Metric(delta_key(self._metric), effect, when, 0)
 
     def _effect(self, control: TrialRow, treatment: TrialRow) -> float | None:
         """Difference in the unit of comparisons (`None`: the pair is incomplete)."""
@@ -214,6 +203,11 @@ def sigma_by_layer(bias: Sequence[BiasSeries]) -> dict[str, list[object]]:
 def _never_ran(trial: TrialRow) -> bool:
     """Cancelled before it began: there is nothing to show."""
     return trial.status == TrialStatus.CANCELLED and trial.attempt == 0
+
+
+def _params(trial: TrialRow) -> list[Param]:
+    """The trial's config; far below the 100 params that one request holds."""
+    return [Param(name, value) for name, value in params_of(trial_record(trial).config).items()]
 
 
 def _metric_of(row: MetricRow) -> Metric:

@@ -156,3 +156,22 @@ def test_several_cells_are_pooled() -> None:
     report = report_on(spec, trials, cells=cells)
     assert [effect.treatment for effect in report.pooled] == ["gaussian", "placebo"]
     assert any(sentence.startswith("Over 2 cells, gaussian changed test top-1 by +") for sentence in report.answers)
+
+
+def test_a_validation_metric_is_named_as_such() -> None:
+    report = report_with(0.07, primary_metric="best_val/top1")
+    assert "changed best validation top-1 by" in report.answers[0]
+    assert any("validation also chose the epoch" in caveat for caveat in report.caveats)
+
+
+def test_a_loss_is_told_in_nats_and_lower_is_better() -> None:
+    spec = make_spec(primary_metric="test/loss")
+    trials = make_records(spec)
+    for index, trial in enumerate(trials):
+        loss = 1.5 - (0.3 if trial.arm == "gaussian" else 0.0) + 0.01 * (index % 5)
+        metrics = trial.result.metrics | {"test/loss": loss}
+        trials[index] = trial.model_copy(update={"result": trial.result.model_copy(update={"metrics": metrics})})
+    report = report_on(spec, trials)
+    assert report.comparisons[0].verdict is Verdict.IMPROVED
+    assert report.answers[0].startswith(f"On {CELL.dataset} with {CELL.model}, gaussian")
+    assert " changed test loss by -0.298 nats (95 % CI" in report.answers[0]
