@@ -34,8 +34,8 @@ def connect() -> None:
 
     Never `address="auto"`: that joins any cluster it finds, somebody else's, too.
     """
-    prepare_ray_environment()
     if not ray.is_initialized():
+        prepare_ray_environment()
         ray.init(log_to_driver=False, include_dashboard=False)
 
 
