@@ -9,6 +9,7 @@ import os
 import signal
 import time
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -89,10 +90,16 @@ def _listeners(table: Path, port: int) -> list[str]:
 
 def _open_files(pid: int) -> list[str]:
     try:
-        return [str(file.readlink()) for file in _PROC.joinpath(str(pid), "fd").iterdir()]
+        files = list(_PROC.joinpath(str(pid), "fd").iterdir())
     except OSError:
-        # Gone, or another user's; or a file was closed meanwhile, and the next look will do.
+        # Gone, or another user's.
         return []
+    found = []
+    for file in files:
+        # Some are closed between the two looks.
+        with suppress(OSError):
+            found.append(str(file.readlink()))
+    return found
 
 
 class _Stat(NamedTuple):

@@ -1,0 +1,201 @@
+"""The command line as a user types it: separate processes against a real server."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import uvicorn
+from fastapi import FastAPI
+from typer.testing import CliRunner
+
+from api.cli.application import application
+from orchestrator.settings import Settings
+from orchestrator.store.database import Database, open_database
+from tests.api import playing
+from tests.api.conftest import JsonObject
+
+Sigmalab = Callable[..., subprocess.CompletedProcess[str]]
+COMMANDS = [
+    "serve",
+    "demo",
+    "submit",
+    "list",
+    "show",
+    "watch",
+    "cancel",
+    "extend",
+    "report",
+    "logs",
+    "schema",
+    "plan",
+    "run",
+]
+
+
+def call(*arguments: str, env: dict[str, str] | None = None, **options: object) -> subprocess.CompletedProcess[str]:
+    program = Path(sys.executable).with_name("sigmalab")
+    environment = {**os.environ, "COLUMNS": "160", **(env or {})}
+    return subprocess.run(
+        [program, *arguments], capture_output=True, text=True, timeout=120, env=environment, **options
+    )  # type: ignore[call-overload, no-any-return]
+
+
+@pytest.fixture
+def sigmalab(app: FastAPI, settings: Settings) -> Iterator[Sigmalab]:
+    """The program, pointed at a real server."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+    def run(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
+        return call(*arguments, env={"SIGMALAB_URL": url, "SIGMALAB_HOME": str(settings.home)}, **options)
+
+    yield run
+    server.should_exit = True
+    thread.join(20)
+    listener.close()
+
+
+@pytest.fixture
+def spec_file(tmp_path: Path, spec: JsonObject) -> str:
+    file = tmp_path / "spec.json"
+    file.write_text(json.dumps(spec))
+    return str(file)
+
+
+@pytest.fixture
+def store(settings: Settings) -> Iterator[Database]:
+    opened = open_database(settings.effective_database_url)
+    yield opened
+    opened.close()
+
+
+def test_submit_watch_show_report(sigmalab: Sigmalab, store: Database, spec_file: str, tmp_path: Path) -> None:
+    submitted = sigmalab("submit", spec_file, "--json")
+    experiment_id = json.loads(submitted.stdout)["id"]
+    assert f"{experiment_id}  small  queued" in sigmalab("list").stdout
+    playing.play(store, experiment_id)
+
+    watched = sigmalab("watch", "last")
+    assert watched.returncode == 0
+    assert "pair 3/3  seed 2  gaussian - control = +10.2 pp" in watched.stderr
+    assert "improved" in watched.stdout
+    assert "\x1b" not in watched.stdout + watched.stderr
+
+    lines = sigmalab("watch", "last", "--json").stdout.splitlines()
+    assert json.loads(lines[-1])["kind"] == "end"
+    shown = sigmalab("show", experiment_id).stdout
+    assert "pairs   3 of 3 complete" in shown
+    assert "●" in shown
+    assert "2.00 → 2.50" in shown
+
+    assert r"\toprule" in sigmalab("report", "last", "--format", "latex").stdout
+    folder = tmp_path / "report"
+    assert sigmalab("report", "last", "--output", str(folder)).returncode == 0
+    assert {file.name for file in folder.iterdir()} == {
+        "report.html", "report.md", "report.json", "table.csv", "table.tex",
+    }  # fmt: skip
+
+    extended = sigmalab("extend", "last", "--seed", "3", "--seed", "4", "--json")
+    assert json.loads(extended.stdout)["progress"]["pairs_total"] == 5
+    assert json.loads(sigmalab("cancel", "last", "--json").stdout)["status"] == "cancelled"
+    ended = sigmalab("watch", "last")
+    assert ended.returncode == 1
+    assert "cancelled" in ended.stderr
+
+
+def test_a_failed_trial_shows_with_its_reason(sigmalab: Sigmalab, store: Database, spec_file: str) -> None:
+    experiment_id = json.loads(sigmalab("submit", spec_file, "--json").stdout)["id"]
+    playing.play(store, experiment_id, failing=[("gaussian", 1)])
+    watched = sigmalab("watch", "last")
+    assert "gaussian/seed1: the training loss became nan in epoch 0, step 3" in watched.stderr
+    assert "left out" in watched.stdout
+    assert "2 of 3" in watched.stdout
+
+
+def test_a_spec_from_a_pipe(sigmalab: Sigmalab, spec: JsonObject) -> None:
+    assert sigmalab("submit", "-", input=json.dumps(spec)).returncode == 0
+
+
+def test_schema_is_json(sigmalab: Sigmalab) -> None:
+    assert json.loads(sigmalab("schema").stdout)["title"] == "ExperimentSpec"
+
+
+@pytest.mark.parametrize("arguments", [["show", "nobody"], ["watch", "nobody"], ["cancel", "nobody"], ["show", "last"]])
+def test_an_unknown_experiment(sigmalab: Sigmalab, arguments: list[str]) -> None:
+    answer = sigmalab(*arguments)
+    assert answer.returncode == 4
+    assert "no experiment" in answer.stderr
+    assert "Traceback" not in answer.stderr
+    assert answer.stdout == ""
+
+
+def test_a_spec_that_is_refused(sigmalab: Sigmalab, spec: JsonObject) -> None:
+    text = json.dumps(spec | {"sedes": [1], "seeds": []})
+    # `plan` knows every config; in this process they are loaded already.
+    planned = CliRunner().invoke(application, ["plan", "-"], input=text)
+    submitted = sigmalab("submit", "-", input=text)
+    for code, stderr in ((planned.exit_code, planned.stderr), (submitted.returncode, submitted.stderr)):
+        assert code == 4
+        assert "/sedes: unknown field `sedes`; did you mean `seeds`?" in stderr
+        assert "/seeds: must not be empty" in stderr
+        assert "Traceback" not in stderr
+
+
+@pytest.mark.usefixtures("settings")
+def test_plan_needs_no_service(spec_file: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIGMALAB_URL", "http://127.0.0.1:1")
+    shown = CliRunner().invoke(application, ["plan", spec_file])
+    assert "6 trials make 3 pairs" in shown.stdout
+    assert "0.25" in shown.stdout
+    planned = CliRunner().invoke(application, ["plan", spec_file, "--json"])
+    assert json.loads(planned.stdout)["num_confirm_trials"] == 6
+
+
+@pytest.mark.parametrize("arguments", [["list"], ["submit", "SPEC"], ["watch", "x"], ["schema"], ["report", "x"]])
+def test_no_service(spec_file: str, tmp_path: Path, arguments: list[str]) -> None:
+    env = {"SIGMALAB_URL": "http://127.0.0.1:1", "SIGMALAB_HOME": str(tmp_path)}
+    if arguments == ["watch", "x"]:
+        # Patience is for services that go away, not for those that never were: the first question fails at once.
+        arguments = ["watch", "last"]
+    answer = call(*(spec_file if word == "SPEC" else word for word in arguments), env=env)
+    assert answer.returncode == 3
+    assert "no sigmalab service answers at http://127.0.0.1:1 (SIGMALAB_URL)" in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+def test_a_file_that_is_not_there() -> None:
+    answer = call("submit", "nowhere.json")
+    assert answer.returncode == 2
+    assert "nowhere.json" in answer.stderr
+
+
+def test_serve_beyond_loopback_without_a_token(tmp_path: Path) -> None:
+    answer = call("serve", "--host", "0.0.0.0", env={"SIGMALAB_HOME": str(tmp_path), "SIGMALAB_API_TOKEN": ""})
+    assert answer.returncode == 2
+    assert "refusing to listen at 0.0.0.0" in answer.stderr
+    assert "SIGMALAB_API_TOKEN" in answer.stderr
+
+
+def test_help_shows_an_example_and_exit_codes() -> None:
+    top = call("--help").stdout
+    assert "Exit codes: 0 done" in top
+    for command in COMMANDS:
+        assert f"\n  {command} " in top
+        shown = CliRunner().invoke(application, [command, "--help"]).stdout
+        assert f"Example: sigmalab {command}" in shown
+        assert "--json" in shown
+
+
+def test_nothing_heavy_is_imported_at_the_start() -> None:
+    heavy = {"torch", "numpy", "sqlalchemy", "ray", "mlflow", "scipy", "fastapi", "uvicorn", "matplotlib"}
+    code = f"import sys, api.cli; print(sorted({heavy!r} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"

@@ -1,0 +1,129 @@
+"""Ports, folders, notes and locks: everything about a stack that can be asked without starting one."""
+
+import socket
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from api.local_stack import servers
+from api.local_stack.draft import StackOptions, draw
+from api.local_stack.errors import AlreadyRunningError, StackError
+from api.local_stack.existing import ray_dashboard_url
+from api.local_stack.ports import free_port, listen
+from api.local_stack.record import StackLock, StackRecord, boot_id, read_record
+from api.local_stack.scratch import SOCKET_PATH_LIMIT, make_scratch
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    """A port that another program listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        yield listener.getsockname()[1]
+
+
+@pytest.fixture
+def no_existing_servers(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RAY_ADDRESS", "MLFLOW_TRACKING_URI"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_a_taken_port_is_passed_over(taken: int) -> None:
+    assert taken < free_port(taken) <= taken + 20
+    assert free_port(taken, taken=frozenset(range(taken, taken + 20))) not in range(taken, taken + 20)
+
+
+def test_the_api_takes_the_next_port_only_if_it_may(taken: int) -> None:
+    with listen("127.0.0.1", taken, must=False) as listener:
+        assert taken < listener.getsockname()[1] <= taken + 20
+    with pytest.raises(OSError, match="in use"):
+        listen("127.0.0.1", taken, must=True)
+
+
+@pytest.mark.usefixtures("no_existing_servers")
+def test_a_port_that_was_asked_for_and_is_taken(tmp_path: Path, taken: int) -> None:
+    with pytest.raises(StackError, match=f"127.0.0.1:{taken}.*choose another --port"):
+        draw(StackOptions(home=tmp_path, port=taken), tmp_path, lambda *_: None)
+
+
+@pytest.mark.usefixtures("no_existing_servers")
+def test_everything_that_is_missing_is_started_on_loopback(tmp_path: Path) -> None:
+    draft = draw(StackOptions(home=tmp_path, port=0), tmp_path / "run", lambda *_: None)
+    assert draft.listener is not None
+    draft.listener.close()
+    assert [server.name for server in draft.missing] == ["Ray head", "MLflow", "API"]
+    assert all(server.url.startswith("http://127.0.0.1:") for server in draft.missing)
+    head, mlflow, api = draft.missing
+    assert head.environment["RAY_AUTH_MODE"] == "token"
+    assert "RAY_ADDRESS" not in head.environment
+    assert api.environment["MLFLOW_TRACKING_URI"] == mlflow.url
+    assert api.environment["SIGMALAB_RAY_DASHBOARD_URL"] == head.url
+    for server in draft.missing:
+        assert Path(server.environment["TMPDIR"]).is_relative_to(tmp_path)
+
+
+def test_existing_servers_are_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "http://ray.example:8265/")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow.example:5000")
+    news: list[tuple[str, str]] = []
+    draft = draw(StackOptions(home=tmp_path, port=0), tmp_path / "run", lambda name, what: news.append((name, what)))
+    assert draft.listener is not None
+    draft.listener.close()
+    assert [server.name for server in draft.missing] == ["API"]
+    assert draft.urls.ray == "http://ray.example:8265"
+    assert draft.urls.mlflow == "http://mlflow.example:5000"
+    assert draft.environment["SIGMALAB_RAY_DASHBOARD_URL"] == "http://ray.example:8265"
+    assert ("MLflow", "existing server http://mlflow.example:5000") in news
+
+
+def test_a_ray_client_address_takes_no_jobs() -> None:
+    with pytest.raises(StackError, match="can't take jobs; give the dashboard"):
+        ray_dashboard_url("ray://127.0.0.1:10001", {})
+
+
+def test_rays_token_is_for_its_owner(tmp_path: Path) -> None:
+    token = servers.ray_token(tmp_path)
+    assert len(token) == 64
+    assert servers.ray_token(tmp_path) == token
+    assert stat.S_IMODE(servers.ray_token_file(tmp_path).stat().st_mode) == 0o600
+
+
+def test_a_short_home_holds_the_scratch_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    home = Path("h")
+    home.mkdir()
+    home.joinpath("run").mkdir()
+    home.joinpath("run", "old").touch()
+    scratch = make_scratch(home)
+    assert scratch == home / "run"
+    assert list(scratch.iterdir()) == []
+
+
+def test_a_long_home_gets_a_private_folder_outside(tmp_path: Path) -> None:
+    home = tmp_path / ("x" * 80)
+    home.mkdir()
+    scratch = make_scratch(home)
+    try:
+        assert not scratch.is_relative_to(home)
+        assert stat.S_IMODE(scratch.stat().st_mode) == 0o700
+        assert len(f"{scratch}/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store") <= SOCKET_PATH_LIMIT
+    finally:
+        scratch.rmdir()
+
+
+def test_a_second_stack_is_told_where_the_first_one_is(tmp_path: Path) -> None:
+    with StackLock(tmp_path):
+        StackRecord(stack_id="a", pid=42, boot_id=boot_id(), url="http://127.0.0.1:8123").write(tmp_path)
+        with pytest.raises(AlreadyRunningError, match=r"already running here at http://127\.0\.0\.1:8123, process 42"):
+            StackLock(tmp_path).__enter__()
+    with StackLock(tmp_path):
+        pass
+
+
+def test_a_note_that_nobody_can_read_is_no_note(tmp_path: Path) -> None:
+    assert read_record(tmp_path) is None
+    tmp_path.joinpath("stack.json").write_text('{"stack_id": 3')
+    assert read_record(tmp_path) is None
