@@ -7,7 +7,7 @@ from orchestrator.report.figures import VERDICT_COLORS
 from orchestrator.report.numbers import fixed, percent, signed
 from orchestrator.statistics.comparison import Comparison
 
-_WIDTH, _HEIGHT = 160, 24
+_WIDTH, _HEIGHT = 130, 24
 
 
 def common_range(comparisons: Sequence[Comparison]) -> tuple[float, float]:
