@@ -56,7 +56,7 @@ def serve(
         else:
             _print_links(stack.urls)
             err.print("Ctrl-C stops everything; experiments go on at the next start.")
-        stack.wait()
+        _wait_for_interrupt(stack)
 
 
 def demo(
@@ -68,14 +68,14 @@ def demo(
     text = read_spec(spec or _find_demo_spec())
     with errors_as_exits(), _service() as (url, stack):
         with Client(url) as client:
-            _run_demo(client, text, as_json=as_json)
+            _run_demo(client, text, as_json=as_json, stays_up=keep or stack is None)
         if stack is not None and keep:
             _print_links(stack.urls)
             err.print("The service stays up; Ctrl-C stops it.")
-            stack.wait()
+            _wait_for_interrupt(stack)
 
 
-def _run_demo(client: Client, text: bytes, *, as_json: bool) -> None:
+def _run_demo(client: Client, text: bytes, *, as_json: bool, stays_up: bool) -> None:
     started = time.monotonic()
     plan = client.plan(text)
     if not as_json:
@@ -101,6 +101,10 @@ def _run_demo(client: Client, text: bytes, *, as_json: bool) -> None:
     out.print(f"API           {client.endpoint.url}/docs")
     if view.mlflow_url:
         out.print(f"MLflow        {view.mlflow_url}")
+    if not stays_up:
+        out.print(
+            "The servers stop now; `make serve` (or `sigmalab serve`) brings both links back, experiment included."
+        )
 
 
 def _wait_for_tracking(client: Client, experiment_id: str) -> ExperimentView:
@@ -133,6 +137,12 @@ def _service() -> Iterator[tuple[str, LocalStack | None]]:
             return
         assert stack.urls.api is not None
         yield stack.urls.api, stack
+
+
+def _wait_for_interrupt(stack: LocalStack) -> None:
+    """A service that was told to stop has done its work: no error."""
+    with suppress(KeyboardInterrupt):
+        stack.wait()
 
 
 def tell(name: str, news: str) -> None:
