@@ -11,7 +11,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from api.dependencies import KnownExperiment, StateDep
 from api.openapi import PROBLEMS, problems
 from orchestrator.experiments import Experiments
-from orchestrator.views import EventView
+from orchestrator.views import EventView, ExperimentView
 
 router = APIRouter(prefix="/experiments/{experiment_id}", tags=["results"], responses=PROBLEMS)
 
@@ -37,31 +37,40 @@ async def watch_events(
     """
     with state.metrics.streams.track_inprogress():
         after, pause = last_event_id, _SHORTEST_PAUSE_SECONDS
+        # A watcher who has had the `end` of a finished experiment is told again.
+        end = _end_of(experiment) if experiment.status.is_final else None
         while not state.stopping.is_set():
             events = await run_in_threadpool(_next_events, state.experiments, experiment.id, after)
             for event in events:
                 after = event.id
-                yield ServerSentEvent(
-                    data=event.payload, event=event.kind, id=str(event.id), retry=_RECONNECT_MILLISECONDS
-                )
                 if event.kind == "end":
-                    return
-            pause = _SHORTEST_PAUSE_SECONDS if events else min(pause * 1.5, _LONGEST_PAUSE_SECONDS)
+                    end = event
+                else:
+                    yield _as_sent(event, event.id)
+            if events:
+                pause = _SHORTEST_PAUSE_SECONDS
+                continue
+            if end is not None and await run_in_threadpool(_is_over, state.experiments, experiment.id):
+                yield _as_sent(end, after)
+                return
+            # An experiment that was extended has an `end` in the middle of its history.
+            end = None
             await asyncio.sleep(pause)
+            pause = min(pause * 1.5, _LONGEST_PAUSE_SECONDS)
 
 
-def _next_events(experiments: Experiments, experiment_id: str, after: int) -> list[EventView]:
-    """The next events; `end` only as the very last.
+def _next_events(experiments: Experiments, experiment_id: str, after: int) -> tuple[EventView, ...]:
+    return experiments.events(experiment_id, after, _BATCH)
 
-    An experiment that was extended has an `end` in the middle of its history: it is left out. A watcher who already
-    has the `end` of a finished experiment gets it again.
-    """
-    # First the status: if it is final now, then its `end` is among the events that are read afterwards.
-    view = experiments.get(experiment_id)
-    events = list(experiments.events(experiment_id, after, _BATCH))
-    if not events and view.status.is_final:
-        payload = {"status": view.status.value, "reason": view.reason, "attempt": view.attempt}
-        return [EventView(id=after, kind="end", payload=payload, created_at=view.updated_at)]
-    last = events[-1] if events else None
-    is_over = view.status.is_final and len(events) < _BATCH
-    return [event for event in events if event.kind != "end" or (is_over and event is last)]
+
+def _is_over(experiments: Experiments, experiment_id: str) -> bool:
+    return experiments.get(experiment_id).status.is_final
+
+
+def _end_of(experiment: ExperimentView) -> EventView:
+    payload = {"status": experiment.status.value, "reason": experiment.reason, "attempt": experiment.attempt}
+    return EventView(id=0, kind="end", payload=payload, created_at=experiment.updated_at)
+
+
+def _as_sent(event: EventView, event_id: int) -> ServerSentEvent:
+    return ServerSentEvent(data=event.payload, event=event.kind, id=str(event_id), retry=_RECONNECT_MILLISECONDS)

@@ -7,6 +7,7 @@ from fastapi.testclient import TestClient
 
 from api.sse import Event, read_events
 from orchestrator.store.database import Database
+from orchestrator.store.events import append_event
 from tests.api import playing
 
 
@@ -67,6 +68,25 @@ def test_the_end_of_an_earlier_round_ends_no_stream(http: TestClient, database: 
     assert [event.kind for event in events].count("end") == 1
     statuses = [event.payload["status"] for event in events if event.kind == "status"]
     assert statuses.count("succeeded") == 2
+
+
+def test_cancelled_while_somebody_watches(http: TestClient, experiment_id: str) -> None:
+    found: list[Event] = []
+    watcher = threading.Thread(target=lambda: found.extend(events_of(http, experiment_id)))
+    watcher.start()
+    http.post(f"/experiments/{experiment_id}/cancel")
+    watcher.join(20)
+    assert {"status", "trial"} <= {event.kind for event in found[:-1]}
+    assert found[-1].kind == "end"
+    assert found[-1].payload["status"] == "cancelled"
+    assert events_of(http, experiment_id) == found
+
+
+def test_what_comes_after_the_end_is_told_before_it(http: TestClient, database: Database, experiment_id: str) -> None:
+    playing.play(database, experiment_id)
+    with database.write() as session:
+        append_event(session, experiment_id, "late", {})
+    assert [event.kind for event in events_of(http, experiment_id)[-2:]] == ["late", "end"]
 
 
 @pytest.mark.parametrize(

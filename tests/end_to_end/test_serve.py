@@ -170,7 +170,7 @@ def test_cancel_in_mid_experiment(client: Client) -> None:
 
 def test_interrupted_it_leaves_nothing_behind(service: Service) -> None:
     assert processes_of(service.folder)
-    assert service.stop(signal.SIGINT) == 130
+    assert service.stop(signal.SIGINT) == 0
     assert_nothing_is_left(service.folder, service.outside)
 
 
