@@ -42,7 +42,13 @@ TINY = {
 
 @pytest.fixture(scope="session")
 def ray_cluster() -> Iterator[str]:
-    """Address of a Ray cluster of this test session alone, with this process as its driver."""
+    """Address of a Ray cluster of this test session alone, with this process as its driver.
+
+    Every module that imports this fixture has one of its own, to pytest; the first one makes the cluster.
+    """
+    if ray.is_initialized():
+        yield ray.get_runtime_context().gcs_address
+        return
     folder = Path(tempfile.mkdtemp(prefix="ray", dir="/tmp"))  # short: a socket's path has at most 107 bytes
     with pytest.MonkeyPatch.context() as environment:
         environment.delenv("RAY_ADDRESS", raising=False)
