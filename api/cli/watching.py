@@ -39,6 +39,8 @@ class PairWatch:
             TimeElapsedColumn(),
             console=console,
             transient=True,
+            # The trials need the cores more.
+            refresh_per_second=4,
             disable=not console.is_terminal,
         )
         view = client.get(experiment_id)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from api.local_stack import servers
 from api.local_stack.errors import StackError
-from api.local_stack.existing import ray_dashboard_url
+from api.local_stack.existing import ray_dashboard_url, ray_token
 from api.local_stack.ports import free_port, listen
 
 USUAL_API_PORT = 8000
@@ -75,8 +75,9 @@ def draw(options: StackOptions, scratch: Path, on_news: OnNews) -> Draft:
     if address:
         ray_url = ray_dashboard_url(address, environment)
         on_news("Ray head", f"existing cluster {ray_url}")
-        if "RAY_AUTH_TOKEN" in environment:
-            environment.setdefault("SIGMALAB_RAY_AUTH_TOKEN", environment["RAY_AUTH_TOKEN"])
+        token = ray_token(environment)
+        if token:
+            environment.setdefault("SIGMALAB_RAY_AUTH_TOKEN", token)
     else:
         ports = _ray_ports()
         head = servers.ray_head(options.home, scratch, ports, environment)

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 from api.local_stack.errors import StackError
 
@@ -43,3 +44,21 @@ def ray_dashboard_url(address: str, environment: Mapping[str, str]) -> str:
         reason = answer.stderr.strip().rpartition("\n")[2] or "it has no dashboard"
         raise StackError(f"the Ray cluster at RAY_ADDRESS={address} can't be used: {reason}")
     return f"http://{found}"
+
+
+def ray_token(environment: Mapping[str, str]) -> str | None:
+    """The token that Ray's own programs would use here: RAY_AUTH_TOKEN, a file, or the user's usual file.
+
+    Raises:
+        StackError: RAY_AUTH_TOKEN_PATH names no file that can be read.
+    """
+    if "RAY_AUTH_TOKEN" in environment:
+        return environment["RAY_AUTH_TOKEN"]
+    if "RAY_AUTH_TOKEN_PATH" in environment:
+        try:
+            return Path(environment["RAY_AUTH_TOKEN_PATH"]).read_text().strip()
+        except OSError as error:
+            path = environment["RAY_AUTH_TOKEN_PATH"]
+            raise StackError(f"RAY_AUTH_TOKEN_PATH={path} can't be read: {error.strerror}") from error
+    usual = Path.home() / ".ray" / "auth_token"
+    return usual.read_text().strip() if usual.is_file() else None

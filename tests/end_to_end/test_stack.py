@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from api.local_stack import processes
+from api.local_stack.existing import ray_dashboard_url, ray_token
 from api.local_stack.record import StackRecord, read_record
 from api.local_stack.stack import clear_leftovers
-from tests.end_to_end.serving import private_environment, wait_for
+from orchestrator.jobs import RayJobs
+from tests.end_to_end.serving import PROGRAM, assert_nothing_is_left, private_environment, wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
@@ -72,6 +74,45 @@ def test_killed_with_its_watchdog_the_next_start_cleans_up(home: Path, parent: s
     assert living(record) == []
     assert not any(Path(folder).exists() for folder in record.folders)
     assert read_record(home) is None
+
+
+def test_told_to_stop_while_it_starts(tmp_path: Path) -> None:
+    environment = private_environment(tmp_path)
+    command = [str(PROGRAM), "serve", "--port", "0"]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as serve:
+        assert serve.stderr is not None
+        while "API       starting" not in serve.stderr.readline():
+            assert serve.poll() is None
+        serve.send_signal(signal.SIGTERM)
+        assert serve.wait(60) == 130
+        assert "Traceback" not in serve.stderr.read()
+    assert_nothing_is_left(tmp_path, [])
+
+
+def test_its_terminal_is_gone(tmp_path: Path) -> None:
+    """Nobody reads what it writes, and it still ends its servers."""
+    environment = private_environment(tmp_path)
+    command = [str(PROGRAM), "serve", "--port", "0"]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as serve:
+        assert serve.stdout is not None
+        assert serve.stderr is not None
+        serve.stderr.readline()
+        serve.stdout.close()
+        serve.stderr.close()
+        wait_for(lambda: read_record(tmp_path / "home") is not None)
+        serve.send_signal(signal.SIGHUP)
+        serve.wait(60)
+    assert_nothing_is_left(tmp_path, [])
+
+
+def test_an_existing_cluster_is_joined(tmp_path: Path, home: Path, parent: subprocess.Popen[str]) -> None:
+    record = read_record(home)
+    assert record is not None
+    environment = private_environment(tmp_path) | record.driver_variables
+    url = ray_dashboard_url(record.driver_variables["RAY_ADDRESS"], environment)
+    assert url == record.ray_url
+    assert RayJobs(url, ray_token(environment)).is_reachable()
+    assert not RayJobs(url, None).is_reachable()
 
 
 def _command(process: Path) -> bytes:

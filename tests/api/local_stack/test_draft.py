@@ -10,7 +10,7 @@ import pytest
 from api.local_stack import servers
 from api.local_stack.draft import StackOptions, draw
 from api.local_stack.errors import AlreadyRunningError, StackError
-from api.local_stack.existing import ray_dashboard_url
+from api.local_stack.existing import ray_dashboard_url, ray_token
 from api.local_stack.ports import free_port, listen
 from api.local_stack.record import StackLock, StackRecord, boot_id, read_record
 from api.local_stack.scratch import SOCKET_PATH_LIMIT, make_scratch
@@ -82,6 +82,21 @@ def test_existing_servers_are_used(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_a_ray_client_address_takes_no_jobs() -> None:
     with pytest.raises(StackError, match="can't take jobs; give the dashboard"):
         ray_dashboard_url("ray://127.0.0.1:10001", {})
+
+
+def test_the_token_of_an_existing_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert ray_token({}) is None
+    usual = tmp_path / ".ray" / "auth_token"
+    usual.parent.mkdir()
+    usual.write_text("usual\n")
+    assert ray_token({}) == "usual"
+    named = tmp_path / "named"
+    named.write_text("named\n")
+    assert ray_token({"RAY_AUTH_TOKEN_PATH": str(named)}) == "named"
+    assert ray_token({"RAY_AUTH_TOKEN_PATH": str(named), "RAY_AUTH_TOKEN": "given"}) == "given"
+    with pytest.raises(StackError, match="nowhere can't be read"):
+        ray_token({"RAY_AUTH_TOKEN_PATH": str(tmp_path / "nowhere")})
 
 
 def test_rays_token_is_for_its_owner(tmp_path: Path) -> None:
