@@ -39,7 +39,7 @@ def environment_of(home: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
-    """Addresses (driver's, dashboard's) of a cluster made by `ray start --head`, the home of its jobs, its own files."""
+    """Addresses (driver's, dashboard's) of a cluster made by `ray start --head`, the home of its jobs, its folder."""
     home = tmp_path_factory.mktemp("jobs")
     scratch = Path(tempfile.mkdtemp(prefix="ray", dir="/tmp"))  # short: a socket's path has at most 107 bytes
     gcs, dashboard, client, agent = (free_port() for _ in range(4))

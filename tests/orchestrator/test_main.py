@@ -1,0 +1,59 @@
+"""`python -m orchestrator` as somebody meets it who mistypes (whole runs: tests/end_to_end/test_ray_job_submit.py)."""
+
+import json
+import os
+
+import pytest
+
+from tests.orchestrator.driving import TINY
+
+
+@pytest.fixture
+def main(tmp_path, monkeypatch):
+    """The command line in this process, with a state folder of its own and without traces in the environment."""
+    before = dict(os.environ)
+    monkeypatch.setenv("SIGMALAB_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    from orchestrator.__main__ import main as command_line
+
+    yield command_line
+    for name in os.environ.keys() - before.keys():
+        del os.environ[name]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "can't be run:"),
+        ('{"name": "x"}', "  /models: "),
+        (json.dumps({**TINY, "seeds": [1, 1]}), "  /seeds/1: the seed 1 is listed twice"),
+        (json.dumps({**TINY, "datasets": [{"kind": "folder", "path": "not-there"}]}), "  /datasets/0"),
+        (None, "can't be read: No such file or directory"),
+    ],
+)
+def test_a_bad_spec_ends_with_code_2_and_says_where(main, tmp_path, capsys, text, message):
+    spec = tmp_path / "spec.json"
+    if text is not None:
+        spec.write_text(text)
+    assert main(["run", str(spec)]) == 2
+    printed = capsys.readouterr()
+    assert message in printed.err
+    assert printed.out == ""
+
+
+def test_an_unknown_experiment_ends_with_code_2(main, capsys):
+    assert main(["drive", "nobody", "--attempt", "1"]) == 2
+    assert "no experiment has the id 'nobody'" in capsys.readouterr().err
+
+
+def test_an_unreachable_database_ends_with_code_5(main, monkeypatch, capsys):
+    monkeypatch.setenv("SIGMALAB_DATABASE_URL", "postgresql://127.0.0.1:1/none")
+    assert main(["drive", "x", "--attempt", "1"]) == 5
+    assert "postgresql" in capsys.readouterr().err
+
+
+def test_without_a_command_the_usage_is_shown(main, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        main([])
+    assert exit_.value.code == 2
+    assert "COMMAND" in capsys.readouterr().err
