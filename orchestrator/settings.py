@@ -33,8 +33,8 @@ class Settings(BaseSettings):
     max_driver_attempts: int = Field(default=5, ge=1)
     """How often a driver that died is started again."""
     heartbeat_timeout_seconds: float = Field(default=180.0, gt=0)
-    """A driver whose job seems to run, but that was not heard of for so long, is taken for dead; importing torch and Ray
-    on a busy machine takes a minute before its first sign of life."""
+    """A driver whose job seems to run, but that was not heard of for so long, is taken for dead; importing torch and
+    Ray on a busy machine takes a minute before its first sign of life."""
     max_concurrent_experiments: int = Field(default=4, ge=1)
     """Drivers at once; further experiments wait in the queue."""
     cancel_grace_seconds: float = Field(default=20.0, ge=0)

@@ -95,6 +95,7 @@ class Lab:
 @pytest.fixture
 def lab(tmp_path: Path, dashboard) -> Iterator[Lab]:
     settings = Settings(
+        heartbeat_timeout_seconds=60,
         home=tmp_path,
         mlflow_tracking_uri="http://mlflow:5000",
         max_driver_attempts=2,
