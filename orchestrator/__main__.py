@@ -28,6 +28,7 @@ from orchestrator.store.database import Database, open_database  # noqa: E402
 from orchestrator.store.experiments import begin_attempt, insert_experiment, move  # noqa: E402
 from orchestrator.store.trials import plan_trials  # noqa: E402
 from orchestrator.stored_report import report_of  # noqa: E402
+from orchestrator.watch import StopReason  # noqa: E402
 
 _EXIT_CODES = {
     ExperimentStatus.SUCCEEDED: 0,
@@ -88,7 +89,8 @@ def _run(database: Database, settings: Settings, options: argparse.Namespace) ->
     say = _sayer(sys.stderr if options.json else sys.stdout)
     experiment_id, attempt = _begin(database, settings, spec)
     say(f"experiment {experiment_id} ({spec.name})")
-    status = run_experiment(database, settings, experiment_id, attempt, on_progress=say)
+    # Nobody would go on: an interrupted run is cancelled (the same spec again takes up its trials).
+    status = run_experiment(database, settings, experiment_id, attempt, on_progress=say, on_signal=StopReason.CANCELLED)
     if not status.is_final:
         return _UNFINISHED
     with database.read() as session:

@@ -30,6 +30,7 @@ from orchestrator.store.experiments import (
     end_attempt,
     get_experiment,
     move,
+    request_cancel,
     set_chosen_params,
 )
 from orchestrator.store.trials import cancel_open_trials, fail_trial, trials_of
@@ -56,6 +57,7 @@ def run_experiment(
     attempt: int,
     *,
     on_progress: Say | None = None,
+    on_signal: StopReason = StopReason.TERMINATED,
 ) -> ExperimentStatus:
     """Run an experiment to its end, or until it is cancelled, replaced or told to terminate.
 
@@ -65,6 +67,7 @@ def run_experiment(
         experiment_id: its id.
         attempt: number of this attempt.
         on_progress: gets one line of text after another.
+        on_signal: what SIGTERM and SIGINT mean: `TERMINATED` if somebody starts another attempt, else `CANCELLED`.
 
     Returns:
         The experiment's status afterwards; not final if another attempt is to go on.
@@ -75,7 +78,7 @@ def run_experiment(
     """
     driver = _Driver(database, settings, experiment_id, attempt, on_progress or _log.info)
     try:
-        driver.run()
+        driver.run(on_signal)
     except StaleAttemptError as error:
         driver.say(f"this attempt is over: {error}")
     with database.read() as session:
@@ -95,7 +98,7 @@ class _Driver:
         self._chosen = chosen_params(row)
         self._reuse = Reuse(database, experiment_id, attempt, is_own_only=self._spec.reuse == "never")
 
-    def run(self) -> None:
+    def run(self, on_signal: StopReason) -> None:
         heartbeat_seconds = self._settings.heartbeat_timeout_seconds / 6
         with (
             Watch(self._database, self._experiment_id, self._attempt, heartbeat_seconds=heartbeat_seconds) as watch,
@@ -111,7 +114,7 @@ class _Driver:
                 self._reuse_confirmed(expansion)
                 connect()
                 self._require_room()
-                with _terminated_by_signal(watch):
+                with _stopped_by_signals(watch, on_signal):
                     self._search(expansion, watch)
                     self._confirm(expansion, watch)
             except _ExperimentFailedError as error:
@@ -244,6 +247,8 @@ class _Driver:
         with self._database.read() as session:
             rows = trials_of(session, self._experiment_id, Phase.CONFIRM)
         self._progress.know(rows)
+        if any(not TrialStatus(row.status).is_final for row in rows):
+            raise RuntimeError("Ray Tune ended with open trials")  # another attempt goes on
         failed = [row for row in rows if row.status == TrialStatus.FAILED]
         missing = self._progress.num_pairs - self._progress.num_complete
         if failed and self._progress.num_succeeded == 0:
@@ -260,6 +265,8 @@ class _Driver:
             if row.status == ExperimentStatus.CANCELLING:
                 # Asked for while the last trial ended: what the user saw was "cancelling".
                 status, reason = ExperimentStatus.CANCELLED, "cancelled"
+            elif status is ExperimentStatus.CANCELLED:
+                request_cancel(session, self._experiment_id)
             if status is not ExperimentStatus.SUCCEEDED:
                 why = f"the experiment {'was cancelled' if status is ExperimentStatus.CANCELLED else 'failed'}"
                 cancel_open_trials(session, self._experiment_id, self._attempt, reason=why)
@@ -286,17 +293,18 @@ class _Driver:
 
 
 @contextmanager
-def _terminated_by_signal(watch: Watch) -> Iterator[None]:
-    """SIGTERM stops the driver cleanly (Ray sends it to a job that is stopped)."""
+def _stopped_by_signals(watch: Watch, reason: StopReason) -> Iterator[None]:
+    """SIGTERM (Ray sends it to a job that is stopped) and Ctrl-C stop the driver cleanly."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def stop(signal_number: int, frame: FrameType | None) -> None:
-        watch.stop(StopReason.TERMINATED)
+        watch.stop(reason)
 
-    before = signal.signal(signal.SIGTERM, stop)
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

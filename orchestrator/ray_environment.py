@@ -17,8 +17,8 @@ _DEFAULTS = {
     "RAY_AIR_NEW_OUTPUT": "0",
     # Ray Train looks at its workers every 2 s by default; a short trial would mostly wait for that.
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
-    # Newer versions of Ray count GPUs of an actor without GPUs differently; this is the coming behaviour.
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # The driver's own handler tells an interrupted experiment from a finished one.
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
 }
 
 

@@ -12,6 +12,7 @@ from orchestrator.driver import run_experiment
 from orchestrator.status import ExperimentStatus, TrialStatus
 from orchestrator.store.database import Database, open_database
 from orchestrator.store.events import events_after
+from orchestrator.store.experiments import list_experiments
 from orchestrator.store.telemetry import metrics_of
 from tests.orchestrator.driving import (
     begin,
@@ -21,6 +22,7 @@ from tests.orchestrator.driving import (
     rows_of,
     settings_in,
     spec_of,
+    start,
     start_driver,
     submit,
     wait_until,
@@ -176,3 +178,22 @@ def test_a_checkpoint_of_other_numbers_is_never_taken_up(database, settings):
     control, gaussian = rows_of(database, experiment_id)
     assert (control.status, gaussian.status) == (TrialStatus.FAILED, TrialStatus.SUCCEEDED)
     assert "belongs to another trial" in control.error
+
+
+def test_an_interrupted_run_by_hand_is_cancelled(database, settings, tmp_path, ray_cluster):  # noqa: F811
+    spec = tmp_path / "spec.json"
+    spec.write_text(spec_of(optimization={"epochs": 2000, "global_batch_size": 20}, seeds=[0]).model_dump_json())
+    driver = start(["run", str(spec)], settings, ray_cluster)
+    wait_until(lambda: bool(experiments_of(database)), driver)
+    (experiment_id,) = experiments_of(database)
+    wait_until(lambda: num_epochs_recorded(database, experiment_id) > 2, driver)
+    output = kill(driver, signal.SIGINT)
+    assert driver.returncode == 3, output
+    assert experiment_of(database, experiment_id).status == ExperimentStatus.CANCELLED
+    assert count(database, experiment_id, TrialStatus.CANCELLED) == 2
+    assert "Traceback" not in output
+
+
+def experiments_of(database: Database) -> list[str]:
+    with database.read() as session:
+        return [row.id for row in list_experiments(session, limit=10)]

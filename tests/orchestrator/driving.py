@@ -123,11 +123,16 @@ def metrics_by_trial(database: Database, experiment_id: str) -> dict[tuple[str, 
     }
 
 
+def start(arguments: list[str], settings: Settings, address: str) -> subprocess.Popen[str]:
+    """`python -m orchestrator` in a process of its own."""
+    environment = {**os.environ, **settings.driver_environment(), "RAY_ADDRESS": address}
+    command = [sys.executable, "-m", "orchestrator", *arguments]
+    return subprocess.Popen(command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
 def start_driver(settings: Settings, experiment_id: str, attempt: int, address: str) -> subprocess.Popen[str]:
     """A driver in a process of its own."""
-    command = [sys.executable, "-m", "orchestrator", "drive", experiment_id, "--attempt", str(attempt)]
-    environment = {**os.environ, **settings.driver_environment(), "RAY_ADDRESS": address}
-    return subprocess.Popen(command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    return start(["drive", experiment_id, "--attempt", str(attempt)], settings, address)
 
 
 def wait_until(
