@@ -14,7 +14,7 @@ from api.metrics import MeasureRequests, Metrics
 from api.openapi import complete_openapi
 from api.routes import events, experiments, results, service
 from api.state import AppState
-from orchestrator.experiments import Experiments
+from orchestrator.service.experiments import Experiments
 from orchestrator.settings import Settings
 from orchestrator.store.database import open_database
 

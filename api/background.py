@@ -4,8 +4,8 @@ import logging
 import threading
 from collections.abc import Callable
 
-from orchestrator.jobs import RayJobs
-from orchestrator.reconciler import Reconciler
+from orchestrator.service.jobs import RayJobs
+from orchestrator.service.reconciler import Reconciler
 from orchestrator.settings import Settings
 from orchestrator.store.database import Database
 from orchestrator.tracking.shipper import Shipper

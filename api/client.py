@@ -22,9 +22,9 @@ from pydantic import BaseModel, JsonValue, TypeAdapter, ValidationError
 from api.endpoint import Endpoint, find_endpoint
 from api.sse import Event, read_events
 from api.views import PlanView, ProblemView, ReadinessView
+from orchestrator.service.views import ExperimentPage, ExperimentView, TrialView
 from orchestrator.statistics.comparison import Comparison
 from orchestrator.status import ExperimentStatus, Phase
-from orchestrator.views import ExperimentPage, ExperimentView, TrialView
 
 Spec = BaseModel | Mapping[str, JsonValue] | Path | str | bytes
 """An ExperimentSpec, the same as a mapping, a file (Path), or JSON text."""

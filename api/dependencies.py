@@ -11,11 +11,11 @@ from api.errors import RequestError
 from api.state import AppState
 from api.views import ExtendRequest, ProblemItem
 from orchestrator.errors import SpecError
-from orchestrator.experiments import Experiments
 from orchestrator.json_text import decode_json
 from orchestrator.problems import problems_of
+from orchestrator.service.experiments import Experiments
+from orchestrator.service.views import ExperimentView
 from orchestrator.spec import ExperimentSpec, parse_spec
-from orchestrator.views import ExperimentView
 
 
 def get_state(request: Request) -> AppState:

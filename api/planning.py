@@ -1,7 +1,7 @@
 """A plan as HTTP shows it."""
 
 from api.views import CostView, PlannedSearchView, PlannedTrialView, PlanView, PowerView
-from orchestrator.plan import Plan
+from orchestrator.planning.plan import Plan
 
 
 def plan_view(plan: Plan) -> PlanView:

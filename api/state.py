@@ -4,7 +4,7 @@ import threading
 from dataclasses import dataclass, field
 
 from api.metrics import Metrics
-from orchestrator.experiments import Experiments
+from orchestrator.service.experiments import Experiments
 from orchestrator.settings import Settings
 
 

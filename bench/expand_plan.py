@@ -2,7 +2,7 @@
 
 import time
 
-from orchestrator.expansion import Expansion
+from orchestrator.planning.expansion import Expansion
 from orchestrator.spec import ExperimentSpec, parse_spec
 from trainers.version import code_version
 

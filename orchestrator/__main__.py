@@ -11,14 +11,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from orchestrator.ray_environment import prepare_ray_environment
+from orchestrator.driving.ray_environment import prepare_ray_environment
 
 # Before anything imports Ray.
 prepare_ray_environment()
 
-from orchestrator.driver import run_experiment  # noqa: E402
+from orchestrator.driving.driver import run_experiment  # noqa: E402
+from orchestrator.driving.watch import StopReason  # noqa: E402
 from orchestrator.errors import ExperimentNotFoundError, SpecError, StoreError  # noqa: E402
-from orchestrator.expansion import Expansion  # noqa: E402
+from orchestrator.planning.expansion import Expansion  # noqa: E402
 from orchestrator.report.files import write_report  # noqa: E402
 from orchestrator.report.terminal import to_text  # noqa: E402
 from orchestrator.settings import Settings  # noqa: E402
@@ -28,7 +29,6 @@ from orchestrator.store.database import Database, open_database  # noqa: E402
 from orchestrator.store.experiments import begin_attempt, insert_experiment, move  # noqa: E402
 from orchestrator.store.trials import plan_trials  # noqa: E402
 from orchestrator.stored_report import report_of  # noqa: E402
-from orchestrator.watch import StopReason  # noqa: E402
 
 _EXIT_CODES = {
     ExperimentStatus.SUCCEEDED: 0,

@@ -261,7 +261,7 @@ def parse_spec(data: bytes | JsonObject) -> ExperimentSpec:
 
     Raises:
         SpecError: the text is no JSON, or the object no spec; it carries all problems that can be told without
-            looking at single trials (`orchestrator.expansion` does that).
+            looking at single trials (`orchestrator.planning.expansion` does that).
     """
     document = decode_json(data) if isinstance(data, bytes) else data
     try:

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from sqlalchemy import select
 from sqlalchemy.orm import Session, defer
 
-from orchestrator.cells import cells_of
-from orchestrator.findings import Findings
+from orchestrator.planning.cells import cells_of
+from orchestrator.planning.findings import Findings
 from orchestrator.report import ExperimentFacts, Report, TrialRecord, build_report
 from orchestrator.spec import ExperimentSpec
 from orchestrator.statistics.compare import compare_arms

@@ -2,7 +2,7 @@
 
 from api.planning import plan_view
 from api.views import PlanView
-from orchestrator.experiments import Experiments
+from orchestrator.service.experiments import Experiments
 from orchestrator.settings import Settings
 from orchestrator.spec import parse_spec
 from orchestrator.store.database import open_database

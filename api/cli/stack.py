@@ -18,7 +18,7 @@ from api.client import Client
 from api.endpoint import state_folder
 from api.listening import may_listen, refusal
 from api.local_stack import AlreadyRunningError, LocalStack, StackOptions, StackUrls
-from orchestrator.views import ExperimentView
+from orchestrator.service.views import ExperimentView
 
 DEMO_SPEC = Path("examples") / "digits.json"
 TRACKING_SECONDS = 20.0

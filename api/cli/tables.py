@@ -10,8 +10,8 @@ from rich.text import Text
 from api.cli.intervals import Interval, draw_intervals
 from api.cli.readings import LearnedBias, ReportReading
 from api.views import PlanView
+from orchestrator.service.views import ExperimentView
 from orchestrator.statistics.comparison import Cell, Comparison, Verdict
-from orchestrator.views import ExperimentView
 
 MISSING = "-"
 DRAWING_BESIDE_COLUMNS = 112

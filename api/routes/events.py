@@ -10,8 +10,8 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from api.dependencies import KnownExperiment, StateDep
 from api.openapi import PROBLEMS, problems
-from orchestrator.experiments import Experiments
-from orchestrator.views import EventView, ExperimentView
+from orchestrator.service.experiments import Experiments
+from orchestrator.service.views import EventView, ExperimentView
 
 router = APIRouter(prefix="/experiments/{experiment_id}", tags=["results"], responses=PROBLEMS)
 

@@ -9,9 +9,9 @@ from api.dependencies import ExperimentsDep, ExtensionDep, SpecDep
 from api.openapi import EXTENSION_BODY, PROBLEMS, SPEC_BODY, problems
 from api.planning import plan_view
 from api.views import PlanView
+from orchestrator.service.views import ExperimentPage, ExperimentView, TrialView
 from orchestrator.statistics.comparison import Comparison
 from orchestrator.status import ExperimentStatus, Phase
-from orchestrator.views import ExperimentPage, ExperimentView, TrialView
 
 router = APIRouter(prefix="/experiments", tags=["experiments"], responses=PROBLEMS)
 

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from orchestrator.planned import PlannedSearch
+from orchestrator.planning.planned import PlannedSearch
 from orchestrator.search.algorithms import Asha
 from orchestrator.search.candidates import Candidate, choose
 from orchestrator.search.proposers import make_proposer

@@ -14,7 +14,7 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session, defer
 
 from orchestrator.errors import StatusConflictError, TrialNotFoundError
-from orchestrator.planned import PlannedTrial
+from orchestrator.planning.planned import PlannedTrial
 from orchestrator.status import Phase, TrialStatus
 from orchestrator.store.clock import DatabaseNow, database_now
 from orchestrator.store.events import append_event

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from pydantic import BaseModel
 
-import orchestrator.plan
+import orchestrator.planning.plan
 import orchestrator.settings
 import orchestrator.spec
 import orchestrator.statistics.comparison

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.orchestrator.driving import wait_until
+from tests.orchestrator.small_experiments import wait_until
 
 pytestmark = [pytest.mark.ray, pytest.mark.e2e]
 

@@ -13,7 +13,7 @@ from api.local_stack import processes
 from api.local_stack.existing import ray_dashboard_url, ray_token
 from api.local_stack.record import StackRecord, read_record
 from api.local_stack.stack import clear_leftovers
-from orchestrator.jobs import RayJobs
+from orchestrator.service.jobs import RayJobs
 from tests.end_to_end.serving import PROGRAM, assert_nothing_is_left, private_environment, wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]

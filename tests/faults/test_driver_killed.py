@@ -8,13 +8,13 @@ import threading
 import psutil
 import pytest
 
-from orchestrator.driver import run_experiment
+from orchestrator.driving.driver import run_experiment
 from orchestrator.status import ExperimentStatus, TrialStatus
 from orchestrator.store.database import Database, open_database
 from orchestrator.store.events import events_after
 from orchestrator.store.experiments import list_experiments
 from orchestrator.store.telemetry import metrics_of
-from tests.orchestrator.driving import (
+from tests.orchestrator.small_experiments import (
     begin,
     experiment_of,
     kill,
@@ -52,9 +52,13 @@ def count(database: Database, experiment_id: str, status: TrialStatus) -> int:
     return sum(row.status == status for row in rows_of(database, experiment_id))
 
 
-def num_epochs_recorded(database: Database, experiment_id: str) -> int:
+def epochs_recorded_of(database: Database, trial_id: str) -> int:
     with database.read() as session:
-        return sum(len(metrics_of(session, row.id).get("val/top1", [])) for row in rows_of(database, experiment_id))
+        return len(metrics_of(session, trial_id).get("val/top1", []))
+
+
+def num_epochs_recorded(database: Database, experiment_id: str) -> int:
+    return sum(epochs_recorded_of(database, row.id) for row in rows_of(database, experiment_id))
 
 
 def assert_nothing_lost_nothing_doubled(database: Database, experiment_id: str) -> None:
@@ -150,7 +154,8 @@ def test_a_trial_that_is_lost_too_often_fails_with_the_reason(database, settings
     experiment_id = submit(database, settings, spec)
 
     def kill_all() -> None:
-        wait_until(lambda: num_epochs_recorded(database, experiment_id) > 2)
+        # Both must be under way: one that starts after the other was killed would train to its end.
+        wait_until(lambda: all(epochs_recorded_of(database, row.id) > 2 for row in rows_of(database, experiment_id)))
         for process in trial_processes():
             process.kill()
 

@@ -20,7 +20,7 @@ MOTHER = """
 import os, sys
 from datetime import UTC, datetime
 
-from orchestrator.expansion import Expansion
+from orchestrator.planning.expansion import Expansion
 from orchestrator.spec import ExperimentSpec
 from orchestrator.status import ExperimentStatus
 from orchestrator.store.database import open_database

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from orchestrator.plan import PlannedTrial
+from orchestrator.planning.plan import PlannedTrial
 from orchestrator.report import ExperimentFacts, Report, TrialRecord, build_report
 from orchestrator.spec import ExperimentSpec
 from orchestrator.statistics.compare import compare_arms

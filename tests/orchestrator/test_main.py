@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from tests.orchestrator.driving import TINY
+from tests.orchestrator.small_experiments import TINY
 
 
 @pytest.fixture

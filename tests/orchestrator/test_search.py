@@ -7,7 +7,7 @@ import pytest
 from orchestrator.spec import ExperimentSpec
 from orchestrator.status import ExperimentStatus, Phase, TrialStatus
 from orchestrator.store.database import open_database
-from tests.orchestrator.driving import (
+from tests.orchestrator.small_experiments import (
     TINY,
     experiment_of,
     ray_cluster,  # noqa: F401

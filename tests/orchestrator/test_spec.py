@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from orchestrator.errors import SpecError
-from orchestrator.expansion import Expansion
+from orchestrator.planning.expansion import Expansion
 from orchestrator.problems import json_pointer
 from orchestrator.spec import MAX_TRIALS, ExperimentSpec, parse_spec
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestrator.planned import PlannedSearch
+from orchestrator.planning.planned import PlannedSearch
 from orchestrator.search.cell_search import CellSearch
 from orchestrator.spec import ArmSearch
 from orchestrator.statistics.comparison import Cell

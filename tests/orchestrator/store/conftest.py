@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import pytest
 
-from orchestrator.expansion import Expansion
-from orchestrator.planned import PlannedTrial
+from orchestrator.planning.expansion import Expansion
+from orchestrator.planning.planned import PlannedTrial
 from orchestrator.spec import ExperimentSpec
 from orchestrator.status import ExperimentStatus
 from orchestrator.store.database import Database

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy.orm import Session
 
 from orchestrator.errors import StaleAttemptError, StatusConflictError, TrialNotFoundError
-from orchestrator.planned import PlannedTrial
+from orchestrator.planning.planned import PlannedTrial
 from orchestrator.spec import ExperimentSpec
 from orchestrator.status import ExperimentStatus, Phase, TrialStatus
 from orchestrator.store.database import Database

@@ -1,0 +1,310 @@
+"""The driver: takes an experiment from its rows to its end. A Ray job, or a process started by hand.
+
+    rows of the plan -> search phase (cell by cell, side by side) -> chosen params -> confirm phase in pair order
+
+It may die between any two lines. The next attempt starts from the rows: what has ended stays, what was running goes
+on from its checkpoint.
+"""
+
+import logging
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from orchestrator.driving.cluster import capacity, connect, refusal
+from orchestrator.driving.phases import ConfirmPhase, SearchPhase, open_confirm_trials
+from orchestrator.driving.progress import PairProgress, Say
+from orchestrator.driving.recorder import Recorder
+from orchestrator.driving.reuse import Reuse
+from orchestrator.driving.tuning import Engine, run_trials
+from orchestrator.driving.watch import StopReason, Watch
+from orchestrator.driving.work import Ending, OpenTrial, Work
+from orchestrator.errors import SpecError, StaleAttemptError
+from orchestrator.planning.expansion import CellArm, Expansion
+from orchestrator.search import Params
+from orchestrator.settings import Settings
+from orchestrator.spec import ExperimentSpec
+from orchestrator.status import ExperimentStatus, Phase, TrialStatus
+from orchestrator.store.database import Database
+from orchestrator.store.experiments import (
+    chosen_params,
+    end_attempt,
+    get_experiment,
+    move,
+    request_cancel,
+    set_chosen_params,
+)
+from orchestrator.store.trials import cancel_open_trials, fail_trial, trials_of
+from orchestrator.tracking.shipper import Shipper
+from trainers.runtime import Runtime
+
+_DRAIN_SECONDS = 30.0
+"""How long a driver stays for MLflow after its experiment has ended; the rest waits for the next shipper."""
+
+_log = logging.getLogger(__name__)
+
+
+class _ExperimentFailedError(Exception):
+    """The experiment can't go on; the message is its reason."""
+
+
+def run_experiment(
+    database: Database,
+    settings: Settings,
+    experiment_id: str,
+    attempt: int,
+    *,
+    on_progress: Say | None = None,
+    on_signal: StopReason = StopReason.TERMINATED,
+) -> ExperimentStatus:
+    """Run an experiment to its end, or until it is cancelled, replaced or told to terminate.
+
+    Args:
+        database: holds the experiment; the attempt has begun there.
+        settings: where trials and Ray keep their files.
+        experiment_id: its id.
+        attempt: number of this attempt.
+        on_progress: gets one line of text after another.
+        on_signal: what SIGTERM and SIGINT mean: `TERMINATED` if somebody starts another attempt, else `CANCELLED`.
+
+    Returns:
+        The experiment's status afterwards; not final if another attempt is to go on.
+
+    Raises:
+        StoreError: the database does not answer.
+        ConnectionError: there is no Ray cluster where there should be one.
+    """
+    driver = _Driver(database, settings, experiment_id, attempt, on_progress or _log.info)
+    try:
+        driver.run(on_signal)
+    except StaleAttemptError as error:
+        driver.say(f"this attempt is over: {error}")
+    with database.read() as session:
+        return ExperimentStatus(get_experiment(session, experiment_id).status)
+
+
+class _Driver:
+    """One attempt."""
+
+    def __init__(self, database: Database, settings: Settings, experiment_id: str, attempt: int, say: Say) -> None:
+        self.say = say
+        self._database, self._settings = database, settings
+        self._experiment_id, self._attempt = experiment_id, attempt
+        with database.read() as session:
+            row = get_experiment(session, experiment_id)
+        self._digest, self._spec = row.digest, ExperimentSpec.model_validate_json(row.spec)
+        self._chosen = chosen_params(row)
+        self._reuse = Reuse(database, experiment_id, attempt, is_own_only=self._spec.reuse == "never")
+
+    def run(self, on_signal: StopReason) -> None:
+        heartbeat_seconds = self._settings.heartbeat_timeout_seconds / 6
+        with (
+            Watch(self._database, self._experiment_id, self._attempt, heartbeat_seconds=heartbeat_seconds) as watch,
+            self._shipping(),
+        ):
+            try:
+                self._begin()
+                expansion = self._expand()
+                self._progress = PairProgress(
+                    self._database, self._experiment_id, self._spec, expansion.cells, self.say
+                )
+                # Known now, so that watchers see how much there is, and what need not be trained at all.
+                self._reuse_confirmed(expansion)
+                connect()
+                self._require_room()
+                with _stopped_by_signals(watch, on_signal):
+                    self._search(expansion, watch)
+                    self._confirm(expansion, watch)
+            except _ExperimentFailedError as error:
+                self._end(ExperimentStatus.FAILED, str(error))
+                return
+            self._finish(watch)
+
+    # ---- steps ----
+
+    def _begin(self) -> None:
+        with self._database.write() as session:
+            if get_experiment(session, self._experiment_id, lock=True).status == ExperimentStatus.STARTING:
+                move(session, self._experiment_id, ExperimentStatus.RUNNING, attempt=self._attempt)
+
+    def _expand(self) -> Expansion:
+        try:
+            expansion = Expansion(self._spec, data_root=self._settings.effective_data_root)
+        except SpecError as error:
+            raise _ExperimentFailedError(f"the experiment can't be run here: {error}") from error
+        if expansion.digest != self._digest:
+            raise _ExperimentFailedError(
+                f"the code or the data are not those that the experiment was submitted with (digest {self._digest}, "
+                f"here {expansion.digest}); one table must not mix them: submit the spec again, with the service and "
+                "the cluster on the same code"
+            )
+        return expansion
+
+    def _require_room(self) -> None:
+        why_not = refusal(self._spec.resources, capacity())
+        if why_not is not None:
+            raise _ExperimentFailedError(why_not)
+
+    def _reuse_confirmed(self, expansion: Expansion) -> list[OpenTrial]:
+        """Plan confirm trials as far as their params are known; gives those that remain to be trained."""
+        planned = expansion.confirm_trials(self._chosen)
+        open_trials = open_confirm_trials(self._database, self._experiment_id, self._attempt, planned)
+        remaining = self._reuse.apply(open_trials)
+        if len(remaining) < len(open_trials):
+            self.say(f"reused {len(open_trials) - len(remaining)} finished trials")
+        return remaining
+
+    def _search(self, expansion: Expansion, watch: Watch) -> None:
+        work = SearchPhase(expansion, self._reuse, chosen=self._chosen.keys())
+        if not work.searches:
+            return
+        self.say(f"search phase: {len(work.searches)} searches on the validation split")
+        self._train(work, watch, Phase.SEARCH)
+        if watch.reason is not None:
+            return
+        for (cell, arm), search in work.searches.items():
+            params = search.choose()
+            if params is None:
+                first = search.failures[0] if search.failures else "none trained all its seeds"
+                raise _ExperimentFailedError(
+                    f"the search of arm {arm} in cell {cell} has no result: of {search.num_proposed} candidates not "
+                    f"one succeeded; the first reason: {first}"
+                )
+            self._choose((cell, arm), params)
+
+    def _choose(self, key: CellArm, params: Params) -> None:
+        cell, arm = key
+        with self._database.write() as session:
+            set_chosen_params(session, self._experiment_id, cell, arm, params, self._attempt)
+        self._chosen[key] = params
+        self.say(f"search: chose {params} for {arm} in {cell}")
+
+    def _confirm(self, expansion: Expansion, watch: Watch) -> None:
+        if watch.reason is not None:
+            return
+        remaining = self._reuse_confirmed(expansion)
+        with self._database.read() as session:
+            self._progress.know(trials_of(session, self._experiment_id, Phase.CONFIRM))
+        self.say(
+            f"confirm phase: {len(remaining)} trials to train, "
+            f"{self._progress.num_complete}/{self._progress.num_pairs} pairs complete"
+        )
+        self._train(ConfirmPhase(remaining), watch, Phase.CONFIRM)
+        if watch.reason is None:
+            self._settle_twins(remaining)
+
+    def _settle_twins(self, trials: list[OpenTrial]) -> None:
+        """What was trained once ends everywhere it was asked for."""
+        with self._database.read() as session:
+            rows = {row.id: row for row in trials_of(session, self._experiment_id, Phase.CONFIRM)}
+        twins = [trial for trial in trials if not TrialStatus(rows[trial.row_id].status).is_final]
+        errors = {row.identity: row.error for row in rows.values() if row.status == TrialStatus.FAILED}
+        for trial in self._reuse.apply(twins):
+            with self._database.write() as session:
+                fail_trial(session, trial.row_id, errors[trial.identity], self._attempt)
+
+    def _train(self, work: Work, watch: Watch, phase: Phase) -> None:
+        if work.is_exhausted or watch.reason is not None:
+            return
+
+        def on_ended(trial: OpenTrial, ending: Ending) -> None:
+            work.trial_ended(trial, ending)
+            self._progress.trial_ended(trial, ending)
+
+        run_trials(work, Recorder(self._database, self._attempt, watch, on_ended), watch, self._engine(phase))
+
+    def _engine(self, phase: Phase) -> Engine:
+        storage, resources = self._settings.effective_storage, self._spec.resources
+        runtime = Runtime(
+            # A folder of its own: nothing of another experiment may be taken up by accident.
+            storage=storage / self._experiment_id if self._reuse.is_own_only else storage,
+            data_root=self._settings.effective_data_root,
+            device="cuda" if resources.gpus_per_worker > 0 else "cpu",
+            loader_workers=resources.loader_workers,
+            num_threads=max(1, int(resources.cpus_per_worker)),
+        )
+        folder = self._settings.home.absolute() / "ray" / f"{self._experiment_id}-a{self._attempt}-{phase}"
+        return Engine(resources, self._spec.max_trial_attempts, runtime, folder)
+
+    # ---- the end ----
+
+    def _finish(self, watch: Watch) -> None:
+        match watch.reason:
+            case StopReason.STALE:
+                self.say("this attempt has been replaced; nothing more is written")
+            case StopReason.TERMINATED:
+                with self._database.write() as session:
+                    end_attempt(session, self._experiment_id, self._attempt, "the driver was told to terminate")
+                self.say("terminated; another attempt goes on from here")
+            case StopReason.CANCELLED:
+                self._end(ExperimentStatus.CANCELLED, "cancelled")
+            case None:
+                self._conclude()
+
+    def _conclude(self) -> None:
+        with self._database.read() as session:
+            rows = trials_of(session, self._experiment_id, Phase.CONFIRM)
+        self._progress.know(rows)
+        if any(not TrialStatus(row.status).is_final for row in rows):
+            raise RuntimeError("Ray Tune ended with open trials")  # another attempt goes on
+        failed = [row for row in rows if row.status == TrialStatus.FAILED]
+        missing = self._progress.num_pairs - self._progress.num_complete
+        if failed and self._progress.num_succeeded == 0:
+            self._end(ExperimentStatus.FAILED, f"all {len(failed)} trials failed; the first: {failed[0].error}")
+        elif missing:
+            reason = f"{missing} of {self._progress.num_pairs} pairs are incomplete: {len(failed)} trials failed"
+            self._end(ExperimentStatus.SUCCEEDED, reason)
+        else:
+            self._end(ExperimentStatus.SUCCEEDED, "")
+
+    def _end(self, status: ExperimentStatus, reason: str) -> None:
+        with self._database.write() as session:
+            row = get_experiment(session, self._experiment_id, lock=True)
+            if row.status == ExperimentStatus.CANCELLING:
+                # Asked for while the last trial ended: what the user saw was "cancelling".
+                status, reason = ExperimentStatus.CANCELLED, "cancelled"
+            elif status is ExperimentStatus.CANCELLED:
+                request_cancel(session, self._experiment_id)
+            if status is not ExperimentStatus.SUCCEEDED:
+                why = f"the experiment {'was cancelled' if status is ExperimentStatus.CANCELLED else 'failed'}"
+                cancel_open_trials(session, self._experiment_id, self._attempt, reason=why)
+            move(session, self._experiment_id, status, reason, attempt=self._attempt)
+        self.say(f"experiment {self._experiment_id} {status}" + (f": {reason}" if reason else ""))
+
+    @contextmanager
+    def _shipping(self) -> Iterator[None]:
+        """Send rows to MLflow meanwhile, and for a bounded time afterwards."""
+        uri = self._settings.mlflow_tracking_uri
+        if uri is None:
+            yield
+            return
+        shipper, stop = Shipper(self._database, uri), threading.Event()
+        thread = threading.Thread(target=shipper.run, args=(stop,), name="shipper", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+        if not shipper.drain(_DRAIN_SECONDS):
+            self.say("MLflow does not have everything yet; the rows wait in the store")
+
+
+@contextmanager
+def _stopped_by_signals(watch: Watch, reason: StopReason) -> Iterator[None]:
+    """SIGTERM (Ray sends it to a job that is stopped) and Ctrl-C stop the driver cleanly."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(signal_number: int, frame: FrameType | None) -> None:
+        watch.stop(reason)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,157 @@
+"""The two phases as work for Ray Tune: searches side by side, then confirm trials in pair order."""
+
+from collections import deque
+from collections.abc import Collection, Sequence
+
+from orchestrator.driving.reuse import Reuse
+from orchestrator.driving.work import Ending, OpenTrial, RaceRules
+from orchestrator.errors import SpecError
+from orchestrator.planning.expansion import CellArm, Expansion
+from orchestrator.planning.planned import PlannedTrial
+from orchestrator.search import Asha
+from orchestrator.search.cell_search import CellSearch, Request
+from orchestrator.search.space import Params
+from orchestrator.spec import ExperimentSpec
+from orchestrator.statistics.metric import metric_named
+from orchestrator.status import Phase, TrialStatus
+from orchestrator.store.database import Database
+from orchestrator.store.tables import TrialRow
+from orchestrator.store.trials import TrialKey, get_trial, plan_trials, trials_of
+
+_ENDED = (TrialStatus.SUCCEEDED, TrialStatus.FAILED, TrialStatus.PRUNED)
+"""A cancelled trial is open again when its experiment goes on."""
+
+
+def search_metric(spec: ExperimentSpec) -> str:
+    """The validation twin of the primary metric: `best_val/top1` for `test/top1`."""
+    return f"best_val/{spec.primary_metric.rpartition('/')[2]}"
+
+
+class ConfirmPhase:
+    """Open confirm trials in pair order; a training that several trials ask for is done once."""
+
+    def __init__(self, trials: Sequence[OpenTrial]) -> None:
+        first_of_each = {trial.identity: trial for trial in reversed(trials)}
+        self.races: dict[str, RaceRules] = {}
+        self._waiting = deque(trial for trial in trials if first_of_each[trial.identity] is trial)
+
+    def next_trial(self) -> OpenTrial | None:
+        """The next trial."""
+        return self._waiting.popleft() if self._waiting else None
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether all have been given out."""
+        return not self._waiting
+
+    def trial_ended(self, trial: OpenTrial, ending: Ending) -> None:
+        """Nothing follows from it."""
+
+
+class SearchPhase:
+    """All searches of an experiment side by side, in turns."""
+
+    def __init__(self, expansion: Expansion, reuse: Reuse, *, chosen: Collection[CellArm]) -> None:
+        """Rebuild what earlier attempts of the driver proposed and learned.
+
+        Args:
+            expansion: the spec's.
+            reuse: what may stand in; knows the experiment and where its rows are.
+            chosen: searches that are over already.
+        """
+        self._database, self._experiment_id, self._attempt = reuse.database, reuse.experiment_id, reuse.attempt
+        self._expansion, self._reuse = expansion, reuse
+        self._metric = search_metric(expansion.spec)
+        self._sign = 1.0 if metric_named(self._metric).higher_is_better else -1.0
+        arms = {arm.name: arm.search for arm in expansion.spec.arms if arm.search is not None}
+        self.searches: dict[CellArm, CellSearch] = {
+            (planned.cell.key, planned.arm): CellSearch(planned, arms[planned.arm])
+            for planned in expansion.searches
+            if (planned.cell.key, planned.arm) not in chosen
+        }
+        # The metric of every epoch is the best epoch's without its prefix.
+        self.races = {
+            "/".join(key): RaceRules(self._metric.removeprefix("best_"), rules.grace_epochs, rules.reduction_factor)
+            for key in self.searches
+            if isinstance(rules := arms[key[1]].early_stopping, Asha)
+        }
+        self._turns = deque(self.searches)
+        self._restore()
+
+    def next_trial(self) -> OpenTrial | None:
+        """The next trial of the search whose turn it is; finished trainings are taken over on the way."""
+        passed = 0
+        while passed < len(self._turns):
+            key = self._turns[0]
+            request = self.searches[key].next_request()
+            if request is None:
+                passed += 1
+                self._turns.rotate(-1)
+                continue
+            passed = 0
+            trial = self._open(key, request)
+            self._turns.rotate(-1)
+            if trial is not None:
+                return trial
+        return None
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether every search is over."""
+        return all(search.is_over for search in self.searches.values())
+
+    def trial_ended(self, trial: OpenTrial, ending: Ending) -> None:
+        """Tell the search that asked."""
+        self._tell((trial.cell, trial.arm), trial.params, trial.seed, ending)
+
+    def _restore(self) -> None:
+        with self._database.read() as session:
+            rows = trials_of(session, self._experiment_id, Phase.SEARCH)
+        for row in rows:
+            if (row.cell, row.arm) in self.searches:
+                self.searches[row.cell, row.arm].restore(row.params)
+        for row in rows:
+            if (row.cell, row.arm) in self.searches and row.status in _ENDED:
+                self._tell((row.cell, row.arm), row.params, row.seed, ending_of(row))
+
+    def _open(self, key: CellArm, request: Request) -> OpenTrial | None:
+        """Plan the row; `None` if there is nothing to train."""
+        search = self.searches[key]
+        try:
+            planned = self._expansion.search_trial(search.planned.cell, key[1], request.params, request.seed)
+        except SpecError as error:
+            search.ended(request.params, request.seed, None, failure=str(error))
+            return None
+        with self._database.write() as session:
+            row_id = plan_trials(session, self._experiment_id, [planned], self._attempt)[TrialKey.of(planned)]
+            row = get_trial(session, row_id)
+        trial = OpenTrial.of(row, race="/".join(key) if request.is_race else "")
+        if row.status in _ENDED or not self._reuse.apply([trial]):
+            with self._database.read() as session:
+                self._tell(key, request.params, request.seed, ending_of(get_trial(session, row_id)))
+            return None
+        return trial
+
+    def _tell(self, key: CellArm, params: Params, seed: int, ending: Ending) -> None:
+        value = None
+        if ending.status is TrialStatus.SUCCEEDED:
+            value = self._sign * ending.metrics[self._metric]
+        failure = ending.error if ending.status is TrialStatus.FAILED else ""
+        self.searches[key].ended(params, seed, value, failure=failure)
+
+
+def ending_of(row: TrialRow) -> Ending:
+    """What became of a trial, from its row."""
+    return Ending(TrialStatus(row.status), row.final_metrics, row.error)
+
+
+def open_confirm_trials(
+    database: Database, experiment_id: str, attempt: int, planned: Sequence[PlannedTrial]
+) -> list[OpenTrial]:
+    """Plan the rows that are not there yet; gives those that have not ended, in pair order."""
+    with database.write() as session:
+        ids = plan_trials(session, experiment_id, planned, attempt)
+    with database.read() as session:
+        rows = {row.id: row for row in trials_of(session, experiment_id, Phase.CONFIRM)}
+    ordered = [rows[ids[TrialKey.of(trial)]] for trial in planned]
+    return [OpenTrial.of(row) for row in ordered if row.status not in _ENDED]

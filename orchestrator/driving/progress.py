@@ -1,0 +1,105 @@
+"""Progress in pairs: the lines that a driver prints and the events that a watcher gets."""
+
+from collections.abc import Callable, Iterable
+
+from orchestrator.driving.work import Ending, OpenTrial
+from orchestrator.spec import ExperimentSpec
+from orchestrator.statistics.comparison import Cell
+from orchestrator.statistics.metric import metric_named
+from orchestrator.status import Phase, TrialStatus
+from orchestrator.store.database import Database
+from orchestrator.store.events import append_event
+from orchestrator.store.tables import TrialRow
+
+Say = Callable[[str], None]
+
+
+class PairProgress:
+    """Knows every confirm trial that has ended, and says when a pair is complete or can't be completed."""
+
+    def __init__(
+        self, database: Database, experiment_id: str, spec: ExperimentSpec, cells: Iterable[Cell], say: Say
+    ) -> None:
+        self._database, self._experiment_id, self._say = database, experiment_id, say
+        self._control, self._treatments = spec.control.name, [arm.name for arm in spec.treatments]
+        self._metric_name, self._metric = spec.primary_metric, metric_named(spec.primary_metric)
+        self._has_many_cells = len(list(cells)) > 1
+        self.num_pairs = len(spec.models) * len(spec.datasets) * len(self._treatments) * len(spec.seeds)
+        self._values: dict[tuple[str, str, int], float | None] = {}
+        self._complete: set[tuple[str, str, int]] = set()
+
+    @property
+    def num_complete(self) -> int:
+        """Pairs whose control and treatment both have a value."""
+        return len(self._complete)
+
+    @property
+    def num_succeeded(self) -> int:
+        """Confirm trials with a value."""
+        return sum(value is not None for value in self._values.values())
+
+    def know(self, rows: Iterable[TrialRow]) -> None:
+        """Take over what rows say, without a word."""
+        for row in rows:
+            status = TrialStatus(row.status)
+            if status in (TrialStatus.SUCCEEDED, TrialStatus.FAILED):
+                self._values[row.cell, row.arm, row.seed] = self._value(Ending(status, row.final_metrics))
+        for cell, arm, seed in self._values:
+            if arm != self._control and self._ends(cell, arm, seed) is not None:
+                self._complete.add((cell, arm, seed))
+
+    def trial_ended(self, trial: OpenTrial, ending: Ending) -> None:
+        """A trial has ended: say what that means."""
+        if trial.phase is not Phase.CONFIRM:
+            self._say(f"search: {trial.name} {trial.params}: {_outcome(ending)}")
+            return
+        self._values[trial.cell, trial.arm, trial.seed] = self._value(ending)
+        if ending.status is TrialStatus.FAILED:
+            self._say(f"trial failed: {trial.name}: {ending.error}")
+        for treatment in self._treatments if trial.arm == self._control else [trial.arm]:
+            self._look_at_pair(trial.cell, treatment, trial.seed)
+
+    def _look_at_pair(self, cell: str, treatment: str, seed: int) -> None:
+        if (cell, self._control, seed) not in self._values or (cell, treatment, seed) not in self._values:
+            return
+        where = f"{cell}, seed {seed}" if self._has_many_cells else f"seed {seed}"
+        ends = self._ends(cell, treatment, seed)
+        if ends is None:
+            self._say(f"pair incomplete: {treatment} ({where}): a trial of it failed")
+            return
+        control, treated = ends
+        effect = treated - control
+        self._complete.add((cell, treatment, seed))
+        place = self.num_complete
+        self._say(f"pair {place}/{self.num_pairs} complete: {treatment} {effect:+.2f} {self._metric.unit} ({where})")
+        payload = {
+            "cell": cell,
+            "treatment": treatment,
+            "seed": seed,
+            "metric": self._metric_name,
+            "unit": self._metric.unit,
+            "control": control,
+            "treated": treated,
+            "effect": effect,
+            "pairs_complete": place,
+            "pairs_total": self.num_pairs,
+        }
+        with self._database.write() as session:
+            append_event(session, self._experiment_id, "pair", payload)
+
+    def _ends(self, cell: str, treatment: str, seed: int) -> tuple[float, float] | None:
+        """Control's and treatment's values (`None`: one is missing)."""
+        control = self._values.get((cell, self._control, seed))
+        treated = self._values.get((cell, treatment, seed))
+        return None if control is None or treated is None else (control, treated)
+
+    def _value(self, ending: Ending) -> float | None:
+        if ending.status is not TrialStatus.SUCCEEDED or self._metric_name not in ending.metrics:
+            return None
+        return ending.metrics[self._metric_name] * self._metric.scale
+
+
+def _outcome(ending: Ending) -> str:
+    if ending.status is TrialStatus.SUCCEEDED:
+        return f"best val/top1 {100 * ending.metrics['best_val/top1']:.1f} %"
+    return ending.error

@@ -1,0 +1,244 @@
+"""Ray Tune as the engine of one phase: feeds it trials, ranks races, stops it when the driver has to stop.
+
+Tune's own state is never restored from: the database is the truth, and another attempt feeds a new Tuner with the
+rows that have not ended.
+"""
+
+import logging
+import os
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from ray.tune import FailureConfig, PlacementGroupFactory, RunConfig, TuneConfig, Tuner, with_resources
+from ray.tune.error import TuneError
+from ray.tune.execution.tune_controller import TuneController
+from ray.tune.experiment import Trial
+from ray.tune.progress_reporter import TrialProgressCallback
+from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
+from ray.tune.stopper import Stopper
+
+from orchestrator.driving.cluster import HEAD, capacity, num_trials_at_once
+from orchestrator.driving.recorder import ROW_ID, NotKept, Recorder
+from orchestrator.driving.trainable import REPORT, job_of, run_trial
+from orchestrator.driving.watch import StopReason, Watch
+from orchestrator.driving.work import OpenTrial, RaceRules, Work
+from orchestrator.spec import Resources
+from orchestrator.statistics.metric import metric_named
+from trainers.config import TrialConfig
+from trainers.result import EpochReport
+from trainers.runtime import Runtime
+
+_CAPACITY_SECONDS = 5.0
+"""How long a look at the cluster is good for."""
+
+
+@dataclass(frozen=True)
+class Engine:
+    """How trials of one experiment run."""
+
+    resources: Resources
+    max_attempts: int
+    """Executions of a trial that is lost to faults of the machine."""
+    runtime: Runtime
+    """Where; the storage is the folder that holds the trials' folders."""
+    folder: Path
+    """Ray's own files; removed when the phase is over."""
+
+
+def run_trials(work: Work, recorder: Recorder, watch: Watch, engine: Engine) -> None:
+    """Run trials until the work is exhausted or `watch` says stop.
+
+    Raises:
+        ray.tune.TuneError: Tune itself failed.
+    """
+    # Tune's news are ours already: rows, events and progress lines.
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+    try:
+        _tuner(work, recorder, watch, engine).fit()
+    except TuneError:
+        # A stale attempt's trials fail in many ways; none of them matters any more.
+        if watch.reason is not StopReason.STALE:
+            raise
+    finally:
+        shutil.rmtree(engine.folder, ignore_errors=True)
+
+
+def _tuner(work: Work, recorder: Recorder, watch: Watch, engine: Engine) -> Tuner:
+    slots = _Slots(engine.resources)
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(max(1, min(16, slots.number)))
+    return Tuner(
+        with_resources(run_trial, _reservation(engine.resources)),
+        tune_config=TuneConfig(
+            search_alg=_Feed(work, recorder, watch, engine, slots),
+            scheduler=_Races(work.races),
+            num_samples=-1,
+            # Two or more workers: a stopped trial could not let go of its workers before the next one comes.
+            reuse_actors=engine.resources.num_workers == 1,
+            trial_name_creator=_trial_name,
+            trial_dirname_creator=_trial_name,
+        ),
+        run_config=RunConfig(
+            name="tune",
+            storage_path=str(engine.folder),
+            failure_config=FailureConfig(max_failures=engine.max_attempts - 1),
+            stop=_StopWhenAsked(watch),
+            callbacks=[recorder, _Silence()],
+            verbose=0,
+        ),
+    )
+
+
+def _reservation(resources: Resources) -> PlacementGroupFactory:
+    """What Tune holds for a trial: all it needs, or, if Ray Train brings its own workers, a seat on the head."""
+    if resources.num_workers > 1:
+        return PlacementGroupFactory([{HEAD: 0.001}])
+    bundle = {"CPU": resources.cpus_per_worker}
+    if resources.gpus_per_worker:
+        bundle["GPU"] = resources.gpus_per_worker
+    return PlacementGroupFactory([bundle])
+
+
+def _trial_name(trial: Trial) -> str:
+    return f"trial-{trial.config[ROW_ID]}"
+
+
+class _Slots:
+    """Trials that Tune may hold at once."""
+
+    def __init__(self, resources: Resources) -> None:
+        self._resources = resources
+        self._looked_at = time.monotonic()
+        self._at_once = num_trials_at_once(resources, capacity())
+
+    @property
+    def number(self) -> int:
+        """As the cluster is now: nodes may have come or gone."""
+        if time.monotonic() - self._looked_at > _CAPACITY_SECONDS:
+            self._at_once = num_trials_at_once(self._resources, capacity())
+            self._looked_at = time.monotonic()
+        if self._resources.num_workers > 1 or self._resources.max_concurrent_trials is not None:
+            return max(1, self._at_once)
+        # Tune's reservations keep the order; one trial that waits lets a process that gets free be used again.
+        return max(1, self._at_once) + 1
+
+
+class _Feed(NotKept, Searcher):
+    """Gives Tune one trial after another."""
+
+    def __init__(self, work: Work, recorder: Recorder, watch: Watch, engine: Engine, slots: _Slots) -> None:
+        super().__init__()
+        self._work, self._recorder, self._watch, self._engine, self._slots = work, recorder, watch, engine, slots
+        self._live: set[str] = set()
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | None:
+        if self._watch.reason is not None:
+            return _finished()
+        if len(self._live) >= self._slots.number:
+            return None
+        trial = self._work.next_trial()
+        if trial is None:
+            return _finished() if self._work.is_exhausted else None
+        self._recorder.expect(trial)
+        self._live.add(trial_id)
+        return {ROW_ID: trial.row_id, "race": trial.race, **self._job(trial)}
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        self._live.discard(trial_id)
+
+    # Tune saves its searcher; nobody restores it.
+    def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
+        pass
+
+    def save(self, checkpoint_path: str) -> None:
+        pass
+
+    def restore(self, checkpoint_path: str) -> None:
+        pass
+
+    def _job(self, trial: OpenTrial) -> dict[str, Any]:
+        storage = self._engine.runtime.storage
+        assert storage is not None
+        runtime = self._engine.runtime.model_copy(update={"storage": storage / trial.identity})
+        return job_of(
+            trial.config,
+            runtime,
+            self._engine.resources,
+            run_name=trial.identity,
+            folder=self._engine.folder / "train",
+        )
+
+
+def _finished() -> dict[str, Any]:
+    # Tune compares with this text, whatever its annotation says.
+    return cast("dict[str, Any]", Searcher.FINISHED)
+
+
+class _Races(NotKept, FIFOScheduler):
+    """Trials in the order they come; those of one race are ranked among themselves."""
+
+    def __init__(self, rules: Mapping[str, RaceRules]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._rules = rules
+        self._rankings: dict[str, TrialScheduler] = {}
+
+    def on_trial_add(self, tune_controller: TuneController, trial: Trial) -> None:
+        race = trial.config["race"]
+        if race:
+            self._ranking(race, _num_epochs(trial)).on_trial_add(tune_controller, trial)
+
+    def on_trial_result(self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]) -> str:
+        race = trial.config["race"]
+        if not race or REPORT not in result:
+            return str(TrialScheduler.CONTINUE)
+        report = EpochReport.model_validate_json(result[REPORT])
+        num_epochs = _num_epochs(trial)
+        if report.epoch + 1 >= num_epochs:
+            # It has trained to its end: let it score.
+            return str(TrialScheduler.CONTINUE)
+        rules = self._rules[race]
+        sign = 1.0 if metric_named(rules.metric).higher_is_better else -1.0
+        standing = {"epoch": report.epoch + 1, "score": sign * report.metrics[rules.metric]}
+        return str(self._ranking(race, num_epochs).on_trial_result(tune_controller, trial, standing))
+
+    def _ranking(self, race: str, num_epochs: int) -> TrialScheduler:
+        if race not in self._rankings:
+            rules = self._rules[race]
+            self._rankings[race] = ASHAScheduler(
+                time_attr="epoch",
+                metric="score",
+                mode="max",
+                max_t=num_epochs,
+                grace_period=min(rules.grace_epochs, num_epochs),
+                reduction_factor=rules.reduction_factor,
+            )
+        return self._rankings[race]
+
+
+def _num_epochs(trial: Trial) -> int:
+    return TrialConfig.model_validate_json(trial.config["config"]).optimization.epochs
+
+
+class _StopWhenAsked(NotKept, Stopper):
+    def __init__(self, watch: Watch) -> None:
+        self._watch = watch
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return False
+
+    def stop_all(self) -> bool:
+        return self._watch.reason is not None
+
+
+class _Silence(TrialProgressCallback):
+    """Stands where Tune would put its own reporter, which prints at every verbosity."""
+
+    def on_trial_result(self, *args: object, **kwargs: object) -> None: ...
+
+    def on_trial_complete(self, *args: object, **kwargs: object) -> None: ...
+
+    def on_trial_error(self, *args: object, **kwargs: object) -> None: ...

@@ -1,0 +1,203 @@
+"""From a spec to its trials: every cell x arm is validated once, every seed is a cheap copy.
+
+Expansion(spec) -> cells, searches, confirm_trials(chosen params), search_trial(...), digest
+"""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from orchestrator.errors import Problem, SpecError
+from orchestrator.json_text import JsonObject
+from orchestrator.planning.cells import SpecCell, cells_of
+from orchestrator.planning.composition import (
+    Composition,
+    InvalidTrialError,
+    PatchSource,
+    json_of,
+    validated_trial,
+)
+from orchestrator.planning.findings import Findings
+from orchestrator.planning.patch import UnknownPathError, set_path
+from orchestrator.planning.planned import PlannedSearch, PlannedTrial
+from orchestrator.planning.space_rules import space_complaints
+from orchestrator.planning.stem import Stem
+from orchestrator.planning.trial_rules import broken_rules
+from orchestrator.problems import complaints_of, json_pointer
+from orchestrator.search.space import Params
+from orchestrator.spec import Arm, ExperimentSpec
+from orchestrator.statistics.comparison import Cell
+from orchestrator.status import Phase
+from trainers.config import TrialConfig, canonical_json
+from trainers.data import DatasetConfig
+from trainers.errors import DataError
+from trainers.version import code_version
+
+CellArm = tuple[str, str]
+"""Cell key and name of the arm."""
+
+
+class Expansion:
+    """A valid spec with all that it implies.
+
+    Attributes:
+        spec: the spec.
+        cells: models x data sets, model by model (see `orchestrator.planning.cells` for their labels).
+        searches: searches to run before the confirm phase, cell by cell.
+        dataset_fingerprints: label of a data set -> digest of its data; `<cell key>/<arm>` -> digest of the data that
+            a patch gives to that arm instead.
+        digest: names the result: 20 hex digits over the spec, the code and the data.
+    """
+
+    def __init__(self, spec: ExperimentSpec, *, data_root: Path | None) -> None:
+        """Validate every trial that the spec implies.
+
+        Args:
+            spec: the spec.
+            data_root: where relative paths of data sets start.
+
+        Raises:
+            SpecError: with all problems; each names the arm and the cell and points into the spec.
+        """
+        self.spec = spec
+        self._data_root = data_root
+        self._findings = Findings()
+        self._fingerprint_by_config: dict[DatasetConfig, str | None] = {}
+        self._arms = (spec.control, *spec.treatments)
+        self._stems = self._validated_stems(cells_of(spec, self._findings))
+        self._findings.raise_if_any()
+        self.cells: tuple[Cell, ...] = tuple({stem.cell.key: stem.cell for stem in self._stems.values()}.values())
+        self.searches = tuple(
+            PlannedSearch(cell=cell, arm=arm.name, num_candidates=arm.search.num_points, seeds=arm.search.seeds)
+            for cell in self.cells
+            for arm in self._arms
+            if arm.search
+        )
+        self.dataset_fingerprints = self._named_fingerprints()
+        self.digest = self._digest()
+
+    def confirm_trials(self, chosen: Mapping[CellArm, Params]) -> tuple[PlannedTrial, ...]:
+        """Trials of the confirm phase in pair order: seed by seed, cell by cell, the control first.
+
+        Args:
+            chosen: (cell key, arm) -> params that the search chose; a searched arm that is not here is left out.
+
+        Raises:
+            SpecError: chosen params make no valid trial.
+        """
+        searched = {arm.name for arm in self._arms if arm.search}
+        stems = [
+            self._with_params(stem, chosen[key]) if stem.arm in searched else stem
+            for key, stem in self._stems.items()
+            if key in chosen or stem.arm not in searched
+        ]
+        return tuple(stem.trial(seed, Phase.CONFIRM) for seed in self.spec.seeds for stem in stems)
+
+    def search_trial(self, cell: Cell, arm_name: str, params: Params, seed: int) -> PlannedTrial:
+        """One trial of the search phase; it never scores the test split.
+
+        Raises:
+            SpecError: the params make no valid trial.
+        """
+        stem = self._with_params(self._stems[cell.key, arm_name], params, score_test=False)
+        return stem.trial(seed, Phase.SEARCH)
+
+    def config_of(self, cell: Cell, arm_name: str) -> TrialConfig:
+        """The config of a cell and arm, without params and with any seed."""
+        return self._stems[cell.key, arm_name].config
+
+    # ---- validation ----
+
+    def _validated_stems(self, cells: list[SpecCell]) -> dict[CellArm, Stem]:
+        """Every valid cell x arm, cell by cell, the control first; what is invalid goes to the findings."""
+        models: list[JsonObject] = [json_of(model) for model in self.spec.models]
+        datasets: list[JsonObject] = [json_of(dataset) for dataset in self.spec.datasets]
+        shared: JsonObject = {
+            "task": json_of(self.spec.task),
+            "augmentation": json_of(self.spec.augmentation),
+            "optimization": json_of(self.spec.optimization),
+        }
+        arms = {arm.name: (f"/arms/{i}", arm) for i, arm in enumerate(self.spec.arms)}
+        stems: dict[CellArm, Stem] = {}
+        for cell in cells:
+            base: JsonObject = {**shared, "model": models[cell.model_index], "dataset": datasets[cell.dataset_index]}
+            pointers = {
+                **{field: f"/{field}" for field in shared},
+                "model": f"/models/{cell.model_index}",
+                "dataset": f"/datasets/{cell.dataset_index}",
+            }
+            arm_by_text: dict[str, str] = {}
+            for name in (arm.name for arm in self._arms):
+                pointer, arm = arms[name]
+                sources = (*cell.patches, PatchSource(f"{pointer}/patch", arm.patch))
+                stem = self._stem(Composition(base, pointers, sources), cell.cell, arm, pointer)
+                if stem is not None:
+                    stems[cell.cell.key, name] = stem
+                    self._find_twin(stem, arm, pointer, arm_by_text)
+        return stems
+
+    def _stem(self, composition: Composition, cell: Cell, arm: Arm, arm_pointer: str) -> Stem | None:
+        try:
+            config = composition.validate()
+        except InvalidTrialError as error:
+            for pointer, message in error.complaints:
+                self._findings.add_for_trial(pointer, message, cell=cell, arm=arm.name)
+            return None
+        for path, message in broken_rules(config, self.spec.resources, arm.search):
+            self._findings.add_for_trial(composition.pointer_to(path), message, cell=cell, arm=arm.name)
+        if arm.search is not None:
+            for path, message in space_complaints(config, arm.search, self.spec.resources):
+                pointer = f"{arm_pointer}/search{json_pointer(path)}"
+                self._findings.add_for_trial(pointer, message, cell=cell, arm=arm.name)
+        fingerprint = self._fingerprint(config.dataset, composition.pointer_to(("dataset",)))
+        return None if fingerprint is None else Stem(cell, arm.name, {}, config, fingerprint)
+
+    def _find_twin(self, stem: Stem, arm: Arm, arm_pointer: str, arm_by_text: dict[str, str]) -> None:
+        """Two arms that train the same thing differ by exactly 0, whatever the question was."""
+        if arm.search is not None:
+            return
+        first = arm_by_text.setdefault(stem.text, arm.name)
+        if first != arm.name:
+            message = f"this patch makes the very trial of arm `{first}`; there is nothing to compare"
+            self._findings.add_for_trial(f"{arm_pointer}/patch", message, cell=stem.cell, arm=arm.name)
+
+    def _fingerprint(self, dataset: DatasetConfig, pointer: str) -> str | None:
+        """Digest of the data, asked for once per data set; `None` after a finding."""
+        if dataset not in self._fingerprint_by_config:
+            try:
+                self._fingerprint_by_config[dataset] = dataset.fingerprint(self._data_root)
+            except DataError as error:
+                self._fingerprint_by_config[dataset] = None
+                self._findings.add(pointer, str(error))
+        return self._fingerprint_by_config[dataset]
+
+    # ---- what follows from valid stems ----
+
+    def _with_params(self, stem: Stem, params: Params, *, score_test: bool = True) -> Stem:
+        document = {**json_of(stem.config), "score_test": score_test}
+        where = f"arm `{stem.arm}` in cell `{stem.cell.key}` with params {params}"
+        try:
+            for path, value in params.items():
+                document = set_path(document, path, value)
+            config = validated_trial(document)
+        except UnknownPathError as error:
+            raise SpecError([Problem("", f"{where}: {error}")]) from None
+        except ValidationError as error:
+            raise SpecError(
+                [Problem("", f"{where}: {text}") for _, text in complaints_of(error, TrialConfig)]
+            ) from None
+        return Stem(stem.cell, stem.arm, params, config, stem.data_fingerprint)
+
+    def _named_fingerprints(self) -> dict[str, str]:
+        named: dict[str, str] = {}
+        for stem in self._stems.values():
+            if named.setdefault(stem.cell.dataset, stem.data_fingerprint) != stem.data_fingerprint:
+                named[f"{stem.cell.key}/{stem.arm}"] = stem.data_fingerprint
+        return named
+
+    def _digest(self) -> str:
+        data = [f"{name}={digest}" for name, digest in sorted(self.dataset_fingerprints.items())]
+        text = "\n".join((canonical_json(self.spec), code_version(), *data))
+        return hashlib.sha256(text.encode()).hexdigest()[:20]

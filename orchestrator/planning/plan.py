@@ -1,0 +1,126 @@
+"""What an experiment will do, before anything runs: cells x arms x seeds."""
+
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+
+from orchestrator.planning.cost import Cost, CostModel
+from orchestrator.planning.expansion import Expansion
+from orchestrator.planning.plan_warnings import warnings_of
+from orchestrator.planning.planned import PlannedSearch, PlannedTrial
+from orchestrator.search.space import Params
+from orchestrator.spec import ExperimentSpec
+from orchestrator.statistics.comparison import Cell
+from orchestrator.statistics.metric import metric_named
+from orchestrator.statistics.power import PowerForecast, forecast_power
+from trainers.config import TrialConfig
+from trainers.strict import StrictModel
+
+__all__ = ["Cost", "Params", "Plan", "PlannedSearch", "PlannedTrial", "PowerForecast", "make_plan", "plan_of"]
+
+
+class Plan(StrictModel):
+    """Deterministic: the same spec, code and data give the same plan."""
+
+    digest: str
+    """Digest of the canonical spec, code version and data fingerprints: names the result."""
+    spec_name: str
+    """The experiment's name."""
+    control: str
+    """Name of the control arm."""
+    treatments: tuple[str, ...]
+    """Names of the other arms, in the order of the spec."""
+    cells: tuple[Cell, ...]
+    """Models x data sets."""
+    seeds: tuple[int, ...]
+    """Seeds of the confirm phase."""
+    searches: tuple[PlannedSearch, ...]
+    """What has to be chosen first."""
+    trials: tuple[PlannedTrial, ...]
+    """Confirm trials whose params are known, in pair order; a searched arm's follow after its search."""
+    num_confirm_trials: int
+    """All confirm trials, those of searched arms included."""
+    num_search_trials: int
+    """All search trials (at most, with early stopping)."""
+    reusable: tuple[str, ...]
+    """Identities of planned trials that already succeeded."""
+    cost: Cost
+    """What it will take."""
+    power: tuple[PowerForecast, ...]
+    """What it can show, for a small, a middle and a large sd."""
+    warnings: tuple[str, ...]
+    """What a careful reader should know before it runs (unequal search budgets, too few seeds, ...)."""
+
+
+ASSUMED_SDS = {"pp": (0.1, 0.3, 1.0, 3.0), "nats": (0.01, 0.03, 0.1)}
+"""A small, a middle and a large sd of the paired difference, by the metric's unit."""
+
+
+def make_plan(
+    spec: ExperimentSpec,
+    *,
+    data_root: Path | None,
+    finished: Collection[str] = frozenset(),
+    seconds_per_trial: Mapping[str, float] | None = None,
+) -> Plan:
+    """Expand a spec and say what it will do, take and show. Nothing is started or written.
+
+    Args:
+        spec: the spec.
+        data_root: where relative paths of data sets start.
+        finished: identities of trials that have succeeded already.
+        seconds_per_trial: cell key -> measured median seconds of a trial.
+
+    Raises:
+        SpecError: with all problems (see `Expansion`).
+    """
+    return plan_of(Expansion(spec, data_root=data_root), finished=finished, seconds_per_trial=seconds_per_trial)
+
+
+def plan_of(
+    expansion: Expansion,
+    *,
+    finished: Collection[str] = frozenset(),
+    seconds_per_trial: Mapping[str, float] | None = None,
+) -> Plan:
+    """The plan of a spec that is expanded already; see `make_plan`."""
+    spec = expansion.spec
+    trials = expansion.confirm_trials({})
+    done = frozenset(finished) if spec.reuse == "identical" else frozenset()
+    reusable = tuple(trial.identity for trial in trials if trial.identity in done)
+    cost = CostModel(spec.resources, seconds_per_trial or {})
+    return Plan(
+        digest=expansion.digest,
+        spec_name=spec.name,
+        control=spec.control.name,
+        treatments=tuple(arm.name for arm in spec.treatments),
+        cells=expansion.cells,
+        seeds=spec.seeds,
+        searches=expansion.searches,
+        trials=trials,
+        num_confirm_trials=spec.num_confirm_trials,
+        num_search_trials=spec.num_search_trials,
+        reusable=reusable,
+        cost=cost.cost(_remaining(expansion, trials, done)),
+        power=forecast_power(
+            len(spec.seeds),
+            assumed_sds=ASSUMED_SDS[metric_named(spec.primary_metric).unit],
+            confidence=spec.confidence,
+        ),
+        warnings=warnings_of(spec),
+    )
+
+
+def _remaining(
+    expansion: Expansion, trials: tuple[PlannedTrial, ...], done: frozenset[str]
+) -> Iterator[tuple[Cell, TrialConfig, int]]:
+    """What has to be trained: (cell, config, how many such)."""
+    counts: dict[tuple[str, str], int] = {}
+    for trial in trials:
+        key = (trial.cell.key, trial.arm)
+        counts[key] = counts.get(key, 0) + (trial.identity not in done)
+    for cell in expansion.cells:
+        for arm in expansion.spec.arms:
+            searched = len(expansion.spec.seeds) + arm.search.num_trials if arm.search else 0
+            count = searched or counts[cell.key, arm.name]
+            if count:
+                yield cell, expansion.config_of(cell, arm.name), count

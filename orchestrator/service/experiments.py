@@ -1,0 +1,301 @@
+"""What users ask of the service: submit, plan, look, compare, cancel, extend. Rows only; nothing is started here."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from orchestrator.errors import IdempotencyInFlightError, Problem, SpecError, StatusConflictError
+from orchestrator.planning.expansion import Expansion
+from orchestrator.planning.plan import Plan, plan_of
+from orchestrator.report import Report
+from orchestrator.service.jobs import RayJobs
+from orchestrator.service.readiness import check_readiness
+from orchestrator.service.readings import (
+    driver_condition,
+    event_view,
+    experiment_view,
+    mlflow_url,
+    stored_spec,
+    tracking_condition,
+    trial_view,
+    trials_condition,
+)
+from orchestrator.service.views import Condition, EventView, ExperimentPage, ExperimentView, TrialView
+from orchestrator.settings import Settings
+from orchestrator.spec import ExperimentSpec, parse_spec
+from orchestrator.statistics.comparison import Comparison
+from orchestrator.status import ExperimentStatus, Phase, TrialStatus
+from orchestrator.store.database import Database
+from orchestrator.store.events import events_after
+from orchestrator.store.experiments import (
+    chosen_params,
+    get_experiment,
+    insert_experiment,
+    list_experiments,
+    move,
+    newest_attempt,
+    request_cancel,
+    seconds_since_heartbeat,
+    update_spec,
+)
+from orchestrator.store.idempotency import find_replay, keep_key
+from orchestrator.store.progress import count_complete_pairs, count_trials, count_unshipped, median_seconds_by_cell
+from orchestrator.store.trials import (
+    cancel_open_trials,
+    finished_identities,
+    plan_trials,
+    reopen_trials,
+    summaries_of,
+)
+from orchestrator.stored_report import comparisons_of, report_of
+from trainers.config import canonical_json
+
+
+class Experiments:
+    """The use cases behind the HTTP interface; may be called from any number of threads.
+
+    Every method that takes an id raises ExperimentNotFoundError; every method raises StoreError if the database does
+    not answer.
+    """
+
+    def __init__(self, database: Database, settings: Settings) -> None:
+        self._database = database
+        self._settings = settings
+        self._jobs = RayJobs(settings.ray_dashboard_url, settings.ray_auth_token)
+        self._keys_in_flight: set[str] = set()
+        self._keys_guard = threading.Lock()
+
+    # ---- before anything runs ----
+
+    def submit(self, spec: ExperimentSpec, *, idempotency_key: str | None = None, body: bytes = b"") -> ExperimentView:
+        """Validate everything, then store the experiment with all its known trials, in one transaction.
+
+        Args:
+            spec: the question.
+            idempotency_key: the same key with the same body gives the first call's experiment again.
+            body: what the client sent (empty: the canonical spec is what counts).
+
+        Raises:
+            SpecError: with all problems.
+            IdempotencyConflictError: the key came back with another body.
+            IdempotencyInFlightError: the first call with this key is still at work in this process.
+        """
+        if idempotency_key is None:
+            experiment_id = self._store(spec)
+        else:
+            with self._alone_with(idempotency_key):
+                experiment_id = self._submit_once(spec, idempotency_key, body or canonical_json(spec).encode())
+        return self.get(experiment_id)
+
+    def plan(self, spec: ExperimentSpec) -> Plan:
+        """What the spec would do, take and show. Nothing is written.
+
+        Raises:
+            SpecError: with all problems.
+        """
+        expansion = self._expand(spec)
+        identities = {trial.identity for trial in expansion.confirm_trials({})}
+        with self._database.read() as session:
+            finished = finished_identities(session, identities)
+            cells = [cell.key for cell in expansion.cells]
+            seconds = median_seconds_by_cell(session, cells, spec.optimization.epochs)
+        return plan_of(expansion, finished=finished, seconds_per_trial=seconds)
+
+    # ---- looking ----
+
+    def get(self, experiment_id: str) -> ExperimentView:
+        """Where an experiment stands."""
+        with self._database.read() as session:
+            row = get_experiment(session, experiment_id)
+            counts = count_trials(session, [experiment_id])[experiment_id]
+            pairs_complete = count_complete_pairs(session, [experiment_id])[experiment_id]
+            attempt = newest_attempt(session, experiment_id)
+            age = None if attempt is None else seconds_since_heartbeat(session, attempt)
+            num_unshipped = count_unshipped(session, experiment_id)
+        uri = self._settings.mlflow_tracking_uri
+        conditions = (
+            driver_condition(row, attempt, age, self._settings.heartbeat_timeout_seconds),
+            trials_condition(counts),
+            tracking_condition(num_unshipped, uri),
+        )
+        return experiment_view(row, counts, pairs_complete, conditions=conditions, mlflow_uri=uri)
+
+    def list(
+        self, *, limit: int = 50, cursor: str | None = None, status: ExperimentStatus | None = None
+    ) -> ExperimentPage:
+        """Experiments, newest first; `cursor` is the `next_cursor` of the page before."""
+        with self._database.read() as session:
+            rows = list_experiments(session, limit=limit + 1, before_id=cursor, status=status)
+            ids = [row.id for row in rows[:limit]]
+            counts, pairs = count_trials(session, ids), count_complete_pairs(session, ids)
+        uri = self._settings.mlflow_tracking_uri
+        items = tuple(experiment_view(row, counts[row.id], pairs[row.id], mlflow_uri=uri) for row in rows[:limit])
+        return ExperimentPage(items=items, next_cursor=ids[-1] if len(rows) > limit else None)
+
+    def spec(self, experiment_id: str) -> ExperimentSpec:
+        """The question, as it was submitted (and extended)."""
+        with self._database.read() as session:
+            return stored_spec(get_experiment(session, experiment_id))
+
+    def trials(self, experiment_id: str, *, phase: Phase | None = None) -> tuple[TrialView, ...]:
+        """Every trial, in plan order."""
+        with self._database.read() as session:
+            get_experiment(session, experiment_id)
+            return tuple(trial_view(row) for row in summaries_of(session, experiment_id, phase))
+
+    def events(self, experiment_id: str, after: int = 0, limit: int = 1000) -> tuple[EventView, ...]:
+        """What happened after the event with this id."""
+        with self._database.read() as session:
+            get_experiment(session, experiment_id)
+            return tuple(event_view(row) for row in events_after(session, experiment_id, after, limit))
+
+    def comparisons(self, experiment_id: str) -> tuple[Comparison, ...]:
+        """Effect, interval, p and verdict for every cell and treatment; a preview while the experiment runs."""
+        with self._database.read() as session:
+            row = get_experiment(session, experiment_id)
+            stored_spec(row)  # refuses what another version wrote
+            return comparisons_of(session, row)
+
+    def report(self, experiment_id: str) -> Report:
+        """Comparisons, what was learned, exclusions, provenance; a preview while the experiment runs."""
+        with self._database.read() as session:
+            row = get_experiment(session, experiment_id)
+            stored_spec(row)  # refuses what another version wrote
+            return report_of(session, experiment_id, mlflow_url=mlflow_url(row, self._settings.mlflow_tracking_uri))
+
+    def logs(self, experiment_id: str) -> str:
+        """What the newest driver wrote.
+
+        Raises:
+            RayUnavailableError: Ray, which keeps the log, does not answer.
+        """
+        with self._database.read() as session:
+            get_experiment(session, experiment_id)
+            attempt = newest_attempt(session, experiment_id)
+        if attempt is None:
+            return "no driver has been started yet\n"
+        if attempt.job_id is None:
+            return "the driver was started by hand; it writes to its own terminal\n"
+        log = self._jobs.logs(attempt.job_id)
+        return f"Ray no longer knows the job {attempt.job_id}\n" if log is None else log
+
+    def readiness(self) -> dict[str, Condition]:
+        """Whether the database, Ray and MLflow answer, each with its reason."""
+        return check_readiness(self._database, self._jobs, self._settings.mlflow_tracking_uri)
+
+    # ---- changing one's mind ----
+
+    def cancel(self, experiment_id: str) -> ExperimentView:
+        """Ask for the end: at once if nothing has started, else as soon as the driver has seen it.
+
+        Raises:
+            StatusConflictError: it has already ended.
+        """
+        with self._database.write() as session:
+            # Trials first: the `end` of a queued experiment is its last event.
+            if get_experiment(session, experiment_id, lock=True).status == ExperimentStatus.QUEUED:
+                cancel_open_trials(session, experiment_id)
+            request_cancel(session, experiment_id)
+        return self.get(experiment_id)
+
+    def extend(self, experiment_id: str, seeds: Sequence[int]) -> ExperimentView:
+        """Add seeds to an experiment that has ended, and queue it again; what is done stays done.
+
+        Raises:
+            StatusConflictError: it has not ended, or the code or data are no longer those of its finished trials.
+            SpecError: a seed is already there, or is one of a search's.
+        """
+        with self._database.read() as session:
+            row = get_experiment(session, experiment_id)
+            _refuse_open(experiment_id, ExperimentStatus(row.status))
+            spec, chosen = _with_seeds(stored_spec(row), seeds), chosen_params(row)
+            old_identities = {
+                trial.identity
+                for trial in summaries_of(session, experiment_id, Phase.CONFIRM)
+                if trial.status == TrialStatus.SUCCEEDED
+            }
+        expansion = self._expand(spec)
+        trials = expansion.confirm_trials(chosen)
+        if not old_identities <= {trial.identity for trial in trials}:
+            raise StatusConflictError(
+                f"experiment {experiment_id} was trained by another version of the code or on other data; one table "
+                "must not mix them: submit the spec again with all seeds"
+            )
+        with self._database.write() as session:
+            locked = get_experiment(session, experiment_id, lock=True)
+            _refuse_open(experiment_id, ExperimentStatus(locked.status))
+            if locked.digest != row.digest:
+                raise StatusConflictError(f"experiment {experiment_id} was extended by somebody else just now")
+            update_spec(session, locked, spec, expansion.digest)
+            plan_trials(session, experiment_id, trials)
+            reopen_trials(session, experiment_id, (TrialStatus.CANCELLED, TrialStatus.RUNNING))
+            added = ", ".join(map(str, seeds))
+            move(session, experiment_id, ExperimentStatus.QUEUED, f"extended by seeds {added}")
+        return self.get(experiment_id)
+
+    # ---- inside ----
+
+    def _expand(self, spec: ExperimentSpec) -> Expansion:
+        return Expansion(spec, data_root=self._settings.effective_data_root)
+
+    def _submit_once(self, spec: ExperimentSpec, key: str, body: bytes) -> str:
+        with self._database.read() as session:
+            replay = find_replay(session, key, body)
+        if replay is not None:
+            return replay
+        try:
+            return self._store(spec, key, body)
+        except _KeyTakenError:
+            # Another process was faster; its experiment is committed by now.
+            with self._database.read() as session:
+                replay = find_replay(session, key, body)
+            if replay is None:
+                raise
+            return replay
+
+    def _store(self, spec: ExperimentSpec, key: str | None = None, body: bytes = b"") -> str:
+        expansion = self._expand(spec)
+        trials = expansion.confirm_trials({})
+        with self._database.write() as session:
+            row = insert_experiment(session, spec, expansion.digest)
+            if key is not None and not keep_key(session, key, body, row.id):
+                raise _KeyTakenError(key)
+            plan_trials(session, row.id, trials)
+            return row.id
+
+    @contextmanager
+    def _alone_with(self, key: str) -> Iterator[None]:
+        with self._keys_guard:
+            if key in self._keys_in_flight:
+                raise IdempotencyInFlightError(
+                    f"the first request with the Idempotency-Key {key!r} is not answered yet; try again in a second"
+                )
+            self._keys_in_flight.add(key)
+        try:
+            yield
+        finally:
+            with self._keys_guard:
+                self._keys_in_flight.remove(key)
+
+
+class _KeyTakenError(Exception):
+    """Rolls the insert back."""
+
+
+def _with_seeds(spec: ExperimentSpec, seeds: Sequence[int]) -> ExperimentSpec:
+    """The spec with more seeds, validated as a whole.
+
+    Raises:
+        SpecError: no seed, a repeated one, one that is already there, or one of a search's.
+    """
+    if not seeds:
+        raise SpecError([Problem("/seeds", "no seed is given; name at least one new one")])
+    present = sorted(set(seeds) & set(spec.seeds))
+    if present:
+        raise SpecError([Problem("/seeds", f"seeds {present} are already part of the experiment; name new ones")])
+    return parse_spec({**spec.model_dump(mode="json"), "seeds": [*spec.seeds, *seeds]})
+
+
+def _refuse_open(experiment_id: str, status: ExperimentStatus) -> None:
+    if not status.is_final:
+        raise StatusConflictError(f"experiment {experiment_id} is {status}; only one that has ended can be extended")

@@ -1,0 +1,143 @@
+"""From rows to what is shown."""
+
+from collections.abc import Sequence
+
+from pydantic import ValidationError
+
+from orchestrator.errors import StatusConflictError
+from orchestrator.service.views import Condition, EventView, ExperimentView, Progress, TrialView
+from orchestrator.spec import ExperimentSpec
+from orchestrator.statistics.comparison import Cell
+from orchestrator.status import ExperimentStatus, Phase, TrialStatus
+from orchestrator.store.progress import TrialCounts
+from orchestrator.store.tables import DriverAttemptRow, EventRow, ExperimentRow, TrialRow
+from orchestrator.tracking.links import chart_link
+
+
+def stored_spec(row: ExperimentRow) -> ExperimentSpec:
+    """The question of an experiment.
+
+    Raises:
+        StatusConflictError: another version of sigmalab wrote it, and this one can't read it.
+    """
+    try:
+        return ExperimentSpec.model_validate_json(row.spec)
+    except ValidationError as error:
+        raise StatusConflictError(
+            f"the spec of experiment {row.id} was written by another version of sigmalab; this one can't read it: "
+            f"{error.errors()[0]['msg']}"
+        ) from error
+
+
+def experiment_view(
+    row: ExperimentRow,
+    counts: TrialCounts,
+    pairs_complete: int,
+    *,
+    conditions: Sequence[Condition] = (),
+    mlflow_uri: str | None,
+) -> ExperimentView:
+    """An experiment with its counts."""
+    status = ExperimentStatus(row.status)
+    # A search that has ended may have needed fewer trials than it might have.
+    num_search_trials = counts.known_search if status.is_final else max(row.num_search_trials, counts.known_search)
+    return ExperimentView(
+        id=row.id,
+        name=row.name,
+        digest=row.digest,
+        status=status,
+        reason=row.reason,
+        question=row.question,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        ended_at=row.ended_at,
+        attempt=row.attempt,
+        progress=Progress(
+            trials_total=row.num_confirm_trials + num_search_trials,
+            trials_done=counts.done,
+            trials_failed=counts.failed,
+            trials_reused=counts.reused,
+            trials_running=counts.running,
+            pairs_total=row.num_pairs,
+            pairs_complete=pairs_complete,
+        ),
+        conditions=tuple(conditions),
+        mlflow_url=mlflow_url(row, mlflow_uri),
+    )
+
+
+def mlflow_url(row: ExperimentRow, mlflow_uri: str | None) -> str | None:
+    """Link to the experiment's runs (`None`: nothing is there yet)."""
+    if mlflow_uri is None or row.mlflow_experiment_id is None:
+        return None
+    return chart_link(mlflow_uri, row.mlflow_experiment_id, row.id)
+
+
+def driver_condition(
+    row: ExperimentRow, attempt: DriverAttemptRow | None, heartbeat_age_seconds: float | None, timeout_seconds: float
+) -> Condition:
+    """Whether the experiment's driver does what the status says."""
+    status = ExperimentStatus(row.status)
+    if status.is_final:
+        return Condition(type="driver", ok=status is not ExperimentStatus.FAILED, reason=row.reason or f"{status}")
+    if attempt is None or attempt.ended_at is not None:
+        return Condition(type="driver", ok=attempt is None, reason=row.reason or "waits for its driver to be started")
+    name = f"attempt {attempt.number} ({attempt.job_id or 'started by hand'})"
+    if heartbeat_age_seconds is None:
+        return Condition(type="driver", ok=True, reason=f"{name} is starting")
+    return Condition(
+        type="driver",
+        ok=heartbeat_age_seconds <= timeout_seconds,
+        reason=f"{name} was last heard of {heartbeat_age_seconds:.0f} s ago",
+    )
+
+
+def trials_condition(counts: TrialCounts) -> Condition:
+    """Whether trials failed."""
+    if counts.failed == 0:
+        return Condition(type="trials", ok=True, reason="none failed")
+    return Condition(
+        type="trials", ok=False, reason=f"{counts.failed} failed; their pairs are incomplete and enter no comparison"
+    )
+
+
+def tracking_condition(num_unshipped: int, mlflow_uri: str | None) -> Condition:
+    """Whether MLflow has everything."""
+    if mlflow_uri is None:
+        return Condition(type="tracking", ok=True, reason="no MLflow server is set; the store keeps everything")
+    if num_unshipped == 0:
+        return Condition(type="tracking", ok=True, reason="MLflow has every value")
+    return Condition(type="tracking", ok=False, reason=f"{num_unshipped} values wait to be sent to MLflow")
+
+
+def trial_view(row: TrialRow) -> TrialView:
+    """A trial without its config and curves."""
+    return TrialView(
+        id=row.id,
+        identity=row.identity,
+        cell=cell_of(row),
+        arm=row.arm,
+        seed=row.seed,
+        phase=Phase(row.phase),
+        params=row.params,
+        status=TrialStatus(row.status),
+        error=row.error,
+        attempt=row.attempt,
+        metrics=row.final_metrics,
+        training_seconds=row.training_seconds,
+        reused_from=row.reused_from,
+        started_at=row.started_at,
+        ended_at=row.ended_at,
+        mlflow_run_id=row.run_id,
+    )
+
+
+def event_view(row: EventRow) -> EventView:
+    """An event."""
+    return EventView(id=row.id, kind=row.kind, payload=row.payload, created_at=row.created_at)
+
+
+def cell_of(row: TrialRow) -> Cell:
+    """The cell; labels have no slash."""
+    model, _, dataset = row.cell.partition("/")
+    return Cell(model=model, dataset=dataset)

@@ -1,0 +1,374 @@
+"""From a spec to its trials: order, identities, and every implied trial validated with its place in the spec."""
+
+import json
+from copy import deepcopy
+
+import pytest
+
+from orchestrator.errors import SpecError
+from orchestrator.planning.cells import labels_of
+from orchestrator.planning.expansion import Expansion
+from orchestrator.spec import parse_spec
+from orchestrator.status import Phase
+from trainers.config import trial_identity
+from trainers.models import GaussianBias
+from trainers.version import code_version
+
+GAUSSIAN = {"kind": "gaussian", "sigma": 2.0}
+SPEC = {
+    "name": "digits",
+    "models": [{"kind": "small_vit"}, {"kind": "small_vit", "width": 24}],
+    "datasets": [{"kind": "digits"}, {"kind": "digits", "num_train": 100}],
+    "optimization": {"global_batch_size": 50},
+    "arms": [
+        {"name": "gaussian", "patch": {"attention_bias": GAUSSIAN}},
+        {"name": "control", "role": "control"},
+        {"name": "placebo", "patch": {"attention_bias": {"kind": "permuted_gaussian"}}},
+    ],
+    "seeds": [3, 1],
+}
+SEARCH = {"space": {"attention_bias.sigma": {"kind": "log_uniform", "low": 0.5, "high": 8}}, "seeds": [10]}
+
+
+def expand(data_root=None, **changes):
+    return Expansion(parse_spec({**deepcopy(SPEC), **changes}), data_root=data_root)
+
+
+def problems(data_root=None, **changes):
+    with pytest.raises(SpecError) as caught:
+        expand(data_root, **changes)
+    return [tuple(problem) for problem in caught.value.problems]
+
+
+def with_arm(**arm):
+    """The arms of SPEC with the treatment `gaussian` replaced."""
+    return [{"name": "gaussian", **arm}, *deepcopy(SPEC["arms"][1:])]
+
+
+# ---- what a valid spec expands to ----
+
+
+def test_pair_order_is_seed_by_seed_cell_by_cell_control_first():
+    trials = expand().confirm_trials({})
+    cells = [
+        f"{model}/{data}"
+        for model in ("small_vit_48x3_rel_bias", "small_vit_24x3_rel_bias")
+        for data in ("digits-300", "digits-100")
+    ]
+    assert [(trial.seed, trial.cell.key, trial.arm) for trial in trials] == [
+        (seed, cell, arm) for seed in (3, 1) for cell in cells for arm in ("control", "gaussian", "placebo")
+    ]
+
+
+def test_identities_equal_trial_identity_and_differ():
+    expansion = expand()
+    trials = expansion.confirm_trials({})
+    assert len({trial.identity for trial in trials}) == len(trials) == 24
+    for trial in trials:
+        fingerprint = expansion.dataset_fingerprints[trial.cell.dataset]
+        expected = trial_identity(trial.config, code_version=code_version(), data_fingerprint=fingerprint)
+        assert trial.identity == expected
+        assert trial.config.seed == trial.seed
+        assert trial.config.score_test
+        assert trial.phase is Phase.CONFIRM
+
+
+def test_a_trial_is_base_then_cell_patch_then_arm_patch():
+    patches = [
+        {"patch": {"optimization": {"optimizer": {"kind": "sgd", "lr": 0.5}}}},
+        {"model": "small_vit_24x3_rel_bias", "patch": {"optimization": {"optimizer": {"lr": 0.25}}}},
+        {"dataset": "digits-100", "patch": {"optimization": {"epochs": 7}}},
+    ]
+    arms = with_arm(patch={"attention_bias": GAUSSIAN, "optimization": {"epochs": 9}})
+    expansion = expand(cell_patches=patches, arms=arms)
+    seen = {
+        (trial.cell.key, trial.arm): (
+            trial.config.optimization.optimizer.kind,
+            trial.config.optimization.optimizer.lr,
+            trial.config.optimization.epochs,
+        )
+        for trial in expansion.confirm_trials({})
+    }
+    assert seen["small_vit_48x3_rel_bias/digits-300", "control"] == ("sgd", 0.5, 20)
+    assert seen["small_vit_24x3_rel_bias/digits-300", "control"] == ("sgd", 0.25, 20)
+    assert seen["small_vit_24x3_rel_bias/digits-100", "placebo"] == ("sgd", 0.25, 7)
+    assert seen["small_vit_24x3_rel_bias/digits-100", "gaussian"] == ("sgd", 0.25, 9)
+
+
+def test_only_the_bias_differs_within_a_pair():
+    control, gaussian, _ = (trial.config.model_dump() for trial in expand().confirm_trials({})[:3])
+    assert control.pop("attention_bias") == {"kind": "none"}
+    assert gaussian.pop("attention_bias")["sigma"] == 2.0
+    assert control == gaussian
+
+
+def test_searched_arms_wait_for_their_params():
+    arms = with_arm(patch={"attention_bias": GAUSSIAN}, search=SEARCH)
+    expansion = expand(arms=arms, datasets=[{"kind": "digits"}])
+    assert [(search.cell.key, search.arm, search.num_candidates, search.seeds) for search in expansion.searches] == [
+        ("small_vit_48x3_rel_bias/digits-300", "gaussian", 8, (10,)),
+        ("small_vit_24x3_rel_bias/digits-300", "gaussian", 8, (10,)),
+    ]
+    assert {trial.arm for trial in expansion.confirm_trials({})} == {"control", "placebo"}
+    chosen = {("small_vit_24x3_rel_bias/digits-300", "gaussian"): {"attention_bias.sigma": 3.5}}
+    trials = expansion.confirm_trials(chosen)
+    assert [trial.arm for trial in trials] == ["control", "placebo", "control", "gaussian", "placebo"] * 2
+    searched = trials[3]
+    assert searched.params == {"attention_bias.sigma": 3.5}
+    assert searched.config.attention_bias.sigma == 3.5
+
+
+def test_a_search_trial_never_scores_the_test_split():
+    arms = with_arm(patch={"attention_bias": GAUSSIAN}, search=SEARCH)
+    expansion = expand(arms=arms)
+    trial = expansion.search_trial(expansion.cells[0], "gaussian", {"attention_bias.sigma": 3.5}, 10)
+    assert (trial.phase, trial.seed, trial.config.seed) == (Phase.SEARCH, 10, 10)
+    assert not trial.config.score_test
+    assert trial.config.attention_bias.sigma == 3.5
+    fingerprint = expansion.dataset_fingerprints["digits-300"]
+    expected = trial_identity(trial.config, code_version=code_version(), data_fingerprint=fingerprint)
+    assert trial.identity == expected
+
+
+def test_params_that_make_no_trial_name_arm_cell_and_params():
+    arms = with_arm(patch={"attention_bias": GAUSSIAN}, search=SEARCH)
+    expansion = expand(arms=arms)
+    with pytest.raises(SpecError, match=r"arm `gaussian` in cell `small_vit_48x3.*-1.*must be above 0\.01, not -1"):
+        expansion.search_trial(expansion.cells[0], "gaussian", {"attention_bias.sigma": -1}, 10)
+    with pytest.raises(SpecError, match="there is no field `sigm`; did you mean `sigma`"):
+        expansion.confirm_trials({(expansion.cells[0].key, "gaussian"): {"attention_bias.sigm": 1.0}})
+
+
+def test_the_digest_names_spec_and_data():
+    digest = expand().digest
+    assert len(digest) == 20
+    assert expand().digest == digest
+    assert expand(seeds=[3, 1, 2]).digest != digest
+    # What is written out and what is a default are one spec.
+    assert expand(confidence=0.95).digest == digest
+
+
+def test_the_digest_changes_with_the_data(tmp_path):
+    from PIL import Image
+
+    for name in ("a", "b"):
+        (tmp_path / "pets" / name).mkdir(parents=True)
+        for index in range(10):
+            Image.new("RGB", (8, 8), (index, 0, 0)).save(tmp_path / "pets" / name / f"{index}.png")
+    datasets = [{"kind": "folder", "path": "pets"}]
+    before = expand(tmp_path, datasets=datasets)
+    Image.new("RGB", (9, 9)).save(tmp_path / "pets" / "a" / "0.png")
+    after = expand(tmp_path, datasets=datasets)
+    assert before.digest != after.digest
+    assert before.confirm_trials({})[0].identity != after.confirm_trials({})[0].identity
+
+
+def test_labels_are_made_different():
+    assert labels_of(["a", "b", "a", "a"]) == ["a", "b", "a-2", "a-3"]
+    assert labels_of(["a", "a", "a-2"]) == ["a", "a-3", "a-2"]
+
+
+# ---- what is refused, and where it points ----
+
+
+def test_a_bad_arm_names_arm_cell_and_place():
+    arms = with_arm(patch={"attention_bias": {"kind": "gaussian", "sigma": -1, "ampltude": 2}})
+    where = "arm `gaussian` in cell `small_vit_48x3_rel_bias/digits-300` (and 3 more): "
+    assert problems(arms=arms) == [
+        ("/arms/0/patch/attention_bias/sigma", f"{where}must be above 0.01, not -1"),
+        (
+            "/arms/0/patch/attention_bias/ampltude",
+            f"{where}unknown field `ampltude`; did you mean `amplitude`? Valid: {', '.join(GaussianBias.model_fields)}",
+        ),
+    ]
+
+
+def test_types_in_patches_are_taken_at_their_word():
+    arms = with_arm(patch={"attention_bias": {"kind": "gaussian", "sigma": "2"}})
+    ((pointer, message),) = problems(arms=arms)
+    assert pointer == "/arms/0/patch/attention_bias/sigma"
+    assert message.endswith('must be a number, not "2"')
+
+
+@pytest.mark.parametrize(
+    ("patch", "pointer", "message"),
+    [
+        ({"atention_bias": GAUSSIAN}, "/arms/0/patch/atention_bias", "did you mean `attention_bias`?"),
+        ({"attention_bias": {"kind": "gausian"}}, "/arms/0/patch/attention_bias/kind", "did you mean `gaussian`?"),
+        ({"attention_bias": {"sigma": 2}}, "/arms/0/patch/attention_bias", "the field `kind` is required"),
+        ({"seed": 3}, "/arms/0/patch/seed", "the plan gives every trial its seed; list seeds under `seeds`"),
+        ({"score_test": False}, "/arms/0/patch/score_test", "the phase decides this"),
+        ({"model": {"kind": "timm_vit"}}, "/arms/0/patch/model/name", "the field `name` is required"),
+        ({"model": {"depth": 0}}, "/arms/0/patch/model/depth", "must be at least 1, not 0"),
+        ({"model": None}, "/arms/0/patch/model", "the field `model` is required"),
+        ({"model": 3}, "/arms/0/patch/model", "must be an object, not 3"),
+        ({"optimization": {"global_batch_size": 101}}, "/arms/0/patch/optimization/global_batch_size", "larger than"),
+    ],
+)
+def test_a_bad_patch_points_at_itself(patch, pointer, message):
+    (found,) = problems(arms=with_arm(patch=patch))
+    assert found[0] == pointer
+    assert message in found[1]
+    assert "arm `gaussian` in cell `small_vit_" in found[1]
+
+
+def test_a_bad_cell_patch_points_at_itself_and_a_later_patch_takes_the_blame():
+    patches = [{"dataset": "digits-100", "patch": {"optimization": {"epochs": 0}}}]
+    ((pointer, message),) = problems(cell_patches=patches)
+    assert pointer == "/cell_patches/0/patch/optimization/epochs"
+    assert message.startswith("arm `control` in cell `small_vit_48x3_rel_bias/digits-100` (and 5 more): ")
+    patches = [{"patch": {"optimization": {"epochs": 3}}}, {"patch": {"optimization": {"epochs": -1}}}]
+    ((pointer, _),) = problems(cell_patches=patches)
+    assert pointer == "/cell_patches/1/patch/optimization/epochs"
+
+
+def test_a_cell_patch_that_selects_nothing():
+    (found,) = problems(cell_patches=[{"dataset": "digits-30", "patch": {}}])
+    assert found == (
+        "/cell_patches/0/dataset",
+        "no cell has the label `digits-30`; did you mean `digits-300`? Valid: digits-300, digits-100",
+    )
+
+
+def test_a_model_or_data_set_that_is_listed_twice():
+    twice = [{"kind": "small_vit"}, {"kind": "small_vit", "depth": 3}]
+    assert problems(models=twice) == [("/models/1", "this model is listed already, at /models/0")]
+    assert problems(datasets=[{"kind": "digits"}] * 2) == [
+        ("/datasets/1", "this data set is listed already, at /datasets/0")
+    ]
+
+
+def test_an_arm_that_is_the_control_in_disguise():
+    arms = with_arm(patch={"attention_bias": {"kind": "none"}})
+    ((pointer, message),) = problems(arms=arms)
+    assert pointer == "/arms/0/patch"
+    assert message.endswith(
+        "(and 3 more): this patch makes the very trial of arm `control`; there is nothing to compare"
+    )
+
+
+def test_a_batch_that_the_workers_cannot_share():
+    ((pointer, message),) = problems(
+        optimization={"global_batch_size": 50, "accumulation_steps": 2}, resources={"num_workers": 4}
+    )
+    assert pointer == "/optimization/global_batch_size"
+    assert message.startswith("arm `control` in cell `small_vit_48x3_rel_bias/digits-300` (and 11 more): ")
+    assert message.endswith("a global batch of 50 can't be shared by 4 workers x 2 accumulation steps; 48 or 56 could")
+
+
+def test_a_batch_larger_than_the_training_set():
+    ((pointer, message),) = problems(optimization={"global_batch_size": 128})
+    assert pointer == "/optimization/global_batch_size"
+    assert "cell `small_vit_48x3_rel_bias/digits-100` (and 5 more)" in message
+    assert message.endswith("a global batch of 128 is larger than the training set of 100 images")
+
+
+@pytest.mark.parametrize(
+    ("optimization", "message"),
+    [
+        (
+            {"epochs": 5, "schedule": {"kind": "cosine", "warmup_epochs": 6}},
+            "warmup_epochs 6 must be less than epochs 5",
+        ),
+        ({"epochs": 5, "schedule": {"kind": "step", "milestones": [5]}}, "must lie before the end of 5 epochs"),
+    ],
+)
+def test_a_schedule_that_does_not_fit_the_training(optimization, message):
+    ((pointer, found),) = problems(optimization={"global_batch_size": 50, **optimization})
+    assert pointer == "/optimization"
+    assert message in found
+
+
+def test_a_missing_data_folder_is_one_problem_at_its_data_set(tmp_path):
+    datasets = [{"kind": "digits"}, {"kind": "folder", "path": "pets"}]
+    ((pointer, message),) = problems(tmp_path, datasets=datasets)
+    assert pointer == "/datasets/1"
+    assert str(tmp_path / "pets") in message
+
+
+# ---- spaces ----
+
+
+@pytest.mark.parametrize(
+    ("path", "distribution", "pointer", "message"),
+    [
+        (
+            "attention_bias.sigma",
+            {"kind": "log_uniform", "low": 0.001, "high": 8},
+            "/low",
+            "`attention_bias.sigma` = 0.001: must be above 0.01, not 0.001",
+        ),
+        (
+            "attention_bias.sigma",
+            {"kind": "uniform", "low": 1, "high": 5000},
+            "/high",
+            "`attention_bias.sigma` = 5000.0: must be at most 1000, not 5000.0",
+        ),
+        (
+            "attention_bias.parameterization",
+            {"kind": "choice", "values": ["log", "sqare"]},
+            "/values/1",
+            "did you mean `square`?",
+        ),
+        (
+            "attention_bias.sgma",
+            {"kind": "uniform", "low": 1, "high": 2},
+            "",
+            "is no field of the trial config: in `attention_bias`: there is no field `sgma`; did you mean `sigma`?",
+        ),
+        ("lr", {"kind": "uniform", "low": 1, "high": 2}, "", "`lr` is no field of the trial config: there is no field"),
+        ("optimization.epochs", {"kind": "uniform", "low": 1, "high": 2}, "/low", "must be a whole number, not 1.0"),
+        ("seed", {"kind": "int_uniform", "low": 1, "high": 2}, "", "`seed` can't be searched: the plan gives"),
+        ("dataset.num_train", {"kind": "int_uniform", "low": 50, "high": 90}, "", "`dataset` can't be searched"),
+        (
+            "optimization.global_batch_size",
+            {"kind": "choice", "values": [50, 101]},
+            "/values/1",
+            "`optimization.global_batch_size` = 101: a global batch of 101 is larger than the training set of 100",
+        ),
+    ],
+)
+def test_a_space_outside_its_domain(path, distribution, pointer, message):
+    search = {"space": {path: distribution}}
+    found = problems(arms=with_arm(patch={"attention_bias": GAUSSIAN}, search=search))
+    assert {place for place, _ in found} == {f"/arms/0/search/space/{path}{pointer}"} | (
+        {f"/arms/0/search/space/{path}/high"} if "whole number" in message else set()
+    )
+    assert message in found[0][1]
+    assert found[0][1].startswith("arm `gaussian` in cell `small_vit_")
+
+
+def test_early_stopping_that_never_acts():
+    search = {**SEARCH, "early_stopping": {"kind": "asha", "grace_epochs": 20}}
+    ((pointer, message),) = problems(arms=with_arm(patch={"attention_bias": GAUSSIAN}, search=search))
+    assert pointer == "/optimization/epochs"
+    assert message.endswith("early stopping after 20 epochs (`grace_epochs`) never acts on a training of 20")
+
+
+def test_problems_of_all_kinds_come_together(tmp_path):
+    found = problems(
+        tmp_path,
+        datasets=[{"kind": "digits"}, {"kind": "folder", "path": "pets"}],
+        arms=with_arm(patch={"attention_bias": {"kind": "gaussian", "sigma": 0}}),
+        cell_patches=[{"model": "x", "patch": {}}],
+        resources={"num_workers": 7},
+    )
+    assert {pointer for pointer, _ in found} == {
+        "/datasets/1",
+        "/arms/0/patch/attention_bias/sigma",
+        "/cell_patches/0/model",
+        "/optimization/global_batch_size",
+    }
+
+
+def test_ten_thousand_trials_are_validated_once_per_cell_and_arm():
+    arms = [
+        SPEC["arms"][1],
+        *({"name": f"sigma-{i}", "patch": {"attention_bias": {"kind": "gaussian", "sigma": i + 1}}} for i in range(24)),
+    ]
+    trials = expand(arms=arms, seeds=list(range(100))).confirm_trials({})
+    assert len(trials) == 10_000
+    assert len({trial.identity for trial in trials}) == 10_000
+    # A planned trial is what its own JSON says, though its config was copied and not validated.
+    assert all(type(trial).model_validate_json(trial.model_dump_json()) == trial for trial in trials[::997])
+    assert json.loads(trials[-1].config.model_dump_json())["seed"] == 99

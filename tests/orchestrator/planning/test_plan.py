@@ -1,0 +1,145 @@
+"""What a plan says: counts, reuse, cost, power and warnings."""
+
+from copy import deepcopy
+
+import pytest
+
+from orchestrator.planning.cost import CPU_FLOPS_PER_SECOND, GPU_FLOPS_PER_SECOND
+from orchestrator.planning.plan import Plan, make_plan
+from orchestrator.spec import parse_spec
+
+CELL = "small_vit_48x3_rel_bias/digits-300"
+SEARCH = {"space": {"attention_bias.sigma": {"kind": "uniform", "low": 1, "high": 8}}, "seeds": [10, 11]}
+SPEC = {
+    "name": "digits",
+    "models": [{"kind": "small_vit"}],
+    "datasets": [{"kind": "digits"}],
+    "arms": [
+        {"name": "control", "role": "control"},
+        {"name": "gaussian", "patch": {"attention_bias": {"kind": "gaussian"}}},
+    ],
+}
+
+
+def plan_with(finished=frozenset(), seconds_per_trial=None, **changes):
+    spec = parse_spec({**deepcopy(SPEC), **changes})
+    return make_plan(spec, data_root=None, finished=finished, seconds_per_trial=seconds_per_trial)
+
+
+def searched(arm):
+    return {**arm, "search": SEARCH}
+
+
+def test_counts_without_a_search():
+    plan = plan_with()
+    assert (plan.num_confirm_trials, plan.num_search_trials, len(plan.trials), plan.cost.num_trials) == (12, 0, 12, 12)
+    assert (plan.control, plan.treatments, plan.seeds) == ("control", ("gaussian",), (0, 1, 2, 3, 4, 5))
+    assert [cell.key for cell in plan.cells] == [CELL]
+    assert plan.warnings == ()
+
+
+def test_counts_with_a_search():
+    plan = plan_with(arms=[searched(arm) for arm in SPEC["arms"][1:]] + SPEC["arms"][:1])
+    assert (plan.num_confirm_trials, plan.num_search_trials, len(plan.trials), plan.cost.num_trials) == (12, 16, 6, 28)
+
+
+def test_finished_trials_are_reused_and_cost_nothing():
+    identities = [trial.identity for trial in plan_with().trials]
+    plan = plan_with(finished={*identities[:5], "another experiment's"})
+    assert plan.reusable == tuple(identities[:5])
+    assert plan.cost.num_trials == 7
+    complete = plan_with(finished=set(identities))
+    assert (complete.cost.num_trials, complete.cost.cpu_hours) == (0, 0)
+    assert complete.cost.basis == "nothing remains to be done"
+
+
+def test_never_means_never():
+    identities = {trial.identity for trial in plan_with().trials}
+    plan = plan_with(finished=identities, reuse="never")
+    assert plan.reusable == ()
+    assert plan.cost.num_trials == 12
+
+
+def test_cost_from_measured_seconds():
+    cost = plan_with(seconds_per_trial={CELL: 90.0}, resources={"num_workers": 2, "cpus_per_worker": 3}).cost
+    assert cost.cpu_hours == pytest.approx(12 * 90 * 6 / 3600)
+    assert cost.gpu_hours == 0
+    assert cost.basis == "12 trials by the median of finished trials of their cell"
+
+
+def test_cost_from_floating_point_operations():
+    plan = plan_with()
+    flops = plan.trials[0].config.model.forward_flops_per_image() * 20 * (3 * 300 + 300)
+    assert plan.cost.cpu_hours == pytest.approx(12 * flops / CPU_FLOPS_PER_SECOND / 3600)
+    assert plan.cost.basis.startswith(
+        "12 trials by floating-point operations at an assumed 3e+10 per second and CPU core"
+    )
+    on_gpus = plan_with(resources={"gpus_per_worker": 2}).cost
+    # Twice the GPUs, half the time: the same GPU hours.
+    assert on_gpus.gpu_hours == pytest.approx(12 * flops / GPU_FLOPS_PER_SECOND / 3600)
+    assert "per second and GPU" in on_gpus.basis
+
+
+def test_cost_that_cannot_be_told(tmp_path):
+    from PIL import Image
+
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        for index in range(10):
+            Image.new("RGB", (8, 8), (index, 0, 0)).save(tmp_path / name / f"{index}.png")
+    spec = parse_spec({**SPEC, "datasets": [{"kind": "folder", "path": "."}]})
+    cost = make_plan(spec, data_root=tmp_path).cost
+    assert (cost.num_trials, cost.cpu_hours, cost.gpu_hours) == (12, None, None)
+    assert "can't be estimated" in cost.basis
+
+
+def test_power_is_forecast_for_the_plans_pairs_and_metric():
+    assert [forecast.assumed_sd for forecast in plan_with().power] == [0.1, 0.3, 1.0, 3.0]
+    assert {forecast.num_pairs for forecast in plan_with().power} == {6}
+    assert [forecast.assumed_sd for forecast in plan_with(primary_metric="test/loss").power] == [0.01, 0.03, 0.1]
+
+
+def test_a_plan_is_deterministic_and_survives_json():
+    plan = plan_with()
+    assert plan == plan_with()
+    assert Plan.model_validate_json(plan.model_dump_json()) == plan
+
+
+# ---- warnings ----
+
+
+@pytest.mark.parametrize(
+    ("changes", "warning"),
+    [
+        ({"seeds": [0]}, "one seed makes one pair: there is no interval"),
+        ({"seeds": [0, 1, 2]}, "3 seeds can't give a sign-flip p below 0.25, however large the effect; 6 seeds could"),
+        ({"seeds": [0, 1, 2, 3, 4]}, "5 seeds can't give a sign-flip p below 0.0625"),
+        ({"seeds": list(range(6)), "confidence": 0.99}, "6 seeds can't give a sign-flip p below 0.0312"),
+        (
+            {"datasets": [{"kind": "digits"}, {"kind": "digits", "num_train": 100}]},
+            "with 2 comparisons and 6 seeds, no p that is corrected for their number can fall below 0.0625; 7 seeds",
+        ),
+        (
+            {"arms": [SPEC["arms"][0], searched(SPEC["arms"][1])]},
+            "the control is not tuned, but `gaussian`: part of the effect may come from the search alone",
+        ),
+        ({"primary_metric": "best_val/top1"}, "`best_val/top1` is taken at the epoch that was chosen by validation"),
+        (
+            {"arms": [SPEC["arms"][0], {"name": "more", "patch": {"dataset": {"num_train": 500}}}]},
+            "arm `more` changes the data: its pairs differ by more than the treatment",
+        ),
+    ],
+)
+def test_what_weakens_the_result_is_said(changes, warning):
+    (found,) = plan_with(**changes).warnings
+    assert found.startswith(warning)
+
+
+def test_unequal_and_thin_searches_are_said():
+    learning_rate = {"space": {"optimization.optimizer.lr": {"kind": "log_uniform", "low": 1e-4, "high": 1e-2}}}
+    control = {**SPEC["arms"][0], "search": {**learning_rate, "num_candidates": 2, "seeds": [10]}}
+    unequal, thin = plan_with(arms=[control, searched(SPEC["arms"][1])]).warnings
+    assert unequal.startswith("the search budgets differ (trials per cell: `control` 2, `gaussian` 16); an arm that is")
+    assert thin.startswith("the search of `control` judges each candidate by one seed")
+    equal = {**SPEC["arms"][0], "search": {**learning_rate, "seeds": [10, 11]}}
+    assert plan_with(arms=[equal, searched(SPEC["arms"][1])]).warnings == ()
