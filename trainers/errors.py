@@ -1,10 +1,11 @@
-"""What can go wrong while one trial trains.
+"""What can go wrong while one trial trains, or while a model is analysed.
 
     TrainerError
     |- ConfigError            the config can't be trained as written (unsupported model, wrong grid, ...)
     |- DataError              a data folder or file is missing, corrupt, or not what the config says
     |- NonFiniteLossError     the loss became NaN or infinite
     |- CheckpointError        a checkpoint can't be read, or belongs to another trial
+    |- AnalysisError          a model or map can't be analysed as asked
 
 Each class has a stable `code`; a message says what was wrong, where, and what would be right.
 """
@@ -32,6 +33,12 @@ class CheckpointError(TrainerError):
     """A checkpoint can't be read or belongs to another trial."""
 
     code = "checkpoint_invalid"
+
+
+class AnalysisError(TrainerError):
+    """The analysis can't be done as asked: an unsuitable model, or a map with nothing in it."""
+
+    code = "analysis_invalid"
 
 
 class NonFiniteLossError(TrainerError):

@@ -1,0 +1,1 @@
+"""Questions to a trained or untrained model, without a loss."""
