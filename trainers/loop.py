@@ -24,7 +24,7 @@ from trainers.models.bias import attach_bias, bias_metrics, bias_parameters
 from trainers.parameter_groups import parameter_groups
 from trainers.result import EpochReport, TrialResult
 from trainers.runtime import Runtime
-from trainers.seeding import seed_noise, seed_weights
+from trainers.seeding import Stream, derive_seed, seed_noise, seed_weights
 from trainers.tasks.classification import Predictions
 from trainers.training import Descent
 from trainers.version import library_versions
@@ -115,7 +115,9 @@ class _Trial:
     def _build_model(self) -> None:
         config, optimization = self._config, self._config.optimization
         seed_weights(config.seed)
-        model = config.model.build(self._splits.num_classes)
+        model = config.model.build(
+            self._splits.num_classes, position_seed=derive_seed(config.seed, Stream.POSITION_EMBEDDING)
+        )
         attach_bias(model, config.attention_bias)
         self._model = model.to(self._device.torch_device)
         bias = config.attention_bias

@@ -20,6 +20,8 @@ class Stream(IntEnum):
     AUGMENTATION = 2
     NOISE = 3
     """Dropout and stochastic depth."""
+    POSITION_EMBEDDING = 4
+    """A re-initialised position embedding."""
 
 
 def derive_seed(seed: int, stream: Stream, *indices: int) -> int:

@@ -53,7 +53,7 @@ def searched(search: JsonObject) -> list[JsonObject]:
         pytest.param({"seeds": "0"}, "/seeds", ["list"], id="wrong type of a list"),
         pytest.param({"models": [{"kind": "smal_vit"}]}, "/models/0/kind", ["smal_vit", "small_vit"], id="model kind"),
         pytest.param(
-            {"models": [{"kind": "timm_vit", "name": "vit_relpos_smal_patch16_224"}]},
+            {"models": [{"kind": "timm", "name": "vit_relpos_smal_patch16_224"}]},
             "/models/0/name",
             ["vit_relpos_small_patch16_224"],
             id="model name",

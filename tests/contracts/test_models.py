@@ -5,15 +5,15 @@ from typing import get_args
 import pytest
 import torch
 
-from trainers.models import GaussianBias, ModelConfig, SmallVitConfig, TimmVitConfig
+from trainers.models import GaussianBias, ModelConfig, SmallVitConfig, TimmConfig
 from trainers.models.bias import attach_bias, attached_biases
 
 EXAMPLES = {
     "small_vit-rel_bias": SmallVitConfig(position="rel_bias"),
     "small_vit-rel_mlp": SmallVitConfig(position="rel_mlp"),
     "small_vit-absolute": SmallVitConfig(position="absolute"),
-    "timm_vit-relpos": TimmVitConfig(name="vit_relpos_small_patch16_224", image_size_px=64),
-    "timm_vit-plain": TimmVitConfig(name="vit_tiny_patch16_224", image_size_px=64),
+    "timm-relpos": TimmConfig(name="vit_relpos_small_patch16_224", image_size_px=64),
+    "timm-plain": TimmConfig(name="vit_tiny_patch16_224", image_size_px=64),
 }
 
 each_family = pytest.mark.parametrize("config", EXAMPLES.values(), ids=EXAMPLES.keys())

@@ -1,10 +1,13 @@
-"""Networks and their attention bias. A model family is one file here and one line in `ModelConfig`."""
+"""Networks and their attention bias.
+
+A kind of model is one file here and one line in `ModelConfig`; a family of timm's models is one file in `families`.
+"""
 
 from trainers.models.bias import AttentionBiasConfig, GaussianBias, NoBias, PermutedGaussianBias
 from trainers.models.small_vit import SmallVitConfig
-from trainers.models.timm_vit import TimmVitConfig
+from trainers.models.timm_model import TimmConfig
 
-ModelConfig = SmallVitConfig | TimmVitConfig
+ModelConfig = SmallVitConfig | TimmConfig
 
 __all__ = [
     "AttentionBiasConfig",
@@ -13,5 +16,5 @@ __all__ = [
     "NoBias",
     "PermutedGaussianBias",
     "SmallVitConfig",
-    "TimmVitConfig",
+    "TimmConfig",
 ]

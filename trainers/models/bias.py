@@ -35,7 +35,7 @@ def attach_bias(model: nn.Module, config: AttentionBiasConfig) -> None:
     """Add the bias to the attention logits of every layer, in place; draws no random number.
 
     Args:
-        model: a model that is, or contains, timm's `VisionTransformer` or `VisionTransformerRelPos`.
+        model: a model that is, or contains, one of a family in `trainers.models.families`.
         config: the bias; `NoBias` leaves the model untouched.
 
     Raises:

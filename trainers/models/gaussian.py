@@ -23,7 +23,7 @@ Parameterization = Literal["square", "log", "softplus"]
 
 class _Gaussian(StrictModel):
     sigma: float = Field(default=5.0, gt=0.01, le=1000)
-    """Initial width of the Gaussian, in tokens (the paper: 5)."""
+    """Initial width of the Gaussian, in tokens (the paper: 5; inside the windows of a Swin, 1 to 3)."""
     amplitude: float = Field(default=1.0, gt=0, le=100)
     """Initial A; the Gaussian's height on the logits is A squared (the paper: 1)."""
     learn_sigma: bool = True

@@ -34,8 +34,13 @@ class TokenGrid:
         return squares.to(torch.float32)
 
 
-def check_image_size(image_size_px: int, patch_size_px: int) -> None:
+def check_image_size(image_size_px: int, patch_size_px: int, *, is_windowed: bool = False) -> None:
     """Refuse an image side that can't be cut into patches.
+
+    Args:
+        image_size_px: side of the image.
+        patch_size_px: side of a patch.
+        is_windowed: whether attention stays inside windows; then any number of patches will do.
 
     Raises:
         ValueError: the side is no multiple of the patch, or makes more than `MAX_PATCH_TOKENS` tokens.
@@ -47,7 +52,7 @@ def check_image_size(image_size_px: int, patch_size_px: int) -> None:
             f"image_size_px {image_size_px} is not a multiple of the patch size {patch_size_px} px; "
             f"the nearest that fit are {nearest} and {nearest + patch_size_px}"
         )
-    if side**2 > MAX_PATCH_TOKENS:
+    if side**2 > MAX_PATCH_TOKENS and not is_windowed:
         raise ValueError(
             f"image_size_px {image_size_px} with patches of {patch_size_px} px makes {side**2} tokens; "
             f"at most {MAX_PATCH_TOKENS} are allowed: a larger patch or a smaller image is needed"

@@ -11,6 +11,7 @@ from torch import nn
 
 from trainers.models.flops import count_forward_flops
 from trainers.models.grid import check_image_size
+from trainers.models.position import PositionEmbedding, set_position_embedding
 from trainers.strict import StrictModel
 
 _LABEL_MARKS = {"num_heads": "h", "mlp_ratio": "mlp", "image_size_px": "px", "patch_size_px": "p", "drop_path": "dp"}
@@ -34,6 +35,8 @@ class SmallVitConfig(StrictModel):
     """Side of one patch."""
     position: Literal["rel_bias", "rel_mlp", "absolute"] = "rel_bias"
     """Position embedding: a relative table, a relative MLP, or a learned absolute one."""
+    position_embedding: PositionEmbedding = "keep"
+    """`reinitialise` draws the position embedding from a stream of its own, `zero` starts it at zero."""
     drop_path: float = Field(default=0.0, ge=0, lt=1)
     """Stochastic depth rate of the last block."""
 
@@ -54,6 +57,8 @@ class SmallVitConfig(StrictModel):
             for field, mark in _LABEL_MARKS.items()
             if getattr(self, field) != type(self).model_fields[field].default
         ]
+        if self.position_embedding != "keep":
+            marks.append(f"pos_{self.position_embedding}")
         return "_".join([f"small_vit_{self.width}x{self.depth}", self.position, *marks])
 
     @property
@@ -71,9 +76,21 @@ class SmallVitConfig(StrictModel):
         """Standard deviation of each channel that the input is normalised with."""
         return (0.5, 0.5, 0.5)
 
-    def build(self, num_classes: int) -> nn.Module:
-        """The model with fresh weights from torch's global random numbers: [B, 3, px, px] -> [B, num_classes]."""
-        return _build(self, num_classes, torch.device("cpu"))
+    def build(self, num_classes: int, *, position_seed: int = 0) -> nn.Module:
+        """The model with fresh weights from torch's global random numbers: [B, 3, px, px] -> [B, num_classes].
+
+        Args:
+            num_classes: of the head.
+            position_seed: of a re-initialised position embedding; it moves no other random number.
+        """
+        model = _build(self, num_classes, torch.device("cpu"))
+        set_position_embedding(
+            model,
+            self.position_embedding,
+            build_fresh=lambda: _build(self, num_classes, torch.device("cpu")),
+            seed=position_seed,
+        )
+        return model
 
     def forward_flops_per_image(self) -> float:
         """Floating-point operations of one image's forward pass (2 per multiply-add)."""

@@ -198,7 +198,7 @@ def test_types_in_patches_are_taken_at_their_word():
         ({"attention_bias": {"sigma": 2}}, "/arms/0/patch/attention_bias", "the field `kind` is required"),
         ({"seed": 3}, "/arms/0/patch/seed", "the plan gives every trial its seed; list seeds under `seeds`"),
         ({"score_test": False}, "/arms/0/patch/score_test", "the phase decides this"),
-        ({"model": {"kind": "timm_vit"}}, "/arms/0/patch/model/name", "the field `name` is required"),
+        ({"model": {"kind": "timm"}}, "/arms/0/patch/model/name", "the field `name` is required"),
         ({"model": {"depth": 0}}, "/arms/0/patch/model/depth", "must be at least 1, not 0"),
         ({"model": None}, "/arms/0/patch/model", "the field `model` is required"),
         ({"model": 3}, "/arms/0/patch/model", "must be an object, not 3"),

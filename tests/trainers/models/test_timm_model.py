@@ -4,14 +4,20 @@ import time
 
 import huggingface_hub.constants
 import pytest
+import timm
 import torch
 from pydantic import ValidationError
 from timm.layers import DropPath
+from timm.models.beit import Beit
+from timm.models.deit import VisionTransformerDistilled
+from timm.models.eva import Eva
+from timm.models.swin_transformer import SwinTransformer
+from timm.models.swin_transformer_v2 import SwinTransformerV2
 from timm.models.vision_transformer import VisionTransformer
 from timm.models.vision_transformer_relpos import VisionTransformerRelPos
 
 from trainers.errors import ConfigError
-from trainers.models import TimmVitConfig
+from trainers.models import TimmConfig
 from trainers.models.bias import GaussianBias, attach_bias, attached_biases
 
 TINY = "test_vit_relpos"
@@ -27,24 +33,34 @@ WITH_WEIGHTS = "vit_tiny_patch16_224"
         ("vit_srelpos_small_patch16_224", VisionTransformerRelPos, 224, 0.5),
         ("vit_tiny_patch16_384", VisionTransformer, 384, 0.5),
         ("deit_tiny_patch16_224", VisionTransformer, 224, 0.485),
-        ("deit_tiny_distilled_patch16_224", VisionTransformer, 224, 0.485),
+        ("deit_tiny_distilled_patch16_224", VisionTransformerDistilled, 224, 0.485),
+        ("deit3_small_patch16_384", VisionTransformer, 384, 0.485),
+        ("beit_base_patch16_224", Beit, 224, 0.5),
+        ("beitv2_base_patch16_224.in1k_ft_in22k", Beit, 224, 0.485),
+        ("swin_tiny_patch4_window7_224", SwinTransformer, 224, 0.485),
+        ("swin_base_patch4_window12_384", SwinTransformer, 384, 0.485),
+        ("swinv2_tiny_window8_256", SwinTransformerV2, 256, 0.485),
+        ("eva02_tiny_patch14_224", Eva, 224, 0.48145466),
+        ("eva_giant_patch14_224", Eva, 224, 0.48145466),
+        ("vit_small_patch16_rope_mixed_224", Eva, 224, 0.485),
     ],
 )
-def test_knows_what_timm_says(name, model_class, input_size_px, mean):
-    config = TimmVitConfig(name=name)
+def test_knows_what_timm_says(monkeypatch, name, model_class, input_size_px, mean):
+    config = TimmConfig(name=name)
     assert config.label == name
     assert config.input_size_px == input_size_px
     assert config.input_mean[0] == mean
     assert len(config.input_std) == 3
-    with torch.device("meta"):
-        model = config.build(5)
+    create = timm.create_model
+    monkeypatch.setattr(timm, "create_model", lambda *args, **kwargs: create(*args, **{**kwargs, "device": "meta"}))
+    model = config.build(5)
     assert isinstance(model, model_class)
     assert model.num_classes == 5
 
 
 def test_builds_a_model_that_takes_the_bias():
     torch.manual_seed(0)
-    config = TimmVitConfig(name=TINY, image_size_px=32, drop_path=0.1)
+    config = TimmConfig(name=TINY, image_size_px=32, drop_path=0.1)
     model = config.build(5)
     attach_bias(model, GaussianBias())
     assert len(attached_biases(model)) == len(model.blocks)
@@ -58,8 +74,19 @@ def test_builds_a_model_that_takes_the_bias():
     [
         ({"name": "vit_relpos_smal_patch16_224"}, "the nearest names are vit_relpos_small_patch16_224,"),
         ({"name": "vit_tiny_patch16_224.agreg_in21k"}, r"the nearest names are vit_tiny_patch16_224\.augreg_in21k,"),
-        ({"name": "resnet50"}, "timm has no ViT named 'resnet50'"),
-        ({"name": "hf-hub:someone/something"}, "timm has no ViT named"),
+        ({"name": "resnet50"}, "timm's 'resnet50' is of no family .*BEiT.*Swin v2.*; the nearest names are"),
+        ({"name": "hf-hub:someone/something"}, "timm has no model named"),
+        ({"name": "swin_tiny_patch4_windw7_224"}, "the nearest names are swin_tiny_patch4_window7_224,"),
+        ({"name": "beitv2_base_patch16_225"}, "the nearest names are beitv2_base_patch16_224,"),
+        ({"name": "swinv2_tiny_window8_257"}, "the nearest names are swinv2_tiny_window8_256,"),
+        ({"name": "eva02_tiny_patch14_337"}, "the nearest names are eva02_tiny_patch14_336,"),
+        ({"name": "vit_small_patch16_dinov3"}, "can't be used: Eva with dynamic_img_size"),
+        (
+            {"name": "vit_small_patch16_rope_224", "position_embedding": "zero"},
+            "no learned position embedding .fixed rotary",
+        ),
+        ({"name": TINY, "position_embedding": "drop"}, "'keep', 'reinitialise' or 'zero'"),
+        ({"name": "swin_tiny_patch4_window7_224", "image_size_px": 98}, "not a multiple of the patch size 4 px"),
         ({"name": "%%%"}, "the nearest names are none"),
         ({"name": "vit_small_patch16_18x2_224"}, "can't be used: .*ParallelThingsBlock"),
         ({"name": "vit_intern300m_patch14_448"}, "dynamic_img_size"),
@@ -71,31 +98,32 @@ def test_builds_a_model_that_takes_the_bias():
 )
 def test_refuses(fields, message):
     with pytest.raises(ValidationError, match=message):
-        TimmVitConfig(**fields)
+        TimmConfig(**fields)
 
 
 def test_labels_tell_models_apart():
-    assert TimmVitConfig(name=TINY).label == TINY
-    assert TimmVitConfig(name=WITH_WEIGHTS, image_size_px=96, drop_path=0.1, pretrained=True).label == (
+    assert TimmConfig(name=TINY).label == TINY
+    assert TimmConfig(name=WITH_WEIGHTS, image_size_px=96, drop_path=0.1, pretrained=True).label == (
         f"{WITH_WEIGHTS}_px96_dp0.1_pretrained"
     )
+    assert TimmConfig(name=TINY, position_embedding="zero").label == f"{TINY}_pos_zero"
 
 
 def test_validation_draws_nothing_and_is_cheap_the_second_time():
     state = torch.random.get_rng_state()
-    value = {"kind": "timm_vit", "name": "vit_relpos_medium_patch16_224"}
-    TimmVitConfig.model_validate(value).forward_flops_per_image()
+    value = {"kind": "timm", "name": "vit_relpos_medium_patch16_224"}
+    TimmConfig.model_validate(value).forward_flops_per_image()
     assert torch.equal(torch.random.get_rng_state(), state)
     start = time.process_time()
     for _ in range(1000):
-        TimmVitConfig.model_validate(value)
+        TimmConfig.model_validate(value)
     # About 2 us each; a plan of 10,000 trials must be expanded within a second.
     assert time.process_time() - start < 0.05
 
 
 def test_cost_grows_with_the_image():
-    small = TimmVitConfig(name="vit_relpos_small_patch16_224")
-    large = TimmVitConfig(name="vit_relpos_small_patch16_224", image_size_px=384)
+    small = TimmConfig(name="vit_relpos_small_patch16_224")
+    large = TimmConfig(name="vit_relpos_small_patch16_224", image_size_px=384)
     # timm's published count for ViT-S/16 at 224 px: 4.6 G multiply-adds.
     assert small.forward_flops_per_image() == pytest.approx(2 * 4.6e9, rel=0.02)
     assert 2.9 < large.forward_flops_per_image() / small.forward_flops_per_image() < 3.6
@@ -104,6 +132,11 @@ def test_cost_grows_with_the_image():
 def test_weights_that_cannot_be_had_say_so(monkeypatch, tmp_path):
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
-    config = TimmVitConfig(name=WITH_WEIGHTS, pretrained=True)
+    config = TimmConfig(name=WITH_WEIGHTS, pretrained=True)
     with pytest.raises(ConfigError, match=r"weights of vit_tiny_patch16_224 could not be loaded.*local cache"):
         config.build(5)
+
+
+def test_a_swin_takes_images_of_many_windows():
+    # 512 x 512 tokens: too many for attention over the whole image, none too many for windows of 7 x 7.
+    assert TimmConfig(name="swin_tiny_patch4_window7_224", image_size_px=2048).input_size_px == 2048

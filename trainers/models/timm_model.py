@@ -1,4 +1,4 @@
-"""ViTs of timm by name: `vit_relpos_*` (RelPosMlp and RelPosBias) and plain ViTs (absolute position)."""
+"""Models of timm by name, of every family in `trainers.models.families`."""
 
 import difflib
 from dataclasses import dataclass
@@ -8,28 +8,29 @@ from typing import Literal, Self
 import timm
 import torch
 from pydantic import Field, field_validator, model_validator
-from timm.models.vision_transformer import VisionTransformer
-from timm.models.vision_transformer_relpos import VisionTransformerRelPos
 from torch import nn
 
 from trainers.errors import ConfigError
-from trainers.models.attachment import find_sites, patch_embedding
+from trainers.models.attachment import find_sites
+from trainers.models.families import FAMILIES
+from trainers.models.families.patches import patch_embedding
 from trainers.models.flops import count_forward_flops
 from trainers.models.grid import check_image_size
+from trainers.models.position import PositionEmbedding, find_position, set_position_embedding
 from trainers.strict import StrictModel
 
-_FAMILIES = ("vision_transformer_relpos", "vision_transformer", "deit")
-"""Files of timm whose models are, with few exceptions, `VisionTransformer` or `VisionTransformerRelPos`."""
 
+class TimmConfig(StrictModel):
+    """A timm model by its name: relative-position and plain ViT, DeiT, BEiT, Swin v1 and v2, EVA02."""
 
-class TimmVitConfig(StrictModel):
-    """A timm model by its name."""
-
-    kind: Literal["timm_vit"] = "timm_vit"
+    kind: Literal["timm"] = "timm"
     name: str
     """timm's model name, such as `vit_relpos_small_patch16_224`, with or without the tag of its weights."""
     pretrained: bool = False
     """Whether to start from timm's published weights (from the hub, or timm's local cache)."""
+    position_embedding: PositionEmbedding = "keep"
+    """`reinitialise` draws the learned position embedding anew (the paper's control, with `pretrained`), `zero`
+    starts it at zero; all other weights stay."""
     image_size_px: int | None = Field(default=None, ge=16, le=2048)
     """Side of the square input image (`None`: the model's own)."""
     drop_path: float = Field(default=0.0, ge=0, lt=1)
@@ -39,8 +40,7 @@ class TimmVitConfig(StrictModel):
     @classmethod
     def _name_is_known(cls, name: str) -> str:
         if name not in _known_names():
-            nearest = difflib.get_close_matches(name, sorted(_known_names()), n=3, cutoff=0.3)
-            raise ValueError(f"timm has no ViT named {name!r}; the nearest names are {', '.join(nearest) or 'none'}")
+            raise ValueError(_unknown_name(name))
         _inspect(name)
         return name
 
@@ -49,7 +49,9 @@ class TimmVitConfig(StrictModel):
         facts = _inspect(self.name)
         if self.pretrained and not facts.has_weights:
             raise ValueError(f"timm has no published weights for {self.name}; set pretrained to false")
-        check_image_size(self.input_size_px, facts.patch_size_px)
+        if self.position_embedding != "keep" and facts.no_position is not None:
+            raise ValueError(f"{self.name}: {facts.no_position}")
+        check_image_size(self.input_size_px, facts.patch_size_px, is_windowed=facts.is_windowed)
         return self
 
     @property
@@ -59,6 +61,7 @@ class TimmVitConfig(StrictModel):
             f"px{self.image_size_px}" if self.image_size_px is not None else "",
             f"dp{self.drop_path:g}" if self.drop_path else "",
             "pretrained" if self.pretrained else "",
+            f"pos_{self.position_embedding}" if self.position_embedding != "keep" else "",
         ]
         return "_".join([self.name, *filter(None, marks)])
 
@@ -77,42 +80,68 @@ class TimmVitConfig(StrictModel):
         """Standard deviation of each channel that the input is normalised with."""
         return _inspect(self.name).std
 
-    def build(self, num_classes: int) -> nn.Module:
+    def build(self, num_classes: int, *, position_seed: int = 0) -> nn.Module:
         """The model, with fresh weights from torch's global random numbers or with timm's published ones.
+
+        Args:
+            num_classes: of the head, which is always fresh unless it has timm's published number of classes.
+            position_seed: of a re-initialised position embedding; it moves no other random number.
 
         Raises:
             ConfigError: published weights are asked for, and neither the hub nor the local cache has them.
         """
-        if not self.pretrained:
-            return _create(self, num_classes, torch.device("cpu"))
+        cpu = torch.device("cpu")
         try:
-            return _create(self, num_classes, torch.device("cpu"))
+            model = _create(self, num_classes, cpu)
         # Every way in which the hub or the network fails (huggingface_hub, requests, urllib) is an OSError.
         except OSError as error:
+            if not self.pretrained:
+                raise
             raise ConfigError(
                 f"the published weights of {self.name} could not be loaded: they come from the Hugging Face hub, or "
                 f"from its local cache (HF_HOME) where the hub can't be reached; pretrained: false does without. "
                 f"The hub said: {error}"
             ) from error
+        set_position_embedding(
+            model,
+            self.position_embedding,
+            build_fresh=lambda: _create(self._without_weights(), num_classes, cpu),
+            seed=position_seed,
+        )
+        return model
 
     def forward_flops_per_image(self) -> float:
         """Floating-point operations of one image's forward pass (2 per multiply-add)."""
-        return _forward_flops(self)
+        return _forward_flops(self._without_weights())
+
+    def _without_weights(self) -> Self:
+        return self.model_copy(update={"pretrained": False, "position_embedding": "keep"})
 
 
 @dataclass(frozen=True)
 class _Facts:
     image_size_px: int
     patch_size_px: int
+    is_windowed: bool
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     has_weights: bool
+    no_position: str | None
+    """Why the position embedding can't be changed, if it can't."""
 
 
 @lru_cache(maxsize=1)
 def _known_names() -> frozenset[str]:
-    families = list(_FAMILIES)
-    return frozenset(timm.list_models(module=families) + timm.list_models(module=families, include_tags=True))
+    files = [file for family in FAMILIES for file in family.timm_files]
+    return frozenset(timm.list_models(module=files) + timm.list_models(module=files, include_tags=True))
+
+
+def _unknown_name(name: str) -> str:
+    nearest = ", ".join(difflib.get_close_matches(name, sorted(_known_names()), n=3, cutoff=0.3)) or "none"
+    if not timm.is_model(name):
+        return f"timm has no model named {name!r}; the nearest names are {nearest}"
+    families = "; ".join(family.title for family in FAMILIES)
+    return f"timm's {name!r} is of no family that takes an attention bias ({families}); the nearest names are {nearest}"
 
 
 @lru_cache(maxsize=1024)
@@ -122,11 +151,10 @@ def _inspect(name: str) -> _Facts:
     Raises:
         ValueError: the model exists, but no attention bias can be added to it.
     """
-    vit = timm.create_model(name, device=torch.device("meta"))
+    model = timm.create_model(name, device=torch.device("meta"))
     try:
-        find_sites(vit)
-        assert isinstance(vit, VisionTransformer | VisionTransformerRelPos)  # else there would be no site
-        patches = patch_embedding(vit)
+        find_sites(model)
+        patches = patch_embedding(model)
     except ConfigError as error:
         raise ValueError(f"{name} can't be used: {error}") from error
     published = timm.models.get_pretrained_cfg(name)
@@ -137,13 +165,23 @@ def _inspect(name: str) -> _Facts:
     return _Facts(
         image_size_px=patches.img_size[0],
         patch_size_px=patches.patch_size[0],
+        is_windowed=any(family.windowed and family.find_sites(model) for family in FAMILIES),
         mean=(red_mean, green_mean, blue_mean),
         std=(red_std, green_std, blue_std),
         has_weights=bool(published.has_weights),
+        no_position=_why_without_position(model),
     )
 
 
-def _create(config: TimmVitConfig, num_classes: int, device: torch.device) -> nn.Module:
+def _why_without_position(model: nn.Module) -> str | None:
+    try:
+        find_position(model)
+    except ConfigError as error:
+        return str(error)
+    return None
+
+
+def _create(config: TimmConfig, num_classes: int, device: torch.device) -> nn.Module:
     return timm.create_model(
         config.name,
         pretrained=config.pretrained,
@@ -155,7 +193,6 @@ def _create(config: TimmVitConfig, num_classes: int, device: torch.device) -> nn
 
 
 @lru_cache(maxsize=256)
-def _forward_flops(config: TimmVitConfig) -> float:
+def _forward_flops(config: TimmConfig) -> float:
     # The head's size is noise here: 10 classes stand for any number.
-    model = _create(config.model_copy(update={"pretrained": False}), 10, torch.device("meta"))
-    return count_forward_flops(model, config.input_size_px)
+    return count_forward_flops(_create(config, 10, torch.device("meta")), config.input_size_px)

@@ -1,0 +1,87 @@
+"""What a family of models says about itself: where a bias goes in, and which parameters embed position."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from torch import nn
+
+from trainers.errors import ConfigError
+from trainers.models.gaussian import GaussianAttentionBias, GaussianBias, PermutedGaussianBias
+from trainers.models.grid import TokenGrid
+
+Swaps = Mapping[type[nn.Module], type[nn.Module]]
+"""timm's class -> our subclass of it that adds the child `gaussian`."""
+
+
+@dataclass(frozen=True)
+class AttachmentSite:
+    """A module of a model that makes or takes an attention bias; `name` is its path in the model."""
+
+    name: str
+    module: nn.Module
+    grid: TokenGrid
+    num_heads: int
+    with_gaussian: type[nn.Module]
+    """Subclass of the module's class that adds the Gaussian."""
+
+    def attach(self, config: GaussianBias | PermutedGaussianBias) -> None:
+        """Give the module its Gaussian, in place."""
+        device = next(self.module.parameters()).device
+        gaussian = GaussianAttentionBias(config, self.grid, self.num_heads, device)
+        self.module.add_module("gaussian", gaussian.train(self.module.training))
+        self.module.__class__ = self.with_gaussian
+
+
+@dataclass(frozen=True)
+class PositionParameters:
+    """Names of the parameters of a model that embed position, in the order of its layers."""
+
+    all: tuple[str, ...] = ()
+    """Tables, absolute embeddings, and every layer of an MLP over distances."""
+    outputs: tuple[str, ...] = ()
+    """Those that make the embedding nothing when they are zero: of an MLP, its last layer."""
+
+    def __add__(self, other: "PositionParameters") -> "PositionParameters":
+        return PositionParameters(self.all + other.all, self.outputs + other.outputs)
+
+
+@dataclass(frozen=True)
+class Family:
+    """Models of timm that share their code; one file of this folder makes one."""
+
+    title: str
+    """What an error message calls it."""
+    timm_files: tuple[str, ...]
+    """Files of `timm.models` whose models are, with few exceptions, of this family."""
+    find_sites: Callable[[nn.Module], list[AttachmentSite]]
+    """All modules below (or at) a module that should get a Gaussian, in layer order; empty for other families."""
+    find_position: Callable[[nn.Module], PositionParameters]
+    """The learned position embedding below (or at) a module; empty for other families."""
+    windowed: bool = False
+    """Whether attention stays inside windows, so that the image's size does not bound the number of its tokens."""
+
+
+def make_site(name: str, module: nn.Module, grid: TokenGrid, num_heads: int, swaps: Swaps) -> AttachmentSite:
+    """The site of a module whose class is a key of `swaps`.
+
+    Raises:
+        ConfigError: it is of another class, or has its Gaussian already.
+    """
+    if type(module) in swaps.values():
+        raise ConfigError(f"{name} already has an attention bias")
+    if type(module) not in swaps:
+        raise unknown_layer(name, module, *swaps)
+    return AttachmentSite(name, module, grid, num_heads, swaps[type(module)])
+
+
+def unknown_layer(name: str, module: nn.Module, *known: type[nn.Module]) -> ConfigError:
+    """The error for a layer that can't take a bias."""
+    return ConfigError(
+        f"{name} is a {type(module).__name__}, and no attention bias can be added to that; "
+        f"known here are {', '.join(each.__name__ for each in known)}"
+    )
+
+
+def path_of(parent: str, child: str) -> str:
+    """`child` below `parent`, which is empty for the model itself."""
+    return f"{parent}.{child}" if parent else child

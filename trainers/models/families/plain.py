@@ -1,0 +1,75 @@
+"""Plain ViT and DeiT (distilled too): no bias of their own, so the Gaussian is passed as the attention mask."""
+
+import torch
+from timm.layers.attention import Attention
+from timm.models.vision_transformer import Block, ResPostBlock, VisionTransformer
+from torch import nn
+
+from trainers.models.families.addition import gaussian_mask
+from trainers.models.families.family import (
+    AttachmentSite,
+    Family,
+    PositionParameters,
+    Swaps,
+    make_site,
+    path_of,
+    unknown_layer,
+)
+from trainers.models.families.patches import patch_grid
+from trainers.models.gaussian import GaussianAttentionBias
+
+
+class GaussianAttention(Attention):
+    """timm's attention without a position bias, plus the Gaussian as its mask."""
+
+    gaussian: GaussianAttentionBias
+
+    def forward(self, x: torch.Tensor, attn_mask: torch.Tensor | None = None, is_causal: bool = False) -> torch.Tensor:
+        """[B, N, C] -> [B, N, C], with Gaussian + `attn_mask` on the logits.
+
+        Raises:
+            ConfigError: the sequence is not the one that the Gaussian was made for, or attention is causal.
+        """
+        return super().forward(x, attn_mask=gaussian_mask(x, self.gaussian, attn_mask, is_causal))
+
+
+_SWAPS: Swaps = {Attention: GaussianAttention}
+
+
+def _find_sites(model: nn.Module) -> list[AttachmentSite]:
+    sites: list[AttachmentSite] = []
+    for name, module in model.named_modules():
+        if isinstance(module, VisionTransformer):
+            sites += _sites_of(module, name)
+    return sites
+
+
+def _sites_of(vit: VisionTransformer, name: str) -> list[AttachmentSite]:
+    grid = patch_grid(vit, vit.num_prefix_tokens)
+    sites = []
+    for i, block in enumerate(vit.blocks):
+        path = path_of(name, f"blocks.{i}")
+        if not isinstance(block, Block | ResPostBlock):
+            raise unknown_layer(path, block, Block, ResPostBlock)
+        if not isinstance(block.attn, Attention):
+            raise unknown_layer(f"{path}.attn", block.attn, Attention)
+        sites.append(make_site(f"{path}.attn", block.attn, grid, block.attn.num_heads, _SWAPS))
+    return sites
+
+
+def _find_position(model: nn.Module) -> PositionParameters:
+    # With `pos_embed="none"` the attribute is None.
+    names = tuple(
+        path_of(name, "pos_embed")
+        for name, module in model.named_modules()
+        if isinstance(module, VisionTransformer) and module.pos_embed is not None
+    )
+    return PositionParameters(names, names)
+
+
+FAMILY = Family(
+    title="plain ViTs and DeiTs",
+    timm_files=("vision_transformer", "deit"),
+    find_sites=_find_sites,
+    find_position=_find_position,
+)
