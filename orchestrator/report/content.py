@@ -230,7 +230,7 @@ class Report(StrictModel):
     confidence: float
     """Confidence of every interval."""
     decimals: int
-    """Digits after the point that the intervals' width justifies (at least one, at most four)."""
+    """Digits after the point that the intervals' width justifies (at least one, at most six)."""
     arms: tuple[ArmSummary, ...]
     """The control and its treatments."""
     cells: tuple[Cell, ...]

@@ -9,24 +9,30 @@ from orchestrator.statistics.comparison import Comparison
 MISSING = "-"
 """What a table shows where there is no number."""
 
+MAX_DECIMALS = 6
+"""A loss in nats may differ by less than any accuracy can."""
+
 _NO_WIDTH = 1e-9
 
 
 def decimals_for(comparisons: Iterable[Comparison]) -> int:
     """Digits after the point for a whole report: two significant digits of the middle interval's half-width.
 
-    One number for all rows, so that columns line up. At least 1, at most 3.
+    More where that would round an interval that excludes 0 onto 0: no row may contradict its verdict. One number for
+    all rows, so that columns line up. At least 1, at most `MAX_DECIMALS`.
     """
-    half_widths = [
-        (comparison.ci_high - comparison.ci_low) / 2
+    intervals = [
+        (comparison.ci_low, comparison.ci_high)
         for comparison in comparisons
         if comparison.ci_low is not None and comparison.ci_high is not None
     ]
-    middle = statistics.median_low(half_widths) if half_widths else 0.0
+    middle = statistics.median_low((high - low) / 2 for low, high in intervals) if intervals else 0.0
     # An interval without width (all pairs equal) justifies no digit.
-    if middle < _NO_WIDTH:
-        return 1
-    return min(3, max(1, 1 - math.floor(math.log10(middle))))
+    decimals = 1 if middle < _NO_WIDTH else min(MAX_DECIMALS, max(1, 1 - math.floor(math.log10(middle))))
+    nearest_to_zero = [min(abs(low), abs(high)) for low, high in intervals if low > 0 or high < 0]
+    while decimals < MAX_DECIMALS and any(round(end, decimals) == 0 for end in nearest_to_zero):
+        decimals += 1
+    return decimals
 
 
 def fixed(value: float | None, decimals: int) -> str:

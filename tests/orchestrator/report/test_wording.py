@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestrator.report import Report
+from orchestrator.report import Report, TrialRecord
 from orchestrator.statistics.comparison import Cell, Comparison, Verdict
 from orchestrator.status import ExperimentStatus, Phase, TrialStatus
 from tests.orchestrator.synthetic import CELL, make_record, make_records, make_spec, report_on
@@ -175,3 +175,21 @@ def test_a_loss_is_told_in_nats_and_lower_is_better() -> None:
     assert report.comparisons[0].verdict is Verdict.IMPROVED
     assert report.answers[0].startswith(f"On {CELL.dataset} with {CELL.model}, gaussian")
     assert " changed test loss by -0.298 nats (95 % CI" in report.answers[0]
+
+
+def test_digits_suffice_to_show_the_verdict_of_every_row() -> None:
+    spec = make_spec(primary_metric="test/loss", arms=make_spec().model_dump(mode="json")["arms"][:2])
+    # Differences of -0.0004 and -0.0005 nats: three digits would round the effect, or an end of its interval, to 0.
+    trials = [
+        with_metric(trial, 1.4 - (0.0004 + 0.0001 * (trial.seed % 2)) * (trial.arm == "gaussian"))
+        for trial in make_records(spec)
+    ]
+    (sentence,) = report_on(spec, trials).answers
+    assert "changed test loss by -0.000450 nats (95 % CI -0.000507 to -0.000393, n = 6 pairs" in sentence
+    assert sentence.endswith(": improved.")
+
+
+def with_metric(trial: TrialRecord, value: float) -> TrialRecord:
+    assert trial.result is not None
+    metrics = trial.result.metrics | {"test/loss": value, "test/top1": value}
+    return trial.model_copy(update={"result": trial.result.model_copy(update={"metrics": metrics})})
