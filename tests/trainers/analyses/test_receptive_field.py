@@ -1,0 +1,188 @@
+"""The receptive field against its definition, image by image, on every kind of model."""
+
+import logging
+import math
+
+import numpy as np
+import pytest
+import timm
+import torch
+from timm.models.beit import Beit
+from timm.models.eva import Eva
+from timm.models.swin_transformer import SwinTransformer
+from timm.models.vision_transformer import VisionTransformer
+from timm.models.vision_transformer_relpos import VisionTransformerRelPos
+from torch import nn
+
+from trainers.analyses.map_metrics import measure
+from trainers.analyses.receptive_field import FeaturePoint, ReceptiveField, ReceptiveFieldConfig, receptive_fields
+from trainers.analyses.targets import CenterTarget, LatticeTarget, TokenTarget
+from trainers.errors import AnalysisError
+from trainers.models.bias import attach_bias
+from trainers.models.gaussian import GaussianBias
+
+TINY = {"img_size": 32, "patch_size": 4, "num_classes": 3, "embed_dim": 24, "num_heads": 2, "depth": 3}
+SWIN = {"img_size": 32, "patch_size": 2, "window_size": 4, "embed_dim": 12, "depths": (1, 2), "num_heads": (2, 2)}
+
+MODELS = {
+    "plain": lambda: VisionTransformer(**TINY),
+    "plain, post norm block": lambda: VisionTransformer(**TINY, block_fn=timm.models.vision_transformer.ResPostBlock),
+    "two prefix tokens": lambda: VisionTransformer(**TINY, reg_tokens=1),
+    "relpos bias": lambda: VisionTransformerRelPos(**TINY, rel_pos_type="bias", init_values=0),
+    "relpos mlp, class token": lambda: VisionTransformerRelPos(**TINY, rel_pos_type="mlp", class_token=True),
+    "beit": lambda: Beit(**TINY, use_rel_pos_bias=True),
+    "eva": lambda: Eva(**TINY, use_rot_pos_emb=True),
+    "swin": lambda: SwinTransformer(**SWIN, num_classes=3),
+    "resnet": lambda: timm.create_model("resnet10t", num_classes=3),
+}
+
+
+def by_definition(model: nn.Module, images: torch.Tensor, place: tuple[int, int], layer: int | None) -> np.ndarray:
+    """One image at a time, from what a hook sees of the layer."""
+    seen = []
+    modules = dict(model.named_modules())
+    names = [info["module"] for info in model.feature_info]
+    hook = modules[names[-1 if layer is None else layer]].register_forward_hook(lambda _m, _i, out: seen.append(out))
+    total = torch.zeros(images.shape[-2:], dtype=torch.float64)
+    model.eval()
+    for image in images:
+        leaf = image[None].clone().requires_grad_()
+        seen.clear()
+        model.forward_features(leaf)
+        features = seen[0]
+        if features.ndim == 3:
+            side = math.isqrt(features.shape[1])  # prefix tokens are fewer than what the next square needs
+            token = features[0, features.shape[1] - side * side + place[0] * side + place[1]]
+        else:
+            token = features[0, :, *place] if isinstance(model, timm.models.ResNet) else features[0, *place]
+        token.mean().backward()
+        total += leaf.grad[0].mean(0).clamp(min=0)
+    hook.remove()
+    return (total / total.sum()).numpy()
+
+
+def images_of(num: int, side: int = 32) -> torch.Tensor:
+    return torch.randn(num, 3, side, side, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_it_is_the_definition_image_by_image(name):
+    torch.manual_seed(0)
+    model = MODELS[name]()
+    side = 96 if name == "resnet" else 32
+    images = images_of(5, side)
+    field, *_ = receptive_fields(model, images.split(2))
+    expected = by_definition(model, images, field.place, None)
+    assert field.num_images == 5
+    assert field.place == tuple((side - 1) // 2 for side in field.grid)
+    assert np.abs(field.map - expected).sum() < 1e-6
+    assert field.map.sum() == pytest.approx(1)
+
+
+@pytest.mark.parametrize(("name", "layer"), [("plain", 0), ("relpos bias", 1), ("swin", 0)])
+def test_inner_layers_and_several_targets_at_once(name, layer):
+    torch.manual_seed(0)
+    # In double precision: a stage of Swin ends in a sum whose channel mean nearly cancels.
+    model, images = MODELS[name]().double(), images_of(3).double()
+    config = ReceptiveFieldConfig(target=LatticeTarget(per_side=2), point=FeaturePoint(layer=layer))
+    fields = receptive_fields(model, [images], config)
+    assert len({field.place for field in fields}) == 4
+    for field in fields:
+        expected = by_definition(model, images, field.place, layer)
+        assert np.abs(field.map - expected).sum() < 1e-6
+
+
+def test_the_model_is_left_as_it_was():
+    model = MODELS["relpos bias"]().train()
+    model.norm.eval()
+    model.head.weight.requires_grad_(False)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    receptive_fields(model, [images_of(2)])
+    assert model.training
+    assert model.blocks.training
+    assert not model.norm.training
+    assert [name for name, p in model.named_parameters() if not p.requires_grad] == ["head.weight"]
+    assert all(p.grad is None for p in model.parameters())
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+    assert not any(module._forward_pre_hooks for module in model.modules())
+
+
+def test_a_narrow_gaussian_pulls_the_field_together():
+    def field_with(sigma: float | None) -> ReceptiveField:
+        torch.manual_seed(0)
+        model = MODELS["relpos bias"]()
+        if sigma is not None:
+            attach_bias(model, GaussianBias(sigma=sigma, amplitude=3))
+        return receptive_fields(model, [images_of(8)])[0]
+
+    radii = [measure(field_with(sigma)).rms_radius_tokens for sigma in (0.7, 1.5, 3.0, None)]
+    assert radii == sorted(radii)
+    assert radii[0] < 0.5 * radii[-1]
+
+
+def test_the_middle_of_an_even_grid_is_the_upper_left_of_four():
+    assert CenterTarget().places(14, 14) == [(6, 6)]
+    assert CenterTarget().places(7, 9) == [(3, 4)]
+    assert LatticeTarget(per_side=2).places(8, 8) == [(1, 1), (1, 5), (5, 1), (5, 5)]
+    assert LatticeTarget(per_side=1).places(14, 7) == CenterTarget().places(14, 7)
+
+
+def test_measures_of_a_planted_gaussian():
+    # A centre between pixels, as that of an even token: 64 px, 16 tokens of 4 px, sigma 6 px = 1.5 tokens.
+    rows, columns = np.mgrid[:64, :64]
+    planted = np.exp(-((columns - 29.5) ** 2 + (rows - 29.5) ** 2) / (2 * 6.0**2))
+    field = ReceptiveField(planted / planted.sum(), place=(7, 7), grid=(16, 16), num_images=1)
+    measured = measure(field)
+    assert field.center_px == (29.5, 29.5)
+    assert (measured.sigma_x_tokens, measured.sigma_y_tokens) == pytest.approx((1.5, 1.5), rel=1e-5)
+    assert measured.anisotropy == pytest.approx(1, rel=1e-5)
+    assert measured.rms_radius_tokens == pytest.approx(1.5 * math.sqrt(2), rel=1e-3)
+    # Rayleigh: 1 - exp(-r^2 / 2 sigma^2); the pixels on the rim make steps.
+    assert measured.mass_within_tokens["2.5"] == pytest.approx(1 - math.exp(-(2.5**2) / (2 * 1.5**2)), abs=0.02)
+    # Half of the mass lies within r^2 = 2 sigma^2 ln 2.
+    assert measured.area_50_fraction == pytest.approx(2 * math.pi * 36 * math.log(2) / 64**2, rel=0.02)
+    assert measured.area_90_fraction == pytest.approx(2 * math.pi * 36 * math.log(10) / 64**2, rel=0.02)
+    assert measured.scalars()["r_squared"] == pytest.approx(1, abs=1e-9)
+
+
+def test_traps_are_announced(caplog):
+    torch.manual_seed(0)
+    dead = VisionTransformerRelPos(**TINY, rel_pos_type="bias")  # timm's default: LayerScale at 1e-6
+    with caplog.at_level(logging.WARNING):
+        receptive_fields(dead, [images_of(1)])
+        receptive_fields(MODELS["plain"](), [images_of(1)], ReceptiveFieldConfig(point=FeaturePoint(norm="after")))
+    assert "LayerScale is below 1e-4" in caplog.messages[0]
+    assert "its gradient is rounding noise" in caplog.messages[1]
+
+
+def test_bf16_moves_the_map_a_little():
+    torch.manual_seed(0)
+    model = MODELS["relpos bias"]()
+    exact, rough = (
+        receptive_fields(model, [images_of(8)], ReceptiveFieldConfig(precision=precision))[0].map
+        for precision in ("fp32", "bf16")
+    )
+    assert 0 < np.abs(exact - rough).sum() / 2 < 0.02
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (ReceptiveFieldConfig(point=FeaturePoint(layer=3)), "has no layer 3: its layers are 0 to 2"),
+        (ReceptiveFieldConfig(point=FeaturePoint(layer=1, norm="after")), "layer 1 is not the last"),
+        (ReceptiveFieldConfig(target=TokenTarget(row=8, column=0)), "the grid has rows 0 to 7"),
+        (ReceptiveFieldConfig(target=LatticeTarget(per_side=9)), "do not fit on a grid of 8 x 8"),
+    ],
+)
+def test_what_is_not_there_is_refused(config, message):
+    with pytest.raises(AnalysisError, match=message):
+        receptive_fields(MODELS["plain"](), [images_of(1)], config)
+
+
+def test_no_images_no_grid_no_numbers_are_refused():
+    with pytest.raises(AnalysisError, match="at least one image"):
+        receptive_fields(MODELS["plain"](), [])
+    with pytest.raises(AnalysisError, match="gives no feature grid"):
+        receptive_fields(nn.Linear(2, 2), [images_of(1)])
+    with pytest.raises(AnalysisError, match="NaN or infinite"):
+        receptive_fields(MODELS["plain"](), [torch.full((1, 3, 32, 32), float("nan"))])

@@ -1,0 +1,241 @@
+"""The effective receptive field: which pixels a token's final feature depends on (paper, section 3).
+
+For each image: the gradient of the channel mean of one token with respect to the input; its mean over colour
+channels; negative values set to 0. Summed over images and divided by the total. Any timm model whose features lie on
+a grid will do: `forward_intermediates` gives them without prefix tokens.
+
+Batches are exact: images don't see each other in evaluation mode, so the gradient of the SUM of the images' targets
+holds each image's own gradient.
+"""
+
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Annotated, Literal, Protocol, cast
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from pydantic import Field
+from timm.layers.layer_scale import LayerScale, LayerScale2d
+from torch import Tensor, nn
+
+from trainers.analyses.single_query import single_query
+from trainers.analyses.targets import CenterTarget, Place, TargetConfig
+from trainers.errors import AnalysisError
+from trainers.strict import StrictModel
+
+logger = logging.getLogger(__name__)
+
+_DEAD_LAYER_SCALE = 1e-4
+_UNIFORM_WEIGHT = 1e-3
+
+
+class FeaturePoint(StrictModel):
+    """Where in the model the target lies."""
+
+    layer: int | None = Field(default=None, ge=0)
+    """Block of a ViT, stage of a hierarchical model such as Swin, from 0 (`null`: the last one)."""
+    norm: Literal["before", "after"] = "before"
+    """Before or after the final norm. `after` is what the paper writes; but the channel mean of a LayerNorm whose
+    weights are all equal, as in an untrained model, is constant: its gradient is rounding noise."""
+
+
+class ReceptiveFieldConfig(StrictModel):
+    """Which receptive field, and how it is computed."""
+
+    target: Annotated[TargetConfig, Field(discriminator="kind")] = CenterTarget()
+    """Whose receptive field."""
+    point: FeaturePoint = FeaturePoint()
+    """Where in the model."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """`bf16` runs forward and backward under autocast; it moves the normalised map by a few thousandths."""
+
+
+@dataclass(frozen=True)
+class ReceptiveField:
+    """The receptive field of one token, over some images."""
+
+    map: npt.NDArray[np.float64]
+    """[S, S], not negative, sum 1; in pixels of the input."""
+    place: Place
+    """Row and column of the token."""
+    grid: tuple[int, int]
+    """Height and width of the token grid."""
+    num_images: int
+    """Images behind the map."""
+
+    @property
+    def token_px(self) -> tuple[float, float]:
+        """Height and width of a token in pixels."""
+        return self.map.shape[0] / self.grid[0], self.map.shape[1] / self.grid[1]
+
+    @property
+    def center_px(self) -> tuple[float, float]:
+        """The token's centre: row and column, in pixels from the middle of the first pixel."""
+        height, width = self.token_px
+        return (self.place[0] + 0.5) * height - 0.5, (self.place[1] + 0.5) * width - 0.5
+
+
+class _HasIntermediates(Protocol):
+    def forward_intermediates(
+        self,
+        x: Tensor,
+        indices: list[int],
+        *,
+        norm: bool,
+        stop_early: bool,
+        output_fmt: str,
+        intermediates_only: bool,
+    ) -> list[Tensor]: ...
+
+
+def receptive_fields(
+    model: nn.Module, batches: Iterable[Tensor], config: ReceptiveFieldConfig | None = None
+) -> list[ReceptiveField]:
+    """One receptive field per target, over all images.
+
+    Args:
+        model: a timm model, on any device; left as it was (mode and `requires_grad` included).
+        batches: normalised images, each [B, 3, S, S], all of one size.
+        config: what is looked at.
+
+    Raises:
+        AnalysisError: the model has no feature grid or no such layer or token, there are no images, or no gradient
+            reaches the pixels.
+    """
+    config = config or ReceptiveFieldConfig()
+    layer = _layer(model, config.point)
+    for warning in warnings_for(model, config.point):
+        logger.warning("%s", warning)
+    device = next(model.parameters()).device
+    sums: list[Tensor] = []
+    places: list[Place] = []
+    grid, num_images = (0, 0), 0
+    with _frozen(model):
+        for batch in batches:
+            images = batch.to(device).detach().requires_grad_()
+            if not places:
+                grid = _grid(model, images[:1], layer)
+                places = config.target.places(*grid)
+                sums = [torch.zeros(images.shape[-2:], dtype=torch.float64, device=device) for _ in places]
+            for total, gradient in zip(sums, _gradients(model, images, layer, config, grid, places), strict=True):
+                total += gradient.mean(dim=1).clamp(min=0).sum(dim=0, dtype=torch.float64)
+            num_images += len(images)
+    if not num_images:
+        raise AnalysisError("a receptive field needs at least one image; none was given")
+    return [
+        ReceptiveField(_normalised(total, place), place, grid, num_images)
+        for total, place in zip(sums, places, strict=True)
+    ]
+
+
+def warnings_for(model: nn.Module, point: FeaturePoint) -> list[str]:
+    """What makes the receptive field of this model misleading, in words; empty if nothing is known."""
+    found = []
+    scales = [module.gamma for module in model.modules() if isinstance(module, LayerScale | LayerScale2d)]
+    if scales and max(float(gamma.detach().abs().max()) for gamma in scales) < _DEAD_LAYER_SCALE:
+        found.append(
+            "every LayerScale is below 1e-4, as in an untrained timm model: each block is nearly the identity, and the "
+            "receptive field of a token is its own patch; build the model with init_values=0"
+        )
+    norm = getattr(model, "norm", None)
+    if point.norm == "after" and isinstance(norm, nn.LayerNorm) and _is_uniform(norm):
+        found.append(
+            "the final LayerNorm has equal weights, so the channel mean after it is constant and its gradient is "
+            'rounding noise; use "norm": "before"'
+        )
+    return found
+
+
+def _is_uniform(norm: nn.LayerNorm) -> bool:
+    if not norm.elementwise_affine:
+        return True
+    weight = norm.weight.detach().float()
+    return float(weight.std(unbiased=False)) < _UNIFORM_WEIGHT * float(weight.abs().mean())
+
+
+def _layer(model: nn.Module, point: FeaturePoint) -> int:
+    if not hasattr(model, "forward_intermediates") or not hasattr(model, "feature_info"):
+        raise AnalysisError(
+            f"{type(model).__name__} gives no feature grid; a receptive field needs a timm model with "
+            "forward_intermediates"
+        )
+    num_layers = len(cast("Sequence[object]", model.feature_info))
+    if point.layer is None:
+        return num_layers - 1
+    if point.layer >= num_layers:
+        raise AnalysisError(f"{type(model).__name__} has no layer {point.layer}: its layers are 0 to {num_layers - 1}")
+    if point.norm == "after" and point.layer != num_layers - 1:
+        raise AnalysisError(
+            f'"norm": "after" means the final norm, and layer {point.layer} is not the last ({num_layers - 1})'
+        )
+    return point.layer
+
+
+def _features(model: nn.Module, images: Tensor, layer: int, *, norm: bool) -> Tensor:
+    """[B, C, H, W]."""
+    features = cast("_HasIntermediates", model).forward_intermediates(
+        images, [layer], norm=norm, stop_early=True, output_fmt="NCHW", intermediates_only=True
+    )
+    return features[-1]
+
+
+@torch.no_grad()
+def _grid(model: nn.Module, image: Tensor, layer: int) -> tuple[int, int]:
+    height, width = _features(model, image, layer, norm=False).shape[-2:]
+    return height, width
+
+
+def _gradients(
+    model: nn.Module,
+    images: Tensor,
+    layer: int,
+    config: ReceptiveFieldConfig,
+    grid: tuple[int, int],
+    places: Sequence[Place],
+) -> Iterator[Tensor]:
+    """d(channel mean of each target)/d(pixels), one [B, 3, S, S] per target; all targets share one forward pass."""
+    with ExitStack() as stack:
+        if len(places) == 1:
+            stack.enter_context(single_query(model, layer, grid, places[0]))
+        stack.enter_context(
+            torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=config.precision == "bf16")
+        )
+        features = _features(model, images, layer, norm=config.point.norm == "after")
+    for i, (row, column) in enumerate(places):
+        feature_BC = features[:, :, row, column]
+        target = (feature_BC.float() if config.precision == "bf16" else feature_BC).mean(dim=1).sum()
+        if not target.requires_grad:
+            raise AnalysisError(f"no gradient reaches the pixels from layer {layer} of {type(model).__name__}")
+        (gradient,) = torch.autograd.grad(target, images, retain_graph=i + 1 < len(places))
+        yield gradient
+
+
+def _normalised(total: Tensor, place: Place) -> npt.NDArray[np.float64]:
+    array = cast("npt.NDArray[np.float64]", total.cpu().numpy())
+    broken = int((~np.isfinite(array)).sum())
+    if broken:
+        raise AnalysisError(f"{broken} pixels of the receptive field of token {place} are NaN or infinite")
+    mass = float(array.sum())
+    if mass <= 0:
+        raise AnalysisError(f"the receptive field of token {place} is zero everywhere: no pixel raises its mean")
+    return array / mass
+
+
+@contextmanager
+def _frozen(model: nn.Module) -> Iterator[None]:
+    """In evaluation mode, no gradient for parameters: a bias without gradient lets fused attention stay fused."""
+    was_training = [module for module in model.modules() if module.training]
+    needed_grad = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    model.eval()
+    for parameter in needed_grad:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in needed_grad:
+            parameter.requires_grad_(True)
+        for module in was_training:
+            module.training = True
