@@ -73,7 +73,14 @@ def build_report(
         for comparison in comparisons
     ]
     answers += [
-        pooled_answer(effect, metric=spec.primary_metric, unit=unit, confidence=spec.confidence, decimals=decimals)
+        pooled_answer(
+            effect,
+            metric=spec.primary_metric,
+            unit=unit,
+            confidence=spec.confidence,
+            decimals=decimals,
+            num_planned_cells=len(cells),
+        )
         for effect in pooled
     ]
     return Report(

@@ -17,7 +17,7 @@ from matplotlib.ticker import MaxNLocator
 
 from orchestrator.report.content import BiasSeries, Report
 from orchestrator.report.numbers import fixed, level_unit, percent, signed
-from orchestrator.report.wording import metric_words
+from orchestrator.report.wording import cell_count, metric_words
 from orchestrator.statistics.comparison import Cell, Comparison, Verdict
 
 # Element ids of an SVG come from this salt instead of a random one: the same report gives the same file.
@@ -61,10 +61,10 @@ def forest_figure(report: Report) -> Figure:
             rows.append(_ForestRow(heading=_cell_title(cell)))
         rows.append(_comparison_row(comparison, report.decimals))
     if report.pooled:
-        rows.append(_ForestRow(heading="all cells (random effects)"))
+        rows.append(_ForestRow(heading="cells pooled (random effects)"))
     rows += [
         _ForestRow(
-            name=effect.treatment,
+            name=f"{effect.treatment}, {cell_count(effect, len(report.cells))} cells",
             numbers=_numbers(effect.effect, effect.ci_low, effect.ci_high, report.decimals),
             effect=effect.effect,
             low=effect.ci_low,

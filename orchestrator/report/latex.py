@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from orchestrator.report.content import BiasSeries, Report
 from orchestrator.report.numbers import fixed, level_unit, p_text, percent, signed
 from orchestrator.report.tables import layer_name
-from orchestrator.report.wording import metric_words
-from orchestrator.statistics.comparison import Cell, Comparison
+from orchestrator.report.wording import cell_count, metric_words
+from orchestrator.statistics.comparison import Cell, Comparison, PooledEffect
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -25,8 +25,13 @@ _SPECIAL = {
     "|": r"\textbar{}",
     '"': r"\textquotedbl{}",
     "±": r"$\pm$",
+    # After a row's end, LaTeX would take these for the options of its line break.
+    "[": "{[}",
+    "*": "{*}",
 }
 _PATTERN = re.compile("|".join(map(re.escape, _SPECIAL)))
+_LAST_LATIN = "\u017f"
+"""Last letter of Latin Extended-A, as far as T1 fonts go."""
 _NOT_IN_LABEL = re.compile(r"[^A-Za-z0-9-]+")
 
 
@@ -44,7 +49,10 @@ def to_latex(report: Report) -> str:
 def escape(text: str) -> str:
     """Show a text as it is, special characters included; what pdfLaTeX can't set becomes `?`."""
     escaped = _PATTERN.sub(lambda match: _SPECIAL[match[0]], " ".join(text.split()))
-    return "".join(character if character.isascii() or character.isalpha() else "?" for character in escaped)
+    return "".join(
+        character if character.isascii() or (character.isalpha() and character <= _LAST_LATIN) else "?"
+        for character in escaped
+    )
 
 
 def _comparisons(report: Report) -> str:
@@ -59,7 +67,7 @@ def _comparisons(report: Report) -> str:
     for comparison in report.comparisons:
         rows.append(_comparison_row(comparison, report.decimals, previous=_previous(report, len(rows))))
     pooled = [
-        rf"\multicolumn{{2}}{{l}}{{All cells (random effects)}} & {escape(effect.treatment)} & & & & "
+        rf"\multicolumn{{2}}{{l}}{{{_pooled_cells(report, effect)}}} & {escape(effect.treatment)} & & & & "
         rf"{_bold(_math(signed(effect.effect, report.decimals)), effect.ci_low, effect.ci_high)} & "
         rf"{_interval(effect.ci_low, effect.ci_high, report.decimals)} & \\"
         for effect in report.pooled
@@ -73,6 +81,11 @@ def _comparisons(report: Report) -> str:
         caption=_caption(report),
         label=f"tab:{_NOT_IN_LABEL.sub('-', report.experiment.name)}",
     )
+
+
+def _pooled_cells(report: Report, effect: PooledEffect) -> str:
+    count = cell_count(effect, len(report.cells))
+    return f"{'All' if count.isdigit() else count} cells (random effects)"
 
 
 def _previous(report: Report, index: int) -> Comparison | None:

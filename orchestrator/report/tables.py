@@ -16,7 +16,7 @@ from orchestrator.report.numbers import (
     percent,
     signed,
 )
-from orchestrator.report.wording import metric_words
+from orchestrator.report.wording import cell_count, metric_words
 from orchestrator.statistics.comparison import Comparison
 from orchestrator.statistics.metric import metric_named
 
@@ -91,7 +91,7 @@ def pooled_table(report: Report) -> Table:
         rows=[
             (
                 effect.treatment,
-                str(effect.num_cells),
+                cell_count(effect, len(report.cells)),
                 signed(effect.effect, report.decimals),
                 interval(effect.ci_low, effect.ci_high, report.decimals),
                 fixed(effect.between_cells_sd, report.decimals),

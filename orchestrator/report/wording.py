@@ -42,28 +42,45 @@ def answer(comparison: Comparison, *, arm: ArmSummary, decimals: int, num_compar
     changed = with_unit(signed(comparison.effect, decimals), comparison.unit)
     start += f"{arm.name} ({arm.description}) changed {what} by {changed}"
     if comparison.ci_low is None or comparison.ci_high is None:
-        return f"{start} in its only complete pair: inconclusive; one pair gives no interval."
+        return f"{start} {_without_interval(comparison, num_comparisons)}."
     evidence = [_interval(comparison, decimals), f"n = {_pairs(comparison)}"]
     if comparison.p_value is not None:
         evidence.append(_p(comparison, num_comparisons))
     return f"{start} ({', '.join(evidence)}): {_conclusion(comparison, decimals)}."
 
 
-def pooled_answer(effect: PooledEffect, *, metric: str, unit: str, confidence: float, decimals: int) -> str:
-    """One sentence for one treatment over all its cells."""
+def _without_interval(comparison: Comparison, num_comparisons: int) -> str:
+    """One pair, or pairs that all agree: a t interval would have width 0 and claim a certainty that is not there."""
+    if comparison.num_pairs == 1:
+        return "in its only complete pair: inconclusive; one pair gives no interval"
+    evidence = f"in each of {_pairs(comparison)} ({_p(comparison, num_comparisons)})"
+    return f"{evidence}: inconclusive; differences that are all equal give no interval"
+
+
+def pooled_answer(
+    effect: PooledEffect, *, metric: str, unit: str, confidence: float, decimals: int, num_planned_cells: int
+) -> str:
+    """One sentence for one treatment over all its cells; cells that could not be pooled are counted too."""
     if effect.effect is None:
         return f"Over all cells, {effect.treatment} has no pooled effect yet: too few cells have an interval."
     text = (
-        f"Over {effect.num_cells} cells, {effect.treatment} changed {metric_words(metric)} by "
+        f"Over {cell_count(effect, num_planned_cells)} cells, {effect.treatment} changed {metric_words(metric)} by "
         f"{with_unit(signed(effect.effect, decimals), unit)} on average"
     )
     if effect.ci_low is None or effect.ci_high is None:
-        return f"{text}; there is no interval over cells."
+        return f"{text}; one cell gives no interval over cells."
     text += f" ({percent(confidence)} CI {fixed(effect.ci_low, decimals)} to {fixed(effect.ci_high, decimals)})"
     if effect.between_cells_sd:
         spread = with_unit(fixed(effect.between_cells_sd, decimals), unit)
         text += f"; the true effect is estimated to differ between cells with an sd of {spread}"
     return f"{text}."
+
+
+def cell_count(effect: PooledEffect, num_planned_cells: int) -> str:
+    """`3`, or `2 of 3`: cells without an interval are left out of the pooled effect, but not in silence."""
+    if effect.num_cells == num_planned_cells:
+        return str(effect.num_cells)
+    return f"{effect.num_cells} of {num_planned_cells}"
 
 
 def placebo_remarks(comparisons: Sequence[Comparison], arms: Sequence[ArmSummary], decimals: int) -> list[str]:
@@ -83,7 +100,7 @@ def placebo_remarks(comparisons: Sequence[Comparison], arms: Sequence[ArmSummary
 def _placebo_remark(treatment: Comparison, placebo: Comparison, decimals: int) -> str:
     start = f"On {cell_words(placebo.cell)}, {placebo.treatment} (the same numbers without locality)"
     if placebo.effect is None or placebo.ci_low is None or placebo.ci_high is None:
-        return f"{start} has no interval yet, so the cause of {treatment.treatment}'s gain stays open."
+        return f"{start} has no interval, so the cause of {treatment.treatment}'s gain stays open."
     changed = f"changed the metric by {with_unit(signed(placebo.effect, decimals), placebo.unit)}"
     if placebo.verdict is Verdict.IMPROVED:
         return f"{start} {changed} and improved too: locality alone does not explain {treatment.treatment}'s gain."

@@ -75,6 +75,7 @@ def test_latex_escapes(report: Report) -> None:
     assert escape("50% & $x_1$ {a} #~^\\") == (
         r"50\% \& \$x\_1\$ \{a\} \#\textasciitilde{}\textasciicircum{}\textbackslash{}"
     )
+    assert escape("é, σ, 数, [x], *") == "é, ?, ?, {[}x], {*}"  # pdfLaTeX stops at letters that its fonts lack
     body = to_latex(report)
     assert body.count(r"\begin{table}") == body.count(r"\end{table}") == 2
     assert not re.search(r"(?<![\\a-z:])_", body.split(r"\midrule")[1].split(r"\bottomrule")[0])

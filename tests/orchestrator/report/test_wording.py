@@ -3,6 +3,8 @@
 import pytest
 
 from orchestrator.report import Report, TrialRecord
+from orchestrator.report.latex import to_latex
+from orchestrator.report.terminal import to_text
 from orchestrator.statistics.comparison import Cell, Comparison, Verdict
 from orchestrator.status import ExperimentStatus, Phase, TrialStatus
 from tests.orchestrator.synthetic import CELL, make_record, make_records, make_spec, report_on
@@ -193,3 +195,26 @@ def with_metric(trial: TrialRecord, value: float) -> TrialRecord:
     assert trial.result is not None
     metrics = trial.result.metrics | {"test/loss": value, "test/top1": value}
     return trial.model_copy(update={"result": trial.result.model_copy(update={"metrics": metrics})})
+
+
+def test_pairs_that_all_agree_are_not_told_as_one_pair() -> None:
+    spec = make_spec(seeds=[0, 1, 2], arms=make_spec().model_dump(mode="json")["arms"][:2])
+    trials = [with_metric(trial, 0.5 + 0.05 * (trial.arm == "gaussian")) for trial in make_records(spec)]
+    (sentence,) = report_on(spec, trials).answers
+    assert sentence.endswith(
+        "by +5.0 pp in each of 3 pairs (p = 0.250): inconclusive; differences that are all equal give no interval."
+    )
+
+
+def test_cells_that_could_not_be_pooled_are_counted() -> None:
+    cells = [Cell(model=CELL.model, dataset=name) for name in ("one", "other", "equal")]
+    spec = make_spec()
+    trials = [make_record(arm.name, seed, cell) for cell in cells for seed in spec.seeds for arm in spec.arms]
+    trials = [
+        with_metric(trial, 0.5 - 0.3 * (trial.arm == "gaussian")) if trial.cell.dataset == "equal" else trial
+        for trial in trials
+    ]
+    report = report_on(spec, trials, cells=cells)
+    assert any(sentence.startswith("Over 2 of 3 cells, gaussian changed") for sentence in report.answers)
+    assert "{2 of 3 cells (random effects)} & gaussian" in to_latex(report)
+    assert "2 of 3" in to_text(report)
