@@ -8,7 +8,8 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from mlflow import MlflowClient
 
@@ -91,7 +92,8 @@ class Shipper:
             self._shipped = 0
             try:
                 for experiment in experiments:
-                    self._ship_experiment(experiment)
+                    with self._defects_postponed(experiment.id):
+                        self._ship_experiment(experiment)
             except _TurnOverError:
                 _log.debug("another shipper is at work, or there is no time left")
             return self._shipped
@@ -164,17 +166,20 @@ class Shipper:
             TrackerUnavailableError: the server does not answer.
         """
         self._hold_lease()
-        try:
-            with translated_errors():
-                shipped = runs.ship(trial, known_runs)
-        except TrackerRefusedError as error:
-            if error.is_missing:
-                raise
-            pause = self._patience.postpone(_name(trial))
-            _log.warning("MLflow refused trial %s, again in %.0f s: %s", trial.id, pause, error)
-            return 0
-        self._patience.forget(_name(trial))
-        return shipped.metrics + shipped.closed
+        num_shipped = 0
+        with self._defects_postponed(_name(trial)):
+            try:
+                with translated_errors():
+                    shipped = runs.ship(trial, known_runs)
+            except TrackerRefusedError as error:
+                if error.is_missing:
+                    raise
+                pause = self._patience.postpone(_name(trial))
+                _log.warning("MLflow refused trial %s, again in %.0f s: %s", trial.id, pause, error)
+            else:
+                self._patience.forget(_name(trial))
+                num_shipped = shipped.metrics + shipped.closed
+        return num_shipped
 
     def _wants_summary(self, experiment: ExperimentRow, *, has_trials: bool) -> bool:
         if experiment.summary_shipped or experiment.status == ExperimentStatus.QUEUED:
@@ -226,6 +231,17 @@ class Shipper:
         self._checked.discard(experiment.id)
         with self._database.write() as session:
             forget_tracking(session, experiment.id)
+
+    @contextmanager
+    def _defects_postponed(self, name: str) -> Iterator[None]:
+        """What can't be shipped as it is (another version wrote it, say) must not hold up everything else."""
+        try:
+            yield
+        except (_TurnOverError, TrackerUnavailableError, TrackerRefusedError, StoreError):
+            raise
+        except Exception:  # noqa: BLE001 (a loop over everybody's rows: one that raises would end it for all)
+            pause = self._patience.postpone(name)
+            _log.exception("%s can't be sent to MLflow, again in %.0f s", name, pause)
 
     # ---- the lease ----
 

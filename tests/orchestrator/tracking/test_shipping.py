@@ -326,3 +326,21 @@ def test_a_refused_trial_does_not_hold_up_the_others(
     client.restore_run(runs[ids[0]])
     assert shipper.drain(30)
     assert client.get_run(runs[ids[0]]).info.status == "FINISHED"
+
+
+def test_what_another_version_wrote_holds_up_nobody(client: MlflowClient, store: Database, spec_name: str) -> None:
+    old, attempt = begin(store, make_spec(name=spec_name, seeds=[0]))
+    record = make_record("gaussian", 0, num_epochs=2)
+    end(store, plan(store, old, record), record, attempt)
+    with store.write() as session:
+        get_experiment(session, old).spec = '{"name": "of another version"}'
+    new, attempt = begin(store, make_spec(name=spec_name, seeds=[1]))
+    broken, sound = (make_record(arm, 1, num_epochs=2) for arm in ("gaussian", "placebo"))
+    ids = [plan(store, new, record) for record in (broken, sound)]
+    for trial_id, record in zip(ids, (broken, sound), strict=True):
+        end(store, trial_id, record, attempt)
+    with store.write() as session:
+        session.execute(update(TrialRow).where(TrialRow.id == ids[0]).values(config="{}"))
+    Shipper(store, client.tracking_uri).ship_once()
+    with store.read() as session:
+        assert [(row.id, row.tracking_done) for row in trials_of(session, new)] == [(ids[0], False), (ids[1], True)]
