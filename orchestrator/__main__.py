@@ -6,6 +6,7 @@ attempt is to go on (this one was terminated or replaced), 5 the database or the
 
 import argparse
 import logging
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from orchestrator.driving.ray_environment import prepare_ray_environment
 prepare_ray_environment()
 
 from orchestrator.driving.driver import run_experiment  # noqa: E402
+from orchestrator.driving.ending import abandon  # noqa: E402
 from orchestrator.driving.watch import StopReason  # noqa: E402
 from orchestrator.errors import ExperimentNotFoundError, SpecError, StoreError  # noqa: E402
 from orchestrator.planning.expansion import Expansion  # noqa: E402
@@ -87,10 +89,21 @@ def _run(database: Database, settings: Settings, options: argparse.Namespace) ->
         _complain(f"{options.spec} can't be read: {error.strerror}")
         return 2
     say = _sayer(sys.stderr if options.json else sys.stdout)
+    # As Ctrl-C: what `ray job stop` and a scheduler send may come before the driver listens, too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     experiment_id, attempt = _begin(database, settings, spec)
-    say(f"experiment {experiment_id} ({spec.name})")
-    # Nobody would go on: an interrupted run is cancelled (the same spec again takes up its trials).
-    status = run_experiment(database, settings, experiment_id, attempt, on_progress=say, on_signal=StopReason.CANCELLED)
+    # Nobody would go on: a run that is interrupted or breaks is over (the same spec again takes up its trials).
+    try:
+        say(f"experiment {experiment_id} ({spec.name})")
+        status = run_experiment(
+            database, settings, experiment_id, attempt, on_progress=say, on_signal=StopReason.CANCELLED
+        )
+    except KeyboardInterrupt:
+        status = abandon(database, experiment_id, attempt, ExperimentStatus.CANCELLED, "interrupted")
+        say(f"interrupted: experiment {experiment_id} {status}")
+    except Exception as error:
+        abandon(database, experiment_id, attempt, ExperimentStatus.FAILED, f"its driver broke: {error}")
+        raise
     if not status.is_final:
         return _UNFINISHED
     with database.read() as session:

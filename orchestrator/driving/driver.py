@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from orchestrator.driving.cluster import capacity, connect, refusal
+from orchestrator.driving.ending import end_experiment
 from orchestrator.driving.phases import ConfirmPhase, SearchPhase, open_confirm_trials
 from orchestrator.driving.progress import PairProgress, Say
 from orchestrator.driving.recorder import Recorder
@@ -33,10 +34,9 @@ from orchestrator.store.experiments import (
     end_attempt,
     get_experiment,
     move,
-    request_cancel,
     set_chosen_params,
 )
-from orchestrator.store.trials import cancel_open_trials, fail_trial, trials_of
+from orchestrator.store.trials import fail_trial, trials_of
 from orchestrator.tracking.shipper import Shipper
 from trainers.runtime import Runtime
 
@@ -260,17 +260,7 @@ class _Driver:
             self._end(ExperimentStatus.SUCCEEDED, "")
 
     def _end(self, status: ExperimentStatus, reason: str) -> None:
-        with self._database.write() as session:
-            row = get_experiment(session, self._experiment_id, lock=True)
-            if row.status == ExperimentStatus.CANCELLING:
-                # Asked for while the last trial ended: what the user saw was "cancelling".
-                status, reason = ExperimentStatus.CANCELLED, "cancelled"
-            elif status is ExperimentStatus.CANCELLED:
-                request_cancel(session, self._experiment_id)
-            if status is not ExperimentStatus.SUCCEEDED:
-                why = f"the experiment {'was cancelled' if status is ExperimentStatus.CANCELLED else 'failed'}"
-                cancel_open_trials(session, self._experiment_id, self._attempt, reason=why)
-            move(session, self._experiment_id, status, reason, attempt=self._attempt)
+        status, reason = end_experiment(self._database, self._experiment_id, self._attempt, status, reason)
         self.say(f"experiment {self._experiment_id} {status}" + (f": {reason}" if reason else ""))
 
     @contextmanager

@@ -2,21 +2,26 @@
 
 import json
 import os
+import signal
 
 import pytest
 
+from orchestrator.store.database import open_database
+from orchestrator.store.experiments import list_experiments, newest_attempt
+from orchestrator.store.trials import trials_of
 from tests.orchestrator.small_experiments import TINY
 
 
 @pytest.fixture
 def main(tmp_path, monkeypatch):
     """The command line in this process, with a state folder of its own and without traces in the environment."""
-    before = dict(os.environ)
+    before, handler = dict(os.environ), signal.getsignal(signal.SIGTERM)
     monkeypatch.setenv("SIGMALAB_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     from orchestrator.__main__ import main as command_line
 
     yield command_line
+    signal.signal(signal.SIGTERM, handler)
     for name in os.environ.keys() - before.keys():
         del os.environ[name]
 
@@ -57,3 +62,32 @@ def test_without_a_command_the_usage_is_shown(main, capsys):
         main([])
     assert exit_.value.code == 2
     assert "COMMAND" in capsys.readouterr().err
+
+
+def nobody_there():
+    raise ConnectionError("there is no cluster")
+
+
+def interrupted():
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+@pytest.mark.parametrize(
+    ("connect", "code", "status", "reason"),
+    [
+        (nobody_there, 5, "failed", "its driver broke: there is no cluster"),
+        (interrupted, 3, "cancelled", "interrupted"),
+    ],
+)
+def test_a_run_that_never_meets_its_cluster_is_over(main, tmp_path, monkeypatch, connect, code, status, reason):
+    monkeypatch.setattr("orchestrator.driving.driver.connect", connect)
+    spec = tmp_path / "spec.json"
+    spec.write_text(json.dumps(TINY))
+    assert main(["run", str(spec)]) == code
+    database = open_database(f"sqlite:///{tmp_path / 'home' / 'sigmalab.db'}")
+    with database.read() as session:
+        (row,) = list_experiments(session, limit=2)
+        assert (row.status, row.reason) == (status, reason)
+        assert newest_attempt(session, row.id).ended_at is not None
+        assert {trial.status for trial in trials_of(session, row.id)} == {"cancelled"}
+    database.close()
