@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self
+from typing import Literal, Self, TypeVar, overload
 from urllib.parse import quote
 
 import httpx
@@ -32,8 +32,13 @@ Spec = BaseModel | Mapping[str, JsonValue] | Path | str | bytes
 ReportFormat = Literal["json", "md", "html", "csv", "latex"]
 
 _RECONNECT_SECONDS = 1.0
+_AWAY = frozenset({httpx.codes.BAD_GATEWAY, httpx.codes.SERVICE_UNAVAILABLE, httpx.codes.GATEWAY_TIMEOUT})
+"""What a service says whose database restarts, and a proxy whose service does."""
 _TRIALS = TypeAdapter(tuple[TrialView, ...])
 _COMPARISONS = TypeAdapter(tuple[Comparison, ...])
+_DOCUMENT = TypeAdapter(dict[str, JsonValue])
+AnswerT = TypeVar("AnswerT")
+ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
 class ClientError(Exception):
@@ -102,22 +107,22 @@ class Client:
             idempotency_key: makes a repeated call (after a lost answer, say) return the first call's experiment.
         """
         headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
-        return ExperimentView.model_validate_json(self._post("/experiments", _body(spec), headers).content)
+        return _read(ExperimentView, self._post("/experiments", _body(spec), headers))
 
     def plan(self, spec: Spec) -> PlanView:
         """What the experiment would do; nothing is stored or started."""
-        return PlanView.model_validate_json(self._post("/experiments/plan", _body(spec)).content)
+        return _read(PlanView, self._post("/experiments/plan", _body(spec)))
 
     def get(self, experiment_id: str) -> ExperimentView:
         """Where an experiment stands."""
-        return ExperimentView.model_validate_json(self._get(_path(experiment_id)).content)
+        return _read(ExperimentView, self._get(_path(experiment_id)))
 
     def page(
         self, *, limit: int = 50, cursor: str | None = None, status: ExperimentStatus | None = None
     ) -> ExperimentPage:
         """One page of experiments, newest first; `next_cursor` leads to the next one."""
         query = {"limit": limit, "cursor": cursor, "status": status}
-        return ExperimentPage.model_validate_json(self._get("/experiments", query).content)
+        return _read(ExperimentPage, self._get("/experiments", query))
 
     def experiments(self, *, status: ExperimentStatus | None = None) -> Iterator[ExperimentView]:
         """All experiments, newest first, page by page."""
@@ -131,11 +136,11 @@ class Client:
 
     def trials(self, experiment_id: str, *, phase: Phase | None = None) -> tuple[TrialView, ...]:
         """Every trial of an experiment."""
-        return _TRIALS.validate_json(self._get(_path(experiment_id, "trials"), {"phase": phase}).content)
+        return _read(_TRIALS, self._get(_path(experiment_id, "trials"), {"phase": phase}))
 
     def comparisons(self, experiment_id: str) -> tuple[Comparison, ...]:
         """What the pairs say so far."""
-        return _COMPARISONS.validate_json(self._get(_path(experiment_id, "comparisons")).content)
+        return _read(_COMPARISONS, self._get(_path(experiment_id, "comparisons")))
 
     def report(self, experiment_id: str, report_format: ReportFormat = "json") -> str:
         """The report as text in one of its formats."""
@@ -147,24 +152,23 @@ class Client:
 
     def cancel(self, experiment_id: str) -> ExperimentView:
         """Ask a running experiment to stop; finished trials stay."""
-        return ExperimentView.model_validate_json(self._post(_path(experiment_id, "cancel")).content)
+        return _read(ExperimentView, self._post(_path(experiment_id, "cancel")))
 
     def extend(self, experiment_id: str, seeds: Sequence[int]) -> ExperimentView:
         """Add seeds to a finished experiment and run them."""
         body = json.dumps({"seeds": list(seeds)}).encode()
-        return ExperimentView.model_validate_json(self._post(_path(experiment_id, "extend"), body).content)
+        return _read(ExperimentView, self._post(_path(experiment_id, "extend"), body))
 
     def schema(self) -> dict[str, JsonValue]:
         """The JSON Schema of a spec."""
-        document: dict[str, JsonValue] = self._get("/schema").json()
-        return document
+        return _read(_DOCUMENT, self._get("/schema"))
 
     def readiness(self) -> ReadinessView:
         """Whether experiments can run to their end right now."""
         answer = self._send("GET", "/readyz")
         if answer.status_code not in (httpx.codes.OK, httpx.codes.SERVICE_UNAVAILABLE):
             raise RefusedError(_problem(answer))
-        return ReadinessView.model_validate_json(answer.content)
+        return _read(ReadinessView, answer)
 
     def watch(self, experiment_id: str, *, after: int = 0, patience_seconds: float = 120.0) -> Iterator[Event]:
         """What happens to an experiment, from its first event (or the one after `after`) to `end`.
@@ -185,6 +189,8 @@ class Client:
             try:
                 for event in self._events(experiment_id, last_seen):
                     away_since = None
+                    if event is None:
+                        continue
                     last_seen = event.id
                     yield event
                     if event.kind == "end":
@@ -192,12 +198,18 @@ class Client:
                 reason = "the connection was closed"
             except httpx.TransportError as error:
                 reason = str(error)
-            away_since = away_since or time.monotonic()
-            if time.monotonic() - away_since > patience_seconds:
+            except RefusedError as error:
+                if error.problem.status not in _AWAY:
+                    raise
+                reason = str(error)
+            now = time.monotonic()
+            away_since = now if away_since is None else away_since
+            if now - away_since > patience_seconds:
                 raise ServiceUnreachableError(self.endpoint, reason)
             time.sleep(_RECONNECT_SECONDS)
 
-    def _events(self, experiment_id: str, last_seen: int) -> Iterator[Event]:
+    def _events(self, experiment_id: str, last_seen: int) -> Iterator[Event | None]:
+        """Events of one connection, after a `None` that says that it was made: for hours nothing may happen."""
         # The service sends a comment at least every 15 seconds.
         timeout = httpx.Timeout(10.0, read=60.0)
         headers = {"Accept": "text/event-stream", "Last-Event-ID": str(last_seen)}
@@ -205,6 +217,7 @@ class Client:
             if answer.status_code != httpx.codes.OK:
                 answer.read()
                 raise RefusedError(_problem(answer))
+            yield None
             yield from read_events(answer.iter_lines())
 
     def _get(self, path: str, query: Mapping[str, str | int | None] | None = None) -> httpx.Response:
@@ -255,15 +268,38 @@ def _accepted(answer: httpx.Response) -> httpx.Response:
     raise RefusedError(_problem(answer))
 
 
+@overload
+def _read(kind: type[ModelT], answer: httpx.Response) -> ModelT: ...
+@overload
+def _read(kind: TypeAdapter[AnswerT], answer: httpx.Response) -> AnswerT: ...
+def _read(kind: type[BaseModel] | TypeAdapter[AnswerT], answer: httpx.Response) -> BaseModel | AnswerT:
+    """What the service answered.
+
+    Raises:
+        RefusedError: another program answers at this address, or another version of the service.
+    """
+    try:
+        if isinstance(kind, TypeAdapter):
+            return kind.validate_json(answer.content)
+        return kind.model_validate_json(answer.content)
+    except ValidationError as error:
+        raise RefusedError(_foreign(answer)) from error
+
+
 def _problem(answer: httpx.Response) -> ProblemView:
     """The service's problem, or one made from an answer of somebody else (a proxy, another program)."""
     try:
         return ProblemView.model_validate_json(answer.content)
     except ValidationError:
-        return ProblemView(
-            type="about:blank",
-            title=answer.reason_phrase,
-            status=answer.status_code,
-            detail=f"HTTP {answer.status_code} {answer.reason_phrase} from {answer.url}, which is no sigmalab service",
-            code="not_sigmalab",
-        )
+        return _foreign(answer)
+
+
+def _foreign(answer: httpx.Response) -> ProblemView:
+    return ProblemView(
+        type="about:blank",
+        title=answer.reason_phrase,
+        status=answer.status_code,
+        detail=f"HTTP {answer.status_code} {answer.reason_phrase} from {answer.url}, which is no sigmalab service "
+        "(or one of another version)",
+        code="not_sigmalab",
+    )

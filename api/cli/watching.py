@@ -10,12 +10,15 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from api.client import Client
+from api.client import Client, ServiceUnreachableError
 from api.sse import Event
 from orchestrator.statistics.comparison import Comparison, Pair
 
 _LONGEST_SHARE_OF_TIME = 0.1
 """Looking at the comparisons takes at most this share of the time: they may be many."""
+
+
+_LOOK_AGAIN_SECONDS = 1.0
 
 
 class PairWatch:
@@ -83,7 +86,12 @@ class PairWatch:
     def _look(self) -> None:
         """Tell of pairs that are new since the last look."""
         started = time.monotonic()
-        comparisons = self._client.comparisons(self._id)
+        try:
+            comparisons = self._client.comparisons(self._id)
+        except ServiceUnreachableError:
+            # It restarts; the stream of events has patience and so have we. What is new is told at the next look.
+            self._next_look_at = time.monotonic() + _LOOK_AGAIN_SECONDS
+            return
         for comparison, pair in _complete_pairs(comparisons):
             key = (comparison.cell.key, comparison.treatment, pair.seed)
             if key not in self._told:

@@ -12,7 +12,7 @@ from typing import Self
 
 from pydantic import BaseModel, ValidationError
 
-from api.local_stack.errors import AlreadyRunningError
+from api.local_stack.errors import AlreadyRunningError, StackError
 from api.local_stack.processes import Session
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -51,7 +51,7 @@ def read_record(home: Path) -> StackRecord | None:
     """The note of this state folder (`None`: there is none, or none that can be read)."""
     try:
         return StackRecord.model_validate_json(home.joinpath("stack.json").read_bytes())
-    except (FileNotFoundError, ValidationError):
+    except (OSError, ValidationError):
         return None
 
 
@@ -63,7 +63,7 @@ def boot_id() -> str:
 class StackLock:
     """At most one stack for a state folder.
 
-    Use as a context manager; raises `AlreadyRunningError` on entry.
+    Use as a context manager; on entry raises `AlreadyRunningError`, or `StackError` if the folder can't be written.
     """
 
     def __init__(self, home: Path) -> None:
@@ -71,8 +71,11 @@ class StackLock:
         self._descriptor = -1
 
     def __enter__(self) -> Self:
-        self._home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._descriptor = os.open(self._home / "stack.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            self._home.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._descriptor = os.open(self._home / "stack.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise StackError(f"the state folder {self._home} can't be used: {error.strerror}") from error
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -2,16 +2,18 @@
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 import uvicorn
 from fastapi import FastAPI
 
 from api.client import Client, RefusedError, ServiceUnreachableError
 from api.endpoint import DEFAULT_URL, find_endpoint
-from api.local_stack.record import StackRecord
+from api.local_stack import StackError
+from api.local_stack.record import StackLock, StackRecord
 from orchestrator.settings import Settings
 from orchestrator.spec import ExperimentSpec
 from orchestrator.status import ExperimentStatus, Phase
@@ -110,6 +112,39 @@ def test_nobody_there(tmp_path: Path) -> None:
 def test_watching_gives_up_after_its_patience() -> None:
     with Client("http://127.0.0.1:1") as lonely, pytest.raises(ServiceUnreachableError):
         list(lonely.watch("any", patience_seconds=0.0))
+
+
+def test_watching_outlasts_short_absences_however_long_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock jumps ten minutes at every look; each time the service answers, closes, and says that it is away."""
+    now = iter(range(0, 600_000, 600))
+    monkeypatch.setattr("api.client.time.monotonic", lambda: next(now))
+    monkeypatch.setattr("api.client.time.sleep", lambda _: None)
+    away = {"type": "", "title": "", "status": 503, "detail": "the database restarts", "code": "store"}
+    end = "id: 7\nevent: end\ndata: {}\n\n"
+    answers = iter(
+        [httpx.Response(200, text=": ping\n\n"), httpx.Response(503, json=away)] * 3 + [httpx.Response(200, text=end)]
+    )
+    with Client("http://there", transport=httpx.MockTransport(lambda _: next(answers))) as client:
+        assert [event.id for event in client.watch("any", patience_seconds=900)] == [7]
+
+
+@pytest.mark.parametrize("ask", [Client.page, Client.schema, Client.readiness])
+def test_a_page_of_another_program_is_no_answer(ask: Callable[[Client], object]) -> None:
+    page = httpx.MockTransport(lambda _: httpx.Response(200, html="<html>hello</html>"))
+    with Client("http://there", transport=page) as client, pytest.raises(RefusedError, match="no sigmalab service"):
+        ask(client)
+
+
+def test_a_state_folder_that_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path.joinpath("file").write_text("")
+    monkeypatch.delenv("SIGMALAB_URL", raising=False)
+    monkeypatch.setenv("SIGMALAB_HOME", str(tmp_path / "file"))
+    assert find_endpoint().url == DEFAULT_URL
+    with (
+        pytest.raises(StackError, match=r"the state folder .*file can't be used: File exists"),
+        StackLock(tmp_path / "file"),
+    ):
+        pytest.fail("it was locked")
 
 
 def test_somebody_else_there(settings: Settings) -> None:
