@@ -5,6 +5,15 @@ from collections.abc import Iterator
 from orchestrator.spec import Arm, ExperimentSpec
 from orchestrator.statistics.permutation import sign_flip_floor
 
+_SHARED_BY_A_PAIR = {
+    "dataset": "the data",
+    "task": "the task",
+    "model": "the model",
+    "augmentation": "the augmentation",
+    "optimization": "the optimization",
+}
+"""Field of a trial's config -> what a pair no longer shares if its trials differ there."""
+
 
 def warnings_of(spec: ExperimentSpec) -> tuple[str, ...]:
     """Everything that weakens what the spec can show, in words, with what would be better."""
@@ -69,6 +78,6 @@ def _about_comparability(spec: ExperimentSpec) -> Iterator[str]:
             "it is; `test/...` does not have this bias"
         )
     for arm in spec.arms:
-        for field, meaning in (("dataset", "the data"), ("task", "the task")):
+        for field, meaning in _SHARED_BY_A_PAIR.items():
             if field in arm.patch:
-                yield f"arm `{arm.name}` changes {meaning}: its pairs differ by more than the treatment"
+                yield f"arm `{arm.name}` changes {meaning}: its pairs differ by more than the attention bias"

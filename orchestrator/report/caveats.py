@@ -7,10 +7,19 @@ from orchestrator.report.numbers import p_text
 from orchestrator.report.wording import cell_words
 from orchestrator.spec import ExperimentSpec
 from orchestrator.statistics.comparison import Comparison, Verdict
-from orchestrator.status import ExperimentStatus
+from orchestrator.status import ExperimentStatus, Phase
 
 # Facts that may differ between trials of one sound experiment.
 _VARYING_FACTS = frozenset({"data_fingerprint", "num_parameters"})
+
+_SHARED_BY_A_PAIR = {
+    "dataset": "the data",
+    "task": "the task",
+    "model": "the model",
+    "augmentation": "the augmentation",
+    "optimization": "the optimization",
+}
+"""Field of a trial's config -> what a pair no longer shares if its trials differ there."""
 
 
 def caveats_of(
@@ -27,6 +36,7 @@ def caveats_of(
     caveats = [
         *_unfinished(status),
         *_on_validation(spec),
+        *_other_changes(spec, trials),
         *_few_pairs(comparisons, spec.confidence),
         *_exclusions(exclusions),
         *_interval_against_p(comparisons, spec.confidence),
@@ -57,6 +67,25 @@ def _on_validation(spec: ExperimentSpec) -> list[str]:
         return []
     start = f"{spec.primary_metric} is a validation score, and validation also chose the epoch"
     return [f"{start}: levels are too good by chance, and the test split was not asked."]
+
+
+def _other_changes(spec: ExperimentSpec, trials: Sequence[TrialRecord]) -> list[str]:
+    """Arms whose trials differ from their control's by more than the bias; what a search chose has its own table."""
+    searched = {path.partition(".")[0] for arm in spec.arms if arm.search for path in arm.search.space}
+    confirm = {(trial.cell.key, trial.arm, trial.seed): trial for trial in trials if trial.phase is Phase.CONFIRM}
+    changed: dict[str, dict[str, None]] = {}
+    for (cell, arm, seed), trial in confirm.items():
+        control = confirm.get((cell, spec.control.name, seed))
+        if control is None or control is trial:
+            continue
+        for field, meaning in _SHARED_BY_A_PAIR.items():
+            if field not in searched and getattr(trial.config, field) != getattr(control.config, field):
+                changed.setdefault(arm, {})[meaning] = None
+    return [
+        f"{arm} and {spec.control.name} differ in {' and '.join(meanings)}, not in the attention bias alone: "
+        "the effect is that of all changes together."
+        for arm, meanings in changed.items()
+    ]
 
 
 def _few_pairs(comparisons: Sequence[Comparison], confidence: float) -> list[str]:
@@ -107,11 +136,12 @@ def _interval_against_p(comparisons: Sequence[Comparison], confidence: float) ->
 def _unequal_search(spec: ExperimentSpec, searches: Sequence[SearchSummary]) -> list[str]:
     if not searches:
         return []
-    budgets = {arm.name: arm.search.num_candidates if arm.search else 0 for arm in spec.arms}
+    budgets = {arm.name: arm.search.num_trials if arm.search else 0 for arm in spec.arms}
     if len(set(budgets.values())) == 1:
         return []
     counts = ", ".join(f"{name} {count}" for name, count in budgets.items())
-    return [f"The arms were not tuned with the same budget (candidates: {counts}), which favours the tuned ones."]
+    start = "The arms were not tuned with the same budget"
+    return [f"{start} (search trials per cell: {counts}), which favours those that were tuned longer."]
 
 
 def _mixed(provenance: Provenance) -> list[str]:

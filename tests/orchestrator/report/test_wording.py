@@ -218,3 +218,26 @@ def test_cells_that_could_not_be_pooled_are_counted() -> None:
     assert any(sentence.startswith("Over 2 of 3 cells, gaussian changed") for sentence in report.answers)
     assert "{2 of 3 cells (random effects)} & gaussian" in to_latex(report)
     assert "2 of 3" in to_text(report)
+
+
+def test_a_grid_is_counted_by_its_points_not_by_the_number_of_candidates_that_it_ignores() -> None:
+    arms = make_spec().model_dump(mode="json")["arms"][:2]
+    for arm, sigmas in zip(arms, ([1.0], [1.0, 2.0, 4.0]), strict=True):
+        space = {"attention_bias.sigma": {"kind": "choice", "values": sigmas}}
+        arm["search"] = {"space": space, "algorithm": {"kind": "grid"}, "seeds": [100, 101]}
+    report = report_on(make_spec(arms=arms), [])
+    assert any("(search trials per cell: control 2, gaussian 6)" in caveat for caveat in report.caveats)
+
+
+def test_pairs_that_differ_by_more_than_the_bias_are_named() -> None:
+    trials = make_records(make_spec())
+    elsewhere = trials[0].config.dataset.model_copy(update={"split_seed": 7})
+    trials = [
+        trial.model_copy(update={"config": trial.config.model_copy(update={"dataset": elsewhere})})
+        if trial.arm == "gaussian"
+        else trial
+        for trial in trials
+    ]
+    caveats = [caveat for caveat in report_on(make_spec(), trials).caveats if "attention bias alone" in caveat]
+    (caveat,) = caveats
+    assert caveat.startswith("gaussian and control differ in the data, not in the attention bias alone: the effect is")
