@@ -136,11 +136,14 @@ class Ema(StrictModel):
 
     kind: Literal["ema"] = "ema"
     decay: float = Field(default=0.9998, gt=0, lt=1)
-    """Decay per optimizer step."""
+    """Largest decay per optimizer step; step t takes at most 1 - t^(-2/3), so initial weights are soon forgotten."""
 
     def build(self, model: nn.Module) -> ModelEmaV3:
-        """The average, starting at the model's present weights."""
-        return ModelEmaV3(model, decay=self.decay, exclude_buffers=True)
+        """The average, starting at the model's present weights; `update` wants the number of steps taken.
+
+        A constant decay of 0.9998 would score a training of 120 steps by weights that are 98 % initial ones.
+        """
+        return ModelEmaV3(model, decay=self.decay, use_warmup=True, exclude_buffers=True)
 
 
 OptimizerConfig = SgdConfig | AdamWConfig

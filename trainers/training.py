@@ -89,7 +89,7 @@ class Descent:
         for step in range(self._steps_per_epoch):
             lr = self._set_lr(epoch * self._steps_per_epoch + step)
             losses[step] = self._accumulate(source)
-            self._update()
+            self._update(epoch * self._steps_per_epoch + step)
             if (step + 1) % STEPS_BETWEEN_CHECKS == 0:
                 self._checked(losses[: step + 1], epoch)
         mean_losses = self._checked(losses, epoch)
@@ -129,13 +129,13 @@ class Descent:
         context: AbstractContextManager[None] = self._forward.no_sync()
         return context
 
-    def _update(self) -> None:
+    def _update(self, step: int) -> None:
         if self._config.clip_grad_norm is not None:
             nn.utils.clip_grad_norm_(self._model.parameters(), self._config.clip_grad_norm)
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
         if self._ema is not None:
-            self._ema.update(self._model)
+            self._ema.update(self._model, step=step + 1)
 
     def _checked(self, losses: Tensor, epoch: int) -> Tensor:
         """Mean over ranks of the losses of an epoch's first steps, on the CPU, all of them finite."""

@@ -241,6 +241,21 @@ def test_training_learns(trial):
     assert result.metrics["test/top1"] > 0.35
 
 
+def test_the_default_average_of_a_short_training_is_not_scored_by_its_initial_weights(trial):
+    config = trial(
+        augmentation={"kind": "none"},
+        model={"kind": "small_vit", "width": 24, "depth": 2, "num_heads": 2, "image_size_px": 16},
+        dataset={"kind": "digits", "num_train": 300, "num_val": 100, "num_test": 100},
+        optimization={
+            "optimizer": {"kind": "adamw", "lr": 0.005},
+            "epochs": 8,
+            "global_batch_size": 50,
+            "ema": {"kind": "ema"},
+        },
+    )
+    assert train(config, CPU).metrics["test/top1"] > 0.2  # chance is 0.1
+
+
 def test_a_diverging_trial_says_where(trial, tmp_path):
     explosive = {"optimizer": {"kind": "sgd", "lr": 100.0}, "epochs": 3, "global_batch_size": 10}
     with pytest.raises(

@@ -123,13 +123,15 @@ def test_without_a_gradient_only_the_decay_acts(config, model):
 
 def test_an_average_follows_its_recurrence():
     model = nn.Linear(1, 1, bias=False)
-    values, average = [1.0, 3.0, -2.0, 5.0], 1.0
+    values, average = [1.0, 3.0, -2.0, 5.0, 4.0], 1.0
     nn.init.constant_(model.weight, values[0])
-    ema = Ema(decay=0.9).build(model)
-    for value in values[1:]:
+    ema = Ema(decay=0.5).build(model)
+    # 1 - t^(-2/3) for t = 1, 2, 3, and then the config's decay.
+    decays = [0.0, 1 - 2 ** (-2 / 3), 0.5, 0.5]
+    for step, (value, decay) in enumerate(zip(values[1:], decays, strict=True), start=1):
         nn.init.constant_(model.weight, value)
-        ema.update(model)
-        average = 0.9 * average + 0.1 * value
+        ema.update(model, step=step)
+        average = decay * average + (1 - decay) * value
     assert ema.module.weight.item() == pytest.approx(average)
     assert NoEma().build(model) is None
 
