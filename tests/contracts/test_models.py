@@ -1,80 +1,295 @@
-"""What every model family must do. A new member of `ModelConfig` is asked by adding one example here."""
+"""What every model family must do. A new family is asked by adding one example to `model_examples.py`."""
 
-from typing import get_args
+import copy
+import io
+import pickle
+import shutil
+from collections.abc import Iterator
+from typing import Any, get_args
 
 import pytest
+import timm
 import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
 
-from trainers.models import GaussianBias, ModelConfig, SmallVitConfig, TimmConfig
+from tests.contracts.model_examples import EXAMPLES, Example, Grids, build, treat
+from trainers.errors import ConfigError
+from trainers.models import GaussianBias, ModelConfig
 from trainers.models.bias import attach_bias, attached_biases
-
-EXAMPLES = {
-    "small_vit-rel_bias": SmallVitConfig(position="rel_bias"),
-    "small_vit-rel_mlp": SmallVitConfig(position="rel_mlp"),
-    "small_vit-absolute": SmallVitConfig(position="absolute"),
-    "timm-relpos": TimmConfig(name="vit_relpos_small_patch16_224", image_size_px=64),
-    "timm-plain": TimmConfig(name="vit_tiny_patch16_224", image_size_px=64),
-}
-
-each_family = pytest.mark.parametrize("config", EXAMPLES.values(), ids=EXAMPLES.keys())
+from trainers.models.families import FAMILIES
+from trainers.models.position import find_position, set_position_embedding
 
 
-def build(config: ModelConfig) -> torch.nn.Module:
-    torch.manual_seed(0)
-    return config.build(num_classes=7)
+@pytest.fixture(params=EXAMPLES)
+def example(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Example:
+    """One family's example; timm builds it small."""
+    chosen = EXAMPLES[request.param]
+    create = timm.create_model
+    monkeypatch.setattr(timm, "create_model", lambda *args, **kwargs: create(*args, **{**kwargs, **chosen.sizes}))
+    return chosen
 
 
-def images(config: ModelConfig) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(1)
-    return torch.randn(2, 3, config.input_size_px, config.input_size_px, generator=generator)
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
-def test_every_member_of_the_union_has_an_example() -> None:
-    assert {type(config) for config in EXAMPLES.values()} == set(get_args(ModelConfig))
+def test_every_kind_of_model_and_every_family_has_an_example() -> None:
+    assert {each.config_class for each in EXAMPLES.values()} == set(get_args(ModelConfig))
+    names = [each.fields["name"] for each in EXAMPLES.values() if "name" in each.fields]
+    for family in FAMILIES:
+        assert set(names) & set(timm.list_models(module=list(family.timm_files))), family.title
 
 
-@each_family
-def test_gives_one_logit_per_class(config: ModelConfig) -> None:
-    logits = build(config).eval()(images(config))
+def test_gives_one_logit_per_class(example: Example) -> None:
+    logits = build(example.config()).eval()(example.images())
     assert logits.shape == (2, 7)
     assert torch.isfinite(logits).all()
 
 
-@each_family
-def test_label_fits_into_run_names_and_paths(config: ModelConfig) -> None:
-    assert config.label
-    assert "/" not in config.label
-    assert config.label == config.label.strip()
+def test_label_fits_into_run_names_and_paths(example: Example) -> None:
+    labels = [example.config(position_embedding=choice).label for choice in ("keep", "reinitialise", "zero")]
+    assert len(set(labels)) == 3
+    assert all(label and "/" not in label and label == label.strip() for label in labels)
 
 
-@each_family
-def test_building_is_a_function_of_the_seed(config: ModelConfig) -> None:
-    first, second = build(config).state_dict(), build(config).state_dict()
+def test_building_is_a_function_of_the_seed(example: Example) -> None:
+    first, second = build(example.config()).state_dict(), build(example.config()).state_dict()
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
-@each_family
-def test_the_gaussian_changes_the_output_and_is_learned(config: ModelConfig) -> None:
-    control, treatment = build(config), build(config)
-    attach_bias(treatment, GaussianBias(sigma=1.0, amplitude=2.0))
-    shared = control.state_dict()
-    assert all(torch.equal(value, shared[name]) for name, value in treatment.state_dict().items() if name in shared)
-    # A fresh head may be zero-initialised: the features must differ, not only the logits.
-    with torch.no_grad():
-        assert not torch.allclose(
-            control.eval().forward_features(images(config)), treatment.eval().forward_features(images(config))
-        )
-    torch.nn.init.normal_(treatment.get_classifier().weight, generator=torch.Generator().manual_seed(2))
-    treatment(images(config)).square().sum().backward()
-    biases = attached_biases(treatment)
-    # Where the class token is read out, the last layer's patch-to-patch logits reach no output: its sigma stays put.
-    learning = biases[:-1] if treatment.global_pool == "token" else biases
-    for bias in learning:
-        assert all(parameter.grad is not None and parameter.grad.abs().sum() > 0 for parameter in bias.parameters())
-
-
-@each_family
-def test_flops_grow_with_the_model(config: ModelConfig) -> None:
-    parameters = sum(parameter.numel() for parameter in build(config).parameters())
+def test_flops_grow_with_the_model(example: Example) -> None:
+    matrices = sum(
+        module.weight.numel() for module in build(example.config()).modules() if isinstance(module, nn.Linear)
+    )
     # A multiply-add is two operations and every weight of a ViT meets at least one token.
-    assert config.forward_flops_per_image() > parameters
+    assert example.config().forward_flops_per_image() > 2 * matrices
+
+
+@pytest.mark.parametrize("config", [GaussianBias(), GaussianBias(per_head=True)], ids=["per_layer", "per_head"])
+def test_both_arms_start_from_the_same_bits(example: Example, config: GaussianBias) -> None:
+    control, treatment = build(example.config()), build(example.config())
+    state = torch.random.get_rng_state()
+    attach_bias(treatment, config)
+    assert torch.equal(torch.random.get_rng_state(), state)
+    weights = treatment.state_dict()
+    for name, value in control.state_dict().items():
+        assert torch.equal(weights[name], value), name
+
+
+def set_fused(model: nn.Module, fused: bool) -> None:
+    for module in model.modules():
+        if hasattr(module, "fused_attn"):
+            module.fused_attn = fused
+
+
+class Injection(TorchFunctionMode):
+    """Adds the k-th matrix to the logits of the k-th softmax: the control becomes the treatment from outside."""
+
+    def __init__(self, matrices: list[torch.Tensor]) -> None:
+        super().__init__()
+        self.left = list(matrices)
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in (torch.softmax, torch.Tensor.softmax, F.softmax):
+            args = (args[0] + self.left.pop(0), *args[1:])
+        return func(*args, **(kwargs or {}))
+
+
+def slice_stacked(height: int, width: int, sigma: float, amplitude: float) -> torch.Tensor:
+    """The paper's construction: for each query, a window of one (2H-1) x (2W-1) Gaussian."""
+    y, x = torch.arange(1.0 - height, height)[:, None], torch.arange(1.0 - width, width)[None, :]
+    whole = amplitude**2 * torch.exp(-(y**2 + x**2) / (2 * sigma**2))
+    windows = [
+        whole[height - 1 - row : 2 * height - 1 - row, width - 1 - column : 2 * width - 1 - column].flatten()
+        for row in range(height)
+        for column in range(width)
+    ]
+    return torch.stack(windows)
+
+
+def matrices_for(treatment: nn.Module, grids: Grids, prefix: int) -> list[torch.Tensor]:
+    """Each layer's bias, from its sigmas and As alone: [h, N, N]."""
+    biases = attached_biases(treatment)
+    assert len(biases) in (1, len(grids))
+    matrices = []
+    for layer, (height, width) in enumerate(grids):
+        bias = biases[min(layer, len(biases) - 1)]
+        heads = zip(bias.sigma_param.tolist(), bias.amplitude_param.tolist(), strict=True)
+        stacked = torch.stack([slice_stacked(height, width, *head) for head in heads])
+        matrices.append(F.pad(stacked, (prefix, 0, prefix, 0)))
+    return matrices
+
+
+@torch.no_grad()
+def assert_equals_the_injected_matrix(
+    control: nn.Module, treatment: nn.Module, images: torch.Tensor, grids: Grids, prefix: int
+) -> None:
+    set_fused(control, False)
+    with Injection(matrices_for(treatment, grids, prefix)) as injection:
+        injected = control(images)
+    assert injection.left == []
+    for fused in (False, True):
+        set_fused(treatment, fused)
+        torch.testing.assert_close(treatment(images), injected, rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(control(images), injected, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("per_head", [False, True], ids=["per_layer", "per_head"])
+@pytest.mark.parametrize("place", [0, 1], ids=["image", "larger_image"])
+def test_equals_the_explicitly_injected_matrix(example: Example, place: int, per_head: bool) -> None:
+    image_size_px = list(example.grids)[place]
+    control, treatment = example.worn(image_size_px), treat(example.worn(image_size_px), per_head=per_head)
+    assert_equals_the_injected_matrix(
+        control, treatment, example.images(image_size_px), example.grids[image_size_px], example.prefix
+    )
+
+
+# timm's own resizing of a table.
+@pytest.mark.filterwarnings("ignore:torch.searchsorted:UserWarning")
+@pytest.mark.filterwarnings("ignore:Using a non-tuple sequence for multidimensional indexing:UserWarning")
+def test_follows_or_refuses_timms_change_of_image_size(example: Example) -> None:
+    control, treatment = example.worn(), treat(example.worn())
+    image_size_px, grids = example.resized or (list(example.grids)[1], [])
+    for model in (control, treatment):
+        model.set_input_size(img_size=(image_size_px, image_size_px))
+    if example.resized:
+        images = example.images(image_size_px)
+        assert_equals_the_injected_matrix(control, treatment, images, grids, example.prefix)
+    else:
+        with pytest.raises(ConfigError, match="before attaching"):
+            treatment(example.images(image_size_px))
+
+
+def test_gradients_reach_every_sigma_and_amplitude_fused_or_not(example: Example) -> None:
+    results = []
+    for fused in (False, True):
+        model = treat(example.worn())
+        set_fused(model, fused)
+        logits = model(example.images())
+        logits.square().sum().backward()
+        biases = attached_biases(model)
+        gradients = torch.stack([p.grad.abs().sum() for bias in biases for p in bias.parameters()])
+        results.append((logits.detach(), gradients))
+        # Where the class token is read out, the last layer's patch-to-patch logits reach no output: its sigma stays.
+        unread = 2 if model.global_pool == "token" and len(biases) > 1 else 0
+        assert (gradients[: len(gradients) - unread] > 0).all()
+        assert (gradients[len(gradients) - unread :] == 0).all()
+    torch.testing.assert_close(results[0], results[1], rtol=1e-3, atol=1e-5)
+
+
+def test_checkpoints_pass_from_arm_to_arm_and_round_trip(example: Example) -> None:
+    control, treatment = example.worn(), treat(build(example.config()).eval(), per_head=True)
+    outcome = treatment.load_state_dict(control.state_dict(), strict=False)
+    assert outcome.unexpected_keys == []
+    assert all(".gaussian." in name for name in outcome.missing_keys)
+    assert len(outcome.missing_keys) == 2 * len(attached_biases(treatment))
+    file = io.BytesIO()
+    torch.save(treatment.state_dict(), file)
+    file.seek(0)
+    again = build(example.config()).eval()
+    attach_bias(again, GaussianBias(per_head=True))
+    again.load_state_dict(torch.load(file, weights_only=True))
+    assert torch.equal(again(example.images()), treatment(example.images()))
+
+
+def test_copies_are_equal_and_their_own(example: Example) -> None:
+    model = treat(example.worn())
+    expected = model(example.images())
+    for copied in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        assert torch.equal(copied(example.images()), expected)
+        with torch.no_grad():
+            attached_biases(copied)[0].amplitude_param.mul_(2)
+        assert not torch.equal(copied(example.images()), expected)
+    assert torch.equal(model(example.images()), expected)
+
+
+class TestCompile:
+    @pytest.fixture(autouse=True)
+    def _fresh_compiler(self, monkeypatch, tmp_path):
+        monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+        torch.compiler.reset()
+        yield
+        torch.compiler.reset()
+
+    def test_the_whole_model_is_one_graph(self, example: Example) -> None:
+        model = treat(example.worn())
+        # The traced graph itself, run without a code generator: a graph break would raise.
+        compiled = torch.compile(model, fullgraph=True, backend="eager")
+        with torch.no_grad():
+            torch.testing.assert_close(compiled(example.images()), model(example.images()))
+
+    @pytest.mark.slow
+    @pytest.mark.skipif(
+        shutil.which("g++") is None and shutil.which("clang++") is None, reason="torch.compile needs a C++ compiler"
+    )
+    def test_the_default_backend_computes_the_same(self, example: Example) -> None:
+        model = treat(example.worn())
+        compiled = torch.compile(model, fullgraph=True)
+        with torch.no_grad():
+            torch.testing.assert_close(compiled(example.images()), model(example.images()), rtol=1e-3, atol=1e-4)
+
+
+class TestPositionEmbedding:
+    @pytest.mark.parametrize("choice", ["reinitialise", "zero"])
+    def test_changes_nothing_else(self, example: Example, choice: str) -> None:
+        kept = build(example.config())
+        state = torch.random.get_rng_state()
+        changed = build(example.config(position_embedding=choice), position_seed=3)
+        assert torch.equal(torch.random.get_rng_state(), state)
+        position = find_position(kept)
+        others = {name for name, value in kept.state_dict().items() if name not in position.all}
+        assert all(torch.equal(kept.state_dict()[name], changed.state_dict()[name]) for name in others)
+        assert all(changed.get_parameter(name).requires_grad for name in position.all)
+        if choice == "zero":
+            assert all(not changed.get_parameter(name).any() for name in position.outputs)
+
+    def test_is_drawn_from_its_own_seed_as_timm_draws_it(self, example: Example) -> None:
+        worn = example.worn()
+        before = {name: value.clone() for name, value in worn.state_dict().items()}
+        set_position_embedding(worn, "reinitialise", build_fresh=lambda: build_unseeded(example), seed=3)
+        torch.manual_seed(3)
+        fresh = build_unseeded(example)
+        position = find_position(worn)
+        for name, value in worn.state_dict().items():
+            assert torch.equal(value, fresh.state_dict()[name] if name in position.all else before[name]), name
+        other = build(example.config(position_embedding="reinitialise"), position_seed=4)
+        drawn = [name for name in position.all if fresh.get_parameter(name).unique().numel() > 1]
+        assert all(not torch.equal(other.get_parameter(name), fresh.get_parameter(name)) for name in drawn)
+
+    def test_without_it_patches_have_no_order(self, example: Example) -> None:
+        model = example.worn()
+        patch_px = model.patch_embed.patch_size[0]
+        images = example.images()
+        shuffled = shuffle_patches(images, patch_px)
+        with torch.no_grad():
+            assert not torch.allclose(model(images), model(shuffled), atol=1e-3)
+            set_position_embedding(model, "zero", build_fresh=lambda: build_unseeded(example), seed=0)
+            same = torch.allclose(model(images), model(shuffled), rtol=1e-3, atol=1e-4)
+        assert same == example.position_vanishes
+
+    def test_trains_on_from_zero(self, example: Example) -> None:
+        model = example.worn()
+        set_position_embedding(model, "zero", build_fresh=lambda: build_unseeded(example), seed=0)
+        model(example.images()).square().sum().backward()
+        position = find_position(model)
+        tables = [name for name in position.outputs if not name.endswith(".bias")]
+        learning = [name for name in tables if model.get_parameter(name).grad.any()]
+        # A last layer that is read at its class token alone never asks its MLP.
+        assert len(learning) >= max(1, len(tables) - (model.global_pool == "token"))
+
+
+def build_unseeded(example: Example) -> nn.Module:
+    return example.config().build(num_classes=7)
+
+
+def shuffle_patches(images: torch.Tensor, patch_px: int) -> torch.Tensor:
+    batch, _, height, width = images.shape
+    patches = F.unfold(images, patch_px, stride=patch_px)
+    order = torch.randperm(patches.shape[-1], generator=torch.Generator().manual_seed(5))
+    return F.fold(patches[:, :, order], (height, width), patch_px, stride=patch_px).reshape(batch, 3, height, width)
