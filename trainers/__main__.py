@@ -37,7 +37,8 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
     try:
         config = _read_config(options.trial)
-        _require_folder_of(options.output)
+        _require_place_for(options.output)
+        _require_folder(options.storage)
         runtime = Runtime(
             storage=options.storage,
             data_root=options.data_root,
@@ -92,9 +93,20 @@ def _parser() -> argparse.ArgumentParser:
         "--device", choices=("auto", "cpu", "cuda"), default="auto", help="default: CUDA if there is any"
     )
     parser.add_argument("--loader-workers", type=_count, default=0, help="processes that read images (default: 0)")
-    parser.add_argument("--threads", type=_count, help="CPU threads (default: torch's choice)")
+    parser.add_argument(
+        "--threads",
+        type=_positive,
+        help="CPU threads (default: one per core; 1 is fastest for a tiny model, or on a machine that is busy)",
+    )
     parser.add_argument("--output", type=Path, help="file for the result (default: stdout)")
     return parser
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is less than 1")
+    return number
 
 
 def _count(text: str) -> int:
@@ -111,15 +123,21 @@ def _read_config(path: Path) -> TrialConfig:
         ConfigError: it is missing, isn't JSON, or isn't a trial; every problem on its own line.
     """
     try:
-        value = json.loads(path.read_bytes())
+        document = path.read_bytes()
+        json.loads(document)
     except OSError as error:
         raise ConfigError(f"{path} can't be read: {error.strerror}") from error
     except json.JSONDecodeError as error:
         raise ConfigError(f"{path} is not JSON: {error.msg} in line {error.lineno}, column {error.colno}") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not JSON: not UTF-8 text ({error.reason} at byte {error.start})") from error
+    except RecursionError as error:
+        raise ConfigError(f"{path} is not a trial: it nests far deeper than any") from error
+    except ValueError as error:
+        raise ConfigError(f"{path} is not a trial: {error}") from error
     try:
-        return TrialConfig.model_validate(value)
+        # Types are taken at their word, as in an experiment's spec: the text "20" is no number and true is not 1.
+        return TrialConfig.model_validate_json(document, strict=True)
     except ValidationError as error:
         problems = [
             f"  {'.'.join(str(part) for part in problem['loc']) or 'the file'}: {problem['msg']}"
@@ -128,10 +146,19 @@ def _read_config(path: Path) -> TrialConfig:
         raise ConfigError("\n".join([f"{path} is not a valid trial:", *problems])) from error
 
 
-def _require_folder_of(output: Path | None) -> None:
+def _require_place_for(output: Path | None) -> None:
     """Find out before training, not after, that the result can't be written."""
-    if output is not None and not output.resolve().parent.is_dir():
+    if output is None:
+        return
+    if not output.resolve().parent.is_dir():
         raise ConfigError(f"there is no folder {output.resolve().parent} for --output")
+    if output.is_dir():
+        raise ConfigError(f"--output {output.resolve()} is a folder; name a file in it")
+
+
+def _require_folder(storage: Path | None) -> None:
+    if storage is not None and storage.exists() and not storage.is_dir():
+        raise ConfigError(f"--storage {storage.resolve()} is a file; name a folder")
 
 
 def _say(line: str) -> None:

@@ -1,4 +1,5 @@
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -59,6 +60,8 @@ def test_a_missing_file_is_said(tmp_path, capsys):
         (b"\xff\xfe\x00", "is not JSON"),
         (b"[]", "is not a valid trial:"),
         (b"{}", "model: Field required"),
+        (b"[" * 100_000, "nests far deeper than any"),
+        (b'{"seed": ' + b"1" * 5000 + b"}", "is not a trial: Exceeds the limit"),
     ],
 )
 def test_broken_json_is_said(tmp_path, capsys, content, message):
@@ -70,7 +73,8 @@ def test_broken_json_is_said(tmp_path, capsys, content, message):
     ("change", "message"),
     [
         ({"learning_rate": 1}, "learning_rate: Extra inputs are not permitted"),
-        ({"seed": "one"}, "seed: Input should be a valid integer"),
+        ({"seed": "1"}, "seed: Input should be a valid integer"),
+        ({"seed": True}, "seed: Input should be a valid integer"),
         (
             {"dataset": {"kind": "digit"}},
             "dataset: Input tag 'digit' found using 'kind' does not match any of the expected tags: 'digits', 'folder'",
@@ -88,6 +92,30 @@ def test_every_problem_is_named_by_its_path(trial_file, capsys, change, message)
 
 def test_an_impossible_output_is_refused_before_training(trial_file, tmp_path, capsys):
     assert "there is no folder" in refused(capsys, trial_file, "--output", tmp_path / "no" / "result.json")
+
+
+def test_a_folder_is_no_output_and_a_file_no_storage(trial_file, tmp_path, capsys):
+    assert "is a folder; name a file in it" in refused(capsys, trial_file, "--output", tmp_path)
+    assert "is a file; name a folder" in refused(capsys, trial_file, "--storage", trial_file)
+
+
+def test_no_threads_are_refused(trial_file, capsys):
+    with pytest.raises(SystemExit):
+        main([str(trial_file), "--threads", "0"])
+    assert "0 is less than 1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("wanted", "policy"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_idle_threads_sleep_unless_the_user_says_otherwise(wanted, policy):
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    environment |= {"OMP_DISPLAY_ENV": "true"} | ({"OMP_WAIT_POLICY": wanted} if wanted else {})
+    # Not by torch's own import, which takes seconds: what torch loads, after this package.
+    load = (
+        "import trainers, ctypes, glob, importlib.util as u; t = u.find_spec('torch').submodule_search_locations[0]; "
+    )
+    load += "[ctypes.CDLL(f) for f in glob.glob(t + '/lib/libgomp*')]"
+    run = subprocess.run([sys.executable, "-c", load], env=environment, capture_output=True, text=True, check=True)
+    assert f"OMP_WAIT_POLICY = '{policy}'" in run.stderr
 
 
 def test_a_failing_trial_says_why(trial, tmp_path, capsys):
