@@ -9,6 +9,7 @@ from torch import Tensor
 from torchvision.transforms import v2
 
 from trainers.data.augmentation import SeededTransform
+from trainers.data.color import to_rgb
 from trainers.data.splits import Batch, ImageSplit, Normalization
 from trainers.errors import DataError
 
@@ -76,7 +77,7 @@ def read_image(path: Path) -> Image.Image:
     """
     try:
         with Image.open(path) as image:
-            return image.convert("RGB")
+            return to_rgb(image)
     # Pillow's decoders raise all of these for broken files.
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
         raise DataError(f"{path} can't be read as an image: {error}; replace or remove it") from error

@@ -1,0 +1,24 @@
+"""From a decoded image of any kind to the three channels of 8 bits that models see."""
+
+import numpy as np
+from PIL import Image
+
+SIXTEEN_BITS = ("I;16", "I;16L", "I;16B", "I;16N")
+UNSCALED = ("I", "F")
+"""32-bit integers and floats: nothing in the file says which value is white."""
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """The image in RGB; 16-bit grey levels are scaled to 8 bits.
+
+    Pillow's own conversion cuts every level above 255 off, which makes nearly all of a 16-bit image white.
+
+    Raises:
+        ValueError: its pixels are 32-bit numbers, whose white level is unknown.
+    """
+    if image.mode in UNSCALED:
+        raise ValueError(f"its pixels are 32-bit numbers (Pillow's mode {image.mode}) and their white level is unknown")
+    if image.mode in SIXTEEN_BITS:
+        levels = np.asarray(image, dtype=np.uint16)
+        image = Image.fromarray((levels >> 8).astype(np.uint8))
+    return image.convert("RGB")
