@@ -111,7 +111,8 @@ class Experiments:
             pairs_complete = count_complete_pairs(session, [experiment_id])[experiment_id]
             attempt = newest_attempt(session, experiment_id)
             age = None if attempt is None else seconds_since_heartbeat(session, attempt)
-            num_unshipped = count_unshipped(session, experiment_id)
+            # Millions of values may wait where there is no MLflow: nobody asks then.
+            num_unshipped = count_unshipped(session, experiment_id) if self._settings.mlflow_tracking_uri else 0
         uri = self._settings.mlflow_tracking_uri
         conditions = (
             driver_condition(row, attempt, age, self._settings.heartbeat_timeout_seconds),

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from orchestrator.status import ExperimentStatus
 from orchestrator.store.clock import database_now
 from orchestrator.store.database import Database
-from orchestrator.store.experiments import newest_attempt, unfinished_experiments
+from orchestrator.store.experiments import unfinished_experiments
 
 
 class Found(NamedTuple):
@@ -31,8 +31,7 @@ def look(database: Database) -> list[Found]:
     found = []
     with database.read() as session:
         now = database_now(session)
-        for row in unfinished_experiments(session):
-            attempt = newest_attempt(session, row.id)
+        for row, attempt in unfinished_experiments(session):
             found.append(
                 Found(
                     id=row.id,

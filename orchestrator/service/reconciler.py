@@ -66,6 +66,7 @@ class Reconciler:
         )
         self._lease_renewed_at: float | None = None
         self._cleaned_at: float | None = None
+        self._ray_is_away: RayUnavailableError | None = None
         self._running_unheard_since: dict[str, float] = {}
         self._stopped_at: dict[str, float] = {}
         self._complaint = ""
@@ -101,6 +102,7 @@ class Reconciler:
             return False
         self._clean_up()
         unavailable: RayUnavailableError | None = None
+        self._ray_is_away = None
         found = look(self._database)
         num_slots = self._settings.max_concurrent_experiments - sum(one.is_open for one in found)
         for one in found:
@@ -174,7 +176,7 @@ class Reconciler:
             return 0
         try:
             # An attempt that can't be submitted would count against the budget.
-            self._jobs.check()
+            self._check_ray()
         except RayUnavailableError as error:
             self._explain(one, f"waits for Ray: {error}")
             raise
@@ -186,6 +188,16 @@ class Reconciler:
             move(session, one.id, ExperimentStatus.STARTING, f"driver attempt {number}")
         self._submit(one, number)
         return 1
+
+    def _check_ray(self) -> None:
+        """Ask until it does not answer: a thousand vain questions in one tick would outlast the lease."""
+        if self._ray_is_away is not None:
+            raise self._ray_is_away
+        try:
+            self._jobs.check()
+        except RayUnavailableError as error:
+            self._ray_is_away = error
+            raise
 
     def _submit(self, one: Found, attempt: int) -> None:
         # `exec`: Ray's SIGTERM reaches the driver itself, not a shell.

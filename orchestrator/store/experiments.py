@@ -10,7 +10,7 @@ import secrets
 import time
 
 from sqlalchemy import select, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer
 
 from orchestrator.errors import ExperimentNotFoundError, StaleAttemptError, StatusConflictError
 from orchestrator.search.space import Params
@@ -100,12 +100,17 @@ def list_experiments(
     return list(session.scalars(query))
 
 
-def unfinished_experiments(session: Session) -> list[ExperimentRow]:
-    """All that are not in a final status, oldest first."""
-    open_statuses = [status for status in ExperimentStatus if not status.is_final]
-    return list(
-        session.scalars(select(ExperimentRow).where(ExperimentRow.status.in_(open_statuses)).order_by(ExperimentRow.id))
+def unfinished_experiments(session: Session) -> list[tuple[ExperimentRow, DriverAttemptRow | None]]:
+    """All that are not in a final status, oldest first, each with its newest attempt; without their specs."""
+    newest = (DriverAttemptRow.experiment_id == ExperimentRow.id) & (DriverAttemptRow.number == ExperimentRow.attempt)
+    rows = session.execute(
+        select(ExperimentRow, DriverAttemptRow)
+        .options(defer(ExperimentRow.spec))
+        .outerjoin(DriverAttemptRow, newest)
+        .where(ExperimentRow.status.in_([status for status in ExperimentStatus if not status.is_final]))
+        .order_by(ExperimentRow.id)
     )
+    return [(row, attempt) for row, attempt in rows]
 
 
 def move(

@@ -47,9 +47,15 @@ def backlog(session: Session) -> Backlog:
 
 def experiments_with_work(session: Session) -> list[ExperimentRow]:
     """Experiments with trials to send, or with a summary that is not up to date; oldest first."""
-    has_trials = select(TrialRow.id).where(TrialRow.experiment_id == ExperimentRow.id, _has_work()).exists()
+    # Asked every second: each part starts from what is open (an index), not from all trials that ever were.
+    is_open = select(TrialRow.experiment_id).where(TrialRow.tracking_done.is_(False), _is_untold())
+    has_values = select(TrialRow.experiment_id).where(
+        TrialRow.id.in_(select(MetricRow.trial_id).where(MetricRow.shipped.is_(False))),
+        TrialRow.status != TrialStatus.PENDING,
+    )
     needs_summary = ExperimentRow.summary_shipped.is_(False) & (ExperimentRow.status != ExperimentStatus.QUEUED)
-    return list(session.scalars(select(ExperimentRow).where(or_(has_trials, needs_summary)).order_by(ExperimentRow.id)))
+    has_work = or_(ExperimentRow.id.in_(is_open), ExperimentRow.id.in_(has_values), needs_summary)
+    return list(session.scalars(select(ExperimentRow).where(has_work).order_by(ExperimentRow.id)))
 
 
 def trials_with_work(session: Session, experiment_id: str) -> list[TrialRow]:
@@ -63,9 +69,14 @@ def trials_with_work(session: Session, experiment_id: str) -> list[TrialRow]:
 
 def _has_work() -> ColumnElement[bool]:
     unshipped = select(MetricRow.id).where(MetricRow.trial_id == TrialRow.id, MetricRow.shipped.is_(False)).exists()
+    untold = TrialRow.tracking_done.is_(False) & _is_untold()
+    return or_(untold, (TrialRow.status != TrialStatus.PENDING) & unshipped)
+
+
+def _is_untold() -> ColumnElement[bool]:
+    """Ended, or running without a run (of trials that are not done: a start makes them so)."""
     is_running = TrialRow.status == TrialStatus.RUNNING
-    is_open = TrialRow.status.in_(_FINAL_TRIAL) & TrialRow.tracking_done.is_(False)
-    return or_(is_open, is_running & TrialRow.run_id.is_(None), (TrialRow.status != TrialStatus.PENDING) & unshipped)
+    return or_(TrialRow.status.in_(_FINAL_TRIAL), is_running & TrialRow.run_id.is_(None))
 
 
 def unshipped_metrics(session: Session, trial_id: int, limit: int) -> list[MetricRow]:

@@ -7,11 +7,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import Engine, event, update
 
 from orchestrator.errors import RayUnavailableError, StaleAttemptError
 from orchestrator.planning.expansion import Expansion
 from orchestrator.service.jobs import RayJobs
+from orchestrator.service.observation import look
 from orchestrator.service.reconciler import Reconciler, job_id_of
 from orchestrator.settings import Settings
 from orchestrator.spec import ExperimentSpec
@@ -324,6 +325,34 @@ def test_without_ray_experiments_wait_and_no_attempt_is_spent(lab: Lab, small_sp
     lab.dashboard.is_broken = False
     lab.reconciler.tick()
     assert lab.get(experiment_id).status == "starting"
+
+
+def test_a_long_queue_costs_one_query_and_one_question_to_a_ray_that_is_away(
+    lab: Lab, small_spec: ExperimentSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment_id = lab.submit(small_spec)
+    lab.reconciler.tick()
+    queued = [lab.submit(small_spec) for _ in range(5)]
+    lab.dashboard.is_broken = True
+    questions, statements = [], []
+    check = RayJobs.check
+    monkeypatch.setattr(RayJobs, "check", lambda jobs: questions.append(jobs) or check(jobs))
+
+    def note(*about: object) -> None:
+        statements.append(str(about[2]))
+
+    event.listen(Engine, "before_cursor_execute", note)
+    found = look(lab.database)
+    event.remove(Engine, "before_cursor_execute", note)
+    assert [(one.id, one.is_open, one.attempt) for one in found] == [
+        (experiment_id, True, 1), *((one, False, 0) for one in queued)
+    ]  # fmt: skip
+    assert sum("FROM experiments" in statement for statement in statements) == 1
+    assert not any("FROM driver_attempts" in statement for statement in statements)
+    with pytest.raises(RayUnavailableError):
+        lab.reconciler.tick()
+    assert len(questions) == 1
+    assert all(lab.get(one).reason.startswith("waits for Ray") for one in queued)
 
 
 def test_a_driver_is_not_replaced_while_ray_does_not_answer(lab: Lab, small_spec: ExperimentSpec) -> None:

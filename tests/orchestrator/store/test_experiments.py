@@ -98,7 +98,7 @@ def test_lists_filter_by_status(database: Database, small_spec: ExperimentSpec) 
         move(session, ids[1], CANCELLED)
     with database.read() as session:
         assert [row.id for row in list_experiments(session, limit=9, status=CANCELLED)] == [ids[1]]
-        assert {row.id for row in unfinished_experiments(session)} == {ids[0], ids[2]}
+        assert {row.id for row, _ in unfinished_experiments(session)} == {ids[0], ids[2]}
 
 
 # ---- attempts and the fence ----

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import Engine, event, select
 
 from orchestrator.spec import ExperimentSpec
 from orchestrator.status import Phase
@@ -85,3 +85,20 @@ def test_cost_is_the_median_per_epoch_times_the_epochs(database: Database, runni
     with database.read() as session:
         cell = get_trial(session, running.trials[0]).cell
         assert median_seconds_by_cell(session, [cell, "unknown/cell"], 20) == {cell: 60.0}
+
+
+def test_cost_is_one_query_however_many_cells(database: Database, running, result: TrialResult) -> None:
+    with database.write() as session:
+        succeed_trial(session, running.trials[0], result, running.attempt)
+    with database.read() as session:
+        cell = get_trial(session, running.trials[0]).cell
+        statements = []
+
+        def note(*about: object) -> None:
+            statements.append(str(about[2]))
+
+        event.listen(Engine, "before_cursor_execute", note)
+        found = median_seconds_by_cell(session, [cell, *(f"unknown/{place}" for place in range(50))], 20)
+        event.remove(Engine, "before_cursor_execute", note)
+    assert found == {cell: 60.0}
+    assert len(statements) == 1
