@@ -36,7 +36,7 @@ from orchestrator.store.experiments import (
     move,
     set_chosen_params,
 )
-from orchestrator.store.trials import fail_trial, trials_of
+from orchestrator.store.trials import fail_trial, summaries_of
 from orchestrator.tracking.shipper import Shipper
 from trainers.runtime import Runtime
 
@@ -186,7 +186,7 @@ class _Driver:
             return
         remaining = self._reuse_confirmed(expansion)
         with self._database.read() as session:
-            self._progress.know(trials_of(session, self._experiment_id, Phase.CONFIRM))
+            self._progress.know(summaries_of(session, self._experiment_id, Phase.CONFIRM))
         self.say(
             f"confirm phase: {len(remaining)} trials to train, "
             f"{self._progress.num_complete}/{self._progress.num_pairs} pairs complete"
@@ -198,7 +198,7 @@ class _Driver:
     def _settle_twins(self, trials: list[OpenTrial]) -> None:
         """What was trained once ends everywhere it was asked for."""
         with self._database.read() as session:
-            rows = {row.id: row for row in trials_of(session, self._experiment_id, Phase.CONFIRM)}
+            rows = {row.id: row for row in summaries_of(session, self._experiment_id, Phase.CONFIRM)}
         twins = [trial for trial in trials if not TrialStatus(rows[trial.row_id].status).is_final]
         errors = {row.identity: row.error for row in rows.values() if row.status == TrialStatus.FAILED}
         for trial in self._reuse.apply(twins):
@@ -245,7 +245,7 @@ class _Driver:
 
     def _conclude(self) -> None:
         with self._database.read() as session:
-            rows = trials_of(session, self._experiment_id, Phase.CONFIRM)
+            rows = summaries_of(session, self._experiment_id, Phase.CONFIRM)
         self._progress.know(rows)
         if any(not TrialStatus(row.status).is_final for row in rows):
             raise RuntimeError("Ray Tune ended with open trials")  # another attempt goes on

@@ -16,7 +16,7 @@ from orchestrator.statistics.metric import metric_named
 from orchestrator.status import Phase, TrialStatus
 from orchestrator.store.database import Database
 from orchestrator.store.tables import TrialRow
-from orchestrator.store.trials import TrialKey, get_trial, plan_trials, trials_of
+from orchestrator.store.trials import TrialKey, get_trial, plan_trials, summaries_of, trials_of
 
 _ENDED = (TrialStatus.SUCCEEDED, TrialStatus.FAILED, TrialStatus.PRUNED)
 """A cancelled trial is open again when its experiment goes on."""
@@ -106,7 +106,7 @@ class SearchPhase:
 
     def _restore(self) -> None:
         with self._database.read() as session:
-            rows = trials_of(session, self._experiment_id, Phase.SEARCH)
+            rows = summaries_of(session, self._experiment_id, Phase.SEARCH)
         for row in rows:
             if (row.cell, row.arm) in self.searches:
                 self.searches[row.cell, row.arm].restore(row.params)
@@ -152,6 +152,7 @@ def open_confirm_trials(
     with database.write() as session:
         ids = plan_trials(session, experiment_id, planned, attempt)
     with database.read() as session:
-        rows = {row.id: row for row in trials_of(session, experiment_id, Phase.CONFIRM)}
-    ordered = [rows[ids[TrialKey.of(trial)]] for trial in planned]
-    return [OpenTrial.of(row) for row in ordered if row.status not in _ENDED]
+        # Without those that have ended: their curves are the bulk of a large table.
+        rows = {row.id: row for row in trials_of(session, experiment_id, Phase.CONFIRM, but=_ENDED)}
+    row_ids = [ids[TrialKey.of(trial)] for trial in planned]
+    return [OpenTrial.of(rows[row_id]) for row_id in row_ids if row_id in rows]

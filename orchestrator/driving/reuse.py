@@ -4,13 +4,12 @@ from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from orchestrator.driving.work import OpenTrial
-from orchestrator.status import TrialStatus
 from orchestrator.store.database import Database
 from orchestrator.store.tables import TrialRow
-from orchestrator.store.trials import find_reusable, reuse_trial, trials_of
+from orchestrator.store.trials import find_reusable, reuse_trial, succeeded_of
 
 _CHUNK = 200
-"""Trials in one transaction: others may write in between."""
+"""Trials in one transaction, and results in memory: others may write in between, and curves are bulky."""
 
 
 class Reuse(NamedTuple):
@@ -29,20 +28,21 @@ class Reuse(NamedTuple):
         Raises:
             StaleAttemptError: the attempt has ended or been replaced.
         """
-        sources = self._sources({trial.identity for trial in trials})
-        reusable = [trial for trial in trials if trial.identity in sources]
-        for start in range(0, len(reusable), _CHUNK):
+        remaining: list[OpenTrial] = []
+        for start in range(0, len(trials), _CHUNK):
+            some = trials[start : start + _CHUNK]
+            sources = self._sources({trial.identity for trial in some})
+            remaining += [trial for trial in some if trial.identity not in sources]
+            if not sources:
+                continue
             with self.database.write() as session:
-                for trial in reusable[start : start + _CHUNK]:
-                    reuse_trial(session, trial.row_id, sources[trial.identity], self.attempt)
-        return [trial for trial in trials if trial.identity not in sources]
+                for trial in some:
+                    if trial.identity in sources:
+                        reuse_trial(session, trial.row_id, sources[trial.identity], self.attempt)
+        return remaining
 
     def _sources(self, identities: Collection[str]) -> dict[str, TrialRow]:
         with self.database.read() as session:
             if not self.is_own_only:
                 return find_reusable(session, identities)
-            return {
-                row.identity: row
-                for row in trials_of(session, self.experiment_id)
-                if row.identity in identities and row.status == TrialStatus.SUCCEEDED
-            }
+            return {row.identity: row for row in succeeded_of(session, self.experiment_id, identities)}

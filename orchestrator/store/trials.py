@@ -87,9 +87,15 @@ def get_trial(session: Session, trial_id: int, *, lock: bool = False) -> TrialRo
     return row
 
 
-def trials_of(session: Session, experiment_id: str, phase: Phase | None = None) -> list[TrialRow]:
-    """All trials of an experiment, in the order in which they were planned."""
-    query = select(TrialRow).where(TrialRow.experiment_id == experiment_id).order_by(TrialRow.id)
+def trials_of(
+    session: Session, experiment_id: str, phase: Phase | None = None, *, but: Collection[TrialStatus] = ()
+) -> list[TrialRow]:
+    """All trials of an experiment, but for those in some statuses, in the order in which they were planned."""
+    query = (
+        select(TrialRow)
+        .where(TrialRow.experiment_id == experiment_id, TrialRow.status.not_in(but))
+        .order_by(TrialRow.id)
+    )
     if phase is not None:
         query = query.where(TrialRow.phase == phase)
     return list(session.scalars(query))
@@ -216,6 +222,21 @@ def find_reusable(session: Session, identities: Collection[str]) -> dict[str, Tr
         for row in rows:
             found.setdefault(row.identity, row)
     return found
+
+
+def succeeded_of(session: Session, experiment_id: str, identities: Collection[str]) -> list[TrialRow]:
+    """Trials of an experiment that have done one of these trainings."""
+    return [
+        row
+        for chunk in _chunks(identities)
+        for row in session.scalars(
+            select(TrialRow).where(
+                TrialRow.experiment_id == experiment_id,
+                TrialRow.identity.in_(chunk),
+                TrialRow.status == TrialStatus.SUCCEEDED,
+            )
+        )
+    ]
 
 
 def reuse_trial(session: Session, trial_id: int, source: TrialRow, attempt: int) -> TrialRow:

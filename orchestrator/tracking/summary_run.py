@@ -18,7 +18,7 @@ from orchestrator.statistics.comparison import Comparison
 from orchestrator.status import ExperimentStatus
 from orchestrator.store.database import Database
 from orchestrator.store.tables import ExperimentRow, TrialRow
-from orchestrator.store.trials import trials_of
+from orchestrator.store.trials import summaries_of
 from orchestrator.stored_report import comparisons_of, confirm_trials, report_of
 from orchestrator.tracking.client import MAX_METRICS_PER_BATCH
 from orchestrator.tracking.naming import EXPERIMENT_ID, NOTE, SUMMARY, SUMMARY_STATUS, TRIAL, metric_key
@@ -108,7 +108,7 @@ class SummaryRuns:
     def _delete_doubles(self) -> None:
         """Delete runs of a shipper that died between losing a race for a run and deleting its own."""
         with self._database.read() as session:
-            rows = trials_of(session, self._experiment.id)
+            rows = summaries_of(session, self._experiment.id)
         counting = {row.run_id for row in rows}
         for key, run_id in all_runs(self._client, self._mlflow_id, self._experiment.id):
             if key != summary_key(self._experiment.id) and run_id not in counting:
