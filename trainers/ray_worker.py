@@ -39,7 +39,10 @@ def train_with_ray(
     storage_path: Path,
     report: Callable[[EpochReport], None],
 ) -> TrialResult:
-    """Train one trial with one process per worker; same numbers as one process, but for float rounding.
+    """Train one trial with one process per worker; same numbers as one process, but for float rounding and dropout.
+
+    Each rank draws dropout and stochastic depth from its own stream, so models that have them (`rel_mlp` among them)
+    are trained alike, not equally, by another number of workers. Both arms of a pair need the same number.
 
     Args:
         config: the trial; its global batch is shared by the workers.

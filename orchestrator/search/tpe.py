@@ -67,7 +67,7 @@ class TpeProposer:
 
     # Optuna's categories must be scalars; ours may be any JSON, so they travel as text.
     def _encoded(self, path: str, value: JsonValue) -> JsonValue:
-        return json.dumps(value) if isinstance(self._space[path], Choice) else value
+        return json.dumps(value, sort_keys=True) if isinstance(self._space[path], Choice) else value
 
     def _decoded(self, path: str, value: JsonValue) -> JsonValue:
         return json.loads(str(value)) if isinstance(self._space[path], Choice) else value
@@ -86,4 +86,4 @@ def _distribution(distribution: Distribution) -> BaseDistribution:
         case IntUniform(low=low, high=high):
             return IntDistribution(low, high)
         case Choice(values=values):
-            return CategoricalDistribution([json.dumps(value) for value in values])
+            return CategoricalDistribution([json.dumps(value, sort_keys=True) for value in values])

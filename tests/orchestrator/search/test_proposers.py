@@ -119,3 +119,12 @@ def test_tpe_avoids_where_candidates_fail():
         tpe.observe(params, None if params["lr"] > 1e-3 else 1.0)
         proposed.append(params)
     assert sum(params["lr"] > 1e-3 for params in proposed[20:]) < 7
+
+
+def test_after_a_restart_tpe_knows_a_point_whose_keys_come_in_another_order():
+    crop = {"kind": "crop_flip", "min_scale_fraction": 0.5}
+    space = TypeAdapter(Space).validate_python({"augmentation": {"kind": "choice", "values": [{"kind": "none"}, crop]}})
+    restarted = make_proposer(OptunaSearch(), space, num_candidates=4)
+    restarted.restore({"augmentation": dict(reversed(crop.items()))})
+    restarted.observe({"augmentation": crop}, 0.5)
+    assert all_of(restarted) == [{"augmentation": {"kind": "none"}}]
