@@ -1,14 +1,40 @@
 """A receptive field in numbers: how wide, how round, how Gaussian. Lengths are in tokens of the layer looked at."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
 from trainers.analyses.gaussian_fit import GaussianFit, fit_gaussian
-from trainers.analyses.receptive_field import ReceptiveField
 from trainers.strict import StrictModel
 
 RADII_TOKENS = (1.0, 2.5, 5.0)
 """Radii within which the mass is told."""
+
+
+@dataclass(frozen=True)
+class ReceptiveField:
+    """The receptive field of one token, over some images."""
+
+    map: npt.NDArray[np.float64]
+    """[S, S], not negative, sum 1; in pixels of the input."""
+    place: tuple[int, int]
+    """Row and column of the token."""
+    grid: tuple[int, int]
+    """Height and width of the token grid."""
+    num_images: int
+    """Images behind the map."""
+
+    @property
+    def token_px(self) -> tuple[float, float]:
+        """Height and width of a token in pixels."""
+        return self.map.shape[0] / self.grid[0], self.map.shape[1] / self.grid[1]
+
+    @property
+    def center_px(self) -> tuple[float, float]:
+        """The token's centre: row and column, in pixels from the middle of the first pixel."""
+        height, width = self.token_px
+        return (self.place[0] + 0.5) * height - 0.5, (self.place[1] + 0.5) * width - 0.5
 
 
 class ReceptiveFieldMetrics(StrictModel):

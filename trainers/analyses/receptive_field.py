@@ -11,7 +11,6 @@ holds each image's own gradient.
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from typing import Annotated, Literal, Protocol, cast
 
 import numpy as np
@@ -21,6 +20,7 @@ from pydantic import Field
 from timm.layers.layer_scale import LayerScale, LayerScale2d
 from torch import Tensor, nn
 
+from trainers.analyses.map_metrics import ReceptiveField
 from trainers.analyses.single_query import single_query
 from trainers.analyses.targets import CenterTarget, Place, TargetConfig
 from trainers.errors import AnalysisError
@@ -51,31 +51,6 @@ class ReceptiveFieldConfig(StrictModel):
     """Where in the model."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """`bf16` runs forward and backward under autocast; it moves the normalised map by a few thousandths."""
-
-
-@dataclass(frozen=True)
-class ReceptiveField:
-    """The receptive field of one token, over some images."""
-
-    map: npt.NDArray[np.float64]
-    """[S, S], not negative, sum 1; in pixels of the input."""
-    place: Place
-    """Row and column of the token."""
-    grid: tuple[int, int]
-    """Height and width of the token grid."""
-    num_images: int
-    """Images behind the map."""
-
-    @property
-    def token_px(self) -> tuple[float, float]:
-        """Height and width of a token in pixels."""
-        return self.map.shape[0] / self.grid[0], self.map.shape[1] / self.grid[1]
-
-    @property
-    def center_px(self) -> tuple[float, float]:
-        """The token's centre: row and column, in pixels from the middle of the first pixel."""
-        height, width = self.token_px
-        return (self.place[0] + 0.5) * height - 0.5, (self.place[1] + 0.5) * width - 0.5
 
 
 class _HasIntermediates(Protocol):

@@ -1,0 +1,154 @@
+"""The model that is looked at: its weights, and what is done to it first."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Annotated, Literal, cast
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from trainers.checkpoint import UNREADABLE
+from trainers.errors import AnalysisError
+from trainers.models import AttentionBiasConfig, ModelConfig, NoBias
+from trainers.models.bias import attach_bias
+from trainers.models.gaussian import GaussianAttentionBias
+from trainers.models.position import find_position
+from trainers.seeding import Stream, derive_seed, seed_weights
+from trainers.strict import StrictModel
+
+Intervention = Literal["none", "reinitialise-position", "zero-position", "gaussian", "no-gaussian"]
+"""What is done to a model before it is looked at (paper, section 3):
+
+`none`: as it is. `reinitialise-position`, `zero-position`: its relative or absolute position embedding drawn anew, or
+set to zero. `gaussian`: a Gaussian with its initial values added. `no-gaussian`: the Gaussian that it has left out.
+"""
+
+_WEIGHT_KEYS = ("best_weights", "model_ema", "state_dict", "model")
+"""Where checkpoints keep their weights: ours at the best epoch, then timm's and the authors' habits."""
+
+
+class SubjectConfig(StrictModel):
+    """A model with its weights, as far as an analysis must know it (any trial's config has these fields too)."""
+
+    model: Annotated[ModelConfig, Field(discriminator="kind")]
+    """The network."""
+    attention_bias: Annotated[AttentionBiasConfig, Field(discriminator="kind")] = NoBias()
+    """Its attention bias."""
+    seed: int = Field(default=0, ge=0, lt=2**31)
+    """Of weights that are drawn."""
+
+
+def build_subject(
+    config: SubjectConfig,
+    *,
+    checkpoint: Path | None,
+    intervention: Intervention,
+    gaussian: AttentionBiasConfig,
+    layers: Iterable[int] | None,
+    num_classes: int,
+) -> nn.Module:
+    """The model, loaded and changed.
+
+    Args:
+        config: the network and its own bias.
+        checkpoint: weights (`None`: those of the config, published or fresh).
+        intervention: what is done to it.
+        gaussian: what the intervention `gaussian` adds.
+        layers: layers that the intervention concerns (`None`: all).
+        num_classes: of the head, which no analysis looks at.
+
+    Raises:
+        AnalysisError: the checkpoint is unreadable or another model's, or there is nothing to intervene in.
+        ConfigError: the model can't be built so.
+    """
+    seed_weights(config.seed)
+    position_seed = derive_seed(config.seed, Stream.POSITION_EMBEDDING)
+    model = config.model.build(num_classes, position_seed=position_seed)
+    attach_bias(model, config.attention_bias)
+    if checkpoint is not None:
+        _load(model, checkpoint)
+    chosen = None if layers is None else set(layers)
+    if intervention == "gaussian":
+        if any(isinstance(module, GaussianAttentionBias) for module in model.modules()):
+            raise AnalysisError("the model has a Gaussian already; the interventions none and no-gaussian compare it")
+        attach_bias(model, gaussian)
+        if chosen is not None:
+            _switch_off(model, lambda layer: layer not in chosen)
+    elif intervention == "no-gaussian":
+        _switch_off(model, lambda layer: chosen is None or layer in chosen)
+    elif intervention != "none":
+        _change_position(model, config, chosen, is_zero=intervention == "zero-position", num_classes=num_classes)
+    return model
+
+
+@torch.no_grad()
+def _switch_off(model: nn.Module, concerns: Callable[[int], bool]) -> None:
+    """Give the Gaussian of some layers the height 0."""
+    gaussians = [module for module in model.modules() if isinstance(module, GaussianAttentionBias)]
+    if not gaussians:
+        raise AnalysisError("the model has no Gaussian that could be left out")
+    for layer, gaussian in enumerate(gaussians):
+        if concerns(layer):
+            gaussian.amplitude_param.fill_(0.0 if gaussian.parameterization == "square" else float("-inf"))
+
+
+@torch.no_grad()
+def _change_position(
+    model: nn.Module, config: SubjectConfig, layers: set[int] | None, *, is_zero: bool, num_classes: int
+) -> None:
+    position = find_position(model)
+    names = position.outputs if is_zero else position.all
+    if layers is not None:
+        names = tuple(name for name in names if _layer_of(name) in layers)
+        if not names:
+            raise AnalysisError(
+                f"no position embedding belongs to the layers {sorted(layers)}: it is the whole model's"
+            )
+    # What is drawn comes from the seed after the next: the model's own fresh weights have the next one.
+    seed_weights(config.seed + 1)
+    fresh = None if is_zero else config.model.model_copy(update={"pretrained": False}).build(num_classes)
+    for name in names:
+        parameter = model.get_parameter(name)
+        parameter.copy_(torch.zeros_like(parameter) if fresh is None else fresh.get_parameter(name))
+
+
+def _layer_of(name: str) -> int | None:
+    """`blocks.3.attn...` -> 3; of Swin's `layers.2.blocks.1...`, the stage 2."""
+    return next((int(part) for part in name.split(".") if part.isdigit()), None)
+
+
+def _load(model: nn.Module, file: Path) -> None:
+    weights = _weights(file)
+    own = model.state_dict()
+    head = {name for name in own if name.startswith(("head.", "head_dist.", "fc."))}
+    fitting = {name: value for name, value in weights.items() if name not in head or own[name].shape == value.shape}
+    try:
+        missing, unexpected = model.load_state_dict(fitting, strict=False)
+    except RuntimeError as error:
+        raise AnalysisError(f"{file} holds another model's weights: {str(error).splitlines()[-1].strip()}") from error
+    missing = [name for name in missing if name not in head]
+    if missing or unexpected:
+        facts = [f"{title} {_some(names)}" for title, names in (("lacks", missing), ("has", unexpected)) if names]
+        hint = "; the config of its trial names its attention bias" if any("gaussian" in n for n in unexpected) else ""
+        raise AnalysisError(f"{file} holds another model's weights: it {' and '.join(facts)}{hint}")
+
+
+def _weights(file: Path) -> dict[str, Tensor]:
+    try:
+        content = torch.load(file, map_location="cpu", weights_only=True)
+    except UNREADABLE as error:
+        raise AnalysisError(f"{file} can't be read as a checkpoint: {str(error).partition(chr(10))[0]}") from error
+    if isinstance(content, dict) and "state" in content:
+        content = content["state"]
+    for key in _WEIGHT_KEYS:
+        if isinstance(content, dict) and isinstance(content.get(key), dict):
+            content = content[key]
+            break
+    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
+        raise AnalysisError(f"{file} holds no weights: expected names of parameters with their tensors")
+    return cast("dict[str, Tensor]", content)
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
