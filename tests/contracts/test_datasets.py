@@ -1,5 +1,6 @@
 """What every data set must do. A new member of `DatasetConfig` is asked by adding one example here."""
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
@@ -9,7 +10,18 @@ import pytest
 import torch
 from PIL import Image
 
-from trainers.data import CropFlipAugmentation, DatasetConfig, DigitsConfig, FolderConfig, NoAugmentation
+from tests.trainers.data.conftest import small
+from tests.trainers.data.layouts import make_pet
+from trainers.data import (
+    CropFlipAugmentation,
+    DatasetConfig,
+    DigitsConfig,
+    FolderConfig,
+    ManifestConfig,
+    NoAugmentation,
+)
+from trainers.data.prepare import SETS
+from trainers.data.prepare.preparation import prepare
 from trainers.data.splits import Splits
 
 
@@ -28,7 +40,15 @@ def make_folder(root: Path) -> DatasetConfig:
     return FolderConfig(path="pets")
 
 
-EXAMPLES = {"digits": make_digits, "folder": make_folder}
+def make_manifest(root: Path) -> DatasetConfig:
+    (pet,) = (published for published in SETS if published.name == "oxford_pet")
+    images = make_pet(root / "pet")
+    output = root / "pet.manifest.parquet"
+    prepare(small(pet, images), images, "paper", output, allow_incomplete=False, stream=io.StringIO())
+    return ManifestConfig(path=output.name)
+
+
+EXAMPLES = {"digits": make_digits, "folder": make_folder, "manifest": make_manifest}
 
 
 @pytest.fixture(params=EXAMPLES.values(), ids=EXAMPLES.keys())

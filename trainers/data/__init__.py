@@ -3,8 +3,9 @@
 from trainers.data.augmentation import AugmentationConfig, CropFlipAugmentation, NoAugmentation
 from trainers.data.digits import DigitsConfig
 from trainers.data.folder import FolderConfig
+from trainers.data.manifest_set import ManifestConfig
 
-DatasetConfig = DigitsConfig | FolderConfig
+DatasetConfig = DigitsConfig | FolderConfig | ManifestConfig
 
 __all__ = [
     "AugmentationConfig",
@@ -12,5 +13,6 @@ __all__ = [
     "DatasetConfig",
     "DigitsConfig",
     "FolderConfig",
+    "ManifestConfig",
     "NoAugmentation",
 ]

@@ -1,10 +1,12 @@
 """Images in files: decode, cut to size, normalise."""
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import torch
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 from torchvision.transforms import v2
 
@@ -14,6 +16,8 @@ from trainers.data.splits import Batch, ImageSplit, Normalization
 from trainers.errors import DataError
 
 CROP_FRACTION = 0.875
+DECODER_ERRORS = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
+"""What Pillow's decoders raise for broken files."""
 
 
 class CenterCrop:
@@ -34,21 +38,28 @@ class CenterCrop:
         return view
 
 
-class FileSplit(ImageSplit):
+class DecodedSplit(ImageSplit):
     """A split whose images are decoded when a batch needs them."""
 
     def __init__(
         self,
-        paths: Sequence[Path],
         labels: Tensor,
         indices: Tensor,
         crop: CenterCrop,
         normalize: Normalization,
         augment: SeededTransform | None,
     ) -> None:
-        """Keep the list of files; `crop` makes the view where there is no augmentation."""
+        """`crop` makes the view where there is no augmentation."""
         super().__init__(labels, indices, augment)
-        self._paths, self._crop, self._normalize = paths, crop, normalize
+        self._crop, self._normalize = crop, normalize
+
+    @abstractmethod
+    def image(self, position: int) -> Image.Image:
+        """The whole image at this position of the split, in RGB.
+
+        Raises:
+            DataError: it can't be read.
+        """
 
     def __getitems__(self, positions: Sequence[int]) -> Batch:
         """Decode the images at these positions.
@@ -63,21 +74,51 @@ class FileSplit(ImageSplit):
 
     def _pixels(self, position: int, index: int) -> Tensor:
         """[3, S, S] uint8."""
-        image = read_image(self._paths[position])
+        image = self.image(position)
         view = self._crop(image) if self.augment is None else self.augment(image, index=index)
         pixels: Tensor = v2.functional.pil_to_tensor(view)
         return pixels
 
 
-def read_image(path: Path) -> Image.Image:
-    """A file's image in RGB.
+class FileSplit(DecodedSplit):
+    """A split whose images are files of their own."""
+
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        labels: Tensor,
+        indices: Tensor,
+        crop: CenterCrop,
+        normalize: Normalization,
+        augment: SeededTransform | None,
+    ) -> None:
+        """Keep the list of files."""
+        super().__init__(labels, indices, crop, normalize, augment)
+        self._paths = paths
+
+    def image(self, position: int) -> Image.Image:
+        """The file's image."""
+        path = self._paths[position]
+        return decode_image(path, str(path))
+
+
+def decode_image(content: Path | BinaryIO, name: str) -> Image.Image:
+    """An image in RGB, whatever its file's colour mode.
+
+    Args:
+        content: a file.
+        name: what to call it in a message.
 
     Raises:
         DataError: names the file and says what the decoder found.
     """
     try:
-        with Image.open(path) as image:
+        with Image.open(content) as image:
             return to_rgb(image)
-    # Pillow's decoders raise all of these for broken files.
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        raise DataError(f"{path} can't be read as an image: {error}; replace or remove it") from error
+    except DECODER_ERRORS as error:
+        raise DataError(f"{name} can't be read as an image: {decoder_message(error)}; replace or remove it") from error
+
+
+def decoder_message(error: Exception) -> str:
+    """What a decoder found, without the address of an object in memory."""
+    return "no known image format" if isinstance(error, UnidentifiedImageError) else str(error)

@@ -1,0 +1,48 @@
+import dataclasses
+import io
+from pathlib import Path
+
+import pytest
+
+from trainers.data import ManifestConfig
+from trainers.data.manifest import read_manifest
+from trainers.data.prepare.preparation import default_name, prepare
+
+
+@pytest.fixture
+def data_root(tmp_path):
+    folder = tmp_path / "root"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def prepared(data_root):
+    """Prepares a stand-in of a set as if its counts were the published ones; gives the manifest and its config."""
+
+    def make(published, root: Path, protocol="official", *, allow_incomplete=False, **facts):
+        output = data_root / default_name(published, protocol)
+        prepare(
+            small(published, root, **facts),
+            root,
+            protocol,
+            output,
+            allow_incomplete=allow_incomplete,
+            stream=io.StringIO(),
+        )
+        return read_manifest(output), ManifestConfig(path=output.name)
+
+    return make
+
+
+def small(published, root, **facts):
+    """The set with the counts that the stand-in has."""
+    listing = published.list_images(published, root)
+    parts = [image.part for image in listing.images]
+    counted = {part: parts.count(part) for part in published.num_images}
+    n = len(parts)
+    cut = (70 * n // 100, 15 * n // 100, 15 * n // 100)
+    known = {"num_classes": len(listing.class_names), "num_images": counted}
+    if published.paper_counts is not None:
+        known["paper_counts"] = cut
+    return dataclasses.replace(published, **(known | facts))

@@ -1,0 +1,94 @@
+"""What `sigmalab data` starts: `python -m trainers.data.prepare prepare <set> ...` and `... list`.
+
+Progress goes to stderr, the answer to stdout. Exit codes: 0 done; 1 the data are not as they should be; 2 wrong usage;
+130 interrupted.
+"""
+
+import argparse
+import difflib
+import sys
+from pathlib import Path
+
+from trainers.data.manifest import SUFFIX, read_header
+from trainers.data.manifest_set import ManifestConfig
+from trainers.data.prepare import SETS
+from trainers.data.prepare.preparation import default_name, prepare
+from trainers.data.prepare.published_set import PublishedSet
+from trainers.data.prepare.summary import overview, overview_json, summary, summary_json
+from trainers.errors import DataError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        text = _listed(options) if options.command == "list" else _prepared(options)
+    except argparse.ArgumentTypeError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+    except DataError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("\ninterrupted; nothing was written\n")
+        return 130
+    sys.stdout.write(text)
+    return 0
+
+
+def _prepared(options: argparse.Namespace) -> str:
+    published = _published_set(options.set)
+    output = options.output or options.data_root / default_name(published, options.protocol)
+    prepared = prepare(
+        published,
+        options.root,
+        options.protocol,
+        output,
+        allow_incomplete=options.allow_incomplete,
+        stream=sys.stderr,
+    )
+    dataset = ManifestConfig(path=_path_in_spec(output, options.data_root))
+    return summary_json(prepared, dataset) if options.json else summary(published, prepared, dataset)
+
+
+def _path_in_spec(output: Path, data_root: Path) -> str:
+    """Relative to the data root where it is below: such a spec holds on another machine too."""
+    file, root = output.absolute(), data_root.absolute()
+    return file.relative_to(root).as_posix() if file.is_relative_to(root) else str(file)
+
+
+def _listed(options: argparse.Namespace) -> str:
+    prepared = {file.name: read_header(file) for file in sorted(options.data_root.glob(f"*{SUFFIX}"))}
+    write = overview_json if options.json else overview
+    return write(SETS, options.data_root, prepared)
+
+
+def _published_set(name: str) -> PublishedSet:
+    by_name = {published.name: published for published in SETS}
+    if name not in by_name:
+        nearest = difflib.get_close_matches(name.replace("-", "_").lower(), by_name, n=1, cutoff=0.4)
+        meant = f"; did you mean {nearest[0]}?" if nearest else "."
+        raise argparse.ArgumentTypeError(f"no data set is called {name!r}{meant} There are: {', '.join(by_name)}")
+    return by_name[name]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="sigmalab data", description="Data sets and their manifests.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    one = commands.add_parser("prepare", help="check a data set and write its manifest")
+    one.add_argument("set", help="name of the data set; `list` tells them")
+    one.add_argument("--root", type=Path, required=True, help="folder where its archives were unpacked")
+    one.add_argument("--protocol", choices=("official", "paper"), required=True, help="how to split it")
+    one.add_argument("--output", type=Path, help="the manifest (default: <set>-<protocol>.manifest.parquet, data root)")
+    one.add_argument("--allow-incomplete", action="store_true", help="take a set that is not whole as it is")
+    every = commands.add_parser("list", help="name the sets, and the manifests in the data root")
+    for command in (one, every):
+        command.add_argument(
+            "--data-root", type=Path, default=Path(), help="where paths in specs start (default: here)"
+        )
+        command.add_argument("--json", action="store_true", help="write JSON, for scripts")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,197 @@
+"""Prepares one data set: list, count, verify, split, write."""
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+import numpy as np
+import pyarrow as pa
+
+from trainers.data.manifest import COLUMNS, SPLITS, SUFFIX, ManifestHeader, content_digest, write_manifest
+from trainers.data.prepare.progress import Progress
+from trainers.data.prepare.protocols import Protocol, assign, split_rule
+from trainers.data.prepare.published_set import ListedImage, Listing, PublishedSet
+from trainers.data.prepare.verification import Checked, Fault, verify
+from trainers.errors import DataError
+
+NUM_NAMED = 10
+"""Faulty images that a message names."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What was written."""
+
+    file: Path
+    header: ManifestHeader
+    num_images: dict[str, int]
+    """Split -> images."""
+    num_copies: int
+    """Images of validation or test whose very bytes are in training too."""
+    left_out: tuple[str, ...]
+    """Images that are missing or broken, in words."""
+    wrong_counts: tuple[str, ...]
+    """Counts that are not the published ones, in words."""
+
+
+def prepare(
+    published: PublishedSet, root: Path, protocol: Protocol, output: Path, *, allow_incomplete: bool, stream: TextIO
+) -> Prepared:
+    """Write a manifest of a data set.
+
+    Args:
+        published: the set.
+        root: the folder where its archives were unpacked.
+        protocol: how to split.
+        output: the manifest to write.
+        allow_incomplete: leave out what is missing or broken, take the counts as they are.
+        stream: for progress.
+
+    Raises:
+        DataError: the set is not there, not whole, broken, or the file can't be written.
+    """
+    _require_protocol(published, protocol)
+    _require_writable(output)
+    listing = published.list_images(published, root)
+    _require_each_once(listing)
+    # Before the long work: a set with wrong counts need not be read.
+    wrong = _wrong_counts(published, listing)
+    if wrong and not allow_incomplete:
+        raise DataError(_incomplete(published, listing.folder, wrong))
+    rows, left_out = _verified(listing, stream)
+    if left_out and not allow_incomplete:
+        raise DataError(_faulty(listing, left_out))
+    labels = np.array([image.label for image, _ in rows], np.int64)
+    split = assign(published, protocol, labels, [image.part for image, _ in rows])
+    num_images = {name: int((split == name).sum()) for name in SPLITS}
+    _require_splits(num_images, listing.folder)
+    is_complete = not wrong and not left_out
+    if is_complete and protocol == "paper":
+        _require_paper_counts(published, num_images)
+    table = _table(rows, split.tolist())
+    header = ManifestHeader(
+        data_set=published.name,
+        protocol=protocol,
+        split_rule=split_rule(published, protocol),
+        class_names=listing.class_names,
+        images_folder=Path(os.path.relpath(listing.folder.resolve(), output.parent.resolve())).as_posix(),
+        is_complete=is_complete,
+        digest=content_digest(listing.class_names, table),
+    )
+    write_manifest(output, header, table)
+    return Prepared(output, header, num_images, _num_copies(rows, split), tuple(left_out), tuple(wrong))
+
+
+def default_name(published: PublishedSet, protocol: Protocol) -> str:
+    """Name of a manifest: tables call the data set by it, without the suffix."""
+    return f"{published.name}-{protocol}{SUFFIX}"
+
+
+def _require_protocol(published: PublishedSet, protocol: Protocol) -> None:
+    if protocol not in published.protocols:
+        raise DataError(
+            f"the paper does not cut {published.title}: it trains and tests on the publisher's parts; take "
+            "--protocol official"
+        )
+
+
+def _require_writable(output: Path) -> None:
+    folder = output.absolute().parent
+    if not folder.is_dir():
+        raise DataError(
+            f"there is no folder {folder} for the manifest {output.name}; make it, or name another --output"
+        )
+    if not os.access(folder, os.W_OK):
+        raise DataError(f"no right to write the manifest {output.name} into {folder}; name another --output")
+    if not output.name.endswith(SUFFIX):
+        raise DataError(f"a manifest's name ends in {SUFFIX}; {output.name} does not")
+
+
+def _require_each_once(listing: Listing) -> None:
+    repeated = [str(image) for image, times in Counter(image.stored for image in listing.images).items() if times > 1]
+    if repeated:
+        raise DataError(
+            f"the lists in {listing.folder.absolute()} name {len(repeated):,} images twice: "
+            f"{', '.join(repeated[:NUM_NAMED])}; training and test would overlap: download the lists again"
+        )
+
+
+def _wrong_counts(published: PublishedSet, listing: Listing) -> list[str]:
+    found = Counter(image.part for image in listing.images)
+    wrong = []
+    if len(listing.class_names) != published.num_classes:
+        wrong.append(f"{len(listing.class_names):,} classes instead of {published.num_classes:,}")
+    for part, expected in published.num_images.items():
+        if found[part] != expected:
+            name = "images" if part == "all" else f"{part} images"
+            wrong.append(f"{found[part]:,} {name} instead of {expected:,}")
+    return wrong
+
+
+def _incomplete(published: PublishedSet, folder: Path, wrong: Sequence[str]) -> str:
+    return (
+        f"{folder.absolute()} is not the whole of {published.title}: {'; '.join(wrong)}. Download or unpack it again; "
+        "--allow-incomplete takes it as it is (no result on it compares with published ones)"
+    )
+
+
+def _verified(listing: Listing, stream: TextIO) -> tuple[list[tuple[ListedImage, Checked]], list[str]]:
+    """Images that can be used, and the others in words."""
+    rows: list[tuple[ListedImage, Checked]] = []
+    left_out: list[str] = []
+    with Progress("images checked", len(listing.images), stream) as progress:
+        found = verify(listing.folder, [image.stored for image in listing.images], progress)
+        for image, result in zip(listing.images, found, strict=True):
+            if isinstance(result, Fault):
+                left_out.append(f"{image.stored} {result.reason}")
+            else:
+                rows.append((image, result))
+    return rows, left_out
+
+
+def _faulty(listing: Listing, left_out: Sequence[str]) -> str:
+    verb = "image is" if len(left_out) == 1 else "images are"
+    lines = [
+        f"{len(left_out):,} of {len(listing.images):,} {verb} missing or broken below {listing.folder.absolute()}:"
+    ]
+    lines.extend(f"  {fault}" for fault in left_out[:NUM_NAMED])
+    if len(left_out) > NUM_NAMED:
+        lines.append(f"  and {len(left_out) - NUM_NAMED:,} more")
+    lines.append("Restore them (unpack or download again); --allow-incomplete leaves them out.")
+    return "\n".join(lines)
+
+
+def _require_splits(num_images: dict[str, int], folder: Path) -> None:
+    empty = [name for name in SPLITS if name != "unused" and num_images[name] == 0]
+    if empty:
+        raise DataError(f"the images in {folder.absolute()} are too few: no image is left for {', '.join(empty)}")
+
+
+def _require_paper_counts(published: PublishedSet, num_images: dict[str, int]) -> None:
+    found = (num_images["train"], num_images["val"], num_images["test"])
+    if found != published.paper_counts:
+        raise DataError(f"the paper cuts {published.title} into {published.paper_counts}; here it is {found}")
+
+
+def _table(rows: Sequence[tuple[ListedImage, Checked]], split: Sequence[str]) -> pa.Table:
+    columns = {
+        "path": [image.stored.path for image, _ in rows],
+        "shard": [image.stored.shard for image, _ in rows],
+        "offset": [image.stored.offset for image, _ in rows],
+        "size": [checked.size for _, checked in rows],
+        "label": [image.label for image, _ in rows],
+        "split": split,
+        "sha256": [checked.sha256 for _, checked in rows],
+    }
+    return pa.table([pa.array(columns[field.name], field.type) for field in COLUMNS], schema=COLUMNS)
+
+
+def _num_copies(rows: Sequence[tuple[ListedImage, Checked]], split: np.ndarray[tuple[int], np.dtype[np.str_]]) -> int:
+    """Published sets hold some images twice; where both parts have one, test scores are a little too good."""
+    trained_on = {checked.sha256 for (_, checked), name in zip(rows, split, strict=True) if name == "train"}
+    return sum(
+        checked.sha256 in trained_on for (_, checked), name in zip(rows, split, strict=True) if name in ("val", "test")
+    )

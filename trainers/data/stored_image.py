@@ -1,0 +1,79 @@
+"""Where the bytes of one image are: a file of their own, a stretch of a tar shard, or a row of a Parquet shard."""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+NUM_ROW_GROUPS_KEPT = 8
+"""Per process; a row group of ImageNet's is 100 images, about 11 MiB."""
+
+
+class StoredImage(NamedTuple):
+    """The place of one image below a data set's folder."""
+
+    path: str
+    """The image's file; inside a shard, its name there. With forward slashes."""
+    shard: str = ""
+    """The `.tar` or `.parquet` file that holds it; empty for a file of its own."""
+    offset: int = 0
+    """Tar: the first byte. Parquet: the row. A file of its own: 0."""
+    size: int = 0
+    """Bytes (0: not known yet)."""
+
+    def __str__(self) -> str:
+        """How messages name it."""
+        return f"{self.path} in {self.shard}" if self.shard else self.path
+
+
+def read_stored_image(folder: Path, image: StoredImage) -> bytes:
+    """The image's bytes, as they were downloaded.
+
+    Raises:
+        OSError: the file or shard can't be read, or is shorter than it was.
+    """
+    if not image.shard:
+        return (folder / image.path).read_bytes()
+    shard = folder / image.shard
+    try:
+        return _from_parquet(shard, image.offset) if shard.suffix == ".parquet" else _from_tar(shard, image)
+    except (pa.ArrowInvalid, KeyError, IndexError) as error:
+        raise OSError(f"{shard} is not the shard that it was: {error}") from error
+
+
+def _from_tar(shard: Path, image: StoredImage) -> bytes:
+    with shard.open("rb") as file:
+        file.seek(image.offset)
+        return file.read(image.size)
+
+
+def _from_parquet(shard: Path, row: int) -> bytes:
+    modified_ns = shard.stat().st_mtime_ns
+    metadata = _metadata(shard, modified_ns)
+    for group in range(metadata.num_row_groups):
+        num_rows = metadata.row_group(group).num_rows
+        if row < num_rows:
+            content = _row_group(shard, modified_ns, group)[row].as_py()
+            if content is None:
+                raise OSError(f"row {row} of row group {group} of {shard} has no image bytes")
+            return bytes(content)
+        row -= num_rows
+    raise IndexError(f"it has no row {row} more")
+
+
+@lru_cache(maxsize=512)
+def _metadata(shard: Path, modified_ns: int) -> pq.FileMetaData:
+    return pq.read_metadata(shard)
+
+
+@lru_cache(maxsize=NUM_ROW_GROUPS_KEPT)
+def _row_group(shard: Path, modified_ns: int, group: int) -> pa.ChunkedArray:
+    """The bytes of all images of a row group, as long as the file does not change.
+
+    The file is opened anew each time: a reader must be shared neither between threads nor with a forked process.
+    """
+    with pq.ParquetFile(shard, metadata=_metadata(shard, modified_ns)) as file:
+        table = file.read_row_group(group, columns=["image.bytes"], use_threads=False)
+    return pa.chunked_array([chunk.field("bytes") for chunk in table.column("image").chunks])
