@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from pydantic import ValidationError
 
 from trainers.atomic_file import replaced_file
 from trainers.checkpoint import Identity, StateDict, TrainingState, load_checkpoint, save_checkpoint
@@ -256,24 +257,27 @@ class _Trial:
 
 
 def _stored_result(storage: Path | None, identity: Identity) -> TrialResult | None:
-    """The result of a trial that is already complete.
+    """The result of a trial that is already complete; one that can't be read is skipped, as a checkpoint is.
 
     Raises:
         CheckpointError: it is another trial's.
     """
     if storage is None or not (storage / RESULT).exists():
         return None
-    result = TrialResult.model_validate_json((storage / RESULT).read_bytes())
-    found = result.provenance
-    identity.require(
-        Identity(
-            trial=found["trial"],
-            config=found["config_digest"],
-            code=found["code_version"],
-            data=found["data_fingerprint"],
-        ),
-        storage / RESULT,
-    )
+    try:
+        result = TrialResult.model_validate_json((storage / RESULT).read_bytes())
+        facts = result.provenance
+        found = Identity(
+            trial=facts["trial"],
+            config=facts["config_digest"],
+            code=facts["code_version"],
+            data=facts["data_fingerprint"],
+        )
+    except (ValidationError, KeyError) as error:
+        reason = str(error).partition("\n")[0]
+        logger.warning("%s can't be read (%s); finishing the trial again", storage / RESULT, reason)
+        return None
+    identity.require(found, storage / RESULT)
     return result
 
 

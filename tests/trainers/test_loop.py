@@ -133,6 +133,17 @@ def test_a_broken_checkpoint_costs_time_but_no_number(trial, tmp_path, caplog):
     assert "can't be read" in caplog.text
 
 
+@pytest.mark.parametrize("content", [b"", b'{"epochs": [', b"{}"])
+def test_a_broken_result_is_made_again_from_the_checkpoint(trial, tmp_path, caplog, content):
+    config = trial(optimization={"epochs": 1, "global_batch_size": 10})
+    whole = train(config, stored(tmp_path))
+    (tmp_path / "result.json").write_bytes(content)
+    seen = []
+    assert numbers(train(config, stored(tmp_path), on_epoch=seen.append)) == numbers(whole)
+    assert seen == []
+    assert "result.json can't be read" in caplog.text
+
+
 def test_the_storage_of_another_trial_is_refused(trial, tmp_path):
     train(trial(), stored(tmp_path))
     with pytest.raises(CheckpointError, match=r"result\.json belongs to another trial .* its config differ"):
