@@ -80,7 +80,7 @@ class _Trial:
         self._device = Device.choose(runtime.device, config.optimization.precision)
         self._loader_workers = runtime.loader_workers
         self._load_data(runtime.data_root)
-        self._build_model()
+        self._build_model(runtime.data_root)
         self._reports: list[EpochReport] = []
         self._best_epoch = -1
         self._best_weights: StateDict = {}
@@ -113,11 +113,13 @@ class _Trial:
         sampler = EvalSampler(len(split), batch_size=2 * self._sampler.micro_batch_size, world=self._world)
         return BatchLoader(split, sampler, loader_workers=self._loader_workers, pin=self._device.is_cuda)
 
-    def _build_model(self) -> None:
+    def _build_model(self, data_root: Path | None) -> None:
         config, optimization = self._config, self._config.optimization
         seed_weights(config.seed)
         model = config.model.build(
-            self._splits.num_classes, position_seed=derive_seed(config.seed, Stream.POSITION_EMBEDDING)
+            self._splits.num_classes,
+            position_seed=derive_seed(config.seed, Stream.POSITION_EMBEDDING),
+            data_root=data_root,
         )
         attach_bias(model, config.attention_bias)
         self._model = model.to(self._device.torch_device)

@@ -6,6 +6,7 @@ A kind of model is one file here and one line in `ModelConfig`; a family of timm
 from trainers.models.bias import AttentionBiasConfig, GaussianBias, NoBias, PermutedGaussianBias
 from trainers.models.small_vit import SmallVitConfig
 from trainers.models.timm_model import TimmConfig
+from trainers.models.weights_file import WeightsFile
 
 ModelConfig = SmallVitConfig | TimmConfig
 
@@ -17,4 +18,5 @@ __all__ = [
     "PermutedGaussianBias",
     "SmallVitConfig",
     "TimmConfig",
+    "WeightsFile",
 ]

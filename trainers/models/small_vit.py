@@ -1,6 +1,7 @@
 """A small configurable ViT, built from timm's own classes."""
 
 from functools import lru_cache
+from pathlib import Path
 from typing import Literal, Self
 
 import torch
@@ -76,12 +77,13 @@ class SmallVitConfig(StrictModel):
         """Standard deviation of each channel that the input is normalised with."""
         return (0.5, 0.5, 0.5)
 
-    def build(self, num_classes: int, *, position_seed: int = 0) -> nn.Module:
+    def build(self, num_classes: int, *, position_seed: int = 0, data_root: Path | None = None) -> nn.Module:
         """The model with fresh weights from torch's global random numbers: [B, 3, px, px] -> [B, num_classes].
 
         Args:
             num_classes: of the head.
             position_seed: of a re-initialised position embedding; it moves no other random number.
+            data_root: not used.
         """
         model = _build(self, num_classes, torch.device("cpu"))
         set_position_embedding(

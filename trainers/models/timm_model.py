@@ -3,11 +3,15 @@
 import difflib
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal, Self
+from pathlib import Path
+from textwrap import shorten
+from typing import Any, Literal, Self
 
 import timm
 import torch
 from pydantic import Field, field_validator, model_validator
+from timm.models.eva import Eva
+from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
 from trainers.errors import ConfigError
@@ -17,6 +21,7 @@ from trainers.models.families.patches import patch_embedding
 from trainers.models.flops import count_forward_flops
 from trainers.models.grid import check_image_size
 from trainers.models.position import PositionEmbedding, find_position, set_position_embedding
+from trainers.models.weights_file import WeightsFile
 from trainers.strict import StrictModel
 
 
@@ -28,6 +33,9 @@ class TimmConfig(StrictModel):
     """timm's model name, such as `vit_relpos_small_patch16_224`, with or without the tag of its weights."""
     pretrained: bool = False
     """Whether to start from timm's published weights (from the hub, or timm's local cache)."""
+    weights: WeightsFile | None = None
+    """A file of weights to start from instead of timm's (`None`: none); the head is fresh unless it has as many
+    classes as the data set."""
     position_embedding: PositionEmbedding = "keep"
     """`reinitialise` draws the learned position embedding anew (the paper's control, with `pretrained`), `zero`
     starts it at zero; all other weights stay."""
@@ -49,6 +57,8 @@ class TimmConfig(StrictModel):
         facts = _inspect(self.name)
         if self.pretrained and not facts.has_weights:
             raise ValueError(f"timm has no published weights for {self.name}; set pretrained to false")
+        if self.pretrained and self.weights is not None:
+            raise ValueError("pretrained and weights exclude each other; set pretrained to false")
         if self.position_embedding != "keep" and facts.no_position is not None:
             raise ValueError(f"{self.name}: {facts.no_position}")
         check_image_size(self.input_size_px, facts.patch_size_px, is_windowed=facts.is_windowed)
@@ -61,6 +71,7 @@ class TimmConfig(StrictModel):
             f"px{self.image_size_px}" if self.image_size_px is not None else "",
             f"dp{self.drop_path:g}" if self.drop_path else "",
             "pretrained" if self.pretrained else "",
+            f"weights_{self.weights.sha256[:8]}" if self.weights is not None else "",
             f"pos_{self.position_embedding}" if self.position_embedding != "keep" else "",
         ]
         return "_".join([self.name, *filter(None, marks)])
@@ -80,15 +91,18 @@ class TimmConfig(StrictModel):
         """Standard deviation of each channel that the input is normalised with."""
         return _inspect(self.name).std
 
-    def build(self, num_classes: int, *, position_seed: int = 0) -> nn.Module:
-        """The model, with fresh weights from torch's global random numbers or with timm's published ones.
+    def build(self, num_classes: int, *, position_seed: int = 0, data_root: Path | None = None) -> nn.Module:
+        """The model, with fresh weights from torch's global random numbers, timm's published ones or those of a file.
 
         Args:
             num_classes: of the head, which is always fresh unless it has timm's published number of classes.
             position_seed: of a re-initialised position embedding; it moves no other random number.
+            data_root: where a relative path of `weights` starts (`None`: the current folder).
 
         Raises:
-            ConfigError: published weights are asked for, and neither the hub nor the local cache has them.
+            ConfigError: published weights are asked for, and neither the hub nor the local cache has them; or the
+                weights in the file are not this model's.
+            CheckpointError: the file of weights is missing, is another one, or can't be read.
         """
         cpu = torch.device("cpu")
         try:
@@ -102,6 +116,8 @@ class TimmConfig(StrictModel):
                 f"from its local cache (HF_HOME) where the hub can't be reached; pretrained: false does without. "
                 f"The hub said: {error}"
             ) from error
+        if self.weights is not None:
+            _load(model, self, self.weights.read(data_root))
         set_position_embedding(
             model,
             self.position_embedding,
@@ -115,7 +131,7 @@ class TimmConfig(StrictModel):
         return _forward_flops(self._without_weights())
 
     def _without_weights(self) -> Self:
-        return self.model_copy(update={"pretrained": False, "position_embedding": "keep"})
+        return self.model_copy(update={"pretrained": False, "weights": None, "position_embedding": "keep"})
 
 
 @dataclass(frozen=True)
@@ -123,9 +139,13 @@ class _Facts:
     image_size_px: int
     patch_size_px: int
     is_windowed: bool
+    takes_any_size: bool
+    """Whether timm builds it for images of any size, unless told otherwise."""
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     has_weights: bool
+    heads: tuple[str, ...]
+    """Modules that give the logits."""
     no_position: str | None
     """Why the position embedding can't be changed, if it can't."""
 
@@ -151,7 +171,12 @@ def _inspect(name: str) -> _Facts:
     Raises:
         ValueError: the model exists, but no attention bias can be added to it.
     """
-    model = timm.create_model(name, device=torch.device("meta"))
+    meta = torch.device("meta")
+    model = timm.create_model(name, device=meta)
+    # Some take images of any size; built for one size they compute the same, on a grid that is known.
+    takes_any_size = isinstance(model, VisionTransformer | Eva) and model.dynamic_img_size
+    if takes_any_size:
+        model = timm.create_model(name, device=meta, dynamic_img_size=False)
     try:
         find_sites(model)
         patches = patch_embedding(model)
@@ -160,15 +185,18 @@ def _inspect(name: str) -> _Facts:
     published = timm.models.get_pretrained_cfg(name)
     if published is None or patches.img_size is None:
         raise ValueError(f"{name} can't be used: timm publishes neither its input size nor its normalisation")
+    heads: str | tuple[str, ...] | None = published.classifier
     red_mean, green_mean, blue_mean = published.mean
     red_std, green_std, blue_std = published.std
     return _Facts(
         image_size_px=patches.img_size[0],
         patch_size_px=patches.patch_size[0],
+        takes_any_size=takes_any_size,
         is_windowed=any(family.windowed and family.find_sites(model) for family in FAMILIES),
         mean=(red_mean, green_mean, blue_mean),
         std=(red_std, green_std, blue_std),
         has_weights=bool(published.has_weights),
+        heads=(heads,) if isinstance(heads, str) else tuple(heads or ()),
         no_position=_why_without_position(model),
     )
 
@@ -186,10 +214,51 @@ def _create(config: TimmConfig, num_classes: int, device: torch.device) -> nn.Mo
         config.name,
         pretrained=config.pretrained,
         num_classes=num_classes,
-        img_size=config.input_size_px,
         drop_path_rate=config.drop_path,
         device=device,
+        **_sizing(config),
     )
+
+
+def _sizing(config: TimmConfig) -> dict[str, Any]:
+    fixed = {"dynamic_img_size": False} if _inspect(config.name).takes_any_size else {}
+    return {"img_size": config.input_size_px, **fixed}
+
+
+@torch.no_grad()
+def _load(model: nn.Module, config: TimmConfig, weights: dict[str, torch.Tensor]) -> None:
+    """Copy weights into a fresh model, except a head for another number of classes.
+
+    timm itself loads them, into a second model of the checkpoint's own number of classes: so its conversions (names
+    of old releases, tables and embeddings for another image size) apply, and a name that is missing or left over is
+    an error. With the model's own number of classes it would only be a line in the log.
+
+    Raises:
+        ConfigError: they don't fit.
+    """
+    heads = _inspect(config.name).heads
+    # Swin's own releases call "head" what timm calls "head.fc".
+    found = [weights[f"{head}.weight"].shape[0] for head in (*heads, "head") if f"{head}.weight" in weights]
+    num_classes = found[0] if found else 0
+    try:
+        # The first model has drawn its weights by now; these draws must move nothing that comes after.
+        with torch.random.fork_rng(devices=[]):
+            loaded = timm.create_model(
+                config.name,
+                pretrained=True,
+                pretrained_cfg_overlay={"state_dict": weights, "num_classes": num_classes},
+                num_classes=num_classes,
+                **_sizing(config),
+            ).state_dict()
+    except (RuntimeError, KeyError, ValueError) as error:
+        assert config.weights is not None
+        raise ConfigError(
+            f"the weights in {config.weights.path} are not those of {config.name}: {shorten(str(error), 500)}"
+        ) from error
+    is_own_head = num_classes == model.num_classes
+    for name, value in model.state_dict().items():
+        if is_own_head or not name.startswith(tuple(f"{head}." for head in heads)):
+            value.copy_(loaded[name])
 
 
 @lru_cache(maxsize=256)

@@ -80,7 +80,6 @@ def test_builds_a_model_that_takes_the_bias():
         ({"name": "beitv2_base_patch16_225"}, "the nearest names are beitv2_base_patch16_224,"),
         ({"name": "swinv2_tiny_window8_257"}, "the nearest names are swinv2_tiny_window8_256,"),
         ({"name": "eva02_tiny_patch14_337"}, "the nearest names are eva02_tiny_patch14_336,"),
-        ({"name": "vit_small_patch16_dinov3"}, "can't be used: Eva with dynamic_img_size"),
         (
             {"name": "vit_small_patch16_rope_224", "position_embedding": "zero"},
             "no learned position embedding .fixed rotary",
@@ -89,7 +88,6 @@ def test_builds_a_model_that_takes_the_bias():
         ({"name": "swin_tiny_patch4_window7_224", "image_size_px": 98}, "not a multiple of the patch size 4 px"),
         ({"name": "%%%"}, "the nearest names are none"),
         ({"name": "vit_small_patch16_18x2_224"}, "can't be used: .*ParallelThingsBlock"),
-        ({"name": "vit_intern300m_patch14_448"}, "dynamic_img_size"),
         ({"name": "vit_relpos_base_patch16_cls_224", "pretrained": True}, "no published weights"),
         ({"name": TINY, "image_size_px": 100}, "not a multiple of the patch size 16 px; the nearest that fit"),
         ({"name": TINY, "image_size_px": 2048}, "16384 tokens; at most 4096"),
@@ -140,3 +138,23 @@ def test_weights_that_cannot_be_had_say_so(monkeypatch, tmp_path):
 def test_a_swin_takes_images_of_many_windows():
     # 512 x 512 tokens: too many for attention over the whole image, none too many for windows of 7 x 7.
     assert TimmConfig(name="swin_tiny_patch4_window7_224", image_size_px=2048).input_size_px == 2048
+
+
+@pytest.mark.parametrize("name", ["test_vit", "vit_small_patch16_dinov3"])
+def test_a_model_for_any_size_computes_the_same_for_one(monkeypatch, name):
+    create = timm.create_model
+    shallow = lambda *args, **kwargs: create(*args, **{**kwargs, "depth": 2})  # noqa: E731
+    any_size = shallow(name, num_classes=3).eval()
+    assert any_size.dynamic_img_size
+    monkeypatch.setattr(timm, "create_model", shallow)
+    one_size = TimmConfig(name=name, image_size_px=64).build(3).eval()
+    state = any_size.state_dict()
+    if "pos_embed" in state:
+        # The one that is resized on the fly differs by rounding.
+        one_size.pos_embed.data = state["pos_embed"][:, :1].repeat(1, one_size.pos_embed.shape[1], 1)
+        any_size.pos_embed.data = state["pos_embed"][:, :1].repeat(1, state["pos_embed"].shape[1], 1)
+    one_size.load_state_dict({key: value for key, value in state.items() if key != "pos_embed"}, strict=False)
+    images = torch.randn(2, 3, 64, 64)
+    torch.testing.assert_close(one_size(images), any_size(images), rtol=1e-4, atol=1e-5)
+    attach_bias(one_size, GaussianBias())
+    assert len(attached_biases(one_size)) == 2

@@ -1,0 +1,96 @@
+"""Checkpoints in the names of the paper's authors, read as ours.
+
+Their code keeps `sigma_param` and `amplitude_param` ([1], or [heads]) right below `blocks.i.attn.rel_pos`, with the
+buffers `relative_coords_H` and `relative_coords_W`; ours has them below its child `gaussian`, and computes the
+distances. Both enter squared there, as in our parameterization `square`.
+"""
+
+import argparse
+import pickle
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from textwrap import shorten
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import nn
+
+from trainers.errors import CheckpointError, ConfigError
+
+_WRAPPERS = ("state_dict", "model")
+"""Under which key training scripts (timm's too) keep the weights beside other things."""
+_THEIR_PARAMETER = re.compile(r"^((?:.*\.)?(?:shared_)?rel_pos)\.(sigma_param|amplitude_param)$")
+_COMPUTED = ("relative_coords_H", "relative_coords_W", "relative_position_index", "rel_coords_log")
+"""Buffers that a model computes by itself: the authors', and those that older releases of timm saved."""
+
+
+def read_state_dict(file: Path) -> dict[str, torch.Tensor]:
+    """The weights in a file of torch or safetensors, in our names, on the CPU; runs no code from the file.
+
+    Raises:
+        CheckpointError: the file is missing, can't be read, or holds no weights.
+    """
+    try:
+        if file.suffix == ".safetensors":
+            return convert_published(safetensors.torch.load_file(file))
+        # timm's training script saves its parsed arguments beside the weights.
+        with torch.serialization.safe_globals([argparse.Namespace]):
+            content = torch.load(file, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise CheckpointError(f"there is no file of weights {file.resolve()}") from error
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, SafetensorError) as error:
+        reason = str(error).partition("\n")[0]
+        raise CheckpointError(f"{file} is not a file of weights that can be read safely: {reason}") from error
+    try:
+        return convert_published(content)
+    except CheckpointError as error:
+        raise CheckpointError(f"{file} {error}") from error
+
+
+def convert_published(content: object) -> dict[str, torch.Tensor]:
+    """A checkpoint's weights in our names; names that are ours already stay.
+
+    Args:
+        content: a state dict in the authors' names or ours, or a mapping that holds one as `state_dict` or `model`.
+
+    Raises:
+        CheckpointError: it is no such thing.
+    """
+    for wrapper in _WRAPPERS:
+        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
+            content = content[wrapper]
+            break
+    if not isinstance(content, Mapping) or not content:
+        raise CheckpointError("holds no state dict, neither by itself nor under `state_dict` or `model`")
+    converted: dict[str, torch.Tensor] = {}
+    for name, value in content.items():
+        if not isinstance(name, str) or not isinstance(value, torch.Tensor):
+            raise CheckpointError(f"holds {type(value).__name__} {name!r} among the weights")
+        # Left there by DistributedDataParallel.
+        name = name.removeprefix("module.")
+        if name.rpartition(".")[2] in _COMPUTED:
+            continue
+        match = _THEIR_PARAMETER.match(name)
+        if match:
+            name, value = f"{match[1]}.gaussian.{match[2]}", value.reshape(-1)
+        converted[name] = value
+    return converted
+
+
+def load_published(model: nn.Module, file: Path) -> None:
+    """Load a checkpoint, the authors' or ours, into a model that has its attention bias already; all of it must fit.
+
+    Args:
+        model: after `attach_bias` with a `GaussianBias` of parameterization `square`, per head if the file is.
+        file: of torch or safetensors.
+
+    Raises:
+        CheckpointError: the file can't be read.
+        ConfigError: its names or shapes are not the model's.
+    """
+    try:
+        model.load_state_dict(read_state_dict(file))
+    except RuntimeError as error:
+        raise ConfigError(f"{file} does not fit the model: {shorten(str(error), 500)}") from error
