@@ -102,13 +102,13 @@ class _Driver:
         heartbeat_seconds = self._settings.heartbeat_timeout_seconds / 6
         with (
             Watch(self._database, self._experiment_id, self._attempt, heartbeat_seconds=heartbeat_seconds) as watch,
-            self._shipping(),
+            self._shipping(watch),
         ):
             try:
                 self._begin()
                 expansion = self._expand()
                 self._progress = PairProgress(
-                    self._database, self._experiment_id, self._spec, expansion.cells, self.say
+                    self._database, self._experiment_id, self._attempt, self._spec, expansion.cells, self.say
                 )
                 # Known now, so that watchers see how much there is, and what need not be trained at all.
                 self._reuse_confirmed(expansion)
@@ -264,13 +264,13 @@ class _Driver:
         self.say(f"experiment {self._experiment_id} {status}" + (f": {reason}" if reason else ""))
 
     @contextmanager
-    def _shipping(self) -> Iterator[None]:
+    def _shipping(self, watch: Watch) -> Iterator[None]:
         """Send rows to MLflow meanwhile, and for a bounded time afterwards."""
         uri = self._settings.mlflow_tracking_uri
         if uri is None:
             yield
             return
-        shipper, stop = Shipper(self._database, uri), threading.Event()
+        shipper, stop = Shipper(self._database, uri, link=self._settings.mlflow_link), threading.Event()
         thread = threading.Thread(target=shipper.run, args=(stop,), name="shipper", daemon=True)
         thread.start()
         try:
@@ -278,7 +278,8 @@ class _Driver:
         finally:
             stop.set()
             thread.join()
-        if not shipper.drain(_DRAIN_SECONDS):
+        # One that is told to terminate has no time; the next attempt ships the rest.
+        if watch.reason is not StopReason.TERMINATED and not shipper.drain(_DRAIN_SECONDS):
             self.say("MLflow does not have everything yet; the rows wait in the store")
 
 

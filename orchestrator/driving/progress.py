@@ -1,26 +1,40 @@
 """Progress in pairs: the lines that a driver prints and the events that a watcher gets."""
 
-from collections.abc import Callable, Iterable
+import logging
+from collections.abc import Callable, Iterable, Sequence
 
 from orchestrator.driving.work import Ending, OpenTrial
+from orchestrator.errors import StaleAttemptError
 from orchestrator.spec import ExperimentSpec
 from orchestrator.statistics.comparison import Cell
 from orchestrator.statistics.metric import metric_named
 from orchestrator.status import Phase, TrialStatus
 from orchestrator.store.database import Database
-from orchestrator.store.events import append_event
+from orchestrator.store.events import append_event, events_of_kind
+from orchestrator.store.experiments import fence
 from orchestrator.store.tables import TrialRow
 
 Say = Callable[[str], None]
+
+_CHUNK = 200
+"""Events in one transaction: others may write in between."""
+
+_log = logging.getLogger(__name__)
 
 
 class PairProgress:
     """Knows every confirm trial that has ended, and says when a pair is complete or can't be completed."""
 
     def __init__(
-        self, database: Database, experiment_id: str, spec: ExperimentSpec, cells: Iterable[Cell], say: Say
+        self,
+        database: Database,
+        experiment_id: str,
+        attempt: int,
+        spec: ExperimentSpec,
+        cells: Iterable[Cell],
+        say: Say,
     ) -> None:
-        self._database, self._experiment_id, self._say = database, experiment_id, say
+        self._database, self._experiment_id, self._attempt, self._say = database, experiment_id, attempt, say
         self._control, self._treatments = spec.control.name, [arm.name for arm in spec.treatments]
         self._metric_name, self._metric = spec.primary_metric, metric_named(spec.primary_metric)
         self._has_many_cells = len(list(cells)) > 1
@@ -39,7 +53,10 @@ class PairProgress:
         return sum(value is not None for value in self._values.values())
 
     def know(self, rows: Iterable[TrialRow]) -> None:
-        """Take over what rows say, without a word."""
+        """Take over what rows say, without a word.
+
+        Events of pairs that nobody told of are written: both trials were reused, or a driver died before it did.
+        """
         for row in rows:
             status = TrialStatus(row.status)
             if status in (TrialStatus.SUCCEEDED, TrialStatus.FAILED):
@@ -47,6 +64,7 @@ class PairProgress:
         for cell, arm, seed in self._values:
             if arm != self._control and self._ends(cell, arm, seed) is not None:
                 self._complete.add((cell, arm, seed))
+        self._tell_untold()
 
     def trial_ended(self, trial: OpenTrial, ending: Ending) -> None:
         """A trial has ended: say what that means."""
@@ -68,11 +86,37 @@ class PairProgress:
             self._say(f"pair incomplete: {treatment} ({where}): a trial of it failed")
             return
         control, treated = ends
-        effect = treated - control
         self._complete.add((cell, treatment, seed))
-        place = self.num_complete
+        place, effect = self.num_complete, treated - control
         self._say(f"pair {place}/{self.num_pairs} complete: {treatment} {effect:+.2f} {self._metric.unit} ({where})")
-        payload = {
+        self._tell([self._payload((cell, treatment, seed), place)])
+
+    def _tell_untold(self) -> None:
+        with self._database.read() as session:
+            events = events_of_kind(session, self._experiment_id, "pair")
+        told = {(event["cell"], event["treatment"], event["seed"]) for event in events}
+        untold = sorted(self._complete - told, key=lambda pair: (pair[2], pair[0], pair[1]))
+        first = self.num_complete - len(untold) + 1
+        payloads = [self._payload(pair, place) for place, pair in enumerate(untold, start=first)]
+        for start in range(0, len(payloads), _CHUNK):
+            self._tell(payloads[start : start + _CHUNK])
+
+    def _tell(self, payloads: Sequence[dict[str, object]]) -> None:
+        try:
+            with self._database.write() as session:
+                fence(session, self._experiment_id, self._attempt)
+                for payload in payloads:
+                    append_event(session, self._experiment_id, "pair", payload)
+        except StaleAttemptError as error:
+            # The attempt that goes on tells of them; the watch finds out that this one must stop.
+            _log.warning("pairs are not told of: %s", error)
+
+    def _payload(self, pair: tuple[str, str, int], place: int) -> dict[str, object]:
+        cell, treatment, seed = pair
+        ends = self._ends(cell, treatment, seed)
+        assert ends is not None
+        control, treated = ends
+        return {
             "cell": cell,
             "treatment": treatment,
             "seed": seed,
@@ -80,12 +124,10 @@ class PairProgress:
             "unit": self._metric.unit,
             "control": control,
             "treated": treated,
-            "effect": effect,
+            "effect": treated - control,
             "pairs_complete": place,
             "pairs_total": self.num_pairs,
         }
-        with self._database.write() as session:
-            append_event(session, self._experiment_id, "pair", payload)
 
     def _ends(self, cell: str, treatment: str, seed: int) -> tuple[float, float] | None:
         """Control's and treatment's values (`None`: one is missing)."""

@@ -43,3 +43,9 @@ def events_after(session: Session, experiment_id: str, after_id: int = 0, limit:
             .limit(limit)
         )
     )
+
+
+def events_of_kind(session: Session, experiment_id: str, kind: str) -> list[dict[str, Any]]:
+    """What all events of one kind tell, oldest first."""
+    of_kind = (EventRow.experiment_id == experiment_id, EventRow.kind == kind)
+    return list(session.scalars(select(EventRow.payload).where(*of_kind).order_by(EventRow.id)))
