@@ -65,6 +65,8 @@ class Child:
         """SIGTERM to the leader, which ends its own children; whoever is left after the grace time is killed."""
         if self._process is None:
             return
+        if self.session is not None and self.server.guest_grace_seconds > 0:
+            processes.end_guests(self.mark, self.session, grace_seconds=self.server.guest_grace_seconds)
         self._process.terminate()
         deadline = time.monotonic() + self.server.stop_grace_seconds
         while self._process.poll() is None and time.monotonic() < deadline:

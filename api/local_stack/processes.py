@@ -50,6 +50,15 @@ def members(stack_id: str, sessions: Collection[Session]) -> list[int]:
     return found
 
 
+def end_guests(mark: str, session: Session, *, grace_seconds: float) -> None:
+    """SIGTERM to marked processes outside the session (a Ray head's jobs), and time to end while their host lives."""
+    guests = [pid for pid in members(mark, []) if (stat := _stat(pid)) is not None and stat.sid != session.sid]
+    _send(guests, signal.SIGTERM)
+    deadline = time.monotonic() + grace_seconds
+    while time.monotonic() < deadline and set(guests) & set(members(mark, [])):
+        time.sleep(0.05)
+
+
 def end(stack_id: str, sessions: Collection[Session], *, grace_seconds: float) -> list[int]:
     """End all processes of the stack: SIGTERM, some time, SIGKILL.
 

@@ -40,6 +40,8 @@ class Server:
     """How long it may take to become healthy (a busy machine, a cold disk)."""
     stop_grace_seconds: float = 10.0
     """Time between SIGTERM and SIGKILL."""
+    guest_grace_seconds: float = 0.0
+    """Time that programs it runs for others (Ray's jobs) get to put their work away before it is stopped itself."""
     pass_fds: tuple[int, ...] = ()
     """Descriptors that it inherits."""
 
@@ -66,9 +68,13 @@ class RayPorts:
 def ray_token(home: Path) -> str:
     """The token of the stack's Ray cluster, made once, readable by its owner only."""
     path = ray_token_file(home)
-    if not path.exists():
-        path.touch(mode=0o600)
-        path.write_text(secrets.token_hex(32))
+    if not path.exists() or not path.read_text().strip():
+        # In one step: whoever dies in between leaves no empty token, which no cluster takes.
+        draft = path.with_suffix(".new")
+        draft.unlink(missing_ok=True)
+        draft.touch(mode=0o600)
+        draft.write_text(secrets.token_hex(32))
+        draft.replace(path)
     return path.read_text().strip()
 
 
@@ -130,6 +136,9 @@ def ray_head(home: Path, scratch: Path, ports: RayPorts, base: Mapping[str, str]
         health_headers={"Authorization": f"Bearer {token}"},
         log=home / "logs" / "ray-head.log",
         stop_grace_seconds=12.0,
+        # A driver that loses its cluster dies at once; one that is told first ends its attempt, and the next start of
+        # the service goes on without waiting until the silence is long enough.
+        guest_grace_seconds=12.0,
     )
 
 

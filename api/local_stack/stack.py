@@ -4,11 +4,14 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import threading
 import time
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -97,9 +100,9 @@ class LocalStack:
     def stop(self) -> None:
         """End the servers in order; a second interrupt meanwhile ends them at once."""
         self._stopping.set()
-        if self._monitor.is_alive():
-            self._monitor.join()
         try:
+            if self._monitor.is_alive():
+                self._monitor.join()
             for child in sorted(self._children, key=lambda child: _STOP_ORDER.index(child.server.name)):
                 self._news(child.server.name, "stopping")
                 child.stop()
@@ -224,6 +227,11 @@ class LocalStack:
             self._watchdog = None
 
     def _clean_up(self) -> None:
+        # Takes two seconds at most; a third interrupt would leave half of it to the watchdog.
+        with _interrupts_ignored():
+            self._end_everything()
+
+    def _end_everything(self) -> None:
         processes.end(self._record.stack_id, self._record.sessions, grace_seconds=0.0)
         if self._watchdog is not None and self._watchdog.stdin is not None:
             self._watchdog.stdin.close()
@@ -234,6 +242,20 @@ class LocalStack:
             self._draft.listener.close()
         self._options.home.joinpath("stack.json").unlink(missing_ok=True)
         self._lock.__exit__(None, None, None)
+
+
+@contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [signal.signal(number, signal.SIG_IGN) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
 
 
 def clear_leftovers(home: Path) -> None:

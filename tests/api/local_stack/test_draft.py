@@ -2,12 +2,13 @@
 
 import socket
 import stat
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from api.local_stack import servers
+from api.local_stack import LocalStack, servers
 from api.local_stack.draft import StackOptions, draw
 from api.local_stack.errors import AlreadyRunningError, StackError
 from api.local_stack.existing import ray_dashboard_url, ray_token
@@ -104,6 +105,34 @@ def test_rays_token_is_for_its_owner(tmp_path: Path) -> None:
     assert len(token) == 64
     assert servers.ray_token(tmp_path) == token
     assert stat.S_IMODE(servers.ray_token_file(tmp_path).stat().st_mode) == 0o600
+
+
+def test_an_empty_token_of_somebody_who_died_is_made_anew(tmp_path: Path) -> None:
+    servers.ray_token_file(tmp_path).touch(mode=0o600)
+    assert len(servers.ray_token(tmp_path)) == 64
+
+
+class InterruptedMonitor(threading.Thread):
+    """A monitor whose end is waited for when Ctrl-C is pressed once more."""
+
+    def is_alive(self) -> bool:
+        return True
+
+    def join(self, timeout: float | None = None) -> None:
+        raise KeyboardInterrupt
+
+
+def test_an_interrupt_while_the_monitor_ends_stops_the_servers_all_the_same(tmp_path: Path) -> None:
+    news: list[str] = []
+    stack = LocalStack(StackOptions(home=tmp_path), lambda name, what: news.append(f"{name} {what}"))
+    stack._lock.__enter__()
+    stack._record.write(tmp_path)
+    stack._monitor = InterruptedMonitor()
+    stack.stop()
+    assert news == ["all killing"]
+    assert read_record(tmp_path) is None
+    with StackLock(tmp_path):
+        pass
 
 
 def test_a_short_home_holds_the_scratch_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

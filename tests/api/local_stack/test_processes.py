@@ -68,6 +68,14 @@ def test_a_marked_process_in_another_session_belongs_too() -> None:
         assert other.poll() is None
 
 
+def test_guests_end_before_their_host() -> None:
+    with leader(SLEEP, mark=STACK) as host, leader(SLEEP, mark=STACK) as guest:
+        wait_for(lambda: set(processes.members(STACK, [])) == {host.pid, guest.pid})
+        processes.end_guests(STACK, processes.session_of(host.pid), grace_seconds=10)
+        assert guest.wait(10) == -signal.SIGTERM
+        assert host.poll() is None
+
+
 def test_whoever_ignores_sigterm_is_killed() -> None:
     with leader(STUBBORN) as stubborn:
         assert stubborn.stdout is not None
