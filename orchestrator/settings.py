@@ -2,9 +2,12 @@
 
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from orchestrator.home import state_folder
 
 
 class Settings(BaseSettings):
@@ -14,8 +17,9 @@ class Settings(BaseSettings):
         env_prefix="SIGMALAB_", frozen=True, use_attribute_docstrings=True, populate_by_name=True
     )
 
-    home: Path = Field(default_factory=lambda: Path.home() / ".sigmalab")
-    """State folder: database, trial storage, reports, logs."""
+    home: Path = Field(default_factory=state_folder)
+    """State folder: database, trial storage, reports, logs; without it `.sigmalab` in the current folder if that is
+    there, else `~/.sigmalab`."""
     database_url: str | None = None
     """SQLAlchemy URL; without it SQLite at `<home>/sigmalab.db`."""
     storage: Path | None = None
@@ -28,6 +32,11 @@ class Settings(BaseSettings):
     """Token for Ray's dashboard, if the cluster asks for one."""
     mlflow_tracking_uri: str | None = Field(default=None, validation_alias="MLFLOW_TRACKING_URI")
     """MLflow server; without it nothing is tracked and all rows wait in the store."""
+    mlflow_public_url: str | None = None
+    """MLflow as people's browsers reach it, for links (without it MLFLOW_TRACKING_URI, which may be known to the
+    servers only: 127.0.0.1, a name inside a cluster)."""
+    ray_public_url: str | None = None
+    """Ray's dashboard as people's browsers reach it, for links (without it `ray_dashboard_url`)."""
     api_token: str | None = None
     """Token that every request must carry; required when the API listens beyond loopback."""
     max_driver_attempts: int = Field(default=5, ge=1)
@@ -55,6 +64,16 @@ class Settings(BaseSettings):
         return f"{prefix}{Path(url.removeprefix(prefix)).absolute()}" if url.startswith(prefix) else url
 
     @property
+    def mlflow_link(self) -> str | None:
+        """Where links to MLflow start; never with a user and password (`None`: there is no MLflow)."""
+        return without_password(self.mlflow_public_url or self.mlflow_tracking_uri or "") or None
+
+    @property
+    def ray_link(self) -> str:
+        """Where links to Ray's dashboard lead."""
+        return without_password(self.ray_public_url or self.ray_dashboard_url)
+
+    @property
     def effective_storage(self) -> Path:
         """The folder that holds one subfolder per trial identity."""
         return (self.storage or self.home / "trials").absolute()
@@ -79,4 +98,12 @@ class Settings(BaseSettings):
         }
         if self.mlflow_tracking_uri is not None:
             environment["MLFLOW_TRACKING_URI"] = self.mlflow_tracking_uri
+        if self.mlflow_public_url is not None:
+            environment["SIGMALAB_MLFLOW_PUBLIC_URL"] = self.mlflow_public_url
         return environment
+
+
+def without_password(url: str) -> str:
+    """The URL without user and password: it is shown to everybody."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))

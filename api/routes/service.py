@@ -30,10 +30,10 @@ def welcome(request: Request, state: StateDep) -> WelcomeView:
         "schema": f"{here}/schema",
         "readiness": f"{here}/readyz",
         "metrics": f"{here}/metrics",
-        "ray": state.settings.ray_dashboard_url,
+        "ray": state.settings.ray_link,
     }
-    if state.settings.mlflow_tracking_uri:
-        links["mlflow"] = state.settings.mlflow_tracking_uri
+    if state.settings.mlflow_link:
+        links["mlflow"] = state.settings.mlflow_link
     return WelcomeView(name="sigmalab", version=version("sigmalab"), links=links)
 
 

@@ -119,7 +119,9 @@ class Experiments:
             trials_condition(counts),
             tracking_condition(num_unshipped, uri),
         )
-        return experiment_view(row, counts, pairs_complete, conditions=conditions, mlflow_uri=uri)
+        return experiment_view(
+            row, counts, pairs_complete, conditions=conditions, mlflow_uri=self._settings.mlflow_link
+        )
 
     def list(
         self, *, limit: int = 50, cursor: str | None = None, status: ExperimentStatus | None = None
@@ -129,7 +131,7 @@ class Experiments:
             rows = list_experiments(session, limit=limit + 1, before_id=cursor, status=status)
             ids = [row.id for row in rows[:limit]]
             counts, pairs = count_trials(session, ids), count_complete_pairs(session, ids)
-        uri = self._settings.mlflow_tracking_uri
+        uri = self._settings.mlflow_link
         items = tuple(experiment_view(row, counts[row.id], pairs[row.id], mlflow_uri=uri) for row in rows[:limit])
         return ExperimentPage(items=items, next_cursor=ids[-1] if len(rows) > limit else None)
 
@@ -162,7 +164,7 @@ class Experiments:
         with self._database.read() as session:
             row = get_experiment(session, experiment_id)
             stored_spec(row)  # refuses what another version wrote
-            return report_of(session, experiment_id, mlflow_url=mlflow_url(row, self._settings.mlflow_tracking_uri))
+            return report_of(session, experiment_id, mlflow_url=mlflow_url(row, self._settings.mlflow_link))
 
     def logs(self, experiment_id: str) -> str:
         """What the newest driver wrote.

@@ -58,9 +58,16 @@ class Shipper:
     nothing is left. One shipper may be used from several threads; they take turns.
     """
 
-    def __init__(self, database: Database, tracking_uri: str) -> None:
+    def __init__(self, database: Database, tracking_uri: str, *, link: str | None = None) -> None:
+        """Nothing is sent yet.
+
+        Args:
+            database: holds the rows.
+            tracking_uri: the server.
+            link: the server as people's browsers reach it (`None`: the same).
+        """
         self._database = database
-        self._tracking_uri = tracking_uri
+        self._link = link or tracking_uri
         self._client: MlflowClient = open_client(tracking_uri)
         self._holder = f"shipper-{secrets.token_hex(8)}"
         self._turn = threading.Lock()
@@ -196,7 +203,7 @@ class Shipper:
         summary = SummaryRuns(self._client, self._database, experiment, mlflow_id)
         if ExperimentStatus(experiment.status).is_final:
             self._progress_shown_at.pop(experiment.id, None)
-            return int(summary.ship_end(known_runs, chart_link(self._tracking_uri, mlflow_id, experiment.id)))
+            return int(summary.ship_end(known_runs, chart_link(self._link, mlflow_id, experiment.id)))
         summary.ship_progress(known_runs)
         self._progress_shown_at[experiment.id] = time.monotonic()
         return 0

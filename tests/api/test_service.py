@@ -19,6 +19,13 @@ def test_the_root_leads_on(http: TestClient) -> None:
     assert http.get(links["docs"]).status_code == 200
 
 
+def test_links_are_those_that_people_can_open(settings: Settings) -> None:
+    changes = {"mlflow_tracking_uri": "http://ann:secret@mlflow:5000", "ray_public_url": "https://lab.example/ray"}
+    with TestClient(create_app(settings.model_copy(update=changes), with_background=False), "http://localhost") as http:
+        links = http.get("/").json()["links"]
+    assert (links["mlflow"], links["ray"]) == ("http://mlflow:5000", "https://lab.example/ray")
+
+
 def test_alive_though_nothing_else_is(http: TestClient) -> None:
     assert http.get("/healthz").text == "ok"
 

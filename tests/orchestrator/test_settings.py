@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from orchestrator.home import state_folder
 from orchestrator.settings import Settings
 
 
@@ -77,3 +78,22 @@ def test_a_driver_elsewhere_gets_the_same_settings(
 def test_limits_are_positive(field: str) -> None:
     with pytest.raises(ValidationError, match="greater than"):
         Settings(**{field: 0})
+
+
+def test_the_state_lies_in_this_folder_if_it_does_so_already(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "user"))
+    assert Settings().home == tmp_path / "user" / ".sigmalab"
+    (tmp_path / ".sigmalab").mkdir()
+    assert Settings().home == state_folder() == tmp_path / ".sigmalab"
+    monkeypatch.setenv("SIGMALAB_HOME", str(tmp_path / "named"))
+    assert Settings().home == state_folder() == tmp_path / "named"
+
+
+def test_links_lead_where_browsers_get_and_carry_no_password() -> None:
+    inside = Settings(mlflow_tracking_uri="http://ann:secret@mlflow:5000", ray_dashboard_url="http://head:8265")
+    assert (inside.mlflow_link, inside.ray_link) == ("http://mlflow:5000", "http://head:8265")
+    outside = {"mlflow_public_url": "https://lab.example/mlflow", "ray_public_url": "https://lab.example/ray"}
+    reachable = inside.model_copy(update=outside)
+    assert (reachable.mlflow_link, reachable.ray_link) == tuple(outside.values())
+    assert reachable.driver_environment()["SIGMALAB_MLFLOW_PUBLIC_URL"] == "https://lab.example/mlflow"
+    assert Settings(mlflow_tracking_uri=None).mlflow_link is None
