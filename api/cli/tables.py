@@ -1,5 +1,6 @@
 """What a finished experiment and a plan look like in a terminal."""
 
+import textwrap
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
@@ -16,6 +17,8 @@ from orchestrator.statistics.comparison import Cell, Comparison, Verdict
 MISSING = "-"
 DRAWING_BESIDE_COLUMNS = 112
 """Width of a terminal that holds the drawn intervals beside the numbers."""
+_READABLE_WIDTH = 100
+"""Sentences run no longer, however wide the terminal is."""
 _VERDICT_STYLES = {
     Verdict.IMPROVED: "bold green",
     Verdict.WORSE: "bold red",
@@ -150,7 +153,14 @@ def print_plan(console: Console, plan: PlanView) -> None:
         for amount, kind in ((plan.cost.cpu_hours, "CPU core"), (plan.cost.gpu_hours, "GPU"))
         if amount
     )
-    console.print(Text(f"  cost    {plan.cost.num_trials} trainings, {hours or 'time unknown'} ({plan.cost.basis})"))
+    time_needed = hours or ("time unknown" if plan.cost.num_trials else "no time")
+    for heading, text in (
+        ("cost", f"{plan.cost.num_trials} trainings, {time_needed}"),
+        ("", f"({plan.cost.basis})"),
+    ):
+        lines = textwrap.fill(text, max(40, min(console.width, _READABLE_WIDTH) - 10)).splitlines()
+        for place, line in enumerate(lines):
+            console.print(Text(f"  {heading if place == 0 else '':<6}  {line}"))
     console.print()
     console.print(power_table(plan))
     for warning in plan.warnings:
@@ -177,18 +187,23 @@ def power_table(plan: PlanView) -> Table:
 def experiment_table(views: Iterable[ExperimentView]) -> Table:
     """One line for each experiment."""
     table = _table(None)
-    for heading in ("id", "name", "status", "pairs", "trials", "submitted (UTC)"):
-        table.add_column(heading, no_wrap=True)
-    for view in views:
-        progress = view.progress
-        table.add_row(
+    headings = ("id", "name", "status", "pairs", "trials", "submitted (UTC)")
+    rows = [
+        (
             view.id,
             view.name,
             view.status.value,
-            f"{progress.pairs_complete}/{progress.pairs_total}",
-            f"{progress.trials_done}/{progress.trials_total}",
+            f"{view.progress.pairs_complete}/{view.progress.pairs_total}",
+            f"{view.progress.trials_done}/{view.progress.trials_total}",
             f"{view.created_at:%Y-%m-%d %H:%M}",
         )
+        for view in views
+    ]
+    for heading, column in zip(headings, zip(headings, *rows, strict=True), strict=True):
+        # In a narrow terminal only names are cut: everything else tells experiments of one name apart.
+        table.add_column(heading, no_wrap=True, min_width=8 if heading == "name" else max(map(len, column)))
+    for row in rows:
+        table.add_row(*row)
     return table
 
 

@@ -156,6 +156,9 @@ def test_plan_needs_no_service(spec_file: str, monkeypatch: pytest.MonkeyPatch) 
     shown = CliRunner().invoke(application, ["plan", spec_file])
     assert "6 trials make 3 pairs" in shown.stdout
     assert "0.25" in shown.stdout
+    until_table = shown.stdout.partition("What it can show")[0]
+    assert max(map(len, until_table.splitlines())) <= 100
+    assert "  cost    6 trainings, " in shown.stdout
     planned = CliRunner().invoke(application, ["plan", spec_file, "--json"])
     assert json.loads(planned.stdout)["num_confirm_trials"] == 6
 
