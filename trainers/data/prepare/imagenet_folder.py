@@ -48,12 +48,26 @@ def _flat(val: Path, folder: Path, root: Path, class_names: tuple[str, ...]) -> 
             f"{val.absolute()} has no folders of classes, and there is no {SOLUTION} to tell them: sort the images "
             f"into folders ({LAYOUT}), or put Kaggle's {SOLUTION} into {root.absolute()}"
         )
-    with solution.open(newline="") as file:
-        rows = [(row["ImageId"], row["PredictionString"].split()[0]) for row in csv.DictReader(file)]
+    rows = _solution_rows(solution)
     _require_same_classes(class_names, tuple(sorted({class_name for _, class_name in rows})), str(solution))
     rows.sort(key=lambda row: (row[1], row[0]))
     labels = {class_name: label for label, class_name in enumerate(class_names)}
     return [ListedImage(StoredImage(f"{val.name}/{name}.JPEG"), labels[class_name], "val") for name, class_name in rows]
+
+
+def _solution_rows(file: Path) -> list[tuple[str, str]]:
+    """Image and class of lines such as `ILSVRC2012_val_00048981,n03995372 85 1 499 272` (a class and its boxes)."""
+    with file.open(newline="") as opened:
+        lines = list(csv.reader(opened))[1:]
+    rows = []
+    for number, line in enumerate(lines, start=2):
+        if len(line) != 2 or not line[1].split():
+            raise DataError(
+                f"line {number} of {file} is {','.join(line)!r}; expected an image and its class, such as "
+                "'ILSVRC2012_val_00048981,n03995372 85 1 499 272'"
+            )
+        rows.append((line[0], line[1].split()[0]))
+    return rows
 
 
 def _require_same_classes(train: tuple[str, ...], other: tuple[str, ...], name: str) -> None:

@@ -31,6 +31,8 @@ def list_parquet_shards(folder: Path, shards: Mapping[str, list[Path]]) -> Listi
                 ListedImage(StoredImage(name or f"row {row}", shard, row), label, part)
                 for row, name, label in zip(count(), names, labels)
             ]
+    if not numbers:
+        raise DataError(f"the shards in {folder.absolute()} hold no rows")
     if min(numbers) < 0:
         raise DataError(f"{folder.absolute()} has rows of training or validation with the label {min(numbers)}")
     if not class_names:

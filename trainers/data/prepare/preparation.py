@@ -55,7 +55,10 @@ def prepare(
     """
     _require_protocol(published, protocol)
     _require_writable(output)
-    listing = published.list_images(published, root)
+    try:
+        listing = published.list_images(published, root)
+    except OSError as error:
+        raise DataError(f"{error.filename or root} can't be read: {error.strerror or error}") from error
     _require_each_once(listing)
     # Before the long work: a set with wrong counts need not be read.
     wrong = _wrong_counts(published, listing)

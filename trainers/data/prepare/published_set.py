@@ -129,7 +129,8 @@ def absence(published: PublishedSet, root: Path, looked_in: Iterable[Path], foun
         lines.append(f"  found          no folder {root.absolute()}")
     else:
         lines.append(f"  found          {found}")
-        packed = sorted(entry.name for entry in root.iterdir() if entry.name.endswith(PACKED))
+        names = (entry.relative_to(root).as_posix() for pattern in ("*", "*/*") for entry in root.glob(pattern))
+        packed = sorted(name for name in names if name.endswith(PACKED))
         if packed:
             lines.append(f"  still packed   {', '.join(packed[:5])}: unpack first")
     lines.append(f"  looked in      {', '.join(str(folder.absolute()) for folder in looked_in)}")

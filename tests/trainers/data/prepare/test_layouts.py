@@ -220,9 +220,14 @@ def test_the_official_archive_of_imagenet_is_not_taken_for_a_shard(tmp_path):
     assert "still packed   ILSVRC2012_img_train.tar, ILSVRC2012_img_val.tar: unpack first" in message
 
 
-def test_a_flat_val_without_a_list(tmp_path):
+def test_a_flat_val_with_a_broken_list_or_none(tmp_path):
     make_imagenet_kaggle(tmp_path)
-    (tmp_path / "LOC_val_solution.csv").unlink()
+    solution = tmp_path / "LOC_val_solution.csv"
+    solution.write_text("ImageId,PredictionString\nILSVRC2012_val_00000010\n")
+    assert f"line 2 of {solution} is 'ILSVRC2012_val_00000010'; expected an image and its class" in (
+        complaint(IMAGENET, tmp_path)
+    )
+    solution.unlink()
     message = complaint(IMAGENET, tmp_path)
     assert "val has no folders of classes, and there is no LOC_val_solution.csv to tell them" in message
     assert f"put Kaggle's LOC_val_solution.csv into {tmp_path}" in message
@@ -236,11 +241,13 @@ def test_imagenet_folders_that_differ(tmp_path):
 
 @pytest.mark.parametrize("published", SETS, ids=lambda published: published.name)
 def test_an_absent_set_says_where_what_whence_and_what_to_type(tmp_path, published):
-    (tmp_path / "images.tar.gz").write_bytes(b"")
+    (tmp_path / "inner").mkdir()
+    for name in ("images.tar.gz", "inner/lists.tar"):
+        (tmp_path / name).write_bytes(b"")
     message = complaint(published, tmp_path)
     lines = message.splitlines()
     assert lines[0] == f"{published.title} is not below {tmp_path}"
-    assert "  still packed   images.tar.gz: unpack first" in lines
+    assert "  still packed   images.tar.gz, inner/lists.tar: unpack first" in lines
     looked_in = next(line for line in lines if line.startswith("  looked in"))
     assert str(tmp_path) in looked_in
     for line in published.layout.strip().splitlines():

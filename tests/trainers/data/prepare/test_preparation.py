@@ -137,6 +137,20 @@ def test_an_image_listed_twice_is_refused(tmp_path, data_root):
     )
 
 
+def test_a_list_that_can_not_be_read(pet, data_root):
+    file = pet / "annotations" / "test.txt"
+    file.unlink()
+    file.mkdir()
+    assert complaint(OXFORD_PET, pet, data_root) == f"{file} can't be read: Is a directory"
+
+
+def test_empty_lists(pet, data_root):
+    for part in ("trainval", "test"):
+        (pet / "annotations" / f"{part}.txt").write_text("")
+    message = complaint(OXFORD_PET, pet, data_root, allow_incomplete=True)
+    assert message == f"the images in {pet} are too few: no image is left for train, val, test"
+
+
 def test_too_few_images_for_a_split(tmp_path, data_root):
     root = make_pet(tmp_path / "pet", num_trainval=1, num_test=0)
     assert "are too few: no image is left for val, test" in complaint(small(OXFORD_PET, root), root, data_root)

@@ -1,0 +1,78 @@
+"""Commands that prepare data sets: data prepare, data list.
+
+The work is that of `trainers`, which knows torch; it runs as a process of its own.
+"""
+
+import os
+import subprocess
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from api.cli.terminal import AsJson, Exit
+
+_EXITS = {0: Exit.OK, 1: Exit.REFUSED, 2: Exit.USAGE, 130: Exit.INTERRUPTED}
+"""Exit status of `python -m trainers.data.prepare` -> ours."""
+
+
+class Protocol(StrEnum):
+    """How a data set is split."""
+
+    OFFICIAL = "official"
+    PAPER = "paper"
+
+
+def add_commands(application: typer.Typer) -> None:
+    """Add this file's commands."""
+    data = typer.Typer(help="Prepare data sets; see which there are.", no_args_is_help=True, rich_markup_mode=None)
+    data.command(epilog="Example: sigmalab data prepare oxford_pet --root ~/pets --protocol paper")(prepare)
+    data.command("list", epilog="Example: sigmalab data list")(list_sets)
+    application.add_typer(data, name="data")
+
+
+def prepare(
+    data_set: Annotated[
+        str, typer.Argument(metavar="SET", help="Name of the data set; `sigmalab data list` tells them.")
+    ],
+    root: Annotated[Path, typer.Option(help="Folder where its archives were unpacked.")],
+    protocol: Annotated[Protocol, typer.Option(help="The publisher's split, or the paper's 70/15/15.")],
+    output: Annotated[
+        Path | None,
+        typer.Option(help="The manifest (default: <set>-<protocol>.manifest.parquet in SIGMALAB_DATA_ROOT, or here)."),
+    ] = None,
+    allow_incomplete: Annotated[
+        bool,
+        typer.Option("--allow-incomplete", help="Take a set that is not whole, without what is missing or broken."),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Check a data set as it was downloaded, and write the manifest that trials read.
+
+    Counts classes and images, decodes every image, takes its checksum, splits. Nothing is moved or copied.
+    """
+    arguments = ["prepare", data_set, "--root", str(root), "--protocol", protocol.value]
+    arguments += ["--output", str(output)] if output else []
+    arguments += ["--allow-incomplete"] if allow_incomplete else []
+    _run(arguments, as_json=as_json)
+
+
+def list_sets(as_json: AsJson = False) -> None:
+    """Name the data sets that can be prepared, and the manifests in SIGMALAB_DATA_ROOT (or here)."""
+    _run(["list"], as_json=as_json)
+
+
+def _run(arguments: list[str], *, as_json: bool) -> None:
+    """Hand a command over; ends with its exit code.
+
+    Raises:
+        typer.Exit: always.
+    """
+    # The rule of `orchestrator.settings`, whose import takes longer.
+    data_root = os.environ.get("SIGMALAB_DATA_ROOT") or "."
+    command = [sys.executable, "-m", "trainers.data.prepare", *arguments, "--data-root", data_root]
+    command += ["--json"] if as_json else []
+    status = subprocess.run(command, check=False).returncode  # noqa: S603 (our own command)
+    raise typer.Exit(_EXITS.get(status, Exit.NOT_SUCCEEDED))
