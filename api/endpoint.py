@@ -1,10 +1,10 @@
 """Where the service is: SIGMALAB_URL, else what a running `sigmalab serve` has noted, else the usual port."""
 
 import os
-from pathlib import Path
 from typing import NamedTuple
 
 from api.local_stack.record import read_record
+from orchestrator.home import state_folder
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 
@@ -15,12 +15,6 @@ class Endpoint(NamedTuple):
     url: str
     source: str
     """For error messages."""
-
-
-def state_folder() -> Path:
-    """SIGMALAB_HOME, else `~/.sigmalab` (the same rule as `orchestrator.settings`, whose import takes longer)."""
-    home = os.environ.get("SIGMALAB_HOME")
-    return (Path(home) if home else Path.home() / ".sigmalab").absolute()
 
 
 def find_endpoint() -> Endpoint:

@@ -11,9 +11,9 @@ import typer
 from api.cli.stack import tell
 from api.cli.tables import print_plan
 from api.cli.terminal import AsJson, Exit, SpecFile, complain, err, errors_as_exits, out, read_spec, write_json
-from api.endpoint import state_folder
 from api.local_stack import AlreadyRunningError, LocalStack, StackOptions
 from api.local_stack.record import read_record
+from orchestrator.home import state_folder
 
 _EXITS = {0: Exit.OK, 2: Exit.REFUSED, 5: Exit.STACK}
 """Exit status of `python -m orchestrator run` -> ours."""

@@ -15,9 +15,9 @@ from api.cli.results import save_report
 from api.cli.tables import print_plan
 from api.cli.terminal import AsJson, Exit, complain, err, errors_as_exits, out, read_spec, write_json
 from api.client import Client
-from api.endpoint import state_folder
 from api.listening import may_listen, refusal
 from api.local_stack import AlreadyRunningError, LocalStack, StackOptions, StackUrls
+from orchestrator.home import state_folder
 from orchestrator.service.views import ExperimentView
 
 DEMO_SPEC = Path("examples") / "digits.json"
@@ -43,7 +43,7 @@ def serve(
     """Start the service with all it needs: a Ray head, an MLflow server, the API. Ctrl-C stops it.
 
     RAY_ADDRESS, MLFLOW_TRACKING_URI and SIGMALAB_DATABASE_URL point it at servers that run already. All state is in
-    SIGMALAB_HOME (default: ~/.sigmalab).
+    SIGMALAB_HOME (default: .sigmalab in the current folder if it is there, else ~/.sigmalab).
     """
     if not may_listen(host, os.environ.get("SIGMALAB_API_TOKEN")):
         complain(refusal(host))
@@ -82,9 +82,17 @@ def _run_demo(client: Client, text: bytes, *, as_json: bool, stays_up: bool) -> 
         out.print()
         print_plan(out, plan)
         out.print()
-    view = client.submit(text)
-    err.print(f"submitted as {view.id} to {client.endpoint.url}/experiments")
-    follow(client, view.id, as_json=as_json)
+    view = _unfinished(client, plan.digest)
+    if view is None:
+        view = client.submit(text)
+        err.print(f"submitted as {view.id} to {client.endpoint.url}/experiments")
+    else:
+        err.print(f"going on with {view.id}, which an earlier demo has left unfinished")
+    try:
+        follow(client, view.id, as_json=as_json)
+    except KeyboardInterrupt:
+        err.print(f"interrupted; experiment {view.id} keeps what is finished and goes on with the next `make demo`")
+        raise
     seconds = time.monotonic() - started
     view = _wait_for_tracking(client, view.id)
     files = save_report(client, view.id, state_folder() / "reports" / view.id)
@@ -105,6 +113,12 @@ def _run_demo(client: Client, text: bytes, *, as_json: bool, stays_up: bool) -> 
         out.print(
             "The servers stop now; `make serve` (or `sigmalab serve`) brings both links back, experiment included."
         )
+
+
+def _unfinished(client: Client, digest: str) -> ExperimentView | None:
+    """The newest experiment that asks the same on the same data and code, and has not ended."""
+    newest = client.page().items
+    return next((view for view in newest if view.digest == digest and not view.status.is_final), None)
 
 
 def _wait_for_tracking(client: Client, experiment_id: str) -> ExperimentView:

@@ -81,7 +81,7 @@ def store(settings: Settings) -> Iterator[Database]:
 def test_submit_watch_show_report(sigmalab: Sigmalab, store: Database, spec_file: str, tmp_path: Path) -> None:
     submitted = sigmalab("submit", spec_file, "--json")
     experiment_id = json.loads(submitted.stdout)["id"]
-    assert f"{experiment_id}  small  queued" in sigmalab("list").stdout
+    assert sigmalab("list").stdout.splitlines()[1].split()[:3] == [experiment_id, "small", "queued"]
     playing.play(store, experiment_id)
 
     watched = sigmalab("watch", "last")
