@@ -26,6 +26,8 @@ def decode_json(data: bytes) -> JsonValue:
         )
         # A lone surrogate is a string to the reader, but no text that could be written to any file or database.
         json.dumps(document, ensure_ascii=False).encode()
+        if b"\\u0000" in data:
+            _refuse_nul(document)
     except UnicodeEncodeError:
         raise _broken("a `\\u` escape stands for half a character (a lone surrogate)") from None
     except UnicodeDecodeError as error:
@@ -50,6 +52,17 @@ def _object_without_repeats(pairs: list[tuple[str, JsonValue]]) -> JsonObject:
     if count > 1:
         raise ValueError(f"the name `{name}` stands {count} times in one object")
     return dict(pairs)
+
+
+def _refuse_nul(value: JsonValue) -> None:
+    """Raise if a string holds one, for PostgreSQL keeps none (the escape may also stand behind a backslash)."""
+    if isinstance(value, str) and "\0" in value:
+        raise ValueError("a string holds the character NUL (`\\u0000`), which PostgreSQL can't keep")
+    if isinstance(value, dict):
+        value = [*value.keys(), *value.values()]
+    if isinstance(value, list):
+        for inner in value:
+            _refuse_nul(inner)
 
 
 def _refuse_constant(name: str) -> JsonValue:

@@ -56,7 +56,9 @@ def plan_experiment(spec: SpecDep, experiments: ExperimentsDep) -> PlanView:
 def list_experiments(
     experiments: ExperimentsDep,
     limit: Annotated[int, Query(ge=1, le=200, description="Most entries of a page.")] = 50,
-    cursor: Annotated[str | None, Query(max_length=64, description="`next_cursor` of the page before.")] = None,
+    cursor: Annotated[
+        str | None, Query(max_length=64, pattern=r"^[0-9a-z]*$", description="`next_cursor` of the page before.")
+    ] = None,
     status: Annotated[ExperimentStatus | None, Query(description="Only these.")] = None,
 ) -> ExperimentPage:
     """Experiments, newest first."""

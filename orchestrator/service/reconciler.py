@@ -268,7 +268,8 @@ class Reconciler:
             log = self._jobs.logs(job_id)
         except RayUnavailableError as error:
             return f"(not readable: {error})"
-        return (log or "").strip()[-_LOG_TAIL_CHARS:]
+        # A killed writer may leave NUL characters, which PostgreSQL refuses.
+        return (log or "").replace("\0", "").strip()[-_LOG_TAIL_CHARS:]
 
     def _explain(self, one: Found, reason: str) -> None:
         if one.reason != reason:

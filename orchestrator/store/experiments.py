@@ -82,7 +82,8 @@ def get_experiment(session: Session, experiment_id: str, *, lock: bool = False) 
     query = select(ExperimentRow).where(ExperimentRow.id == experiment_id)
     if lock:
         query = query.with_for_update(key_share=True).execution_options(populate_existing=True)
-    row = session.scalar(query)
+    # PostgreSQL takes no NUL character, not even to say that nothing is found.
+    row = None if "\0" in experiment_id else session.scalar(query)
     if row is None:
         raise ExperimentNotFoundError(f"no experiment has the id {experiment_id!r}")
     return row

@@ -7,7 +7,9 @@ import pytest
 from fastapi.testclient import TestClient
 from httpx import Response
 
+from api.app import create_app
 from api.body import MAX_BODY_BYTES
+from orchestrator.settings import Settings
 from tests.api.conftest import JsonObject
 
 JSON = {"Content-Type": "application/json"}
@@ -222,3 +224,14 @@ def test_an_extension_in_another_content_type(http: TestClient, experiment_id: s
         f"/experiments/{experiment_id}/extend", content=b'{"seeds": [9]}', headers={"Content-Type": "text/plain"}
     )
     problem_of(answer, 415, "content_type_unsupported")
+
+
+def test_a_nul_character_is_refused_by_either_database(settings: Settings, spec: JsonObject, database_url: str) -> None:
+    stored = settings.model_copy(update={"database_url": database_url})
+    with TestClient(create_app(stored, with_background=False), "http://localhost") as http:
+        answer = http.post("/experiments", json=spec | {"question": "a\0b"})
+        assert (answer.status_code, answer.json()["code"]) == (400, "json_invalid")
+        assert "NUL" in answer.json()["detail"]
+        assert http.post("/experiments", json=spec | {"question": "a\\u0000b"}).status_code == 202
+        assert http.get("/experiments/%00").status_code == 404
+        assert http.get("/experiments?cursor=%00").status_code == 422
