@@ -201,7 +201,10 @@ def experiment_table(views: Iterable[ExperimentView]) -> Table:
     ]
     for heading, column in zip(headings, zip(headings, *rows, strict=True), strict=True):
         # In a narrow terminal only names are cut: everything else tells experiments of one name apart.
-        table.add_column(heading, no_wrap=True, min_width=8 if heading == "name" else max(map(len, column)))
+        is_name = heading == "name"
+        table.add_column(
+            heading, no_wrap=not is_name, overflow="ellipsis", min_width=8 if is_name else max(map(len, column))
+        )
     for row in rows:
         table.add_row(*row)
     return table
