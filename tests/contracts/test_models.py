@@ -228,6 +228,7 @@ class TestCompile:
     @pytest.mark.skipif(
         shutil.which("g++") is None and shutil.which("clang++") is None, reason="torch.compile needs a C++ compiler"
     )
+    @pytest.mark.parametrize("example", ["relpos", "plain", "beit", "swin", "swin_v2", "eva02"], indirect=True)
     def test_the_default_backend_computes_the_same(self, example: Example) -> None:
         model = treat(example.worn())
         compiled = torch.compile(model, fullgraph=True)

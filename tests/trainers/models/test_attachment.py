@@ -226,6 +226,21 @@ def test_the_permutation_is_the_same_in_every_layer(build):
     assert not torch.equal(distances[0], TokenGrid(3, 5).squared_distances())
 
 
+@pytest.mark.parametrize("name", ["swin_tiny_patch4_window7_224", "swinv2_tiny_window8_256"])
+def test_a_backbone_for_dense_tasks_takes_it_too(name):
+    sizes = {"embed_dim": 12, "depths": (2, 2), "num_heads": (3, 6), "window_size": 4, "out_indices": (0, 1)}
+    model = create_model(name, features_only=True, dynamic_img_size=True, always_partition=True, **sizes).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.1)  # Swin v2 starts with the gain 0 behind its attention
+    images = torch.randn(1, 3, 40, 56)
+    plain = [features.clone() for features in model(images)]
+    attach_bias(model, STRONG)
+    assert len(attached_biases(model)) == 4
+    assert all(bias.num_tokens == 16 for bias in attached_biases(model))
+    assert all(not torch.allclose(before, after) for before, after in zip(plain, model(images), strict=True))
+
+
 class TestUnsupported:
     @pytest.mark.parametrize(
         ("make", "message"),
