@@ -10,8 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.trainers.data.conftest import small
-from tests.trainers.data.layouts import make_pet
+from tests.trainers.data.layouts import make_pet, small
 from trainers.data import (
     CropFlipAugmentation,
     DatasetConfig,

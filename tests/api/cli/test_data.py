@@ -17,7 +17,7 @@ def test_prepare(tmp_path: Path) -> None:
     refused = call(*arguments, env={"SIGMALAB_DATA_ROOT": str(data_root)})
     assert refused.returncode == 4
     assert refused.stdout == ""
-    assert refused.stderr.startswith(f"error: {images} is not the whole of Oxford-IIIT Pet: 4 classes instead of 37")
+    assert f"\nerror: {images} is not the whole of Oxford-IIIT Pet: 4 classes instead of 37" in refused.stderr
     done = call(*arguments, "--allow-incomplete", env={"SIGMALAB_DATA_ROOT": str(data_root)})
     assert done.returncode == 0
     assert "images checked 80 of 80  100 %" in done.stderr

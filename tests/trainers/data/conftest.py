@@ -1,9 +1,9 @@
-import dataclasses
 import io
 from pathlib import Path
 
 import pytest
 
+from tests.trainers.data.layouts import small
 from trainers.data import ManifestConfig
 from trainers.data.manifest import read_manifest
 from trainers.data.prepare.preparation import default_name, prepare
@@ -33,16 +33,3 @@ def prepared(data_root):
         return read_manifest(output), ManifestConfig(path=output.name)
 
     return make
-
-
-def small(published, root, **facts):
-    """The set with the counts that the stand-in has."""
-    listing = published.list_images(published, root)
-    parts = [image.part for image in listing.images]
-    counted = {part: parts.count(part) for part in published.num_images}
-    n = len(parts)
-    cut = (70 * n // 100, 15 * n // 100, 15 * n // 100)
-    known = {"num_classes": len(listing.class_names), "num_images": counted}
-    if published.paper_counts is not None:
-        known["paper_counts"] = cut
-    return dataclasses.replace(published, **(known | facts))

@@ -1,5 +1,6 @@
 """Small data sets in the very layouts in which the real ones are downloaded."""
 
+import dataclasses
 import io
 import json
 import tarfile
@@ -10,6 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import scipy.io
 from PIL import Image
+
+from trainers.data.prepare.published_set import PublishedSet
 
 CATS, DOGS = ("Abyssinian", "Bengal"), ("american_bulldog", "beagle")
 WNIDS = ("n01440764", "n01443537", "n01484850")
@@ -166,3 +169,16 @@ def make_imagenet_tar(root: Path) -> Path:
                     tar.addfile(member, io.BytesIO(data))
     (root / "_info.json").write_text("{}")
     return root
+
+
+def small(published: PublishedSet, root: Path, **facts: object) -> PublishedSet:
+    """The set with the counts that the stand-in has."""
+    listing = published.list_images(published, root)
+    parts = [image.part for image in listing.images]
+    counted = {part: parts.count(part) for part in published.num_images}
+    n = len(parts)
+    cut = (70 * n // 100, 15 * n // 100, 15 * n // 100)
+    known = {"num_classes": len(listing.class_names), "num_images": counted}
+    if published.paper_counts is not None:
+        known["paper_counts"] = cut
+    return dataclasses.replace(published, **(known | facts))

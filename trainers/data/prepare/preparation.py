@@ -55,6 +55,9 @@ def prepare(
     """
     _require_protocol(published, protocol)
     _require_writable(output)
+    # The headers of ImageNet's tar shards alone take minutes.
+    stream.write(f"listing {published.title} in {root.absolute()}\n")
+    stream.flush()
     try:
         listing = published.list_images(published, root)
     except OSError as error:

@@ -10,8 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from tests.trainers.data.conftest import small
-from tests.trainers.data.layouts import make_cars, make_dogs, make_imagenet_kaggle, make_pet, picture
+from tests.trainers.data.layouts import make_cars, make_dogs, make_imagenet_kaggle, make_pet, picture, small
 from trainers.data.manifest import read_manifest
 from trainers.data.prepare import preparation
 from trainers.data.prepare.__main__ import main
@@ -180,7 +179,7 @@ def test_an_interrupted_command_leaves_the_old_manifest(pet, data_root, sigmalab
 
     monkeypatch.setattr(preparation, "verify", interrupt)
     code, out, err = sigmalab_data(*command)
-    assert (code, out, err) == (130, "", "\ninterrupted; nothing was written\n")
+    assert (code, out, err) == (130, "", f"listing Oxford-IIIT Pet in {pet}\n\ninterrupted; nothing was written\n")
     assert [(file.name, file.read_bytes()) for file in data_root.iterdir()] == [
         ("oxford_pet-paper.manifest.parquet", before)
     ]
