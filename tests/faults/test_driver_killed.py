@@ -113,6 +113,8 @@ def test_a_driver_told_to_terminate_leaves_and_one_that_is_replaced_stops(databa
     before = num_epochs_recorded(database, experiment_id)
     second = start_driver(settings, experiment_id, begin(database, experiment_id), ray_cluster)
     wait_until(lambda: num_epochs_recorded(database, experiment_id) > before, second)
+    # One trial may be under way before the other has begun.
+    wait_until(lambda: all(row.attempt == 2 for row in rows_of(database, experiment_id)), second)
     third = begin(database, experiment_id)
     output, _ = second.communicate(timeout=120)
     assert second.returncode == 4, output
