@@ -1,11 +1,14 @@
 """What a plan will take: from measured seconds where there are some, else from floating-point operations."""
 
 from collections.abc import Iterable, Mapping
+from functools import cache, partial
+from pathlib import Path
 
+from orchestrator.planning.data_sizes import split_sizes
 from orchestrator.spec import Resources
 from orchestrator.statistics.comparison import Cell
 from trainers.config import TrialConfig
-from trainers.data import DigitsConfig
+from trainers.data.splits import SplitSizes
 from trainers.strict import StrictModel
 
 CPU_FLOPS_PER_SECOND = 3e10
@@ -32,13 +35,15 @@ class Cost(StrictModel):
 class CostModel:
     """Guesses how long trials take and says on what ground."""
 
-    def __init__(self, resources: Resources, measured_seconds: Mapping[str, float]) -> None:
+    def __init__(self, resources: Resources, measured_seconds: Mapping[str, float], *, data_root: Path | None) -> None:
         """Take the ground for guesses.
 
         Args:
             resources: what each trial takes.
             measured_seconds: cell key -> median wall seconds of finished trials.
+            data_root: where relative paths of data sets start; their images are counted.
         """
+        self._sizes = cache(partial(split_sizes, data_root=data_root))
         self._resources = resources
         self._measured = measured_seconds
         self._num_measured = self._num_assumed = self._num_unknown = 0
@@ -65,12 +70,12 @@ class CostModel:
         if measured is not None:
             self._num_measured += count
             return measured
-        flops = training_flops(config)
-        if flops is None:
+        sizes = self._sizes(config.dataset)
+        if sizes is None:
             self._num_unknown += count
             return None
         self._num_assumed += count
-        return flops / self._flops_per_second()
+        return training_flops(config, sizes) / self._flops_per_second()
 
     def _flops_per_second(self) -> float:
         """All workers of a trial together."""
@@ -91,17 +96,14 @@ class CostModel:
             "(right within a factor of a few)"
             if self._num_assumed
             else "",
-            f"{self._num_unknown:,} trials can't be estimated: their number of images is not known before one has run"
+            f"{self._num_unknown:,} trials can't be estimated: nobody knows how many images their data set has"
             if self._num_unknown
             else "",
         ]
         return "; ".join(part for part in parts if part) or "nothing remains to be done"
 
 
-def training_flops(config: TrialConfig) -> float | None:
-    """Floating-point operations of one whole training; `None` where the number of images is not in the config."""
-    dataset = config.dataset
-    if not isinstance(dataset, DigitsConfig):
-        return None
-    passes = FORWARD_PASSES_PER_STEP * dataset.num_train + dataset.num_val
+def training_flops(config: TrialConfig, sizes: SplitSizes) -> float:
+    """Floating-point operations of one whole training on a data set of these sizes."""
+    passes = FORWARD_PASSES_PER_STEP * sizes.train + sizes.val
     return config.model.forward_flops_per_image() * config.optimization.epochs * passes

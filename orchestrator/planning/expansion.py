@@ -19,6 +19,7 @@ from orchestrator.planning.composition import (
     json_of,
     validated_trial,
 )
+from orchestrator.planning.data_sizes import published_sizes
 from orchestrator.planning.findings import Findings
 from orchestrator.planning.patch import UnknownPathError, set_path
 from orchestrator.planning.planned import PlannedSearch, PlannedTrial
@@ -35,6 +36,9 @@ from trainers.data import DatasetConfig
 from trainers.errors import DataError
 from trainers.version import code_version
 
+ABSENT = "absent"
+"""Stands for the fingerprint of data that are not there, in a preview."""
+
 CellArm = tuple[str, str]
 """Cell key and name of the arm."""
 
@@ -49,20 +53,24 @@ class Expansion:
         dataset_fingerprints: label of a data set -> digest of its data; `<cell key>/<arm>` -> digest of the data that
             a patch gives to that arm instead.
         digest: names the result: 20 hex digits over the spec, the code and the data.
+        absent_data: in a preview, what is known only by its published size; one sentence each.
     """
 
-    def __init__(self, spec: ExperimentSpec, *, data_root: Path | None) -> None:
+    def __init__(self, spec: ExperimentSpec, *, data_root: Path | None, is_preview: bool = False) -> None:
         """Validate every trial that the spec implies.
 
         Args:
             spec: the spec.
             data_root: where relative paths of data sets start.
+            is_preview: whether a published data set may be absent: a study is planned before ImageNet is fetched.
+                Its digests are then preliminary, and `absent_data` says so.
 
         Raises:
             SpecError: with all problems; each names the arm and the cell and points into the spec.
         """
         self.spec = spec
-        self._data_root = data_root
+        self.data_root, self._is_preview = data_root, is_preview
+        self.absent_data: tuple[str, ...] = ()
         self._findings = Findings()
         self._fingerprint_by_config: dict[DatasetConfig, str | None] = {}
         self._arms = (spec.control, *spec.treatments)
@@ -167,10 +175,14 @@ class Expansion:
         """Digest of the data, asked for once per data set; `None` after a finding."""
         if dataset not in self._fingerprint_by_config:
             try:
-                self._fingerprint_by_config[dataset] = dataset.fingerprint(self._data_root)
+                self._fingerprint_by_config[dataset] = dataset.fingerprint(self.data_root)
             except DataError as error:
-                self._fingerprint_by_config[dataset] = None
-                self._findings.add(pointer, str(error))
+                if self._is_preview and published_sizes(dataset) is not None:
+                    self._fingerprint_by_config[dataset] = ABSENT
+                    self.absent_data += (f"digests are preliminary, for the data are not here: {error}",)
+                else:
+                    self._fingerprint_by_config[dataset] = None
+                    self._findings.add(pointer, str(error))
         return self._fingerprint_by_config[dataset]
 
     # ---- what follows from valid stems ----

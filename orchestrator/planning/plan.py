@@ -73,7 +73,8 @@ def make_plan(
     Raises:
         SpecError: with all problems (see `Expansion`).
     """
-    return plan_of(Expansion(spec, data_root=data_root), finished=finished, seconds_per_trial=seconds_per_trial)
+    expansion = Expansion(spec, data_root=data_root, is_preview=True)
+    return plan_of(expansion, finished=finished, seconds_per_trial=seconds_per_trial)
 
 
 def plan_of(
@@ -87,7 +88,7 @@ def plan_of(
     trials = expansion.confirm_trials({})
     done = frozenset(finished) if spec.reuse == "identical" else frozenset()
     reusable = tuple(trial.identity for trial in trials if trial.identity in done)
-    cost = CostModel(spec.resources, seconds_per_trial or {})
+    cost = CostModel(spec.resources, seconds_per_trial or {}, data_root=expansion.data_root)
     return Plan(
         digest=expansion.digest,
         spec_name=spec.name,
@@ -106,7 +107,7 @@ def plan_of(
             assumed_sds=ASSUMED_SDS[metric_named(spec.primary_metric).unit],
             confidence=spec.confidence,
         ),
-        warnings=warnings_of(spec),
+        warnings=(*expansion.absent_data, *warnings_of(spec)),
     )
 
 

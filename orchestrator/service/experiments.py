@@ -93,10 +93,10 @@ class Experiments:
         Raises:
             SpecError: with all problems.
         """
-        expansion = self._expand(spec)
+        expansion = Expansion(spec, data_root=self._settings.effective_data_root, is_preview=True)
         identities = {trial.identity for trial in expansion.confirm_trials({})}
         with self._database.read() as session:
-            finished = finished_identities(session, identities)
+            finished = finished_identities(session, identities, num_workers=spec.resources.num_workers)
             cells = [cell.key for cell in expansion.cells]
             seconds = median_seconds_by_cell(session, cells, spec.optimization.epochs)
         return plan_of(expansion, finished=finished, seconds_per_trial=seconds)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from trainers.checkpoint import UNREADABLE
 from trainers.errors import AnalysisError
-from trainers.models import AttentionBiasConfig, ModelConfig, NoBias
+from trainers.models import AttentionBiasConfig, ModelConfig, NoBias, TimmConfig
 from trainers.models.bias import attach_bias
 from trainers.models.gaussian import GaussianAttentionBias
 from trainers.models.position import find_position
@@ -47,6 +47,7 @@ def build_subject(
     gaussian: AttentionBiasConfig,
     layers: Iterable[int] | None,
     num_classes: int,
+    data_root: Path | None = None,
 ) -> nn.Module:
     """The model, loaded and changed.
 
@@ -57,6 +58,7 @@ def build_subject(
         gaussian: what the intervention `gaussian` adds.
         layers: layers that the intervention concerns (`None`: all).
         num_classes: of the head, which no analysis looks at.
+        data_root: where relative paths of weights start.
 
     Raises:
         AnalysisError: the checkpoint is unreadable or another model's, or there is nothing to intervene in.
@@ -64,7 +66,7 @@ def build_subject(
     """
     seed_weights(config.seed)
     position_seed = derive_seed(config.seed, Stream.POSITION_EMBEDDING)
-    model = config.model.build(num_classes, position_seed=position_seed)
+    model = config.model.build(num_classes, position_seed=position_seed, data_root=data_root)
     attach_bias(model, config.attention_bias)
     if checkpoint is not None:
         _load(model, checkpoint)
@@ -105,12 +107,15 @@ def _change_position(
             raise AnalysisError(
                 f"no position embedding belongs to the layers {sorted(layers)}: it is the whole model's"
             )
-    # What is drawn comes from the seed after the next: the model's own fresh weights have the next one.
-    seed_weights(config.seed + 1)
-    fresh = None if is_zero else config.model.model_copy(update={"pretrained": False}).build(num_classes)
+    changed = {"position_embedding": "zero" if is_zero else "reinitialise"}
+    if isinstance(config.model, TimmConfig):
+        # Only its position embedding is taken, which no published weights are needed for.
+        changed |= {"pretrained": False, "weights": None}
+    # Stream 1 of the position embedding: stream 0 is a trial's own re-initialised one.
+    position_seed = derive_seed(config.seed, Stream.POSITION_EMBEDDING, 1)
+    source = config.model.model_copy(update=changed).build(num_classes, position_seed=position_seed)
     for name in names:
-        parameter = model.get_parameter(name)
-        parameter.copy_(torch.zeros_like(parameter) if fresh is None else fresh.get_parameter(name))
+        model.get_parameter(name).copy_(source.get_parameter(name))
 
 
 def _layer_of(name: str) -> int | None:

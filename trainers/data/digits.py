@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from trainers.data.augmentation import AugmentationConfig, SeededTransform
-from trainers.data.splits import Batch, ImageSplit, Normalization, Positions, Splits, stratified_order
+from trainers.data.splits import Batch, ImageSplit, Normalization, Positions, Splits, SplitSizes, stratified_order
 from trainers.errors import DataError
 from trainers.strict import StrictModel
 
@@ -49,6 +49,10 @@ class DigitsConfig(StrictModel):
         for positions in self._split():
             digest.update(positions.tobytes())
         return digest.hexdigest()[:20]
+
+    def sizes(self, data_root: Path | None) -> SplitSizes:
+        """Images of each split."""
+        return SplitSizes(self.num_train, self.num_val, self.num_test)
 
     def load(
         self,

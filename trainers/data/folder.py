@@ -11,7 +11,7 @@ from torch import Tensor
 
 from trainers.data.augmentation import AugmentationConfig
 from trainers.data.image_file import CenterCrop, FileSplit
-from trainers.data.splits import Normalization, Positions, Splits, stratified_order
+from trainers.data.splits import Normalization, Positions, Splits, SplitSizes, stratified_order
 from trainers.data.tree import ImageTree, fingerprint, scan
 from trainers.errors import DataError
 from trainers.strict import StrictModel
@@ -48,6 +48,17 @@ class FolderConfig(StrictModel):
             DataError: there is no such folder, or it holds no images.
         """
         return fingerprint(self._folder(data_root))
+
+    def sizes(self, data_root: Path | None) -> SplitSizes:
+        """Images of each split; lists the folder, opens no image.
+
+        Raises:
+            DataError: as `load`.
+        """
+        folder = self._folder(data_root)
+        trees = self._trees(folder)
+        labels = torch.tensor([label for tree in trees for label in tree.labels])
+        return SplitSizes(*(len(part) for part in self._split(folder, trees, labels)))
 
     def load(
         self,

@@ -14,7 +14,7 @@ from torch import Tensor
 from trainers.data.augmentation import AugmentationConfig, SeededTransform
 from trainers.data.image_file import CenterCrop, DecodedSplit, decode_image
 from trainers.data.manifest import SUFFIX, Manifest, read_manifest
-from trainers.data.splits import Normalization, Splits
+from trainers.data.splits import Normalization, Splits, SplitSizes
 from trainers.data.stored_image import read_stored_image
 from trainers.errors import DataError
 from trainers.strict import StrictModel
@@ -40,6 +40,15 @@ class ManifestConfig(StrictModel):
             DataError: there is no such manifest, or it is broken.
         """
         return self._read(data_root).header.digest[:20]
+
+    def sizes(self, data_root: Path | None) -> SplitSizes:
+        """Images of each split.
+
+        Raises:
+            DataError: there is no such manifest, or it is broken.
+        """
+        manifest = self._read(data_root)
+        return SplitSizes(*(len(manifest.indices(name)) for name in ("train", "val", "test")))
 
     def load(
         self,

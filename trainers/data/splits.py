@@ -27,6 +27,14 @@ class Batch(NamedTuple):
     """[B] int64, each image's fixed place in the whole data set (over all splits)."""
 
 
+class SplitSizes(NamedTuple):
+    """Images of each split."""
+
+    train: int
+    val: int
+    test: int
+
+
 class Normalization(NamedTuple):
     """Per-channel mean and standard deviation that a model expects of images in [0, 1]."""
 

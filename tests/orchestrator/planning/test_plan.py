@@ -4,7 +4,9 @@ from copy import deepcopy
 
 import pytest
 
+from orchestrator.errors import SpecError
 from orchestrator.planning.cost import CPU_FLOPS_PER_SECOND, GPU_FLOPS_PER_SECOND
+from orchestrator.planning.expansion import Expansion
 from orchestrator.planning.plan import Plan, make_plan
 from orchestrator.spec import parse_spec
 
@@ -80,7 +82,7 @@ def test_cost_from_floating_point_operations():
     assert "per second and GPU" in on_gpus.basis
 
 
-def test_cost_that_cannot_be_told(tmp_path):
+def test_the_images_of_a_folder_are_counted(tmp_path):
     from PIL import Image
 
     for name in ("a", "b"):
@@ -89,8 +91,26 @@ def test_cost_that_cannot_be_told(tmp_path):
             Image.new("RGB", (8, 8), (index, 0, 0)).save(tmp_path / name / f"{index}.png")
     spec = parse_spec({**SPEC, "datasets": [{"kind": "folder", "path": "."}]})
     cost = make_plan(spec, data_root=tmp_path).cost
-    assert (cost.num_trials, cost.cpu_hours, cost.gpu_hours) == (12, None, None)
-    assert "can't be estimated" in cost.basis
+    # 20 images: 3 for validation, 3 for test, 14 to train on; a step is three forward passes.
+    forward = spec.models[0].forward_flops_per_image()
+    expected = 12 * spec.optimization.epochs * (3 * 14 + 3) * forward / CPU_FLOPS_PER_SECOND / 3600
+    assert cost.cpu_hours == pytest.approx(expected)
+
+
+def test_a_published_set_is_planned_before_it_is_there(tmp_path):
+    spec = parse_spec({**SPEC, "datasets": [{"kind": "manifest", "path": "oxford_pet-paper.manifest.parquet"}]})
+    plan = make_plan(spec, data_root=tmp_path)
+    forward = spec.models[0].forward_flops_per_image()
+    expected = 12 * spec.optimization.epochs * (3 * 5144 + 1102) * forward / CPU_FLOPS_PER_SECOND / 3600
+    assert plan.cost.cpu_hours == pytest.approx(expected)
+    assert plan.warnings[0].startswith("digests are preliminary, for the data are not here: no manifest ")
+    assert "sigmalab data prepare oxford_pet --root" in plan.warnings[0]
+    # What is about to run must have its data.
+    with pytest.raises(SpecError, match="no manifest"):
+        Expansion(spec, data_root=tmp_path)
+    misspelt = parse_spec({**SPEC, "datasets": [{"kind": "manifest", "path": "oxford_pets-paper.manifest.parquet"}]})
+    with pytest.raises(SpecError, match="no manifest"):
+        make_plan(misspelt, data_root=tmp_path)
 
 
 def test_power_is_forecast_for_the_plans_pairs_and_metric():

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from trainers.data.splits import SplitSizes
 from trainers.data.stored_image import StoredImage
 from trainers.errors import DataError
 
@@ -97,6 +98,19 @@ class PublishedSet:
     def protocols(self) -> tuple[str, ...]:
         """The protocols that this set can be prepared for."""
         return ("official",) if self.paper_counts is None else ("official", "paper")
+
+    def sizes(self, protocol: str) -> SplitSizes:
+        """Images of each split that the whole set makes under one of its protocols."""
+        if protocol == "paper" and self.paper_counts is not None:
+            return SplitSizes(*self.paper_counts)
+        official = self.official
+        if isinstance(official, OfficialParts):
+            num_train, num_test = self.num_images[official.train], self.num_images[official.test]
+        else:
+            num_train = official.num_train_per_class * self.num_classes
+            num_test = sum(self.num_images.values()) - num_train
+        num_val = int(official.val_fraction * num_train)
+        return SplitSizes(num_train - num_val, num_val, num_test)
 
 
 def locate(published: PublishedSet, root: Path, inner_folders: Iterable[str], needed: Iterable[str]) -> Path:
