@@ -107,7 +107,7 @@ def _change_position(
             raise AnalysisError(
                 f"no position embedding belongs to the layers {sorted(layers)}: it is the whole model's"
             )
-    changed = {"position_embedding": "zero" if is_zero else "reinitialise"}
+    changed: dict[str, object] = {"position_embedding": "zero" if is_zero else "reinitialise"}
     if isinstance(config.model, TimmConfig):
         # Only its position embedding is taken, which no published weights are needed for.
         changed |= {"pretrained": False, "weights": None}
