@@ -93,9 +93,15 @@ def processes_of(folder: Path) -> dict[int, str]:
 
 
 def process_with(folder: Path, words: str) -> int:
-    """The one process of the folder's whose command line has these words."""
-    (pid,) = [pid for pid, command in processes_of(folder).items() if words in command]
-    return pid
+    """The one process of the folder's whose command line has these words; between fork and exec there are two."""
+    pids: list[int] = []
+
+    def is_one() -> bool:
+        pids[:] = [pid for pid, command in processes_of(folder).items() if words in command]
+        return len(pids) == 1
+
+    wait_for(is_one)
+    return pids[0]
 
 
 def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
