@@ -96,7 +96,13 @@ class _Driver:
             row = get_experiment(session, experiment_id)
         self._digest, self._spec = row.digest, ExperimentSpec.model_validate_json(row.spec)
         self._chosen = chosen_params(row)
-        self._reuse = Reuse(database, experiment_id, attempt, is_own_only=self._spec.reuse == "never")
+        self._reuse = Reuse(
+            database,
+            experiment_id,
+            attempt,
+            is_own_only=self._spec.reuse == "never",
+            num_workers=self._spec.resources.num_workers,
+        )
 
     def run(self, on_signal: StopReason) -> None:
         heartbeat_seconds = self._settings.heartbeat_timeout_seconds / 6

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Collection, Sequence
+from typing import NamedTuple
 
 from orchestrator.driving.reuse import Reuse
 from orchestrator.driving.work import Ending, OpenTrial, RaceRules
@@ -16,7 +17,7 @@ from orchestrator.statistics.metric import metric_named
 from orchestrator.status import Phase, TrialStatus
 from orchestrator.store.database import Database
 from orchestrator.store.tables import TrialRow
-from orchestrator.store.trials import TrialKey, get_trial, plan_trials, summaries_of, trials_of
+from orchestrator.store.trials import TrialKey, fail_trial, get_trial, plan_trials, summaries_of, trials_of
 
 _ENDED = (TrialStatus.SUCCEEDED, TrialStatus.FAILED, TrialStatus.PRUNED)
 """A cancelled trial is open again when its experiment goes on."""
@@ -25,6 +26,13 @@ _ENDED = (TrialStatus.SUCCEEDED, TrialStatus.FAILED, TrialStatus.PRUNED)
 def search_metric(spec: ExperimentSpec) -> str:
     """The validation twin of the primary metric: `best_val/top1` for `test/top1`."""
     return f"best_val/{spec.primary_metric.rpartition('/')[2]}"
+
+
+class _Asked(NamedTuple):
+    """A search and what it wants trained."""
+
+    key: CellArm
+    request: Request
 
 
 class ConfirmPhase:
@@ -76,21 +84,28 @@ class SearchPhase:
             if isinstance(rules := arms[key[1]].early_stopping, Asha)
         }
         self._turns = deque(self.searches)
+        self._in_training: dict[str, list[OpenTrial]] = {}
+        """Identity of what was given out -> trials that asked for the very same meanwhile."""
+        self._ready: deque[_Asked] = deque()
+        """Those whose twin has ended."""
         self._restore()
 
     def next_trial(self) -> OpenTrial | None:
         """The next trial of the search whose turn it is; finished trainings are taken over on the way."""
         passed = 0
-        while passed < len(self._turns):
-            key = self._turns[0]
-            request = self.searches[key].next_request()
-            if request is None:
-                passed += 1
+        while self._ready or passed < len(self._turns):
+            if self._ready:
+                asked = self._ready.popleft()
+            else:
+                key = self._turns[0]
                 self._turns.rotate(-1)
-                continue
+                request = self.searches[key].next_request()
+                if request is None:
+                    passed += 1
+                    continue
+                asked = _Asked(key, request)
             passed = 0
-            trial = self._open(key, request)
-            self._turns.rotate(-1)
+            trial = self._open(asked)
             if trial is not None:
                 return trial
         return None
@@ -101,8 +116,16 @@ class SearchPhase:
         return all(search.is_over for search in self.searches.values())
 
     def trial_ended(self, trial: OpenTrial, ending: Ending) -> None:
-        """Tell the search that asked."""
+        """Tell the search that asked, and those that asked for the very same training meanwhile."""
         self._tell((trial.cell, trial.arm), trial.params, trial.seed, ending)
+        for twin in self._in_training.pop(trial.identity, []):
+            if ending.status is TrialStatus.FAILED:
+                with self._database.write() as session:
+                    fail_trial(session, twin.row_id, ending.error, self._attempt)
+                self._tell((twin.cell, twin.arm), twin.params, twin.seed, ending)
+            else:
+                # A result stands in for it; one that lost another race has none, and is trained.
+                self._ready.append(_Asked((twin.cell, twin.arm), Request(twin.params, twin.seed, bool(twin.race))))
 
     def _restore(self) -> None:
         with self._database.read() as session:
@@ -114,8 +137,9 @@ class SearchPhase:
             if (row.cell, row.arm) in self.searches and row.status in _ENDED:
                 self._tell((row.cell, row.arm), row.params, row.seed, ending_of(row))
 
-    def _open(self, key: CellArm, request: Request) -> OpenTrial | None:
-        """Plan the row; `None` if there is nothing to train."""
+    def _open(self, asked: "_Asked") -> OpenTrial | None:
+        """Plan the row; `None` if there is nothing to train now."""
+        key, request = asked
         search = self.searches[key]
         try:
             planned = self._expansion.search_trial(search.planned.cell, key[1], request.params, request.seed)
@@ -130,6 +154,10 @@ class SearchPhase:
             with self._database.read() as session:
                 self._tell(key, request.params, request.seed, ending_of(get_trial(session, row_id)))
             return None
+        if trial.identity in self._in_training:
+            self._in_training[trial.identity].append(trial)
+            return None
+        self._in_training[trial.identity] = []
         return trial
 
     def _tell(self, key: CellArm, params: Params, seed: int, ending: Ending) -> None:

@@ -21,6 +21,8 @@ class Reuse(NamedTuple):
     """Number of this driver attempt."""
     is_own_only: bool
     """Whether other experiments' trainings stay out (the spec's `reuse: never`)."""
+    num_workers: int
+    """Training processes of each trial; no training by another number of them stands in."""
 
     def apply(self, trials: Sequence[OpenTrial]) -> list[OpenTrial]:
         """Let finished trainings stand in; gives the trials that are still open, in the same order.
@@ -44,5 +46,5 @@ class Reuse(NamedTuple):
     def _sources(self, identities: Collection[str]) -> dict[str, TrialRow]:
         with self.database.read() as session:
             if not self.is_own_only:
-                return find_reusable(session, identities)
+                return find_reusable(session, identities, num_workers=self.num_workers)
             return {row.identity: row for row in succeeded_of(session, self.experiment_id, identities)}

@@ -163,7 +163,10 @@ class _Feed(NotKept, Searcher):
     def _job(self, trial: OpenTrial) -> dict[str, Any]:
         storage = self._engine.runtime.storage
         assert storage is not None
-        runtime = self._engine.runtime.model_copy(update={"storage": storage / trial.identity})
+        # Another number of workers trains alike, not equally: its files are others.
+        num_workers = self._engine.resources.num_workers
+        folder = trial.identity if num_workers == 1 else f"{trial.identity}-{num_workers}-workers"
+        runtime = self._engine.runtime.model_copy(update={"storage": storage / folder})
         return job_of(
             trial.config,
             runtime,

@@ -10,7 +10,7 @@
 from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import ColumnElement, insert, select, update
 from sqlalchemy.orm import Session, defer
 
 from orchestrator.errors import StatusConflictError, TrialNotFoundError
@@ -206,8 +206,15 @@ def reopen_trials(session: Session, experiment_id: str, statuses: Collection[Tri
     return _set_all(session, experiment_id, statuses, TrialStatus.PENDING, "")
 
 
-def find_reusable(session: Session, identities: Collection[str]) -> dict[str, TrialRow]:
-    """Identity -> a succeeded trial that can stand in for it (of any experiment; never one that is a stand-in)."""
+def find_reusable(session: Session, identities: Collection[str], *, num_workers: int) -> dict[str, TrialRow]:
+    """Identity -> a succeeded trial that can stand in for it (of any experiment; never one that is a stand-in).
+
+    Args:
+        session: an open read.
+        identities: the trainings that are asked for.
+        num_workers: training processes of each; a training by another number of them is not the same (each draws its
+            own dropout), though its config is.
+    """
     found: dict[str, TrialRow] = {}
     for chunk in _chunks(identities):
         rows = session.scalars(
@@ -216,6 +223,7 @@ def find_reusable(session: Session, identities: Collection[str]) -> dict[str, Tr
                 TrialRow.identity.in_(chunk),
                 TrialRow.status == TrialStatus.SUCCEEDED,
                 TrialRow.reused_from.is_(None),
+                _trained_by(num_workers),
             )
             .order_by(TrialRow.id)
         )
@@ -255,18 +263,27 @@ def reuse_trial(session: Session, trial_id: int, source: TrialRow, attempt: int)
     return _end(session, row, TrialStatus.SUCCEEDED)
 
 
-def finished_identities(session: Session, identities: Collection[str]) -> set[str]:
-    """Which of these trainings have already been done."""
+def finished_identities(session: Session, identities: Collection[str], *, num_workers: int) -> set[str]:
+    """Which of these trainings have already been done, by as many training processes each."""
     found: set[str] = set()
     for chunk in _chunks(identities):
         found.update(
             session.scalars(
                 select(TrialRow.identity)
-                .where(TrialRow.identity.in_(chunk), TrialRow.status == TrialStatus.SUCCEEDED)
+                .where(
+                    TrialRow.identity.in_(chunk),
+                    TrialRow.status == TrialStatus.SUCCEEDED,
+                    _trained_by(num_workers),
+                )
                 .distinct()
             )
         )
     return found
+
+
+def _trained_by(num_workers: int) -> ColumnElement[bool]:
+    """Whether a result's provenance says so; inside the database, for results carry their curves."""
+    return TrialRow.result.contains(f'"num_workers":"{num_workers}"', autoescape=True)
 
 
 def _fenced(session: Session, trial_id: int, attempt: int, *, but_succeeded: bool = True) -> TrialRow:

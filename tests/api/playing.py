@@ -26,7 +26,7 @@ def result_of(arm: str, seed: int) -> TrialResult:
         metrics={**metrics, "best_val/top1": top1, "test/top1": top1, "test/top5": 0.9, "test/loss": 1.1},
         predictions_file=None,
         training_seconds=1.0,
-        provenance={"device": "cpu"},
+        provenance={"device": "cpu", "num_workers": "1"},
     )
 
 

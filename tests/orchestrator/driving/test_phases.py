@@ -8,10 +8,11 @@ from orchestrator.driving.work import Ending
 from orchestrator.planning.expansion import Expansion
 from orchestrator.status import Phase, TrialStatus
 from orchestrator.store.database import open_database
-from orchestrator.store.trials import fail_trial, start_trial, succeed_trial
+from orchestrator.store.trials import fail_trial, prune_trial, start_trial, succeed_trial
 from tests.orchestrator.small_experiments import TINY, begin, rows_of, settings_in, spec_of, submit
 from trainers.result import EpochReport, TrialResult
 
+LR = "optimization.optimizer.lr"
 LRS = [1e-4, 1e-3, 1e-2]
 
 
@@ -36,11 +37,16 @@ def database(tmp_path):
     opened.close()
 
 
-def result_of(top1: float) -> TrialResult:
+def result_of(top1: float, num_workers: int = 1) -> TrialResult:
     values = {f"{place}/{name}": top1 for place in ("best_val", "test") for name in ("top1", "top5", "loss")}
     epoch = EpochReport(epoch=0, metrics={"val/top1": top1}, seconds=1.0)
     return TrialResult(
-        epochs=[epoch], best_epoch=0, metrics=values, predictions_file=None, training_seconds=1.0, provenance={}
+        epochs=[epoch],
+        best_epoch=0,
+        metrics=values,
+        predictions_file=None,
+        training_seconds=1.0,
+        provenance={"num_workers": str(num_workers)},
     )
 
 
@@ -55,15 +61,17 @@ class Play:
         self.attempt = begin(database, self.experiment_id)
 
     def reuse(self, *, is_own_only=False):
-        return Reuse(self.database, self.experiment_id, self.attempt, is_own_only=is_own_only)
+        num_workers = self.spec.resources.num_workers
+        return Reuse(self.database, self.experiment_id, self.attempt, is_own_only=is_own_only, num_workers=num_workers)
 
     def phase(self, chosen=()):
         return SearchPhase(self.expansion, self.reuse(), chosen=chosen)
 
     def succeed(self, trial, top1):
+        result = result_of(top1, self.spec.resources.num_workers)
         with self.database.write() as session:
             start_trial(session, trial.row_id, self.attempt)
-            succeed_trial(session, trial.row_id, result_of(top1), self.attempt)
+            succeed_trial(session, trial.row_id, result, self.attempt)
         return Ending(TrialStatus.SUCCEEDED, result_of(top1).metrics)
 
     def fail(self, trial, error):
@@ -215,3 +223,64 @@ def test_reuse_never_knows_nothing_of_other_experiments(database, tmp_path):
     trials = open_confirm_trials(database, second.experiment_id, 1, second.expansion.confirm_trials({}))
     assert second.reuse(is_own_only=True).apply(trials) == trials
     assert second.reuse().apply(trials) == []
+
+
+def test_a_training_by_another_number_of_workers_does_not_stand_in(database, tmp_path):
+    """Each worker draws its own dropout: a pair trained half by one and half by two differs by more than its arms."""
+    alone, again, in_twos = (
+        Play(database, tmp_path, spec_of(name=name, resources={"num_workers": num_workers}))
+        for name, num_workers in (("alone", 1), ("again", 1), ("in-twos", 2))
+    )
+    for play in (alone, in_twos):
+        trials = open_confirm_trials(database, play.experiment_id, 1, play.expansion.confirm_trials({}))
+        assert play.reuse().apply(trials) == trials
+        for trial in trials:
+            play.succeed(trial, 0.5)
+    trials = open_confirm_trials(database, again.experiment_id, 1, again.expansion.confirm_trials({}))
+    assert again.reuse().apply(trials) == []
+    assert {row.reused_from for row in rows_of(database, again.experiment_id)} == {alone.experiment_id}
+
+
+def test_a_training_that_two_searches_ask_for_is_given_out_once(database, tmp_path):
+    """At the same time, too: two processes would write into one folder."""
+    twin = searched("twin")
+    twin["search"]["space"] |= {"attention_bias.sigma": {"kind": "choice", "values": [2.0]}}
+    gaussian = searched("gaussian")
+    gaussian["patch"] = twin["patch"] = {"attention_bias": {"kind": "gaussian", "sigma": 2.0}}
+    play = Play(database, tmp_path, spec_of(arms=[TINY["arms"][0], gaussian, twin]))
+    phase = play.phase()
+    given = []
+    while (trial := phase.next_trial()) is not None:
+        given.append(trial)
+    assert len({trial.identity for trial in given}) == len(given) == 6
+    assert not phase.is_exhausted
+    for trial in given[:5]:
+        phase.trial_ended(trial, play.succeed(trial, top1_of(trial)))
+    phase.trial_ended(given[5], play.fail(given[5], "no luck"))
+    assert phase.next_trial() is None
+    assert phase.is_exhausted
+    rows = rows_of(database, play.experiment_id, Phase.SEARCH)
+    assert (len(rows), sum(row.attempt for row in rows)) == (12, 6)
+    assert [row.error for row in rows if row.status == TrialStatus.FAILED] == ["no luck"] * 2
+
+
+def test_a_twin_of_one_that_was_stopped_early_is_trained(database, tmp_path):
+    """It ran in another race, where it might have been ahead."""
+    arms = [TINY["arms"][0]]
+    for name in ("first", "second"):
+        arm = searched(name, early_stopping={"kind": "asha"}, seeds=[100])
+        arms.append({**arm, "search": {**arm["search"], "space": {LR: {"kind": "choice", "values": [1e-4]}}}})
+    arms[2]["search"]["space"] |= {"attention_bias.sigma": {"kind": "choice", "values": [2.0]}}
+    arms[1]["patch"] = arms[2]["patch"] = {"attention_bias": {"kind": "gaussian", "sigma": 2.0}}
+    play = Play(database, tmp_path, spec_of(arms=arms))
+    phase = play.phase()
+    trial = phase.next_trial()
+    assert phase.next_trial() is None
+    with database.write() as session:
+        start_trial(session, trial.row_id, play.attempt)
+        prune_trial(session, trial.row_id, "stopped early", play.attempt)
+    phase.trial_ended(trial, Ending(TrialStatus.PRUNED, {}, "stopped early"))
+    twin = phase.next_trial()
+    assert (twin.identity, twin.arm != trial.arm, twin.race != trial.race) == (trial.identity, True, True)
+    phase.trial_ended(twin, play.succeed(twin, 0.5))
+    assert phase.is_exhausted

@@ -44,7 +44,7 @@ def result(accuracy: float) -> TrialResult:
         metrics={"test/top1": accuracy, "best_val/top1": accuracy},
         predictions_file=None,
         training_seconds=3.0,
-        provenance={"device": "cpu"},
+        provenance={"device": "cpu", "num_workers": "1"},
     )
 
 

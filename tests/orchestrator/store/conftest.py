@@ -58,5 +58,5 @@ def result(report: EpochReport) -> TrialResult:
         metrics={"best_val/top1": 0.5, "test/top1": 0.25},
         predictions_file="predictions.npz",
         training_seconds=6.0,
-        provenance={"device": "cpu"},
+        provenance={"device": "cpu", "num_workers": "1"},
     )

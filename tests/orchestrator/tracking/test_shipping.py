@@ -235,7 +235,9 @@ def test_a_reused_trial_has_its_own_run(client: MlflowClient, mlflow_url: str, s
         record = make_record(arm, 0)
         trial_id = plan(store, second, record)
         with store.write() as session:
-            reuse_trial(session, trial_id, find_reusable(session, [record.identity])[record.identity], attempt)
+            reuse_trial(
+                session, trial_id, find_reusable(session, [record.identity], num_workers=1)[record.identity], attempt
+            )
     finish(store, second, attempt)
     assert Shipper(store, mlflow_url).drain(60)
     originals, stand_ins = runs_of(client, store, first), runs_of(client, store, second)
