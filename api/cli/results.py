@@ -64,10 +64,16 @@ def logs(experiment_id: ExperimentId, url: ServiceUrl = None, as_json: AsJson = 
 
 
 def schema(
-    url: ServiceUrl = None,
+    url: Annotated[str | None, typer.Option("--url", help="Ask this service (default: this installation).")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The schema always is JSON.")] = True,
 ) -> None:
-    """Show the JSON Schema of a spec: every field with its meaning, default and bounds."""
+    """Show the JSON Schema of a spec: every field with its meaning, default and bounds. No service is needed."""
+    if url is None:
+        # Knows every config and thus torch: three seconds that no other command should pay.
+        from orchestrator.spec import ExperimentSpec  # noqa: PLC0415
+
+        write_json(ExperimentSpec.model_json_schema())
+        return
     with errors_as_exits(), Client(url) as client:
         write_json(dict(client.schema()))
 
