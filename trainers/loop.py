@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from pydantic import ValidationError
 
+from trainers.analyses.learned_bias import LearnedBias, learned_bias
 from trainers.atomic_file import replaced_file
 from trainers.checkpoint import Identity, StateDict, TrainingState, load_checkpoint, save_checkpoint
 from trainers.config import TrialConfig
@@ -33,6 +34,7 @@ from trainers.world import ALONE, World
 
 RESULT = "result.json"
 PREDICTIONS = "predictions.npz"
+LEARNED_BIAS = "learned_bias.npz"
 
 logger = logging.getLogger(__name__)
 
@@ -227,6 +229,8 @@ class _Trial:
         metrics.update({f"best_{name}": best[name] for name in ("val/loss", "val/top1", "val/top5")})
         if "test" in scored:
             metrics.update({f"test/{name}": value for name, value in scored["test"].metrics().items()})
+        learned = learned_bias(self._scored_model) if self._world.is_main else LearnedBias((), {})
+        metrics.update(learned.metrics())
         result = TrialResult(
             epochs=self._reports,
             best_epoch=self._best_epoch,
@@ -234,11 +238,14 @@ class _Trial:
             predictions_file=None if self._storage is None else PREDICTIONS,
             training_seconds=sum(report.seconds for report in self._reports),
             provenance=self._provenance(),
+            learned_bias=learned.fits,
         )
         if self._storage is not None and self._world.is_main:
             arrays = {name: array for split in scored for name, array in scored[split].arrays(split).items()}
             with replaced_file(self._storage / PREDICTIONS) as file:
                 np.savez_compressed(file, class_names=np.array(self._splits.class_names), **arrays)  # type: ignore[arg-type]
+            with replaced_file(self._storage / LEARNED_BIAS) as file:
+                np.savez_compressed(file, **{name: map_.astype(np.float32) for name, map_ in learned.maps.items()})  # type: ignore[arg-type]
             with replaced_file(self._storage / RESULT) as file:
                 file.write(result.model_dump_json(indent=1).encode())
         # Ranks differ in what their clocks say.

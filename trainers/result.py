@@ -1,6 +1,12 @@
 """What a trial says: one report an epoch, one result at its end."""
 
+from typing import Literal
+
 from trainers.strict import StrictModel
+
+BiasPart = Literal["own", "sum", "absolute"]
+"""What a Gaussian was laid through: a layer's own relative position embedding (table or MLP, as timm has it), its sum
+with our Gaussian (as attention sees it), or the similarity map of an absolute embedding."""
 
 
 class EpochReport(StrictModel):
@@ -19,6 +25,35 @@ class EpochReport(StrictModel):
     """Wall time of this epoch, validation included."""
 
 
+class LayerFit(StrictModel):
+    """The Gaussian, with a floor, that fits what one layer learned about position (see `analyses/learned_bias.py`)."""
+
+    part: BiasPart
+    """What it was laid through."""
+    layer: int | None
+    """Layer, from 0 (`None`: the embedding is the whole model's)."""
+    head: int | None = None
+    """Head, from 0 (`None`: mean over heads)."""
+    sigma: float | None = None
+    """Width in tokens, geometric mean of both axes (`None`: nothing could be fitted)."""
+    sigma_x: float | None = None
+    """Width along a row, in tokens."""
+    sigma_y: float | None = None
+    """Width along a column, in tokens."""
+    height: float | None = None
+    """What the Gaussian adds at its centre, in logits (cosine for `absolute`); negative for a hollow."""
+    r_squared: float | None = None
+    """Share of the map's variance that the Gaussian explains."""
+    offset: float | None = None
+    """Distance of its centre from displacement 0 (`absolute`: from the token that is compared), in tokens."""
+    is_gaussian: bool = False
+    """Whether a Gaussian was learned: it explains the map, is a hill around displacement 0, and fits into the map."""
+    spread: float | None = None
+    """Largest minus smallest value of the map (`None`: not finite)."""
+    remark: str = ""
+    """What a reader must know before using the numbers; why there is no fit."""
+
+
 class TrialResult(StrictModel):
     """What a finished trial leaves behind."""
 
@@ -27,11 +62,15 @@ class TrialResult(StrictModel):
     best_epoch: int
     """Epoch with the best validation accuracy (the first one, if several are equal)."""
     metrics: dict[str, float]
-    """`best_val/...` at the best epoch, `test/...` there (only if the config asks for the test split), and the
-    last epoch's values under their own keys."""
+    """`best_val/...` at the best epoch, `test/...` there (only if the config asks for the test split), the last
+    epoch's values under their own keys, and the Gaussian fitted to each layer's own relative position embedding:
+    `rpe_sigma/00` (tokens), `rpe_r_squared/00` (absolute embeddings: `ape_sigma`, `ape_r_squared`)."""
     predictions_file: str | None
     """File of per-image predictions (npz), relative to the trial's storage folder."""
     training_seconds: float
     """Wall time of all epochs, over all attempts."""
     provenance: dict[str, str]
     """Device, versions, data fingerprint, number of workers."""
+    learned_bias: tuple[LayerFit, ...] = ()
+    """What each layer's position embedding looks like at the best epoch; the maps are in `learned_bias.npz` in the
+    trial's storage folder. Empty for a model without a learned position embedding."""
