@@ -106,6 +106,8 @@ class Client:
             spec: the question.
             idempotency_key: makes a repeated call (after a lost answer, say) return the first call's experiment.
         """
+        if idempotency_key and not (idempotency_key.isascii() and idempotency_key.isprintable()):
+            raise ClientError("an idempotency key is of printable ASCII characters: it travels in an HTTP header")
         headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
         return _read(ExperimentView, self._post("/experiments", _body(spec), headers))
 

@@ -56,7 +56,9 @@ def submit(
                 print_experiment(out, view)
                 out.print(f"\nFollow it with: sigmalab watch {view.id}")
             return
-        if not as_json:
+        if as_json:
+            write_json_line(view)
+        else:
             err.print(f"submitted as {view.id}")
         follow(client, view.id, as_json=as_json)
 

@@ -13,7 +13,17 @@ import typer
 from api.cli.experiments import follow
 from api.cli.results import save_report
 from api.cli.tables import print_plan
-from api.cli.terminal import AsJson, Exit, complain, err, errors_as_exits, out, read_spec, write_json
+from api.cli.terminal import (
+    AsJson,
+    Exit,
+    complain,
+    err,
+    errors_as_exits,
+    out,
+    read_spec,
+    write_json,
+    write_json_line,
+)
 from api.client import Client
 from api.listening import may_listen, refusal
 from api.local_stack import AlreadyRunningError, LocalStack, StackOptions, StackUrls
@@ -97,7 +107,7 @@ def _run_demo(client: Client, text: bytes, *, as_json: bool, stays_up: bool) -> 
     view = _wait_for_tracking(client, view.id)
     files = save_report(client, view.id, state_folder() / "reports" / view.id)
     if as_json:
-        write_json(view)
+        write_json_line(view)
         return
     out.print()
     reused, total = view.progress.trials_reused, view.progress.trials_total

@@ -10,7 +10,7 @@ import pytest
 import uvicorn
 from fastapi import FastAPI
 
-from api.client import Client, RefusedError, ServiceUnreachableError
+from api.client import Client, ClientError, RefusedError, ServiceUnreachableError
 from api.endpoint import DEFAULT_URL, find_endpoint
 from api.local_stack import StackError
 from api.local_stack.record import StackLock, StackRecord
@@ -177,3 +177,8 @@ def test_where_the_service_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert find_endpoint().url == "http://127.0.0.1:8123"
     monkeypatch.setenv("SIGMALAB_URL", "http://lab.example/")
     assert find_endpoint() == ("http://lab.example", "SIGMALAB_URL")
+
+
+def test_an_idempotency_key_that_no_header_can_carry() -> None:
+    with Client("http://127.0.0.1:1") as client, pytest.raises(ClientError, match="printable ASCII"):
+        client.submit(b"{}", idempotency_key="schlüssel")

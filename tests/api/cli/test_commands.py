@@ -163,7 +163,7 @@ def test_plan_needs_no_service(spec_file: str, monkeypatch: pytest.MonkeyPatch) 
     assert json.loads(planned.stdout)["num_confirm_trials"] == 6
 
 
-@pytest.mark.parametrize("arguments", [["list"], ["submit", "SPEC"], ["watch", "x"], ["schema"], ["report", "x"]])
+@pytest.mark.parametrize("arguments", [["list"], ["submit", "SPEC"], ["watch", "x"], ["report", "x"]])
 def test_no_service(spec_file: str, tmp_path: Path, arguments: list[str]) -> None:
     env = {"SIGMALAB_URL": "http://127.0.0.1:1", "SIGMALAB_HOME": str(tmp_path)}
     if arguments == ["watch", "x"]:
