@@ -32,5 +32,6 @@ def plan_view(plan: Plan) -> PlanView:
         ),
         cost=CostView(**dict(plan.cost)),
         power=tuple(PowerView(**dict(forecast)) for forecast in plan.power),
+        expected_effects=plan.expected_effects,
         warnings=plan.warnings,
     )

@@ -89,6 +89,8 @@ class PowerView(View):
     """Half-width of the paired t interval at that sd."""
     detectable_effect: float | None
     """Smallest true effect that a paired t test finds in 80 % of all repetitions."""
+    pairs_needed: tuple[int | None, ...] = ()
+    """Pairs that find each of the plan's expected effects in 80 % of all repetitions."""
 
 
 class CostView(View):
@@ -133,6 +135,8 @@ class PlanView(View):
     """What it will take."""
     power: tuple[PowerView, ...]
     """What it can show, for a small, a middle and a large sd."""
+    expected_effects: tuple[float, ...] = ()
+    """Effects that the spec's author hopes to find."""
     warnings: tuple[str, ...]
     """What a careful reader should know before it runs."""
 

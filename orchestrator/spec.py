@@ -15,6 +15,7 @@ from orchestrator.search import (
     EarlyStopping,
     GridSearch,
     NoEarlyStopping,
+    OptunaSearch,
     RandomSearch,
     SearchAlgorithm,
     Space,
@@ -78,6 +79,23 @@ class ArmSearch(StrictModel):
     def num_trials(self) -> int:
         """Trainings of one cell's search."""
         return self.num_points * len(self.seeds)
+
+    @model_validator(mode="after")
+    def _cma_es_has_no_choices(self) -> Self:
+        if isinstance(self.algorithm, OptunaSearch) and self.algorithm.sampler == "cma_es":
+            refuse(
+                "search",
+                [
+                    (
+                        ("space", path, "kind"),
+                        "CMA-ES knows no listed values: use `uniform`, `log_uniform` or `int_uniform` instead of "
+                        "`choice`, or the sampler `tpe`",
+                    )
+                    for path, values in self.space.items()
+                    if isinstance(values, Choice)
+                ],
+            )
+        return self
 
     @model_validator(mode="after")
     def _grid_has_only_choices(self) -> Self:
@@ -179,6 +197,9 @@ class ExperimentSpec(StrictModel):
     equivalence_margin: float = Field(default=0.0, ge=0)
     """Smallest effect that matters, in percentage points (a loss: in its own unit); an interval inside plus or minus
     so much is `equivalent` (0: never)."""
+    expected_effects: tuple[Annotated[float, Field(gt=0)], ...] = Field(default=(), max_length=10)
+    """Effects that others have published or that you hope for, in the metric's unit: the plan tells how many pairs
+    would show each of them."""
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
     """Confidence of every interval."""
     resources: Resources = Resources()

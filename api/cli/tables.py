@@ -172,6 +172,8 @@ def power_table(plan: PlanView) -> Table:
     table = _table("What it can show, before anything is spent")
     for heading in ("pairs", "smallest p", "if the sd of a pair is", "interval", "80 % power for"):
         table.add_column(heading, justify="right", no_wrap=True)
+    for effect in plan.expected_effects:
+        table.add_column(f"pairs for {effect:g}", justify="right", no_wrap=True)
     for forecast in plan.power:
         half_width = MISSING if forecast.half_width is None else f"± {forecast.half_width:.2f}"
         table.add_row(
@@ -180,6 +182,7 @@ def power_table(plan: PlanView) -> Table:
             f"{forecast.assumed_sd:g}",
             half_width,
             _fixed(forecast.detectable_effect, 2),
+            *(f"{pairs:,}" if pairs is not None else "> 1,000,000" for pairs in forecast.pairs_needed),
         )
     return table
 

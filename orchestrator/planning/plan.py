@@ -47,6 +47,8 @@ class Plan(StrictModel):
     """What it will take."""
     power: tuple[PowerForecast, ...]
     """What it can show, for a small, a middle and a large sd."""
+    expected_effects: tuple[float, ...] = ()
+    """Effects that the spec's author hopes to find."""
     warnings: tuple[str, ...]
     """What a careful reader should know before it runs (unequal search budgets, too few seeds, ...)."""
 
@@ -105,8 +107,10 @@ def plan_of(
         power=forecast_power(
             len(spec.seeds),
             assumed_sds=ASSUMED_SDS[metric_named(spec.primary_metric).unit],
+            expected_effects=spec.expected_effects,
             confidence=spec.confidence,
         ),
+        expected_effects=spec.expected_effects,
         warnings=(*expansion.absent_data, *warnings_of(spec)),
     )
 

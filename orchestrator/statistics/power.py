@@ -29,16 +29,23 @@ class PowerForecast(StrictModel):
     """Half-width of the paired t interval at that sd (`None`: one pair has no interval)."""
     detectable_effect: float | None
     """Smallest true effect that a paired t test finds in 80 % of all repetitions."""
+    pairs_needed: tuple[int | None, ...] = ()
+    """Pairs that find each expected effect in 80 % of all repetitions (`None`: not even a million)."""
 
 
 def forecast_power(
-    num_pairs: int, *, assumed_sds: Sequence[float] = (0.1, 0.3, 1.0), confidence: float
+    num_pairs: int,
+    *,
+    assumed_sds: Sequence[float] = (0.1, 0.3, 1.0),
+    expected_effects: Sequence[float] = (),
+    confidence: float,
 ) -> tuple[PowerForecast, ...]:
     """Forecast for each assumed sd.
 
     Args:
         num_pairs: pairs per cell and treatment.
         assumed_sds: sds of the paired difference, in the metric's unit.
+        expected_effects: effects that one hopes to find, in the metric's unit.
         confidence: confidence of the interval; the test's level is 1 - confidence.
     """
     has_interval = num_pairs >= 2
@@ -50,6 +57,7 @@ def forecast_power(
             assumed_sd=sd,
             half_width=half_width_of(sd, num_pairs, confidence) if has_interval else None,
             detectable_effect=None if effect_per_sd is None else effect_per_sd * sd,
+            pairs_needed=tuple(pairs_needed(effect, sd, confidence=confidence) for effect in expected_effects),
         )
         for sd in assumed_sds
     )

@@ -119,6 +119,13 @@ def test_power_is_forecast_for_the_plans_pairs_and_metric():
     assert [forecast.assumed_sd for forecast in plan_with(primary_metric="test/loss").power] == [0.01, 0.03, 0.1]
 
 
+def test_pairs_for_the_published_effects():
+    # SCIENCE: pairs for 80 % power at sd .1 and .3 pp: .157 takes 6 and 31, .362 takes 3 and 8.
+    plan = plan_with(expected_effects=[0.157, 0.362])
+    assert [forecast.pairs_needed for forecast in plan.power[:2]] == [(6, 3), (31, 8)]
+    assert plan.expected_effects == (0.157, 0.362)
+
+
 def test_a_plan_is_deterministic_and_survives_json():
     plan = plan_with()
     assert plan == plan_with()
