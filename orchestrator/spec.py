@@ -83,18 +83,12 @@ class ArmSearch(StrictModel):
     @model_validator(mode="after")
     def _cma_es_has_no_choices(self) -> Self:
         if isinstance(self.algorithm, OptunaSearch) and self.algorithm.sampler == "cma_es":
-            refuse(
-                "search",
-                [
-                    (
-                        ("space", path, "kind"),
-                        "CMA-ES knows no listed values: use `uniform`, `log_uniform` or `int_uniform` instead of "
-                        "`choice`, or the sampler `tpe`",
-                    )
-                    for path, values in self.space.items()
-                    if isinstance(values, Choice)
-                ],
+            message = (
+                "CMA-ES knows no listed values: use `uniform`, `log_uniform` or `int_uniform` instead of `choice`, or "
+                "the sampler `tpe`"
             )
+            choices = [path for path, values in self.space.items() if isinstance(values, Choice)]
+            refuse("search", [(("space", path, "kind"), message) for path in choices])
         return self
 
     @model_validator(mode="after")

@@ -168,6 +168,8 @@ class _Driver:
             return
         self.say(f"search phase: {len(work.searches)} searches on the validation split")
         self._train(work, watch, Phase.SEARCH)
+        if work.num_reused:
+            self.say(f"search phase: reused {work.num_reused} finished trials")
         if watch.reason is not None:
             return
         for (cell, arm), search in work.searches.items():

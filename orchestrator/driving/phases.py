@@ -17,6 +17,7 @@ from orchestrator.statistics.metric import metric_named
 from orchestrator.status import Phase, TrialStatus
 from orchestrator.store.database import Database
 from orchestrator.store.tables import TrialRow
+from orchestrator.store.telemetry import metrics_of
 from orchestrator.store.trials import TrialKey, fail_trial, get_trial, plan_trials, summaries_of, trials_of
 
 _ENDED = (TrialStatus.SUCCEEDED, TrialStatus.FAILED, TrialStatus.PRUNED)
@@ -77,10 +78,11 @@ class SearchPhase:
             for planned in expansion.searches
             if (planned.cell.key, planned.arm) not in chosen
         }
-        # The metric of every epoch is the best epoch's without its prefix.
+        with self._database.read() as session:
+            rows = summaries_of(session, self._experiment_id, Phase.SEARCH)
         self.races = {
-            "/".join(key): RaceRules(self._metric.removeprefix("best_"), rules.grace_epochs, rules.reduction_factor)
-            for key in self.searches
+            "/".join(key): self._race_rules(search, rules, rows)
+            for key, search in self.searches.items()
             if isinstance(rules := arms[key[1]].early_stopping, Asha)
         }
         self._turns = deque(self.searches)
@@ -88,7 +90,9 @@ class SearchPhase:
         """Identity of what was given out -> trials that asked for the very same meanwhile."""
         self._ready: deque[_Asked] = deque()
         """Those whose twin has ended."""
-        self._restore()
+        self.num_reused = 0
+        """Trials that a finished training stands in for, so far."""
+        self._restore(rows)
 
     def next_trial(self) -> OpenTrial | None:
         """The next trial of the search whose turn it is; finished trainings are taken over on the way."""
@@ -127,15 +131,23 @@ class SearchPhase:
                 # A result stands in for it; one that lost another race has none, and is trained.
                 self._ready.append(_Asked((twin.cell, twin.arm), Request(twin.params, twin.seed, bool(twin.race))))
 
-    def _restore(self) -> None:
+    def _race_rules(self, search: CellSearch, rules: Asha, rows: Sequence[TrialRow]) -> RaceRules:
+        # The metric of every epoch is the best epoch's without its prefix.
+        metric, planned = self._metric.removeprefix("best_"), search.planned
+        place = (planned.cell.key, planned.arm, planned.seeds[0])
+        runners = [row.id for row in rows if (row.cell, row.arm, row.seed) == place and row.status in _ENDED]
         with self._database.read() as session:
-            rows = summaries_of(session, self._experiment_id, Phase.SEARCH)
+            past = tuple(tuple(metrics_of(session, row_id).get(metric, ())) for row_id in runners)
+        return RaceRules(metric, rules.grace_epochs, rules.reduction_factor, past)
+
+    def _restore(self, rows: Sequence[TrialRow]) -> None:
+        # One after another, as they went: some algorithms learn from who was known when.
         for row in rows:
-            if (row.cell, row.arm) in self.searches:
-                self.searches[row.cell, row.arm].restore(row.params)
-        for row in rows:
-            if (row.cell, row.arm) in self.searches and row.status in _ENDED:
-                self._tell((row.cell, row.arm), row.params, row.seed, ending_of(row))
+            key = (row.cell, row.arm)
+            if key in self.searches:
+                self.searches[key].restore(row.params)
+                if row.status in _ENDED:
+                    self._tell(key, row.params, row.seed, ending_of(row))
 
     def _open(self, asked: "_Asked") -> OpenTrial | None:
         """Plan the row; `None` if there is nothing to train now."""
@@ -150,7 +162,9 @@ class SearchPhase:
             row_id = plan_trials(session, self._experiment_id, [planned], self._attempt)[TrialKey.of(planned)]
             row = get_trial(session, row_id)
         trial = OpenTrial.of(row, race="/".join(key) if request.is_race else "")
-        if row.status in _ENDED or not self._reuse.apply([trial]):
+        is_reused = row.status not in _ENDED and not self._reuse.apply([trial])
+        self.num_reused += is_reused
+        if is_reused or row.status in _ENDED:
             with self._database.read() as session:
                 self._tell(key, request.params, request.seed, ending_of(get_trial(session, row_id)))
             return None

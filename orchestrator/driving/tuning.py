@@ -8,29 +8,24 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 from ray.tune import FailureConfig, PlacementGroupFactory, RunConfig, TuneConfig, Tuner, with_resources
 from ray.tune.error import TuneError
-from ray.tune.execution.tune_controller import TuneController
 from ray.tune.experiment import Trial
 from ray.tune.progress_reporter import TrialProgressCallback
-from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 from ray.tune.stopper import Stopper
 
 from orchestrator.driving.cluster import HEAD, capacity, num_trials_at_once
+from orchestrator.driving.races import Races
 from orchestrator.driving.recorder import ROW_ID, NotKept, Recorder
-from orchestrator.driving.trainable import REPORT, job_of, run_trial
+from orchestrator.driving.trainable import job_of, run_trial
 from orchestrator.driving.watch import StopReason, Watch
-from orchestrator.driving.work import OpenTrial, RaceRules, Work
+from orchestrator.driving.work import OpenTrial, Work
 from orchestrator.spec import Resources
-from orchestrator.statistics.metric import metric_named
-from trainers.config import TrialConfig
-from trainers.result import EpochReport
 from trainers.runtime import Runtime
 
 _CAPACITY_SECONDS = 5.0
@@ -75,7 +70,7 @@ def _tuner(work: Work, recorder: Recorder, watch: Watch, engine: Engine) -> Tune
         with_resources(run_trial, _reservation(engine.resources)),
         tune_config=TuneConfig(
             search_alg=_Feed(work, recorder, watch, engine, slots),
-            scheduler=_Races(work.races),
+            scheduler=Races(work.races),
             num_samples=-1,
             # Two or more workers: a stopped trial could not let go of its workers before the next one comes.
             reuse_actors=engine.resources.num_workers == 1,
@@ -179,51 +174,6 @@ class _Feed(NotKept, Searcher):
 def _finished() -> dict[str, Any]:
     # Tune compares with this text, whatever its annotation says.
     return cast("dict[str, Any]", Searcher.FINISHED)
-
-
-class _Races(NotKept, FIFOScheduler):
-    """Trials in the order they come; those of one race are ranked among themselves."""
-
-    def __init__(self, rules: Mapping[str, RaceRules]) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self._rules = rules
-        self._rankings: dict[str, TrialScheduler] = {}
-
-    def on_trial_add(self, tune_controller: TuneController, trial: Trial) -> None:
-        race = trial.config["race"]
-        if race:
-            self._ranking(race, _num_epochs(trial)).on_trial_add(tune_controller, trial)
-
-    def on_trial_result(self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]) -> str:
-        race = trial.config["race"]
-        if not race or REPORT not in result:
-            return str(TrialScheduler.CONTINUE)
-        report = EpochReport.model_validate_json(result[REPORT])
-        num_epochs = _num_epochs(trial)
-        if report.epoch + 1 >= num_epochs:
-            # It has trained to its end: let it score.
-            return str(TrialScheduler.CONTINUE)
-        rules = self._rules[race]
-        sign = 1.0 if metric_named(rules.metric).higher_is_better else -1.0
-        standing = {"epoch": report.epoch + 1, "score": sign * report.metrics[rules.metric]}
-        return str(self._ranking(race, num_epochs).on_trial_result(tune_controller, trial, standing))
-
-    def _ranking(self, race: str, num_epochs: int) -> TrialScheduler:
-        if race not in self._rankings:
-            rules = self._rules[race]
-            self._rankings[race] = ASHAScheduler(
-                time_attr="epoch",
-                metric="score",
-                mode="max",
-                max_t=num_epochs,
-                grace_period=min(rules.grace_epochs, num_epochs),
-                reduction_factor=rules.reduction_factor,
-            )
-        return self._rankings[race]
-
-
-def _num_epochs(trial: Trial) -> int:
-    return TrialConfig.model_validate_json(trial.config["config"]).optimization.epochs
 
 
 class _StopWhenAsked(NotKept, Stopper):

@@ -57,6 +57,8 @@ class RaceRules:
     """Epochs that every candidate may train."""
     reduction_factor: float
     """One in so many survives a rung."""
+    past: tuple[tuple[tuple[int, float], ...], ...] = ()
+    """Those that ended under an earlier attempt of the driver: (epoch, value) pairs of each."""
 
 
 class Work(Protocol):

@@ -22,9 +22,12 @@ class RandomSearch(StrictModel):
 
 
 class OptunaSearch(StrictModel):
-    """Optuna's tree-structured Parzen estimator."""
+    """Optuna: each candidate is proposed in the light of those that have ended."""
 
     kind: Literal["optuna"] = "optuna"
+    sampler: Literal["tpe", "cma_es"] = "tpe"
+    """`tpe`: tree-structured Parzen estimator, for any space and few candidates; `cma_es`: covariance matrix
+    adaptation, for ranges only, and for several generations of candidates."""
     seed: int = Field(default=0, ge=0, lt=2**31)
     """Seed of the sampler."""
 

@@ -50,7 +50,11 @@ class CellSearch:
         return self._is_dry and all(candidate.has_ended() for candidate in self._candidates)
 
     def restore(self, params: Params) -> None:
-        """A candidate from before the driver's restart, in the order of proposal; `ended` follows for its seeds."""
+        """A candidate from before the driver's restart, in the order of proposal; `ended` follows for its seeds.
+
+        Where each restored candidate is told of before the next one, what is proposed then is what would have been
+        proposed without the restart by a driver that trains one after another.
+        """
         if self._find(params) is None:
             self._proposer.restore(params)
             self._candidates.append(Candidate(params, self.planned.seeds))

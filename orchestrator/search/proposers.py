@@ -13,8 +13,8 @@ from typing import Protocol
 from pydantic import JsonValue
 
 from orchestrator.search.algorithms import GridSearch, OptunaSearch, RandomSearch
+from orchestrator.search.optuna_proposer import OptunaProposer
 from orchestrator.search.space import Choice, Distribution, IntUniform, LogUniform, Params, Space, Uniform
-from orchestrator.search.tpe import TpeProposer
 
 
 class Proposer(Protocol):
@@ -64,8 +64,8 @@ def make_proposer(
             return ListedProposer(grid(space))
         case RandomSearch(seed=seed):
             return ListedProposer(random_draws(space, num_candidates=num_candidates, seed=seed))
-        case OptunaSearch(seed=seed):
-            return TpeProposer(space, num_candidates=num_candidates, seed=seed)
+        case OptunaSearch():
+            return OptunaProposer(algorithm, space, num_candidates=num_candidates)
 
 
 def grid(space: Space) -> list[Params]:

@@ -127,6 +127,12 @@ SPACE = ("arms", 1, "search", "space", "attention_bias.sigma")
             f"/{'/'.join(map(str, SPACE))}",
             "the value 1 is listed twice",
         ),
+        (
+            ("arms", 1, "search"),
+            {"space": {"lr": {"kind": "choice", "values": [1]}}, "algorithm": {"kind": "optuna", "sampler": "cma_es"}},
+            "/arms/1/search/space/lr/kind",
+            "CMA-ES knows no listed values: use `uniform`",
+        ),
         (("arms", 1, "search", "algorithm"), {"kind": "grid"}, f"/{'/'.join(map(str, SPACE))}/kind", "a grid needs"),
         ((*SPACE, "low"), float("nan"), "", "the text is no valid JSON: `NaN` is no JSON number"),
     ],

@@ -1,5 +1,8 @@
 """What is given to Tune, in which order, and what of it survives a restart (real rows, no Ray)."""
 
+import math
+from datetime import UTC, datetime
+
 import pytest
 
 from orchestrator.driving.phases import ConfirmPhase, SearchPhase, open_confirm_trials, search_metric
@@ -8,6 +11,7 @@ from orchestrator.driving.work import Ending
 from orchestrator.planning.expansion import Expansion
 from orchestrator.status import Phase, TrialStatus
 from orchestrator.store.database import open_database
+from orchestrator.store.telemetry import record_epoch
 from orchestrator.store.trials import fail_trial, prune_trial, start_trial, succeed_trial
 from tests.orchestrator.small_experiments import TINY, begin, rows_of, settings_in, spec_of, submit
 from trainers.result import EpochReport, TrialResult
@@ -65,7 +69,8 @@ class Play:
         return Reuse(self.database, self.experiment_id, self.attempt, is_own_only=is_own_only, num_workers=num_workers)
 
     def phase(self, chosen=()):
-        return SearchPhase(self.expansion, self.reuse(), chosen=chosen)
+        reuse = self.reuse(is_own_only=self.spec.reuse == "never")
+        return SearchPhase(self.expansion, reuse, chosen=chosen)
 
     def succeed(self, trial, top1):
         result = result_of(top1, self.spec.resources.num_workers)
@@ -152,6 +157,55 @@ def test_another_attempt_asks_only_for_what_has_not_ended(database, tmp_path, al
         tried = {row.params["optimization.optimizer.lr"] for row in rows if row.arm == arm}
         best = max(tried, key=lambda lr: {1e-4: 0.1, 1e-3: 0.9, 1e-2: 0.5}[lr])
         assert search.choose() == {"optimization.optimizer.lr": best}
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "cma_es"])
+def test_a_killed_search_goes_on_with_the_points_it_would_have_proposed(database, tmp_path, sampler):
+    """With one trial at a time and no early stopping: else the clock has a say."""
+    space = {LR: {"kind": "log_uniform", "low": 1e-4, "high": 1e-1}}
+    algorithm = {"kind": "optuna", "sampler": sampler}
+    arm = searched("gaussian", space=space, algorithm=algorithm, num_candidates=10)
+
+    def top1_of(trial):
+        return round(1 / (1 + abs(math.log10(trial.params[LR]) + 2)) + trial.seed / 1e4, 6)
+
+    def history(name, kills):
+        play = Play(database, tmp_path, spec_of(name=name, arms=[TINY["arms"][0], arm], reuse="never"))
+        phase = play.phase()
+        step = 0
+        while (trial := phase.next_trial()) is not None:
+            # Killed with the trial on its way, or with its end written down, but not acted upon.
+            if step not in kills or step % 2:
+                ending = play.succeed(trial, top1_of(trial))
+            if step in kills:
+                play.attempt = begin(database, play.experiment_id)
+                phase = play.phase()
+            else:
+                phase.trial_ended(trial, ending)
+            step += 1
+        assert phase.is_exhausted
+        return [row.params for row in rows_of(database, play.experiment_id, Phase.SEARCH)]
+
+    whole = history("whole", ())
+    assert len(whole) == 20
+    assert history("killed", (0, 5, 9, 16, 20)) == whole
+
+
+def test_a_killed_race_remembers_who_has_run(database, tmp_path):
+    arms = [TINY["arms"][0], searched("gaussian", early_stopping={"kind": "asha", "grace_epochs": 1})]
+    play = Play(database, tmp_path, spec_of(arms=arms))
+    phase = play.phase()
+    assert [rules.past for rules in phase.races.values()] == [()]
+    ended, running = phase.next_trial(), phase.next_trial()
+    with database.write() as session:
+        for epoch, value in enumerate((0.25, 0.5)):
+            for trial in (ended, running):
+                report = EpochReport(epoch=epoch, metrics={"val/top1": value}, seconds=1.0)
+                record_epoch(session, trial.row_id, report, datetime.now(UTC), play.attempt)
+    play.succeed(ended, 0.5)
+    play.attempt = begin(database, play.experiment_id)
+    # The one that was running is ranked when it goes on.
+    assert [rules.past for rules in play.phase().races.values()] == [(((0, 0.25), (1, 0.5)),)]
 
 
 def test_a_search_that_has_chosen_is_not_repeated(play):

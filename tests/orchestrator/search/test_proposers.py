@@ -17,9 +17,20 @@ SPACE = TypeAdapter(Space).validate_python(
     }
 )
 LR = TypeAdapter(Space).validate_python({"lr": {"kind": "log_uniform", "low": 1e-5, "high": 1e-1}})
+NUMBERS = {path: values for path, values in SPACE.items() if values.kind != "choice"}
+CMA_ES = OptunaSearch(seed=3, sampler="cma_es")
 PAIR = TypeAdapter(Space).validate_python(
     {"a": {"kind": "choice", "values": [1, 2]}, "b": {"kind": "choice", "values": ["x", None]}}
 )
+
+
+def history(proposer, score):
+    """What is proposed if each candidate ends before the next one is asked for."""
+    proposed = []
+    while (params := proposer.propose()) is not None:
+        proposer.observe(params, score(params))
+        proposed.append(params)
+    return proposed
 
 
 def all_of(proposer):
@@ -38,18 +49,21 @@ def test_a_grid_refuses_an_interval():
         grid(LR)
 
 
-@pytest.mark.parametrize("algorithm", [RandomSearch(seed=3), OptunaSearch(seed=3)])
-def test_draws_lie_in_the_space_and_are_the_same_for_the_same_seed(algorithm):
-    proposed = all_of(make_proposer(algorithm, SPACE, num_candidates=20))
+@pytest.mark.parametrize(
+    ("algorithm", "space"), [(RandomSearch(seed=3), SPACE), (OptunaSearch(seed=3), SPACE), (CMA_ES, NUMBERS)]
+)
+def test_draws_lie_in_the_space_and_are_the_same_for_the_same_seed(algorithm, space):
+    proposed = all_of(make_proposer(algorithm, space, num_candidates=20))
     assert len(proposed) == 20
     for params in proposed:
         assert 1e-5 <= params["optimization.optimizer.lr"] <= 1e-1
         assert 0.0 <= params["model.drop_path"] <= 0.5
         assert params["optimization.epochs"] in (2, 3, 4)
-        assert params["attention_bias.per_head"] in (True, False)
-    assert all_of(make_proposer(algorithm, SPACE, num_candidates=20)) == proposed
-    other = type(algorithm)(seed=4)
-    assert all_of(make_proposer(other, SPACE, num_candidates=20)) != proposed
+        assert params.keys() == space.keys()
+        assert params.get("attention_bias.per_head") in (True, False, None)
+    assert all_of(make_proposer(algorithm, space, num_candidates=20)) == proposed
+    other = all_of(make_proposer(algorithm.model_copy(update={"seed": 4}), space, num_candidates=20))
+    assert not any(params in proposed for params in other)
 
 
 def test_random_draws_are_uniform_in_the_logarithm():
@@ -59,12 +73,14 @@ def test_random_draws_are_uniform_in_the_logarithm():
 
 def test_a_point_drawn_twice_is_proposed_once():
     assert len(random_draws(PAIR, num_candidates=50, seed=0)) == 4
-    tpe = make_proposer(OptunaSearch(seed=0), PAIR, num_candidates=50)
-    proposed = []
-    while (params := tpe.propose()) is not None:
-        tpe.observe(params, 1.0)
-        proposed.append(params)
-    assert len(proposed) == len({str(params) for params in proposed}) <= 4
+
+
+def test_optuna_spends_its_budget_on_distinct_points():
+    """However much better one of them is: equal budgets would be unequal otherwise."""
+    space = TypeAdapter(Space).validate_python({"lr": {"kind": "choice", "values": list(range(12))}})
+    for num_candidates, expected in ((8, 8), (50, 12)):
+        proposed = history(make_proposer(OptunaSearch(), space, num_candidates=num_candidates), lambda p: p["lr"] == 7)
+        assert len({params["lr"] for params in proposed}) == len(proposed) == expected
 
 
 @pytest.mark.parametrize("algorithm", [GridSearch(), RandomSearch(seed=1)])
@@ -82,42 +98,46 @@ def score(params):
 
 
 def test_tpe_moves_to_where_the_good_ones_are():
-    tpe = make_proposer(OptunaSearch(seed=0), LR, num_candidates=40)
-    proposed = []
-    while (params := tpe.propose()) is not None:
-        tpe.observe(params, score(params))
-        proposed.append(params)
-    late = sum(score(params) for params in proposed[20:]) / 20
+    proposed = history(make_proposer(OptunaSearch(seed=0), LR, num_candidates=40), score)
     # 40 independent draws score -4/3 on average.
-    assert late > -0.5
+    assert sum(map(score, proposed[20:])) / 20 > -0.7
 
 
-def test_after_a_restart_tpe_knows_the_past_and_draws_anew():
-    first = make_proposer(OptunaSearch(seed=0), LR, num_candidates=30)
-    past = []
-    for _ in range(15):
-        params = first.propose()
-        first.observe(params, score(params))
-        past.append(params)
-    restarted = make_proposer(OptunaSearch(seed=0), LR, num_candidates=30)
-    for params in past:
-        restarted.restore(params)
-        restarted.observe(params, score(params))
-    later = []
-    while (params := restarted.propose()) is not None:
-        restarted.observe(params, score(params))
-        later.append(params)
-    assert len(later) == 15
-    assert not any(params in past for params in later)
-    assert sum(map(score, later)) / 15 > sum(map(score, past)) / 15
+def slope(params):
+    """Best where all three are largest."""
+    return math.log10(params["optimization.optimizer.lr"]) + params["model.drop_path"] + params["optimization.epochs"]
 
 
-def test_tpe_avoids_where_candidates_fail():
-    tpe = make_proposer(OptunaSearch(seed=1), LR, num_candidates=40)
-    proposed = []
-    while (params := tpe.propose()) is not None:
-        tpe.observe(params, None if params["lr"] > 1e-3 else 1.0)
-        proposed.append(params)
+def test_cma_es_moves_generation_by_generation():
+    proposed = history(make_proposer(CMA_ES, NUMBERS, num_candidates=70), slope)
+    first, last = proposed[:14], proposed[-14:]
+    assert sum(map(slope, last)) / 14 > sum(map(slope, first)) / 14 + 1
+    assert sum(map(slope, last)) / 14 > 0.75 * (-1 + 0.5 + 4)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "space"), [(OptunaSearch(seed=0), SPACE), (OptunaSearch(seed=0), LR), (CMA_ES, NUMBERS)]
+)
+def test_after_a_restart_optuna_proposes_what_it_would_have_proposed(algorithm, space):
+    def some_fail(params):
+        value = round(math.log10(next(iter(params.values()))), 3)
+        return None if value < -4 else -abs(value + 2)
+
+    whole = history(make_proposer(algorithm, space, num_candidates=24), some_fail)
+    assert len(whole) == 24
+    assert any(some_fail(params) is None for params in whole)
+    for num_known in (1, 7, 8, 15, 23):
+        restarted = make_proposer(algorithm, space, num_candidates=24)
+        for params in whole[:num_known]:
+            restarted.restore(params)
+            restarted.observe(params, some_fail(params))
+        assert history(restarted, some_fail) == whole[num_known:]
+
+
+@pytest.mark.parametrize("algorithm", [OptunaSearch(seed=1), CMA_ES])
+def test_optuna_avoids_where_candidates_fail(algorithm):
+    proposer = make_proposer(algorithm, LR, num_candidates=40)
+    proposed = history(proposer, lambda params: None if params["lr"] > 1e-3 else 1.0)
     assert sum(params["lr"] > 1e-3 for params in proposed[20:]) < 7
 
 
