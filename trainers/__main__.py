@@ -44,6 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
             data_root=options.data_root,
             device=options.device,
             loader_workers=options.loader_workers,
+            image_cache_gib=options.image_cache_gib,
             num_threads=options.threads,
         )
     except ConfigError as error:
@@ -94,6 +95,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--loader-workers", type=_count, default=0, help="processes that read images (default: 0)")
     parser.add_argument(
+        "--image-cache-gib", type=_amount, default=0.0, help="RAM for decoded images, in GiB (default: 0, none)"
+    )
+    parser.add_argument(
         "--threads",
         type=_positive,
         help="CPU threads (default: one per core; 1 is fastest for a tiny model, or on a machine that is busy)",
@@ -113,6 +117,13 @@ def _count(text: str) -> int:
     number = int(text)
     if number < 0:
         raise argparse.ArgumentTypeError(f"{number} is negative")
+    return number
+
+
+def _amount(text: str) -> float:
+    number = float(text)
+    if not 0 <= number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is no amount of memory")
     return number
 
 

@@ -6,6 +6,8 @@ from typing import Annotated
 from pydantic import BaseModel, Field
 
 from trainers.data import AugmentationConfig, DatasetConfig, NoAugmentation
+from trainers.data.normalization import NormalizationName
+from trainers.mixing import MixingConfig, NoMixing
 from trainers.models import AttentionBiasConfig, ModelConfig, NoBias
 from trainers.optimization import OptimizationConfig
 from trainers.strict import StrictModel
@@ -25,6 +27,10 @@ class TrialConfig(StrictModel):
     """Images, labels and their training, validation and test splits."""
     augmentation: Annotated[AugmentationConfig, Field(discriminator="kind")] = NoAugmentation()
     """Random changes to the training images, the same stream in every arm."""
+    mixing: Annotated[MixingConfig, Field(discriminator="kind")] = NoMixing()
+    """Whether images of a batch are mixed with each other, the same pairs and shares in every arm."""
+    normalization: NormalizationName = "model"
+    """Mean and standard deviation that images are normalised with: `model` (what its weights expect), or `imagenet`."""
     optimization: OptimizationConfig = OptimizationConfig()
     """Optimizer, schedule, epochs, batch size, precision."""
     seed: int = Field(default=0, ge=0, lt=2**31)

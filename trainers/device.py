@@ -1,5 +1,6 @@
 """The device that a process trains on, and the arithmetic there."""
 
+import time
 from dataclasses import dataclass
 from typing import Literal
 
@@ -7,6 +8,20 @@ import torch
 from torch import Tensor
 
 from trainers.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A moment on the clock of the CPU, or one between the kernels of a GPU's queue."""
+
+    cpu_seconds: float
+    event: torch.cuda.Event | None
+
+    def seconds_until(self, later: "Moment") -> float:
+        """Seconds between two moments of one device; of a GPU's, once it has passed both."""
+        if self.event is None or later.event is None:
+            return later.cpu_seconds - self.cpu_seconds
+        return float(self.event.elapsed_time(later.event)) / 1000
 
 
 @dataclass(frozen=True)
@@ -41,6 +56,14 @@ class Device:
     def name(self) -> str:
         """For provenance: `cpu`, or the GPU's product name."""
         return torch.cuda.get_device_name(self.torch_device) if self.is_cuda else "cpu"
+
+    def now(self) -> "Moment":
+        """This moment of the work on the device."""
+        if not self.is_cuda:
+            return Moment(time.perf_counter(), None)
+        event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+        event.record(torch.cuda.current_stream(self.torch_device))
+        return Moment(0.0, event)
 
     def receive(self, tensor: Tensor) -> Tensor:
         """A tensor of a batch, on this device (from pinned memory the copy doesn't block)."""

@@ -16,6 +16,7 @@ from trainers.atomic_file import replaced_file
 from trainers.checkpoint import Identity, StateDict, TrainingState, load_checkpoint, save_checkpoint
 from trainers.config import TrialConfig
 from trainers.data.loading import BatchLoader
+from trainers.data.normalization import Normalization
 from trainers.data.sampling import EvalSampler, TrainSampler
 from trainers.data.splits import ImageSplit
 from trainers.device import Device
@@ -80,7 +81,7 @@ class _Trial:
     def __init__(self, config: TrialConfig, runtime: Runtime, world: World, identity: Identity) -> None:
         self._config, self._storage, self._world, self._identity = config, runtime.storage, world, identity
         self._device = Device.choose(runtime.device, config.optimization.precision)
-        self._loader_workers = runtime.loader_workers
+        self._loader_workers, self._image_cache_gib = runtime.loader_workers, runtime.image_cache_gib
         self._load_data(runtime.data_root)
         self._build_model(runtime.data_root)
         self._reports: list[EpochReport] = []
@@ -93,10 +94,16 @@ class _Trial:
         self._splits = config.dataset.load(
             data_root,
             input_size_px=config.model.input_size_px,
-            mean=config.model.input_mean,
-            std=config.model.input_std,
             augmentation=config.augmentation,
             seed=config.seed,
+        )
+        if self._image_cache_gib > 0:
+            self._splits.keep_decoded(limit_gib=self._image_cache_gib)
+        self._normalize = Normalization.choose(
+            config.normalization,
+            mean=config.model.input_mean,
+            std=config.model.input_std,
+            device=self._device.torch_device,
         )
         self._sampler = TrainSampler(
             len(self._splits.train),
@@ -104,6 +111,12 @@ class _Trial:
             accumulation_steps=optimization.accumulation_steps,
             seed=config.seed,
             world=self._world,
+        )
+        self._mixing = config.mixing.build(
+            num_classes=self._splits.num_classes,
+            micro_batch_size=self._sampler.micro_batch_size,
+            seed=config.seed,
+            rank=self._world.rank,
         )
         self._train_loader = BatchLoader(
             self._splits.train, self._sampler, loader_workers=self._loader_workers, pin=self._device.is_cuda
@@ -132,6 +145,7 @@ class _Trial:
                 bias=bias_parameters(self._model),
                 weight_decay=optimization.optimizer.weight_decay,
                 bias_lr_multiplier=1.0 if isinstance(bias, NoBias) else bias.lr_multiplier,
+                layer_decay=optimization.layer_decay,
             )
         )
         self._ema = optimization.ema.build(self._model)
@@ -161,6 +175,8 @@ class _Trial:
             self._optimizer,
             self._ema,
             task=self._config.task,
+            normalize=self._normalize,
+            mixing=self._mixing,
             config=self._config.optimization,
             steps_per_epoch=self._sampler.steps_per_epoch,
             device=self._device,
@@ -203,7 +219,14 @@ class _Trial:
         return report
 
     def _score(self, loader: BatchLoader) -> Predictions:
-        return score_split(self._scored_model, self._config.task, loader, device=self._device, world=self._world)
+        return score_split(
+            self._scored_model,
+            self._config.task,
+            loader,
+            normalize=self._normalize,
+            device=self._device,
+            world=self._world,
+        )
 
     def _save(self) -> None:
         if self._storage is None or not self._world.is_main:

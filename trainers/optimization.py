@@ -164,6 +164,9 @@ class OptimizationConfig(StrictModel):
     """Images per optimizer step, over all workers and accumulation steps."""
     accumulation_steps: int = Field(default=1, ge=1, le=1024)
     """Micro-batches per optimizer step; they divide each worker's batch."""
+    layer_decay: float = Field(default=1.0, gt=0, le=1)
+    """Factor of the learning rate from each layer to the one below it (1: all learn alike); 0.65 to 0.8 is usual when
+    published weights are trained further. Sigma and A keep their own multiplier."""
     clip_grad_norm: float | None = Field(default=None, gt=0)
     """Largest gradient norm (`None`: no clipping)."""
     precision: Literal["fp32", "bf16"] = "fp32"

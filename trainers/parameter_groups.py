@@ -1,8 +1,9 @@
 """Which parameters decay, and which follow their own learning rate."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TypedDict
 
+from timm.models._manipulate import group_with_matcher
 from torch import nn
 
 # Decaying the control's table but never sigma and A would handicap the control.
@@ -19,32 +20,64 @@ class ParameterGroup(TypedDict):
 
 
 def parameter_groups(
-    model: nn.Module, *, bias: Sequence[nn.Parameter], weight_decay: float, bias_lr_multiplier: float
+    model: nn.Module,
+    *,
+    bias: Sequence[nn.Parameter],
+    weight_decay: float,
+    bias_lr_multiplier: float,
+    layer_decay: float = 1.0,
 ) -> list[ParameterGroup]:
-    """Split a model's trained parameters: `decay`, `no_decay` and `attention_bias` (only those that aren't empty).
+    """Split a model's trained parameters into groups, none of them empty.
+
+    `decay`, `no_decay` and `attention_bias`; with layer decay one pair for each layer (`layer_03_decay`,
+    `layer_03_no_decay`) and `attention_bias`.
 
     As in timm, vectors, `.bias` and what the model names in `no_weight_decay()` don't decay; unlike timm's
     `vit_relpos_*`, which decay it, neither does the relative position table.
 
     Args:
         model: the whole model.
-        bias: parameters of the attention bias (sigma, A).
+        bias: parameters of the attention bias (sigma, A); no layer decay touches them.
         weight_decay: of the matrices.
         bias_lr_multiplier: learning rate of the attention bias, as a multiple of the model's.
+        layer_decay: factor of the learning rate from one layer to the layer below it, as in timm (and BEiT); 1 for
+            the head.
     """
     bias_ids = {id(parameter) for parameter in bias}
     named_by_model: set[str] = model.no_weight_decay()  # type: ignore[operator]  # every timm ViT has it
-    decay: list[nn.Parameter] = []
-    no_decay: list[nn.Parameter] = []
-    for name, parameter in model.named_parameters():
-        if not parameter.requires_grad or id(parameter) in bias_ids:
+    own = {name: parameter for name, parameter in model.named_parameters() if id(parameter) not in bias_ids}
+    multipliers = _layer_multipliers(model, own, layer_decay)
+    groups: dict[str, ParameterGroup] = {}
+    if layer_decay == 1:
+        # In a fixed order, whichever parameter comes first.
+        for name, decay in (("decay", weight_decay), ("no_decay", 0.0)):
+            groups[name] = ParameterGroup(name=name, params=[], weight_decay=decay, lr_multiplier=1.0)
+    for name, parameter in own.items():
+        if not parameter.requires_grad:
             continue
         exempt = parameter.ndim <= 1 or name in named_by_model or name.endswith((".bias", *POSITION_TABLES))
-        (no_decay if exempt else decay).append(parameter)
+        layer, multiplier = multipliers[name]
+        group_name = f"{layer}{'no_decay' if exempt else 'decay'}"
+        group = ParameterGroup(
+            name=group_name, params=[], weight_decay=0.0 if exempt else weight_decay, lr_multiplier=multiplier
+        )
+        groups.setdefault(group_name, group)["params"].append(parameter)
     learned_bias = [parameter for parameter in bias if parameter.requires_grad]
-    groups = (
-        ParameterGroup(name="decay", params=decay, weight_decay=weight_decay, lr_multiplier=1.0),
-        ParameterGroup(name="no_decay", params=no_decay, weight_decay=0.0, lr_multiplier=1.0),
-        ParameterGroup(name="attention_bias", params=learned_bias, weight_decay=0.0, lr_multiplier=bias_lr_multiplier),
+    groups["attention_bias"] = ParameterGroup(
+        name="attention_bias", params=learned_bias, weight_decay=0.0, lr_multiplier=bias_lr_multiplier
     )
-    return [group for group in groups if group["params"]]
+    return [group for group in groups.values() if group["params"]]
+
+
+def _layer_multipliers(model: nn.Module, names: Iterable[str], layer_decay: float) -> dict[str, tuple[str, float]]:
+    """For each parameter the prefix of its group's name, and its learning rate as a multiple of the head's.
+
+    Layers are timm's: the stem, every block, the head with all that the model's `group_matcher` does not name. The
+    attention bias is not asked about, so that no arm has another number of layers than its control.
+    """
+    if layer_decay == 1:
+        return dict.fromkeys(names, ("", 1.0))
+    matcher = model.group_matcher(coarse=False)  # type: ignore[operator]  # every timm ViT has it
+    layers: dict[str, int] = group_with_matcher(((name, name) for name in names), matcher, reverse=True)
+    last = max(layers.values())
+    return {name: (f"layer_{layer:02d}_", layer_decay ** (last - layer)) for name, layer in layers.items()}

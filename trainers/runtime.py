@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Literal
 
+from pydantic import Field
+
 from trainers.strict import StrictModel
 
 
@@ -17,5 +19,8 @@ class Runtime(StrictModel):
     """Where to train; `auto` takes CUDA if there is any."""
     loader_workers: int = 0
     """Processes that read and augment data, per training process."""
+    image_cache_gib: float = Field(default=0.0, ge=0)
+    """RAM for decoded images, per training process, shared by its loader processes (0: none). Worth it where the whole
+    set fits; augmentation and results stay the same."""
     num_threads: int | None = None
     """CPU threads for torch (`None`: leave torch's own choice)."""

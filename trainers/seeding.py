@@ -4,6 +4,9 @@ Each stream has its own generator, so what one of them draws moves no other: an 
 same initial weights, the same image order, the same augmentation and the same dropout masks as its control.
 """
 
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import IntEnum
 
 import numpy as np
@@ -22,6 +25,8 @@ class Stream(IntEnum):
     """Dropout and stochastic depth."""
     POSITION_EMBEDDING = 4
     """A re-initialised position embedding."""
+    MIXING = 5
+    """Which images of a batch are mixed, and how."""
 
 
 def derive_seed(seed: int, stream: Stream, *indices: int) -> int:
@@ -45,3 +50,27 @@ def seed_noise(seed: int, *, epoch: int, world: World) -> None:
     Setting them anew in every epoch makes a resumed run draw what an uninterrupted one does.
     """
     torch.manual_seed(derive_seed(seed, Stream.NOISE, epoch, world.rank))
+
+
+@contextmanager
+def seeded_libraries(seed: int) -> Iterator[None]:
+    """Let code that draws from global generators draw a stream of our own, and leave those generators as they were.
+
+    torchvision draws from torch's CPU generator; timm's RandAugment and RandomErasing from Python's `random` and from
+    numpy's; timm's Mixup from numpy's.
+
+    Args:
+        seed: 64 bits, see `derive_seed`.
+    """
+    python_state = random.getstate()
+    numpy_state = np.random.get_state()  # noqa: NPY002  that generator is the point
+    with torch.random.fork_rng(devices=()):
+        # Not torch.manual_seed: that one resets the CUDA generators too, which dropout uses.
+        torch.default_generator.manual_seed(seed)
+        random.seed(seed)
+        np.random.seed([seed & 0xFFFFFFFF, seed >> 32])  # noqa: NPY002
+        try:
+            yield
+        finally:
+            random.setstate(python_state)
+            np.random.set_state(numpy_state)  # noqa: NPY002

@@ -10,9 +10,11 @@ from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from trainers.data.normalization import Normalization
 from trainers.data.splits import Batch
-from trainers.device import Device
+from trainers.device import Device, Moment
 from trainers.errors import NonFiniteLossError
+from trainers.mixing import BatchMixing
 from trainers.optimization import OptimizationConfig
 from trainers.tasks import TaskConfig
 from trainers.world import World
@@ -31,7 +33,8 @@ class EpochTiming:
     """Of the last step, without multipliers."""
     seconds: float
     wait_seconds: float
-    """Of these, waiting for the loader."""
+    """Of these, waiting for the loader: on a GPU the time in which it had nothing to do, not the time in which the
+    process waited while the GPU still worked on earlier steps."""
 
 
 class Descent:
@@ -44,6 +47,8 @@ class Descent:
         ema: ModelEmaV3 | None,
         *,
         task: TaskConfig,
+        normalize: Normalization,
+        mixing: BatchMixing | None,
         config: OptimizationConfig,
         steps_per_epoch: int,
         device: Device,
@@ -56,6 +61,8 @@ class Descent:
             optimizer: of the model's parameters, in groups that carry `lr_multiplier`.
             ema: average to update after each step.
             task: gives the loss.
+            normalize: makes a model's input of pixels, on the device.
+            mixing: mixes the images of a batch.
             config: the trial's.
             steps_per_epoch: optimizer steps.
             device: where the model is.
@@ -63,6 +70,7 @@ class Descent:
         """
         self._model, self._optimizer, self._ema = model, optimizer, ema
         self._task, self._config, self._device, self._world = task, config, device, world
+        self._normalize, self._mixing = normalize, mixing
         self._steps_per_epoch = steps_per_epoch
         self._forward = model
         if world.size > 1:
@@ -83,12 +91,12 @@ class Descent:
         """
         self._model.train()
         losses = torch.zeros(self._steps_per_epoch, device=self._device.torch_device)
-        source = _TimedBatches(batches)
+        source = _TimedBatches(batches, self._device)
         started = time.perf_counter()
         lr = 0.0
         for step in range(self._steps_per_epoch):
             lr = self._set_lr(epoch * self._steps_per_epoch + step)
-            losses[step] = self._accumulate(source)
+            losses[step] = self._accumulate(source, epoch, step)
             self._update(epoch * self._steps_per_epoch + step)
             if (step + 1) % STEPS_BETWEEN_CHECKS == 0:
                 self._checked(losses[: step + 1], epoch)
@@ -97,7 +105,7 @@ class Descent:
             loss=float(mean_losses.mean(dtype=torch.float64)),
             lr=lr,
             seconds=time.perf_counter() - started,
-            wait_seconds=source.wait_seconds,
+            wait_seconds=source.wait_seconds(),
         )
 
     def _set_lr(self, step: int) -> float:
@@ -107,17 +115,19 @@ class Descent:
             group["lr"] = lr * group["lr_multiplier"]
         return lr
 
-    def _accumulate(self, source: Iterator[Batch]) -> Tensor:
+    def _accumulate(self, source: Iterator[Batch], epoch: int, step: int) -> Tensor:
         """Gradient of one optimizer step; returns its loss on this rank."""
         num_parts = self._config.accumulation_steps
         total = torch.zeros((), device=self._device.torch_device)
         for part in range(num_parts):
             batch = next(source)
-            images, labels = self._device.receive(batch.images), self._device.receive(batch.labels)
+            images, targets = self._normalize(self._device.receive(batch.images)), self._device.receive(batch.labels)
+            if self._mixing is not None:
+                images, targets = self._mixing(images, targets, epoch=epoch, micro_batch=step * num_parts + part)
             with self._synchronized(is_last=part == num_parts - 1):
                 with self._device.autocast():
                     logits = self._forward(images)
-                loss = self._task.loss(logits, labels) / num_parts
+                loss = self._task.loss(logits, targets) / num_parts
                 loss.backward()  # type: ignore[no-untyped-call]
             total += loss.detach()
         return total
@@ -148,18 +158,24 @@ class Descent:
 
 
 class _TimedBatches:
-    """Batches, and how long the loop has waited for them."""
+    """Batches, and how long the device has waited for them."""
 
-    def __init__(self, batches: Iterable[Batch]) -> None:
-        started = time.perf_counter()
+    def __init__(self, batches: Iterable[Batch], device: Device) -> None:
+        self._device = device
+        self._waits: list[tuple[Moment, Moment]] = []
+        asked = device.now()
         self._batches = iter(batches)
-        self.wait_seconds = time.perf_counter() - started
+        self._waits.append((asked, device.now()))
 
     def __iter__(self) -> "_TimedBatches":
         return self
 
     def __next__(self) -> Batch:
-        started = time.perf_counter()
+        asked = self._device.now()
         batch = next(self._batches)
-        self.wait_seconds += time.perf_counter() - started
+        self._waits.append((asked, self._device.now()))
         return batch
+
+    def wait_seconds(self) -> float:
+        """All waits together, once the device has done its work."""
+        return sum(asked.seconds_until(given) for asked, given in self._waits)

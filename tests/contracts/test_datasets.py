@@ -60,8 +60,6 @@ def load(config: DatasetConfig, root: Path, *, seed: int = 0, augmented: bool = 
     return config.load(
         root,
         input_size_px=16,
-        mean=(0.5, 0.5, 0.5),
-        std=(0.5, 0.5, 0.5),
         augmentation=CropFlipAugmentation() if augmented else NoAugmentation(),
         seed=seed,
     )
@@ -77,7 +75,8 @@ def test_gives_images_labels_and_indices(config: DatasetConfig, tmp_path: Path) 
     for split in (splits.train, splits.val, splits.test):
         image, label, _ = split[0]
         assert image.shape == (3, 16, 16)
-        assert image.dtype == torch.float32
+        assert image.dtype in (torch.uint8, torch.float32)
+        assert 0 <= image.min() < image.max() <= (255 if image.dtype == torch.uint8 else 1)
         assert 0 <= label < splits.num_classes
 
 

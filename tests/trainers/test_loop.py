@@ -12,6 +12,7 @@ from trainers.data.splits import ImageSplit
 from trainers.errors import CheckpointError, ConfigError, DataError, NonFiniteLossError
 from trainers.loop import train
 from trainers.runtime import Runtime
+from trainers.training import Descent
 
 CPU = Runtime(device="cpu")
 NO_BIAS = {"kind": "none"}
@@ -192,6 +193,59 @@ def test_all_arms_see_the_same_images_and_start_from_the_same_weights(trial, tmp
             assert torch.equal(value, start[name]), name
 
 
+MODERN = {
+    "augmentation": {"kind": "rand_augment"},
+    "mixing": {"kind": "mixup"},
+    "normalization": "imagenet",
+    "optimization": {
+        "epochs": 3,
+        "global_batch_size": 8,
+        "accumulation_steps": 2,
+        "layer_decay": 0.7,
+        "ema": {"kind": "ema"},
+    },
+}
+
+
+def test_mixing_and_rand_augment_go_on_where_they_stopped(trial, tmp_path):
+    config = trial(**MODERN)
+    whole = train(config, stored(tmp_path / "whole"))
+
+    def interrupt(report):
+        if report.epoch == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(config, stored(tmp_path / "parts"), on_epoch=interrupt)
+    workers = Runtime(device="cpu", storage=tmp_path / "parts", loader_workers=2, image_cache_gib=0.01)
+    assert numbers(train(config, workers)) == numbers(whole)
+    assert_same_state(weights(tmp_path / "parts"), weights(tmp_path / "whole"))
+
+
+def test_both_arms_see_the_same_mixed_batches(trial, monkeypatch):
+    arms, original = [], Descent._accumulate
+
+    def listened(descent, *arguments):
+        hook = descent._model.register_forward_pre_hook(lambda _model, inputs: arms[-1].append(inputs[0].clone()))
+        loss = original(descent, *arguments)
+        hook.remove()
+        return loss
+
+    monkeypatch.setattr(Descent, "_accumulate", listened)
+    for bias in (NO_BIAS, {"kind": "gaussian", "sigma": 2.0}):
+        arms.append([])
+        train(trial(**MODERN, attention_bias=bias), CPU)
+    control, treatment = arms
+    assert len(control) == 3 * 5 * 2
+    assert all(torch.equal(ours, theirs) for ours, theirs in zip(control, treatment, strict=True))
+
+
+def test_an_odd_batch_is_not_mixed(trial):
+    odd = {"epochs": 1, "global_batch_size": 10, "accumulation_steps": 2}
+    with pytest.raises(ConfigError, match=r"mixing pairs the images of a batch, and 5 .* is odd"):
+        train(trial(mixing={"kind": "mixup"}, optimization=odd), CPU)
+
+
 def test_every_epoch_augments_anew(trial, monkeypatch):
     seen = defaultdict(list)
     original = TensorSplit.__getitems__
@@ -206,7 +260,7 @@ def test_every_epoch_augments_anew(trial, monkeypatch):
     config = trial(optimization={"epochs": 2, "global_batch_size": 10})
     train(config, CPU)
     trained_on = config.dataset.load(
-        None, input_size_px=16, mean=(0.5,) * 3, std=(0.5,) * 3, augmentation=config.augmentation, seed=0
+        None, input_size_px=16, augmentation=config.augmentation, seed=0
     ).train.indices.tolist()
     assert all(len(seen[index]) == 2 and not torch.equal(*seen[index]) for index in trained_on)
 

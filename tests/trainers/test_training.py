@@ -3,6 +3,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from trainers.data.normalization import Normalization
 from trainers.data.splits import Batch
 from trainers.device import Device
 from trainers.errors import ConfigError, NonFiniteLossError
@@ -12,6 +13,8 @@ from trainers.tasks import ClassificationConfig
 from trainers.training import STEPS_BETWEEN_CHECKS, Descent
 from trainers.world import ALONE
 
+PLAIN = Normalization((0.0,) * 3, (1.0,) * 3)
+TASK = ClassificationConfig()
 CPU = Device(torch.device("cpu"), "fp32")
 
 
@@ -35,7 +38,18 @@ def batches(images, labels, size):
     return [Batch(*parts) for parts in zip(images.split(size), labels.split(size), indices.split(size), strict=True)]
 
 
-def descend(data, *, steps, parts=1, multiplier=1.0, task=ClassificationConfig(), device=CPU, **changes):  # noqa: B008
+def descend(
+    data,
+    *,
+    steps,
+    parts=1,
+    multiplier=1.0,
+    task=TASK,
+    device=CPU,
+    normalize=PLAIN,
+    mixing=None,
+    **changes,
+):
     optimization = OptimizationConfig.model_validate(
         {
             "optimizer": {"kind": "sgd", "lr": 0.1, "momentum": 0.9, "weight_decay": 0.0},
@@ -52,6 +66,8 @@ def descend(data, *, steps, parts=1, multiplier=1.0, task=ClassificationConfig()
         optimization.optimizer.build([group]),
         None,
         task=task,
+        normalize=normalize,
+        mixing=mixing,
         config=optimization,
         steps_per_epoch=steps,
         device=device,
@@ -79,6 +95,62 @@ def test_steps_are_torchs_own():
     assert pace.loss == pytest.approx(sum(losses) / 2)
     assert pace.lr == 0.1
     assert 0 <= pace.wait_seconds < pace.seconds
+
+
+class Clock:
+    """Moves only when it is told to."""
+
+    seconds = 0.0
+
+    def perf_counter(self):
+        return self.seconds
+
+
+@pytest.mark.parametrize(("read_seconds", "step_seconds"), [(3.0, 1.0), (0.0, 2.0), (0.25, 0.75)])
+def test_the_share_of_waiting_is_that_of_the_loader(monkeypatch, read_seconds, step_seconds):
+    clock = Clock()
+    for module in ("trainers.training.time", "trainers.device.time"):
+        monkeypatch.setattr(module, clock)
+    forward = Tiny.forward
+
+    def timed_forward(model, images):
+        clock.seconds += step_seconds
+        return forward(model, images)
+
+    monkeypatch.setattr(Tiny, "forward", timed_forward)
+
+    def slow_batches():
+        for batch in batches(*images_and_labels(64), 8):
+            clock.seconds += read_seconds
+            yield batch
+
+    _, pace = descend(slow_batches(), steps=4, parts=2)
+    assert pace.wait_seconds == pytest.approx(8 * read_seconds)
+    assert pace.wait_seconds / pace.seconds == pytest.approx(read_seconds / (read_seconds + step_seconds))
+
+
+def test_bytes_are_normalised_before_the_first_layer(monkeypatch):
+    images = torch.randint(0, 256, (16, 3, 2, 2), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    seen, forward = [], Tiny.forward
+    monkeypatch.setattr(Tiny, "forward", lambda model, images: seen.append(images) or forward(model, images))
+    normalize = Normalization((0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
+    descend(batches(images, torch.arange(16) % 3, 16), steps=1, normalize=normalize)
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in ((0.1, 0.2, 0.3), (0.4, 0.5, 0.6)))
+    assert torch.allclose(seen[0], (images / 255 - mean) / std, atol=1e-6)
+
+
+def test_each_micro_batch_is_mixed_by_numbers_of_its_own():
+    asked = []
+
+    def mixing(images, labels, *, epoch, micro_batch):
+        asked.append((epoch, micro_batch, len(images)))
+        return images * 0, F.one_hot(labels, 3).float()
+
+    images, labels = images_and_labels(64)
+    model, _ = descend(batches(images, labels, 8), steps=4, parts=2, mixing=mixing)
+    assert asked == [(0, micro_batch, 8) for micro_batch in range(8)]
+    # Black images move no weight of the first layer.
+    assert torch.equal(model.layers[1].weight, Tiny().layers[1].weight)
 
 
 def test_accumulation_is_the_big_batch():

@@ -28,6 +28,7 @@ from trainers.analyses.subject import Intervention, SubjectConfig, build_subject
 from trainers.analyses.targets import CenterTarget, LatticeTarget, TargetConfig, TokenTarget
 from trainers.atomic_file import replaced_file
 from trainers.data import DatasetConfig, DigitsConfig, FolderConfig, NoAugmentation
+from trainers.data.normalization import Normalization
 from trainers.device import Device
 from trainers.errors import ConfigError, TrainerError
 from trainers.models.gaussian import GaussianBias
@@ -62,13 +63,12 @@ def _look(options: argparse.Namespace) -> tuple[Study, dict[str, ReceptiveField]
     splits = dataset.load(
         None,
         input_size_px=subject.model.input_size_px,
-        mean=subject.model.input_mean,
-        std=subject.model.input_std,
         augmentation=NoAugmentation(),
         seed=0,
     )
     num_images = min(options.images, len(splits.val))
     device = Device.choose(options.device, "fp32").torch_device
+    normalize = Normalization.choose(subject.normalization, mean=subject.model.input_mean, std=subject.model.input_std)
     seen, maps = [], {}
     for intervention in options.intervention or ["none"]:
         model = build_subject(
@@ -84,7 +84,7 @@ def _look(options: argparse.Namespace) -> tuple[Study, dict[str, ReceptiveField]
             for start in range(0, num_images, options.batch_size):
                 stop = min(start + options.batch_size, num_images)
                 sys.stderr.write(f"\r{name}: image {stop} of {num_images}" + ("\n" if stop == num_images else ""))
-                yield splits.val.__getitems__(range(start, stop)).images
+                yield normalize(splits.val.__getitems__(range(start, stop)).images)
 
         for field in receptive_fields(model, batches(), config):
             key = f"{intervention}/{field.place[0]}_{field.place[1]}"

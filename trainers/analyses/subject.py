@@ -9,6 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from trainers.checkpoint import UNREADABLE
+from trainers.data.normalization import NormalizationName
 from trainers.errors import AnalysisError
 from trainers.models import AttentionBiasConfig, ModelConfig, NoBias, TimmConfig
 from trainers.models.bias import attach_bias
@@ -35,6 +36,8 @@ class SubjectConfig(StrictModel):
     """The network."""
     attention_bias: Annotated[AttentionBiasConfig, Field(discriminator="kind")] = NoBias()
     """Its attention bias."""
+    normalization: NormalizationName = "model"
+    """Mean and standard deviation that images are normalised with."""
     seed: int = Field(default=0, ge=0, lt=2**31)
     """Of weights that are drawn."""
 

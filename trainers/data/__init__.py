@@ -1,9 +1,10 @@
 """Images, splits and loaders. A data set is one file here and one line in `DatasetConfig`."""
 
-from trainers.data.augmentation import AugmentationConfig, CropFlipAugmentation, NoAugmentation
+from trainers.data.augmentation import AugmentationConfig, CropFlipAugmentation, NoAugmentation, PaperAugmentation
 from trainers.data.digits import DigitsConfig
 from trainers.data.folder import FolderConfig
 from trainers.data.manifest_set import ManifestConfig
+from trainers.data.rand_augment import RandAugmentation
 
 DatasetConfig = DigitsConfig | FolderConfig | ManifestConfig
 
@@ -15,4 +16,6 @@ __all__ = [
     "FolderConfig",
     "ManifestConfig",
     "NoAugmentation",
+    "PaperAugmentation",
+    "RandAugmentation",
 ]

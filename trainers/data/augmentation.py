@@ -1,21 +1,18 @@
 """Random changes to training images, drawn from one generator per (seed, epoch, image)."""
 
-from typing import Literal, TypeVar
+from typing import Literal
 
 import torch
-from PIL import Image
 from pydantic import Field
-from torch import Tensor
 from torchvision.transforms import v2
 
-from trainers.seeding import Stream, derive_seed
+from trainers.data.rand_augment import RandAugmentation
+from trainers.data.seeded_transform import SeededTransform
 from trainers.strict import StrictModel
-
-ImageT = TypeVar("ImageT", Image.Image, Tensor)
 
 
 class NoAugmentation(StrictModel):
-    """Training images are resized and normalised, nothing else."""
+    """Training images are resized, nothing else."""
 
     kind: Literal["none"] = "none"
 
@@ -36,7 +33,7 @@ class CropFlipAugmentation(StrictModel):
     color_jitter: float = Field(default=0.0, ge=0, le=1)
     """Strength of brightness, contrast and saturation jitter."""
 
-    def build(self, *, input_size_px: int, seed: int) -> "SeededTransform":
+    def build(self, *, input_size_px: int, seed: int) -> SeededTransform:
         """The transform, for PIL images and for float tensors in [0, 1], to S x S pixels.
 
         Args:
@@ -60,36 +57,36 @@ class CropFlipAugmentation(StrictModel):
         return SeededTransform(v2.Compose(steps), seed=seed)
 
 
-class SeededTransform:
-    """A random transform whose numbers depend on (seed, epoch, image) and on nothing else.
+class PaperAugmentation(StrictModel):
+    """The paper's chain for fine-tuning, as it stands in the authors' code, for a model's input of S pixels.
 
-    Not on the arm, the rank, the number of loader workers, the order of images, or whether the run was resumed.
+    Random resized crop to S / 0.875 pixels (scale 0.8 to 1, bilinear), rotation by up to 15 degrees (nearest
+    neighbour, black corners), brightness, contrast and saturation by up to 0.4, flip, the middle S x S. For S = 224 the
+    crop is 256 pixels, as in the paper. Interpolation is what torchvision's classes do when they are told nothing.
     """
 
-    def __init__(self, transform: torch.nn.Module, *, seed: int) -> None:
-        """Wrap a transform that draws from torch's global CPU generator, as torchvision's do."""
-        self._transform = transform
-        self._seed = seed
-        # In shared memory: loader workers live through all epochs and hold a copy of this object.
-        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # type: ignore[no-untyped-call]
+    kind: Literal["paper"] = "paper"
 
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch whose numbers come next."""
-        self._epoch.fill_(epoch)
-
-    def __call__(self, image: ImageT, *, index: int) -> ImageT:
-        """The changed image.
+    def build(self, *, input_size_px: int, seed: int) -> SeededTransform:
+        """The transform, for PIL images and for float tensors in [0, 1], to S x S pixels.
 
         Args:
-            image: a PIL image, or a float tensor [3, H, W] in [0, 1].
-            index: the image's fixed place in the data set.
+            input_size_px: side S of the model's input.
+            seed: the trial's seed.
         """
-        seed = derive_seed(self._seed, Stream.AUGMENTATION, int(self._epoch), index)
-        with torch.random.fork_rng(devices=()):
-            # Not torch.manual_seed: that one resets the CUDA generators too, which dropout uses.
-            torch.default_generator.manual_seed(seed)
-            changed: ImageT = self._transform(image)
-        return changed
+        steps = [
+            v2.RandomResizedCrop(
+                round(input_size_px / 0.875),
+                scale=(0.8, 1.0),
+                interpolation=v2.InterpolationMode.BILINEAR,
+                antialias=True,
+            ),
+            v2.RandomRotation(15, v2.InterpolationMode.NEAREST),
+            v2.ColorJitter(0.4, 0.4, 0.4),
+            v2.RandomHorizontalFlip(),
+            v2.CenterCrop(input_size_px),
+        ]
+        return SeededTransform(v2.Compose(steps), seed=seed)
 
 
-AugmentationConfig = NoAugmentation | CropFlipAugmentation
+AugmentationConfig = NoAugmentation | CropFlipAugmentation | PaperAugmentation | RandAugmentation

@@ -13,8 +13,9 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
-from trainers.data.augmentation import AugmentationConfig, SeededTransform
-from trainers.data.splits import Batch, ImageSplit, Normalization, Positions, Splits, SplitSizes, stratified_order
+from trainers.data.augmentation import AugmentationConfig
+from trainers.data.seeded_transform import SeededTransform
+from trainers.data.splits import Batch, ImageSplit, Positions, Splits, SplitSizes, stratified_order
 from trainers.errors import DataError
 from trainers.strict import StrictModel
 
@@ -59,8 +60,6 @@ class DigitsConfig(StrictModel):
         data_root: Path | None,
         *,
         input_size_px: int,
-        mean: tuple[float, float, float],
-        std: tuple[float, float, float],
         augmentation: AugmentationConfig,
         seed: int,
     ) -> Splits:
@@ -69,19 +68,16 @@ class DigitsConfig(StrictModel):
         Args:
             data_root: not used.
             input_size_px: side of the model's input.
-            mean: per channel, of images in [0, 1].
-            std: per channel, of images in [0, 1].
             augmentation: random changes to training images.
             seed: the trial's seed, for the augmentation stream.
         """
         images, labels = _digits()
-        normalize = Normalization(mean, std)
         augment = augmentation.build(input_size_px=input_size_px, seed=seed)
 
         def split(positions: Positions, augment: SeededTransform | None = None) -> TensorSplit:
             indices = torch.from_numpy(positions)
             pixels = upsample(images[indices], input_size_px)
-            return TensorSplit(pixels, labels[indices], indices, normalize, augment)
+            return TensorSplit(pixels, labels[indices], indices, augment)
 
         train, val, test = self._split()
         return Splits(
@@ -105,23 +101,22 @@ class TensorSplit(ImageSplit):
         pixels: Tensor,
         labels: Tensor,
         indices: Tensor,
-        normalize: Normalization,
         augment: SeededTransform | None,
     ) -> None:
         """Keep the images as [n, 1, S, S] float32 in [0, 1]."""
         super().__init__(labels, indices, augment)
-        self._pixels, self._normalize = pixels, normalize
+        self._pixels = pixels
 
     def __getitems__(self, positions: Sequence[int]) -> Batch:
         """The images at these positions."""
         chosen = torch.as_tensor(positions, dtype=torch.int64)
-        pixels, labels, indices = self._pixels[chosen], self.labels[chosen], self.indices[chosen]
+        labels, indices = self.labels[chosen], self.indices[chosen]
+        pixels = self._pixels[chosen].expand(-1, 3, -1, -1)
         if self.augment is not None:
-            colored = pixels.expand(-1, 3, -1, -1)
             pixels = torch.stack(
-                [self.augment(image, index=index) for image, index in zip(colored, indices.tolist(), strict=True)]
+                [self.augment(image, index=index) for image, index in zip(pixels, indices.tolist(), strict=True)]
             )
-        return Batch(self._normalize(pixels), labels, indices)
+        return Batch(pixels, labels, indices)
 
 
 def upsample(images: Tensor, side_px: int) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from trainers.data.augmentation import AugmentationConfig
 from trainers.data.image_file import CenterCrop, FileSplit
-from trainers.data.splits import Normalization, Positions, Splits, SplitSizes, stratified_order
+from trainers.data.splits import Positions, Splits, SplitSizes, stratified_order
 from trainers.data.tree import ImageTree, fingerprint, scan
 from trainers.errors import DataError
 from trainers.strict import StrictModel
@@ -65,8 +65,6 @@ class FolderConfig(StrictModel):
         data_root: Path | None,
         *,
         input_size_px: int,
-        mean: tuple[float, float, float],
-        std: tuple[float, float, float],
         augmentation: AugmentationConfig,
         seed: int,
     ) -> Splits:
@@ -75,8 +73,6 @@ class FolderConfig(StrictModel):
         Args:
             data_root: where a relative path starts (`None`: the current folder).
             input_size_px: side of the model's input.
-            mean: per channel, of images in [0, 1].
-            std: per channel, of images in [0, 1].
             augmentation: random changes to training images.
             seed: the trial's seed, for the augmentation stream.
 
@@ -87,13 +83,13 @@ class FolderConfig(StrictModel):
         trees = self._trees(folder)
         paths = [path for tree in trees for path in tree.paths]
         labels = torch.tensor([label for tree in trees for label in tree.labels])
-        crop, normalize = CenterCrop(input_size_px), Normalization(mean, std)
+        crop = CenterCrop(input_size_px)
         augment = augmentation.build(input_size_px=input_size_px, seed=seed)
         train, val, test = (torch.from_numpy(part) for part in self._split(folder, trees, labels))
 
         def split(indices: Tensor) -> FileSplit:
             chosen = [paths[index] for index in indices.tolist()]
-            return FileSplit(chosen, labels[indices], indices, crop, normalize, augment if indices is train else None)
+            return FileSplit(chosen, labels[indices], indices, crop, augment if indices is train else None)
 
         return Splits(train=split(train), val=split(val), test=split(test), class_names=trees[0].class_names)
 

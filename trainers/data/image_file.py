@@ -1,4 +1,4 @@
-"""Images in files: decode, cut to size, normalise."""
+"""Images in files: decode, cut to size."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -10,9 +10,10 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 from torchvision.transforms import v2
 
-from trainers.data.augmentation import SeededTransform
 from trainers.data.color import to_rgb
-from trainers.data.splits import Batch, ImageSplit, Normalization
+from trainers.data.image_cache import ImageCache
+from trainers.data.seeded_transform import SeededTransform
+from trainers.data.splits import Batch, ImageSplit
 from trainers.errors import DataError
 
 CROP_FRACTION = 0.875
@@ -46,12 +47,16 @@ class DecodedSplit(ImageSplit):
         labels: Tensor,
         indices: Tensor,
         crop: CenterCrop,
-        normalize: Normalization,
         augment: SeededTransform | None,
     ) -> None:
         """`crop` makes the view where there is no augmentation."""
         super().__init__(labels, indices, augment)
-        self._crop, self._normalize = crop, normalize
+        self._crop = crop
+        self._cache: ImageCache | None = None
+
+    def keep_decoded(self, cache: ImageCache) -> None:
+        """Decode no image twice, as far as the cache reaches."""
+        self._cache = cache
 
     @abstractmethod
     def image(self, position: int) -> Image.Image:
@@ -70,11 +75,12 @@ class DecodedSplit(ImageSplit):
         chosen = torch.as_tensor(positions, dtype=torch.int64)
         labels, indices = self.labels[chosen], self.indices[chosen]
         pixels = [self._pixels(position, index) for position, index in zip(positions, indices.tolist(), strict=True)]
-        return Batch(self._normalize(torch.stack(pixels)), labels, indices)
+        return Batch(torch.stack(pixels), labels, indices)
 
     def _pixels(self, position: int, index: int) -> Tensor:
         """[3, S, S] uint8."""
-        image = self.image(position)
+        cache = self._cache
+        image = self.image(position) if cache is None else cache.get(index, lambda: self.image(position))
         view = self._crop(image) if self.augment is None else self.augment(image, index=index)
         pixels: Tensor = v2.functional.pil_to_tensor(view)
         return pixels
@@ -89,11 +95,10 @@ class FileSplit(DecodedSplit):
         labels: Tensor,
         indices: Tensor,
         crop: CenterCrop,
-        normalize: Normalization,
         augment: SeededTransform | None,
     ) -> None:
         """Keep the list of files."""
-        super().__init__(labels, indices, crop, normalize, augment)
+        super().__init__(labels, indices, crop, augment)
         self._paths = paths
 
     def image(self, position: int) -> Image.Image:

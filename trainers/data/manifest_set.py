@@ -11,10 +11,11 @@ from PIL import Image
 from pydantic import Field
 from torch import Tensor
 
-from trainers.data.augmentation import AugmentationConfig, SeededTransform
+from trainers.data.augmentation import AugmentationConfig
 from trainers.data.image_file import CenterCrop, DecodedSplit, decode_image
 from trainers.data.manifest import SUFFIX, Manifest, read_manifest
-from trainers.data.splits import Normalization, Splits, SplitSizes
+from trainers.data.seeded_transform import SeededTransform
+from trainers.data.splits import Splits, SplitSizes
 from trainers.data.stored_image import read_stored_image
 from trainers.errors import DataError
 from trainers.strict import StrictModel
@@ -55,8 +56,6 @@ class ManifestConfig(StrictModel):
         data_root: Path | None,
         *,
         input_size_px: int,
-        mean: tuple[float, float, float],
-        std: tuple[float, float, float],
         augmentation: AugmentationConfig,
         seed: int,
     ) -> Splits:
@@ -65,8 +64,6 @@ class ManifestConfig(StrictModel):
         Args:
             data_root: where a relative path starts (`None`: the current folder).
             input_size_px: side of the model's input.
-            mean: per channel, of images in [0, 1].
-            std: per channel, of images in [0, 1].
             augmentation: random changes to training images.
             seed: the trial's seed, for the augmentation stream.
 
@@ -75,14 +72,14 @@ class ManifestConfig(StrictModel):
         """
         manifest = self._read(data_root)
         folder = self._file(data_root).parent / manifest.header.images_folder
-        crop, normalize = CenterCrop(input_size_px), Normalization(mean, std)
+        crop = CenterCrop(input_size_px)
         augment = augmentation.build(input_size_px=input_size_px, seed=seed)
 
         def split(name: str, augment: SeededTransform | None = None) -> ManifestSplit:
             indices = torch.from_numpy(manifest.indices(name))
             if len(indices) == 0:
                 raise DataError(f"the {name} split of {self._file(data_root)} is empty; prepare the whole data set")
-            return ManifestSplit(manifest, folder, indices, crop, normalize, augment)
+            return ManifestSplit(manifest, folder, indices, crop, augment)
 
         return Splits(
             train=split("train", augment),
@@ -124,7 +121,6 @@ class ManifestSplit(DecodedSplit):
         folder: Path,
         indices: Tensor,
         crop: CenterCrop,
-        normalize: Normalization,
         augment: SeededTransform | None,
     ) -> None:
         """Keep the rows of a split.
@@ -134,11 +130,10 @@ class ManifestSplit(DecodedSplit):
             folder: where their paths start.
             indices: [n] rows of this split.
             crop: the view where there is no augmentation.
-            normalize: what the model expects.
             augment: random changes (training split only).
         """
         labels = torch.from_numpy(manifest.labels[indices.numpy()]).to(torch.int64)
-        super().__init__(labels, indices, crop, normalize, augment)
+        super().__init__(labels, indices, crop, augment)
         self._manifest, self._folder = manifest, folder
 
     def image(self, position: int) -> Image.Image:

@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from trainers.data.augmentation import SeededTransform
+from trainers.data.image_cache import ImageCache
+from trainers.data.seeded_transform import SeededTransform
 
 Positions = npt.NDArray[np.int64]
 
@@ -20,7 +20,7 @@ class Batch(NamedTuple):
     """Images with their labels; B images of S x S pixels."""
 
     images: Tensor
-    """[B, 3, S, S] float32, normalised."""
+    """[B, 3, S, S] uint8, or float32 in [0, 1]; normalised later, where the model is."""
     labels: Tensor
     """[B] int64."""
     indices: Tensor
@@ -33,21 +33,6 @@ class SplitSizes(NamedTuple):
     train: int
     val: int
     test: int
-
-
-class Normalization(NamedTuple):
-    """Per-channel mean and standard deviation that a model expects of images in [0, 1]."""
-
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-
-    def __call__(self, images: Tensor) -> Tensor:
-        """Images [B, 1 or 3, S, S], uint8 or float in [0, 1], as normalised float32 [B, 3, S, S]."""
-        if images.dtype == torch.uint8:
-            images = images.to(torch.float32) / 255
-        mean = torch.tensor(self.mean).view(3, 1, 1)
-        std = torch.tensor(self.std).view(3, 1, 1)
-        return (images - mean) / std
 
 
 class ImageSplit(ABC, Dataset[tuple[Tensor, int, int]]):
@@ -74,6 +59,9 @@ class ImageSplit(ABC, Dataset[tuple[Tensor, int, int]]):
         if self.augment is not None:
             self.augment.set_epoch(epoch)
 
+    def keep_decoded(self, cache: ImageCache) -> None:
+        """Keep decoded images from now on; a split that is in memory anyway has nothing to do."""
+
     @abstractmethod
     def __getitems__(self, positions: Sequence[int]) -> Batch:
         """The images at these positions of the split."""
@@ -92,6 +80,13 @@ class Splits:
     val: ImageSplit
     test: ImageSplit
     class_names: tuple[str, ...]
+
+    def keep_decoded(self, *, limit_gib: float) -> None:
+        """Keep decoded images of all splits in memory together, up to a limit; call it before a loader reads."""
+        parts = (self.train, self.val, self.test)
+        cache = ImageCache(1 + max(int(part.indices.max()) for part in parts), limit_gib=limit_gib)
+        for part in parts:
+            part.keep_decoded(cache)
 
     @property
     def num_classes(self) -> int:

@@ -23,14 +23,14 @@ class ClassificationConfig(StrictModel):
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     """Label smoothing of the training loss."""
 
-    def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+    def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Mean training loss, in fp32.
 
         Args:
             logits: [B, classes].
-            labels: [B].
+            targets: labels [B], or the share of each class [B, classes] where images are mixed.
         """
-        return F.cross_entropy(logits.float(), labels, label_smoothing=self.label_smoothing)
+        return F.cross_entropy(logits.float(), targets, label_smoothing=self.label_smoothing)
 
     def predict(self, logits: Tensor, labels: Tensor, indices: Tensor) -> "BatchPredictions":
         """What is kept of each scored image, still on the device."""

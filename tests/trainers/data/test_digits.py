@@ -6,7 +6,7 @@ from sklearn.datasets import load_digits
 
 from trainers.data import DigitsConfig, NoAugmentation
 
-PLAIN = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0), "augmentation": NoAugmentation(), "seed": 0}
+PLAIN = {"augmentation": NoAugmentation(), "seed": 0}
 
 
 def load(config=None, side=32, **changes):

@@ -49,8 +49,6 @@ def load(folder, augmentation=PLAIN, **changes):
     return config.load(
         folder.parent,
         input_size_px=SIDE,
-        mean=(0.0, 0.0, 0.0),
-        std=(1.0, 1.0, 1.0),
         augmentation=augmentation,
         seed=0,
     )
@@ -79,7 +77,7 @@ def test_images_are_what_the_files_hold(tree):
     assert batch.images.shape == (len(split), 3, SIDE, SIDE)
     # Classes in alphabetical order: blue, green, red; files in order within a class.
     channel = 2 - batch.labels
-    brightness = batch.images[range(len(split)), channel, 0, 0] * 255
+    brightness = batch.images[range(len(split)), channel, 0, 0]
     assert brightness.round().tolist() == (55 + batch.indices % 20).tolist()
     assert batch.images.sum() == pytest.approx(float(batch.images[range(len(split)), channel].sum()))
 
@@ -88,7 +86,7 @@ def test_ready_made_trees_are_used_as_they_are(trees):
     splits = load(trees)
     assert [len(split) for split in (splits.train, splits.val, splits.test)] == [18, 9, 6]
     assert splits.val.indices.tolist() == list(range(18, 27))
-    assert (everything(splits.test).images.amax((1, 2, 3)) * 255).round().tolist() == [155.0, 156.0] * 3
+    assert everything(splits.test).images.amax((1, 2, 3)).tolist() == [155, 156] * 3
 
 
 def test_missing_trees_are_cut_from_the_training_tree(trees):

@@ -39,8 +39,6 @@ def load(config, data_root, *, augmentation=None):
     return config.load(
         data_root,
         input_size_px=SIDE,
-        mean=(0.0, 0.0, 0.0),
-        std=(1.0, 1.0, 1.0),
         augmentation=augmentation or NoAugmentation(),
         seed=0,
     )

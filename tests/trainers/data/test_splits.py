@@ -1,7 +1,6 @@
 import numpy as np
-import torch
 
-from trainers.data.splits import Normalization, stratified_order
+from trainers.data.splits import stratified_order
 
 
 def test_every_prefix_of_a_stratified_order_holds_the_classes_in_proportion():
@@ -22,12 +21,3 @@ def test_the_order_depends_on_the_seed_and_on_nothing_else():
 def test_the_order_stays_the_same_between_versions():
     # Written down once: a split that moved would score a model on images it has seen.
     assert stratified_order(np.arange(12) % 3, seed=0).tolist() == [6, 11, 4, 8, 10, 9, 3, 5, 7, 2, 1, 0]
-
-
-def test_normalization_scales_bytes_and_repeats_gray():
-    normalize = Normalization(mean=(0.0, 0.5, 1.0), std=(1.0, 0.5, 2.0))
-    white = normalize(torch.full((1, 3, 2, 2), 255, dtype=torch.uint8))
-    assert white[0, :, 0, 0].tolist() == [1.0, 1.0, 0.0]
-    gray = normalize(torch.zeros(2, 1, 4, 4))
-    assert gray.shape == (2, 3, 4, 4)
-    assert gray[0, :, 0, 0].tolist() == [0.0, -1.0, -0.5]

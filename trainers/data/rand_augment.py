@@ -1,0 +1,121 @@
+"""RandAugment and random erasing, by timm."""
+
+import re
+from typing import Literal
+
+import numpy as np
+import torch
+from PIL import Image
+from pydantic import Field, field_validator
+from timm.data.auto_augment import rand_augment_transform
+from timm.data.constants import IMAGENET_DEFAULT_MEAN
+from timm.data.random_erasing import RandomErasing
+from torch import Tensor, nn
+from torchvision.transforms import v2
+
+from trainers.data.seeded_transform import SeededTransform
+from trainers.strict import StrictModel
+
+FILL_COLOR = tuple(round(255 * mean) for mean in IMAGENET_DEFAULT_MEAN)
+"""What geometric changes uncover, and what is erased: ImageNet's mean."""
+
+MAX_MAGNITUDE = 10
+_NUMBER = r"\d+(?:\.\d+)?"
+_SECTIONS = {"m": r"\d+", "n": "[1-9]", "p": _NUMBER, "mstd": _NUMBER, "mmax": r"\d+", "inc": "[01]", "t": "weights"}
+_MEANINGS = (
+    "m<magnitude>, n<operations per image>, p<probability of each>, mstd<deviation of the magnitude>, "
+    "mmax<largest magnitude>, inc<0 or 1: harder with the magnitude>, tweights"
+)
+
+
+class RandAugmentation(StrictModel):
+    """Random resized crop, flip, RandAugment (arXiv 1909.13719), random erasing (arXiv 1708.04896)."""
+
+    kind: Literal["rand_augment"] = "rand_augment"
+    policy: str = "rand-m9-mstd0.5-inc1"
+    """timm's text for RandAugment: `rand`, then sections joined by `-`."""
+    min_scale_fraction: float = Field(default=0.08, gt=0, le=1)
+    """Smallest share of the image's area that a crop keeps."""
+    flip_probability: float = Field(default=0.5, ge=0, le=1)
+    """Probability of a horizontal flip."""
+    erasing_probability: float = Field(default=0.25, ge=0, le=1)
+    """Probability that a rectangle of 2 % to 33 % of the image takes ImageNet's mean colour."""
+
+    @field_validator("policy")
+    @classmethod
+    def _policy_is_known(cls, policy: str) -> str:
+        # timm passes over a section that it can't read, or fails with a bare assertion.
+        name, *sections = policy.split("-")
+        if name != "rand":
+            raise ValueError(f"{policy!r} does not begin with `rand`; valid is rand-<section>-..., with {_MEANINGS}")
+        found: dict[str, str] = {}
+        for section in sections:
+            match = re.fullmatch(r"(mstd|mmax|inc|m|n|p|t)(.+)", section)
+            if match is None or not re.fullmatch(_SECTIONS[match[1]], match[2]):
+                raise ValueError(f"{policy!r} has the unknown section {section!r}; valid are {_MEANINGS}")
+            if match[1] in found:
+                raise ValueError(f"{policy!r} has two sections `{match[1]}`")
+            found[match[1]] = match[2]
+        largest = int(found.get("mmax", MAX_MAGNITUDE))
+        if int(found.get("m", largest)) > largest:
+            raise ValueError(f"{policy!r} asks for magnitude {found['m']}, and {largest} is the largest; see mmax")
+        if float(found.get("p", 0.5)) > 1:
+            raise ValueError(f"{policy!r} has the probability {found['p']}, which is above 1")
+        return policy
+
+    def build(self, *, input_size_px: int, seed: int) -> SeededTransform:
+        """The transform, for PIL images and for float tensors in [0, 1], to S x S pixels.
+
+        Args:
+            input_size_px: side S of the model's input.
+            seed: the trial's seed.
+        """
+        # As timm's own recipes set them; it adds to the dictionary, so each call gets a new one.
+        facts = {
+            "translate_const": int(0.45 * input_size_px),
+            "img_mean": FILL_COLOR,
+            "interpolation": Image.Resampling.BICUBIC,
+        }
+        steps = [
+            v2.RandomResizedCrop(
+                input_size_px,
+                scale=(self.min_scale_fraction, 1.0),
+                interpolation=v2.InterpolationMode.BICUBIC,
+                antialias=True,
+            ),
+            v2.RandomHorizontalFlip(self.flip_probability),
+            _OnImages(rand_augment_transform(self.policy, facts)),
+        ]
+        if self.erasing_probability > 0:
+            steps.append(_OnImages(_Erasing(self.erasing_probability)))
+        return SeededTransform(v2.Compose(steps), seed=seed)
+
+
+class _OnImages(nn.Module):
+    """A change to PIL images, also for float tensors in [0, 1] (they come back in steps of 1/255)."""
+
+    def __init__(self, change: object) -> None:
+        super().__init__()
+        self._change = change
+
+    def forward(self, image: Image.Image | Tensor) -> Image.Image | Tensor:
+        assert callable(self._change)
+        if isinstance(image, Image.Image):
+            changed: Image.Image = self._change(image)
+            return changed
+        changed = self._change(v2.functional.to_pil_image(image))
+        tensor: Tensor = v2.functional.pil_to_tensor(changed)
+        return tensor.to(torch.float32) / 255
+
+
+class _Erasing:
+    """timm's random erasing, in bytes: it writes zeros, so the image is moved by the fill colour and back."""
+
+    def __init__(self, probability: float) -> None:
+        self._erase = RandomErasing(probability, mode="const", device="cpu")  # type: ignore[no-untyped-call]
+        self._fill = torch.tensor(FILL_COLOR, dtype=torch.int16).view(3, 1, 1)
+
+    def __call__(self, image: Image.Image) -> Image.Image:
+        pixels = v2.functional.pil_to_tensor(image).to(torch.int16) - self._fill
+        erased: Tensor = self._erase(pixels) + self._fill
+        return Image.fromarray(np.ascontiguousarray(erased.to(torch.uint8).permute(1, 2, 0).numpy()))
