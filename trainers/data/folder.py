@@ -21,6 +21,8 @@ LAYOUT = (
     "<folder>/train, <folder>/val and <folder>/test"
 )
 
+_OTHER_NAMES_OF_VAL = ("valid", "validation")
+
 
 class FolderConfig(StrictModel):
     """An ImageFolder tree (split by seed), or a folder with `train/`, `val/` and `test/` trees (used as they are)."""
@@ -104,6 +106,10 @@ class FolderConfig(StrictModel):
         """The whole folder as one tree, or its train, val and test trees (val and test where they exist)."""
         if not _has_subfolders(folder / "train"):
             return (scan(folder, LAYOUT),)
+        for other_name in _OTHER_NAMES_OF_VAL:
+            # Else it would be ignored in silence, and validation cut from training.
+            if _has_subfolders(folder / other_name):
+                raise DataError(f"{folder / other_name} should be called {folder / 'val'}: rename it; {LAYOUT}")
         train = scan(folder / "train", LAYOUT)
         others = [scan(folder / name, LAYOUT) for name in ("val", "test") if (folder / name).is_dir()]
         for tree in others:

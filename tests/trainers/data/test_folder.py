@@ -205,3 +205,10 @@ def test_a_folder_without_images_has_no_fingerprint(tmp_path):
 def test_the_label_is_the_folders_name():
     assert FolderConfig(path="/data/oxford_pets/").label == "oxford_pets"
     assert FolderConfig(path="flowers", split_seed=4).label == "flowers-split4"
+
+
+@pytest.mark.parametrize("name", ["valid", "validation"])
+def test_a_validation_tree_by_another_name_is_not_ignored(trees, name):
+    (trees / "val").rename(trees / name)
+    with pytest.raises(DataError, match=f"{name} should be called .*val: rename it"):
+        FolderConfig(path=str(trees)).sizes(None)
