@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator
 
-from orchestrator.spec import Arm, ExperimentSpec
+from orchestrator.search import OptunaSearch
+from orchestrator.search.budgets import cma_es_generation, search_differences
+from orchestrator.spec import ArmSearch, ExperimentSpec
 from orchestrator.statistics.permutation import sign_flip_floor
 
 _SHARED_BY_A_PAIR = {
@@ -10,6 +12,8 @@ _SHARED_BY_A_PAIR = {
     "task": "the task",
     "model": "the model",
     "augmentation": "the augmentation",
+    "mixing": "the mixing of images",
+    "normalization": "the normalisation",
     "optimization": "the optimization",
 }
 """Field of a trial's config -> what a pair no longer shares if its trials differ there."""
@@ -50,25 +54,40 @@ def _seeds_for(level: float) -> int:
 
 
 def _about_searches(spec: ExperimentSpec) -> Iterator[str]:
-    searched = [arm for arm in spec.arms if arm.search]
-    if not searched:
-        return
-    budgets = {arm.name: _budget(arm) for arm in spec.arms}
-    if spec.control.search is None:
+    searched = [arm for arm in spec.treatments if arm.search]
+    if searched and spec.control.search is None:
         yield (
             f"the control is not tuned, but {', '.join(f'`{arm.name}`' for arm in searched)}: part of the effect may "
             "come from the search alone; give the control a search of the same size"
         )
-    elif len(set(budgets.values())) > 1:
-        listed = ", ".join(f"`{name}` {budget}" for name, budget in budgets.items())
-        yield f"the search budgets differ (trials per cell: {listed}); an arm that is searched longer looks better"
-    for arm in searched:
-        if arm.search and len(arm.search.seeds) == 1:
-            yield f"the search of `{arm.name}` judges each candidate by one seed: it picks luck as readily as params"
+    elif spec.control.search is not None:
+        for arm in spec.treatments:
+            differences = search_differences(arm, spec.control)
+            if arm.search is None:
+                yield (
+                    f"`{arm.name}` is not tuned, but the control `{spec.control.name}`: part of the effect may be "
+                    f"hidden by the search; give `{arm.name}` a search of the same size"
+                )
+            elif differences:
+                yield (
+                    f"the searches of `{arm.name}` and the control `{spec.control.name}` differ in "
+                    f"{', '.join(differences)}; an arm that is searched longer, or better, looks better"
+                )
+    for arm in spec.arms:
+        if arm.search:
+            yield from _about_search(arm.name, arm.search)
 
 
-def _budget(arm: Arm) -> int:
-    return arm.search.num_trials if arm.search else 0
+def _about_search(name: str, search: ArmSearch) -> Iterator[str]:
+    if len(search.seeds) == 1:
+        yield f"the search of `{name}` judges each candidate by one seed: it picks luck as readily as params"
+    if isinstance(search.algorithm, OptunaSearch) and search.algorithm.sampler == "cma_es":
+        generation = cma_es_generation(len(search.space))
+        if search.num_points < 3 * generation:
+            yield (
+                f"the search of `{name}` proposes {search.num_points} candidates by CMA-ES, which learns only after "
+                f"each generation of {generation}; give it at least {3 * generation}, or use the sampler `tpe`"
+            )
 
 
 def _about_comparability(spec: ExperimentSpec) -> Iterator[str]:

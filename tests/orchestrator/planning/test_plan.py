@@ -12,6 +12,10 @@ from orchestrator.spec import parse_spec
 
 CELL = "small_vit_48x3_rel_bias/digits-300"
 SEARCH = {"space": {"attention_bias.sigma": {"kind": "uniform", "low": 1, "high": 8}}, "seeds": [10, 11]}
+LR_SEARCH = {
+    "space": {"optimization.optimizer.lr": {"kind": "log_uniform", "low": 1e-4, "high": 1e-2}},
+    "seeds": [10, 11],
+}
 SPEC = {
     "name": "digits",
     "models": [{"kind": "small_vit"}],
@@ -170,7 +174,62 @@ def test_unequal_and_thin_searches_are_said():
     learning_rate = {"space": {"optimization.optimizer.lr": {"kind": "log_uniform", "low": 1e-4, "high": 1e-2}}}
     control = {**SPEC["arms"][0], "search": {**learning_rate, "num_candidates": 2, "seeds": [10]}}
     unequal, thin = plan_with(arms=[control, searched(SPEC["arms"][1])]).warnings
-    assert unequal.startswith("the search budgets differ (trials per cell: `control` 2, `gaussian` 16); an arm that is")
+    assert unequal.startswith(
+        "the searches of `gaussian` and the control `control` differ in trials per cell (16 against 2), candidates "
+        "(8 against 2), seeds per candidate (2 against 1); an arm that is searched longer, or better, looks better"
+    )
     assert thin.startswith("the search of `control` judges each candidate by one seed")
     equal = {**SPEC["arms"][0], "search": {**learning_rate, "seeds": [10, 11]}}
     assert plan_with(arms=[equal, searched(SPEC["arms"][1])]).warnings == ()
+
+
+def test_searches_of_equal_size_may_be_unequal_too():
+    decay = {"kind": "log_uniform", "low": 1e-4, "high": 1e-1}
+    control = {**SPEC["arms"][0], "search": {**LR_SEARCH, "num_candidates": 4, "seeds": [10, 11, 12, 13]}}
+    optuna = {"kind": "optuna", "sampler": "cma_es"}
+    gaussian = {**SPEC["arms"][1], "search": {**SEARCH, "algorithm": optuna, "early_stopping": {"kind": "asha"}}}
+    gaussian["search"]["space"] = {**SEARCH["space"], "optimization.optimizer.weight_decay": decay}
+    unequal, few = plan_with(arms=[control, gaussian]).warnings
+    assert "trials per cell" not in unequal
+    for difference in (
+        "candidates (8 against 4)",
+        "seeds per candidate (2 against 4)",
+        "algorithm (optuna (cma_es) against random)",
+        "early stopping (asha from epoch 1, 1 in 3 goes on against none)",
+        "`optimization.optimizer.weight_decay` (searched against fixed)",
+    ):
+        assert difference in unequal
+    # cmaes: 4 + 3 ln(2) candidates in a generation.
+    assert few.startswith("the search of `gaussian` proposes 8 candidates by CMA-ES, which learns only after each")
+    assert "generation of 6; give it at least 18" in few
+
+
+def test_a_treatment_that_is_not_tuned_is_said():
+    untuned = {"name": "wide", "patch": {"attention_bias": {"kind": "gaussian", "sigma": 8.0}}}
+    (warning,) = plan_with(arms=[searched(SPEC["arms"][0]) | {"search": LR_SEARCH}, untuned]).warnings
+    assert warning.startswith("`wide` is not tuned, but the control `control`: part of the effect may be hidden")
+
+
+# ---- a training is planned once ----
+
+
+def test_a_sweep_needs_one_control_per_cell_and_seed():
+    sweep = [
+        {"name": f"sigma-{sigma}", "patch": {"attention_bias": {"kind": "gaussian", "sigma": sigma}}}
+        for sigma in (1.0, 2.0, 4.0, 8.0, 16.0)
+    ]
+    cells = [{"kind": "digits"}, {"kind": "digits", "num_train": 100}]
+    plan = plan_with(arms=[SPEC["arms"][0], *sweep], datasets=cells, seeds=[0, 1, 2])
+    identities = [trial.identity for trial in plan.trials]
+    assert len(set(identities)) == len(identities) == plan.cost.num_trials == 2 * 3 * (5 + 1)
+    assert [(trial.cell, trial.seed) for trial in plan.trials if trial.arm == "control"] == [
+        (cell, seed) for seed in (0, 1, 2) for cell in plan.cells
+    ]
+    # The same sweep as five experiments, one after another: the control is there already.
+    num_trained, finished = 0, set()
+    for arm in sweep:
+        alone = plan_with(arms=[SPEC["arms"][0], arm], datasets=cells, seeds=[0, 1, 2], finished=finished)
+        num_trained += alone.cost.num_trials
+        finished |= {trial.identity for trial in alone.trials}
+    assert num_trained == len(identities)
+    assert finished == set(identities)

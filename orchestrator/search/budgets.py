@@ -1,0 +1,59 @@
+"""What is unequal about how two arms are tuned: an arm that is searched longer, or better, looks better."""
+
+import math
+
+from orchestrator.search.algorithms import Asha, EarlyStopping, OptunaSearch, SearchAlgorithm
+from orchestrator.spec import Arm, ArmSearch
+
+_OWN_PATHS = "attention_bias"
+"""What only a treatment can vary."""
+
+
+def search_differences(arm: Arm, control: Arm) -> tuple[str, ...]:
+    """Everything in which the search of a treatment is unlike its control's, each as `what (its against control's)`.
+
+    Args:
+        arm: a treatment.
+        control: its control.
+
+    Returns:
+        Nothing if both are tuned alike, or neither is.
+    """
+    if arm.search is None or control.search is None:
+        if arm.search is control.search:
+            return ()
+        return (f"trials per cell ({_num_trials(arm.search)} against {_num_trials(control.search)})",)
+    mine, other = arm.search, control.search
+    rows = (
+        ("trials per cell", mine.num_trials, other.num_trials),
+        ("candidates", mine.num_points, other.num_points),
+        ("seeds per candidate", len(mine.seeds), len(other.seeds)),
+        ("algorithm", algorithm_words(mine.algorithm), algorithm_words(other.algorithm)),
+        ("early stopping", early_stopping_words(mine.early_stopping), early_stopping_words(other.early_stopping)),
+    )
+    differences = [f"{what} ({a} against {b})" for what, a, b in rows if a != b]
+    alone = [path for path in mine.space if path not in other.space and path.partition(".")[0] != _OWN_PATHS]
+    if alone:
+        differences.append(f"{' and '.join(f'`{path}`' for path in alone)} (searched against fixed)")
+    return tuple(differences)
+
+
+def algorithm_words(algorithm: SearchAlgorithm) -> str:
+    """`grid`, `random`, `optuna (tpe)`."""
+    return f"optuna ({algorithm.sampler})" if isinstance(algorithm, OptunaSearch) else algorithm.kind
+
+
+def early_stopping_words(rules: EarlyStopping) -> str:
+    """`none`, or `asha from epoch 1, 1 in 3 goes on`."""
+    if not isinstance(rules, Asha):
+        return "none"
+    return f"asha from epoch {rules.grace_epochs}, 1 in {rules.reduction_factor:g} goes on"
+
+
+def cma_es_generation(num_dimensions: int) -> int:
+    """Candidates after which CMA-ES learns for the first time (the default of the `cmaes` package)."""
+    return 4 + int(3 * math.log(num_dimensions))
+
+
+def _num_trials(search: ArmSearch | None) -> int:
+    return search.num_trials if search else 0
