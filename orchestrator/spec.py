@@ -7,9 +7,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, JsonValue, ValidationError, model_validator
 
-from orchestrator.errors import SpecError
+from orchestrator.errors import Problem, SpecError
 from orchestrator.json_text import JsonObject, decode_json
-from orchestrator.problems import Path, problems_of, refuse
+from orchestrator.problems import Path, complaints_of, json_pointer, refuse
+from orchestrator.recipes import RecipeName, recipe_of, with_recipe
 from orchestrator.search import (
     Choice,
     EarlyStopping,
@@ -21,6 +22,8 @@ from orchestrator.search import (
     Space,
 )
 from trainers.data import AugmentationConfig, DatasetConfig, NoAugmentation
+from trainers.data.normalization import NormalizationName
+from trainers.mixing import MixingConfig, NoMixing
 from trainers.models import ModelConfig
 from trainers.optimization import OptimizationConfig
 from trainers.strict import StrictModel
@@ -161,6 +164,8 @@ class Resources(StrictModel):
     """Upper bound on trials at once (`null`: as many as the cluster holds)."""
     loader_workers: int = Field(default=0, ge=0, le=256)
     """Data loading processes per training process."""
+    image_cache_gib: float = Field(default=0.0, ge=0, le=100_000)
+    """RAM for decoded images, per training process (0: none); worth it where the whole data set fits."""
 
 
 class ExperimentSpec(StrictModel):
@@ -170,6 +175,9 @@ class ExperimentSpec(StrictModel):
     """Name of the experiment (and of the MLflow experiment)."""
     question: str = Field(default="", max_length=2000)
     """The question in words."""
+    recipe: RecipeName | None = None
+    """A named way to train (`sigmalab recipes` lists them), below everything written here: it sets task, augmentation,
+    mixing, normalization and optimization as far as these are left open (`null`: the defaults)."""
     task: Annotated[TaskConfig, Field(discriminator="kind")] = ClassificationConfig()
     """What is learned and how it is scored."""
     models: tuple[Annotated[ModelConfig, Field(discriminator="kind")], ...] = Field(min_length=1, max_length=100)
@@ -178,6 +186,10 @@ class ExperimentSpec(StrictModel):
     """Data sets; every data set meets every model."""
     augmentation: Annotated[AugmentationConfig, Field(discriminator="kind")] = NoAugmentation()
     """Random changes to the training images."""
+    mixing: Annotated[MixingConfig, Field(discriminator="kind")] = NoMixing()
+    """Whether images of a batch are mixed with each other."""
+    normalization: NormalizationName = "model"
+    """Mean and standard deviation that images are normalised with: `model` (what its weights expect), or `imagenet`."""
     optimization: OptimizationConfig = OptimizationConfig()
     """Optimizer, schedule, epochs, batch size, precision."""
     cell_patches: tuple[CellPatch, ...] = Field(default=(), max_length=1000)
@@ -267,7 +279,7 @@ class ExperimentSpec(StrictModel):
 
 
 def parse_spec(data: bytes | JsonObject) -> ExperimentSpec:
-    """Read a spec that a user wrote.
+    """Read a spec that a user wrote, and put its recipe below it.
 
     Types are taken at their word: the text `"20"` is no number and `true` is not 1.
 
@@ -279,7 +291,18 @@ def parse_spec(data: bytes | JsonObject) -> ExperimentSpec:
             looking at single trials (`orchestrator.planning.expansion` does that).
     """
     document = decode_json(data) if isinstance(data, bytes) else data
+    # Not in a validator: pydantic would then take the lists of strict JSON for Python's, and refuse them as tuples.
+    effective = with_recipe(document) if isinstance(document, dict) else document
     try:
-        return ExperimentSpec.model_validate_json(json.dumps(document), strict=True)
+        return ExperimentSpec.model_validate_json(json.dumps(effective), strict=True)
     except ValidationError as error:
-        raise SpecError(problems_of(error, ExperimentSpec)) from None
+        complaints = complaints_of(error, ExperimentSpec)
+        raise SpecError([Problem(_pointer(path, effective), message) for path, message in complaints]) from None
+
+
+def _pointer(path: Path, effective: JsonValue) -> str:
+    """JSON pointer into what the user wrote: to the recipe's name if its value is the one that is complained about."""
+    recipe = recipe_of(effective) if isinstance(effective, dict) else None
+    if recipe is not None and isinstance(effective, dict) and recipe.decides(path, effective):
+        return "/recipe"
+    return json_pointer(path)

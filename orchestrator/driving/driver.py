@@ -231,6 +231,7 @@ class _Driver:
             data_root=self._settings.effective_data_root,
             device="cuda" if resources.gpus_per_worker > 0 else "cpu",
             loader_workers=resources.loader_workers,
+            image_cache_gib=resources.image_cache_gib,
             num_threads=max(1, int(resources.cpus_per_worker)),
         )
         folder = self._settings.home.absolute() / "ray" / f"{self._experiment_id}-a{self._attempt}-{phase}"

@@ -11,6 +11,7 @@ from pydantic_core import to_json
 from orchestrator.json_text import JsonObject
 from orchestrator.planning.patch import merge_patch
 from orchestrator.problems import Path, complaints_of, json_pointer
+from orchestrator.recipes import RECIPES, RecipeName
 from trainers.config import TrialConfig
 
 PLANNED_FIELDS = {
@@ -58,11 +59,14 @@ class Composition:
     """The sources of all trials of one cell and arm."""
 
     base: JsonObject
-    """Task, model, data set, augmentation and optimization of the spec, every default written out."""
+    """Task, model, data set, augmentation, mixing, normalization and optimization of the spec, every default written
+    out."""
     base_pointers: dict[str, str]
     """Field of the trial -> JSON pointer of its base in the spec."""
     patches: tuple[PatchSource, ...]
     """In order of application: cell patches, then the arm's."""
+    recipe: RecipeName | None = None
+    """The recipe that the base was made from."""
 
     def validate(self) -> TrialConfig:
         """Apply all patches and validate the result.
@@ -86,6 +90,8 @@ class Composition:
         for source in reversed(self.patches):
             if source.covers(path):
                 return source.pointer + json_pointer(path)
+        if self.recipe is not None and RECIPES[self.recipe].decides(path, self.base):
+            return "/recipe"
         if path and path[0] in self.base_pointers:
             return self.base_pointers[str(path[0])] + json_pointer(path[1:])
         return ""

@@ -125,6 +125,8 @@ class Expansion:
         shared: JsonObject = {
             "task": json_of(self.spec.task),
             "augmentation": json_of(self.spec.augmentation),
+            "mixing": json_of(self.spec.mixing),
+            "normalization": self.spec.normalization,
             "optimization": json_of(self.spec.optimization),
         }
         arms = {arm.name: (f"/arms/{i}", arm) for i, arm in enumerate(self.spec.arms)}
@@ -140,7 +142,7 @@ class Expansion:
             for name in (arm.name for arm in self._arms):
                 pointer, arm = arms[name]
                 sources = (*cell.patches, PatchSource(f"{pointer}/patch", arm.patch))
-                stem = self._stem(Composition(base, pointers, sources), cell.cell, arm, pointer)
+                stem = self._stem(Composition(base, pointers, sources, self.spec.recipe), cell.cell, arm, pointer)
                 if stem is not None:
                     stems[cell.cell.key, name] = stem
                     self._find_twin(stem, arm, pointer, arm_by_text)

@@ -5,6 +5,7 @@ from orchestrator.search import Asha
 from orchestrator.spec import ArmSearch, Resources
 from trainers.config import TrialConfig
 from trainers.data import DigitsConfig
+from trainers.mixing import MixupMixing
 
 
 def broken_rules(config: TrialConfig, resources: Resources, search: ArmSearch | None) -> list[tuple[Path, str]]:
@@ -30,6 +31,12 @@ def _batch(config: TrialConfig, resources: Resources) -> list[tuple[Path, str]]:
         message = (
             f"a global batch of {size} can't be shared by {resources.num_workers} workers x {accumulation} "
             f"accumulation steps; {nearest} could"
+        )
+        complaints.append((place, message))
+    elif isinstance(config.mixing, MixupMixing) and size // num_parts % 2:
+        message = (
+            f"mixing pairs the images of a batch, and {size // num_parts} (a global batch of {size} over "
+            f"{resources.num_workers} workers x {accumulation} accumulation steps) is odd; {size + num_parts} would do"
         )
         complaints.append((place, message))
     if isinstance(dataset, DigitsConfig) and size > dataset.num_train:

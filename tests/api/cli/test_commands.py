@@ -33,6 +33,7 @@ COMMANDS = [
     "report",
     "logs",
     "schema",
+    "recipes",
     "plan",
     "run",
 ]
