@@ -9,10 +9,10 @@ from rich.table import Table
 from rich.text import Text
 
 from api.cli.intervals import Interval, draw_intervals
-from api.cli.readings import LearnedBias, ReportReading
+from api.cli.readings import LearnedBias, LearnedPosition, ReportReading
 from api.views import PlanView
 from orchestrator.service.views import ExperimentView
-from orchestrator.statistics.comparison import Cell, Comparison, Verdict
+from orchestrator.statistics.comparison import INTERVAL_ALONE, Cell, Comparison, Verdict
 
 MISSING = "-"
 DRAWING_BESIDE_COLUMNS = 112
@@ -38,6 +38,12 @@ def print_report(console: Console, report: ReportReading) -> None:
     if report.bias:
         console.print()
         console.print(sigma_table(report.bias))
+    if report.position:
+        console.print()
+        console.print(position_table(report.position))
+    if report.num_pending:
+        console.print()
+        console.print(Text(f"not yet: {report.num_pending} trials have not ended", style="dim"))
     for excluded in report.exclusions:
         where = f"{excluded.cell.key}/{excluded.arm}/seed{excluded.seed}"
         console.print(Text(f"left out: {where} ({excluded.status}): {excluded.reason}", style="yellow"))
@@ -63,7 +69,15 @@ def comparison_table(report: ReportReading, *, is_drawn: bool) -> Table:
     for comparison, drawing in zip(report.comparisons, _drawings(report), strict=True):
         first = (comparison.cell.key,) if several else ()
         drawn = (drawing,) if is_drawn else ()
-        table.add_row(*first, *_numbers(comparison, report.decimals), *drawn, *_judgement(comparison))
+        table.add_row(
+            *first,
+            *_numbers(comparison, report.decimals),
+            *drawn,
+            *_judgement(comparison, is_over=report.experiment.status.is_final),
+        )
+    if any(comparison.rests_on_interval_alone for comparison in report.comparisons):
+        table.caption = INTERVAL_ALONE
+        table.caption_justify = "left"
     return table
 
 
@@ -105,8 +119,8 @@ def _numbers(comparison: Comparison, decimals: int) -> tuple[str, ...]:
     )
 
 
-def _judgement(comparison: Comparison) -> tuple[str, Text]:
-    verdict = Text(comparison.verdict.value, style=_VERDICT_STYLES[comparison.verdict])
+def _judgement(comparison: Comparison, *, is_over: bool) -> tuple[str, Text]:
+    verdict = Text(comparison.verdict_text(is_over=is_over), style=_VERDICT_STYLES[comparison.verdict])
     return MISSING if comparison.p_holm is None else f"{comparison.p_holm:.3f}", verdict
 
 
@@ -134,6 +148,27 @@ def _change(entry: LearnedBias) -> str:
     return f"{entry.initial:.2f} → {entry.final_mean:.2f}{spread}"
 
 
+def position_table(position: Sequence[LearnedPosition]) -> Table:
+    """Do the layers' own position embeddings look like Gaussians? One line per cell and arm, R² by layer."""
+    own = [entry for entry in position if entry.part != "sum"]
+    table = _table("Gaussian fitted to the learned position embeddings themselves: mean R² by layer (* in every seed)")
+    several = len({entry.cell.key for entry in own}) > 1
+    if several:
+        table.add_column("cell", no_wrap=True)
+    table.add_column("arm", no_wrap=True)
+    table.add_column("layer: R²")
+    for (cell, arm), entries in groupby(own, key=lambda entry: (entry.cell.key, entry.arm)):
+        table.add_row(*((cell,) if several else ()), arm, "  ".join(map(_explained, entries)))
+    return table
+
+
+def _explained(entry: LearnedPosition) -> str:
+    layer = "all" if entry.layer is None else str(entry.layer)
+    if entry.r_squared_mean is None:
+        return f"{layer}: nothing learned"
+    return f"{layer}: {entry.r_squared_mean:.2f}{'*' if entry.num_gaussian == entry.num_seeds else ''}"
+
+
 def print_plan(console: Console, plan: PlanView) -> None:
     """What will run, what it takes, what it can show."""
     num_pairs = len(plan.cells) * len(plan.treatments) * len(plan.seeds)
@@ -149,7 +184,7 @@ def print_plan(console: Console, plan: PlanView) -> None:
         trials += f"; {plan.num_reusable} are finished already and will be reused"
     console.print(f"  trials  {trials}")
     hours = " and ".join(
-        f"{amount:.2g} {kind} hours"
+        f"{_rounded(amount)} {kind} hours"
         for amount, kind in ((plan.cost.cpu_hours, "CPU core"), (plan.cost.gpu_hours, "GPU"))
         if amount
     )
@@ -170,10 +205,10 @@ def print_plan(console: Console, plan: PlanView) -> None:
 def power_table(plan: PlanView) -> Table:
     """What so many pairs can show, for three assumed spreads."""
     table = _table("What it can show, before anything is spent")
-    for heading in ("pairs", "smallest p", "if the sd of a pair is", "interval", "80 % power for"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for effect in plan.expected_effects:
-        table.add_column(f"pairs for {effect:g}", justify="right", no_wrap=True)
+    headings = ["pairs", "smallest p", "if the sd of a pair is", "interval", "80 % power for"]
+    for heading in (*headings, *(f"pairs for {effect:g}" for effect in plan.expected_effects)):
+        # Headings may wrap in a narrow terminal; the numbers below are short.
+        table.add_column(heading, justify="right")
     for forecast in plan.power:
         half_width = MISSING if forecast.half_width is None else f"± {forecast.half_width:.2f}"
         table.add_row(
@@ -252,9 +287,22 @@ def _fixed(value: float | None, decimals: int, sign: str = "") -> str:
     return MISSING if value is None else f"{value:{sign}.{decimals}f}"
 
 
+def _rounded(amount: float) -> str:
+    """Two digits, without an exponent."""
+    return f"{float(f'{amount:.2g}'):,.10g}"
+
+
+def _counted(values: Sequence[str], noun: str) -> str:
+    return f"{len(values)} {noun}{'' if len(values) == 1 else 's'} ({_listed(values)})"
+
+
 def _cells(cells: Sequence[Cell]) -> str:
-    names = [f"{cell.model} on {cell.dataset}" for cell in cells]
-    return names[0] if len(names) == 1 else f"{len(names)}: {_listed(names)}"
+    if len(cells) == 1:
+        return f"{cells[0].model} on {cells[0].dataset}"
+    models, datasets = (
+        list(dict.fromkeys(names)) for names in zip(*((c.model, c.dataset) for c in cells), strict=True)
+    )
+    return f"{len(cells)} = {_counted(models, 'model')} x {_counted(datasets, 'data set')}"
 
 
 def _listed(values: Sequence[object], most: int = 12) -> str:

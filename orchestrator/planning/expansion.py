@@ -53,7 +53,7 @@ class Expansion:
         dataset_fingerprints: label of a data set -> digest of its data; `<cell key>/<arm>` -> digest of the data that
             a patch gives to that arm instead.
         digest: names the result: 20 hex digits over the spec, the code and the data.
-        absent_data: in a preview, what is known only by its published size; one sentence each.
+        absent_data: in a preview, labels of the data sets of which only the published size is known.
     """
 
     def __init__(self, spec: ExperimentSpec, *, data_root: Path | None, is_preview: bool = False) -> None:
@@ -181,7 +181,7 @@ class Expansion:
             except DataError as error:
                 if self._is_preview and published_sizes(dataset) is not None:
                     self._fingerprint_by_config[dataset] = ABSENT
-                    self.absent_data += (f"digests are preliminary, for the data are not here: {error}",)
+                    self.absent_data += (dataset.label,)
                 else:
                     self._fingerprint_by_config[dataset] = None
                     self._findings.add(pointer, str(error))

@@ -111,8 +111,16 @@ def plan_of(
             confidence=spec.confidence,
         ),
         expected_effects=spec.expected_effects,
-        warnings=(*expansion.absent_data, *warnings_of(spec)),
+        warnings=(*_absence(expansion.absent_data), *warnings_of(spec)),
     )
+
+
+def _absence(labels: tuple[str, ...]) -> Iterator[str]:
+    if labels:
+        yield (
+            f"not here: {', '.join(labels)}; images are counted as published, and the digests will be others. "
+            "`sigmalab data prepare <set> --root <its folder> --protocol <protocol>` writes a manifest"
+        )
 
 
 def _remaining(

@@ -107,8 +107,8 @@ def test_a_published_set_is_planned_before_it_is_there(tmp_path):
     forward = spec.models[0].forward_flops_per_image()
     expected = 12 * spec.optimization.epochs * (3 * 5144 + 1102) * forward / CPU_FLOPS_PER_SECOND / 3600
     assert plan.cost.cpu_hours == pytest.approx(expected)
-    assert plan.warnings[0].startswith("digests are preliminary, for the data are not here: no manifest ")
-    assert "sigmalab data prepare oxford_pet --root" in plan.warnings[0]
+    assert plan.warnings[0].startswith("not here: oxford_pet-paper; images are counted as published")
+    assert "sigmalab data prepare" in plan.warnings[0]
     # What is about to run must have its data.
     with pytest.raises(SpecError, match="no manifest"):
         Expansion(spec, data_root=tmp_path)
