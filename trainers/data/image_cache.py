@@ -8,6 +8,8 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image
 
+from trainers.errors import ConfigError
+
 BYTES_PER_GIB = 2**30
 
 logger = logging.getLogger(__name__)
@@ -27,10 +29,18 @@ class ImageCache:
         Args:
             num_images: of the whole data set; their indices are 0 to `num_images` - 1.
             limit_gib: room for pixels.
+
+        Raises:
+            ConfigError: the system does not give that much memory.
         """
         self._num_images, self._limit_gib = num_images, limit_gib
         self._limit_bytes = int(limit_gib * BYTES_PER_GIB)
-        self._pixels = mmap.mmap(-1, max(1, self._limit_bytes))
+        try:
+            self._pixels = mmap.mmap(-1, max(1, self._limit_bytes))
+        except (OSError, OverflowError) as error:
+            raise ConfigError(
+                f"image_cache_gib {limit_gib:g} is more memory than this machine gives ({error}); take less, or 0"
+            ) from error
         table = mmap.mmap(-1, 8 * 3 * (num_images + 1))
         # Row of each image: first byte, width, height (0: not here). Last row: bytes taken, images kept, whether full.
         self._table = np.frombuffer(table, dtype=np.int64).reshape(num_images + 1, 3)

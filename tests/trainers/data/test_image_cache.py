@@ -11,6 +11,7 @@ from trainers.data.image_cache import BYTES_PER_GIB, ImageCache
 from trainers.data.image_file import FileSplit
 from trainers.data.loading import BatchLoader
 from trainers.data.sampling import TrainSampler
+from trainers.errors import ConfigError
 from trainers.world import ALONE
 
 # What one of the images below takes.
@@ -96,6 +97,11 @@ def test_a_full_cache_says_so_once(caplog):
     (record,) = caplog.records
     assert "3 of 10 images take its" in record.getMessage()
     assert "raise image_cache_gib" in record.getMessage()
+
+
+def test_more_memory_than_there_is_is_refused():
+    with pytest.raises(ConfigError, match=r"image_cache_gib 1e\+12 is more memory than this machine gives"):
+        ImageCache(10, limit_gib=1e12)
 
 
 def test_sizes_may_differ():
