@@ -21,6 +21,7 @@ from orchestrator.search import (
     SearchAlgorithm,
     Space,
 )
+from trainers.analyses.configs import AnalysisConfig
 from trainers.data import AugmentationConfig, DatasetConfig, NoAugmentation
 from trainers.data.normalization import NormalizationName
 from trainers.mixing import MixingConfig, NoMixing
@@ -214,8 +215,8 @@ class ExperimentSpec(StrictModel):
     """How often a trial that was lost to a fault of the machine is tried (a NaN loss is not retried)."""
     reuse: Literal["identical", "never"] = "identical"
     """Whether a finished trial with the same identity stands in for a new one."""
-    analyses: tuple[JsonValue, ...] = Field(default=(), max_length=0)
-    """Questions to the trained models (none yet)."""
+    analyses: tuple[Annotated[AnalysisConfig, Field(discriminator="kind")], ...] = Field(default=(), max_length=1)
+    """What every confirm trial is asked beside its training, such as its receptive field."""
 
     @property
     def control(self) -> Arm:

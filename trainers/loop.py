@@ -12,6 +12,7 @@ import torch
 from pydantic import ValidationError
 
 from trainers.analyses.learned_bias import LearnedBias, learned_bias
+from trainers.analyses.observer import TrialObserver
 from trainers.atomic_file import replaced_file
 from trainers.checkpoint import Identity, StateDict, TrainingState, load_checkpoint, save_checkpoint
 from trainers.config import TrialConfig
@@ -152,6 +153,13 @@ class _Trial:
         self._scored_model = self._model if self._ema is None else self._ema.module
         if optimization.compile:
             self._model.compile()
+        # One rank looks; the others have nothing to add.
+        self._observer = TrialObserver(
+            config.analyses if self._world.is_main else (),
+            self._splits.val,
+            lambda images: self._normalize(self._device.receive(images)),
+        )
+        self._observer.before(self._model)
 
     def _resume(self) -> None:
         folder = self._storage
@@ -209,6 +217,7 @@ class _Trial:
                 "images_per_second": num_images / pace.seconds,
                 "data_wait_fraction": pace.wait_seconds / pace.seconds,
                 **bias_metrics(self._model),
+                **self._observer.during(self._scored_model, epoch),
             },
             seconds=time.perf_counter() - started,
         )
@@ -254,6 +263,7 @@ class _Trial:
             metrics.update({f"test/{name}": value for name, value in scored["test"].metrics().items()})
         learned = learned_bias(self._scored_model) if self._world.is_main else LearnedBias((), {})
         metrics.update(learned.metrics())
+        metrics.update(self._observer.after(self._scored_model))
         result = TrialResult(
             epochs=self._reports,
             best_epoch=self._best_epoch,
@@ -269,6 +279,7 @@ class _Trial:
                 np.savez_compressed(file, class_names=np.array(self._splits.class_names), **arrays)  # type: ignore[arg-type]
             with replaced_file(self._storage / LEARNED_BIAS) as file:
                 np.savez_compressed(file, **{name: map_.astype(np.float32) for name, map_ in learned.maps.items()})  # type: ignore[arg-type]
+            self._observer.save(self._storage)
             with replaced_file(self._storage / RESULT) as file:
                 file.write(result.model_dump_json(indent=1).encode())
         # Ranks differ in what their clocks say.

@@ -64,7 +64,8 @@ class TrialResult(StrictModel):
     metrics: dict[str, float]
     """`best_val/...` at the best epoch, `test/...` there (only if the config asks for the test split), the last
     epoch's values under their own keys, and the Gaussian fitted to each layer's own relative position embedding:
-    `rpe_sigma/00` (tokens), `rpe_r_squared/00` (absolute embeddings: `ape_sigma`, `ape_r_squared`)."""
+    `rpe_sigma/00` (tokens), `rpe_r_squared/00` (absolute embeddings: `ape_sigma`, `ape_r_squared`). Where the config
+    asks for the receptive field: `receptive_field/...` of the scored weights, `receptive_field_initial/...`."""
     predictions_file: str | None
     """File of per-image predictions (npz), relative to the trial's storage folder."""
     training_seconds: float

@@ -128,6 +128,7 @@ class Expansion:
             "mixing": json_of(self.spec.mixing),
             "normalization": self.spec.normalization,
             "optimization": json_of(self.spec.optimization),
+            "analyses": [json_of(analysis) for analysis in self.spec.analyses],
         }
         arms = {arm.name: (f"/arms/{i}", arm) for i, arm in enumerate(self.spec.arms)}
         stems: dict[CellArm, Stem] = {}
@@ -191,6 +192,9 @@ class Expansion:
 
     def _with_params(self, stem: Stem, params: Params, *, score_test: bool = True) -> Stem:
         document = {**json_of(stem.config), "score_test": score_test}
+        if not score_test:
+            # A search judges by validation scores alone.
+            document["analyses"] = []
         where = f"arm `{stem.arm}` in cell `{stem.cell.key}` with params {params}"
         try:
             for path, value in params.items():

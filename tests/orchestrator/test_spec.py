@@ -102,7 +102,13 @@ SPACE = ("arms", 1, "search", "space", "attention_bias.sigma")
             '"contrl" is not valid; did you mean `control`? Valid: control',
         ),
         (("primary_metric",), "test/top2", "/primary_metric", '"test/top2" is not valid; did you mean `test/top'),
-        (("analyses",), [{}], "/analyses", "must be empty: nothing is valid here yet"),
+        (("analyses",), [{}], "/analyses/0", "the field `kind` is required"),
+        (
+            ("analyses",),
+            [{"kind": "recptive_field"}],
+            "/analyses/0/kind",
+            "unknown kind `recptive_field`; did you mean `receptive_field`?",
+        ),
         # empty lists
         (("models",), [], "/models", "must not be empty"),
         (("datasets",), [], "/datasets", "must not be empty"),

@@ -1,0 +1,84 @@
+"""A trial that is looked at: the same training, and the receptive field of the right weights."""
+
+import numpy as np
+import pytest
+
+from trainers.analyses.map_metrics import measure
+from trainers.analyses.receptive_field import receptive_fields
+from trainers.analyses.subject import SubjectConfig, build_subject
+from trainers.config import TrialConfig
+from trainers.data.normalization import Normalization
+from trainers.loop import train
+from trainers.models import NoBias
+from trainers.result import EpochReport
+from trainers.runtime import Runtime
+
+TRIAL = {
+    "model": {"kind": "small_vit", "width": 24, "depth": 2, "num_heads": 2, "image_size_px": 16, "patch_size_px": 4},
+    "attention_bias": {"kind": "gaussian", "sigma": 1.5, "lr_multiplier": 20},
+    "dataset": {"kind": "digits", "num_train": 100, "num_val": 60},
+    "optimization": {"epochs": 4, "global_batch_size": 50},
+}
+LOOKED_AT = {**TRIAL, "analyses": [{"kind": "receptive_field", "num_images": 40, "every_epochs": 2}]}
+
+
+def run(document, storage=None, on_epoch=None):
+    config = TrialConfig.model_validate(document)
+    return train(config, Runtime(device="cpu", num_threads=1, storage=storage), on_epoch=on_epoch)
+
+
+def training_of(metrics):
+    return {name: value for name, value in metrics.items() if "second" not in name and "wait" not in name}
+
+
+def test_looking_changes_no_number_of_the_training(tmp_path):
+    plain, seen = run(TRIAL), run(LOOKED_AT, tmp_path)
+    without = {name: value for name, value in training_of(seen.metrics).items() if "receptive_field" not in name}
+    assert without == training_of(plain.metrics)
+    fields = [{name for name in report.metrics if "receptive_field" in name} for report in seen.epochs]
+    assert [bool(names) for names in fields] == [False, True, False, True]
+    assert {name.partition("/")[2] for name in fields[1]} == {
+        name.partition("/")[2] for name in seen.metrics if name.startswith("receptive_field_initial/")
+    }
+
+
+def test_it_is_the_field_of_the_initial_and_of_the_scored_weights(tmp_path):
+    seen = run(LOOKED_AT, tmp_path)
+    config = TrialConfig.model_validate(TRIAL)
+    splits = config.dataset.load(None, input_size_px=16, augmentation=config.augmentation, seed=0)
+    normalize = Normalization(config.model.input_mean, config.model.input_std)
+    images = normalize(splits.val.__getitems__(range(40)).images)
+    subject = SubjectConfig(model=config.model, attention_bias=config.attention_bias)
+    with np.load(tmp_path / "receptive_field.npz") as maps:
+        for checkpoint, prefix, name in (
+            (None, "receptive_field_initial", "initial"),
+            (tmp_path / "checkpoint.pt", "receptive_field", "final"),
+        ):
+            model = build_subject(
+                subject, checkpoint=checkpoint, intervention="none", gaussian=NoBias(), layers=None, num_classes=10
+            )
+            (field,) = receptive_fields(model, [images])
+            assert maps[f"{name}/1_1"] == pytest.approx(field.map, abs=1e-6)
+            for key, value in measure(field).scalars().items():
+                assert seen.metrics[f"{prefix}/{key}"] == pytest.approx(value, rel=1e-3), key
+
+
+def test_an_interrupted_trial_has_the_same_fields(tmp_path):
+    def interrupt(report: EpochReport) -> None:
+        if report.epoch == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(LOOKED_AT, tmp_path / "interrupted", interrupt)
+    again, whole = run(LOOKED_AT, tmp_path / "interrupted"), run(LOOKED_AT, tmp_path / "whole")
+    assert training_of(again.metrics) == training_of(whole.metrics)
+    for name in ("initial/1_1", "final/1_1"):
+        maps = [np.load(tmp_path / folder / "receptive_field.npz")[name] for folder in ("interrupted", "whole")]
+        assert np.array_equal(*maps)
+
+
+def test_a_field_that_cannot_be_measured_fails_no_trial(caplog):
+    impossible = {"kind": "receptive_field", "target": {"kind": "token", "row": 9, "column": 0}}
+    seen = run({**TRIAL, "analyses": [impossible]})
+    assert not [name for name in seen.metrics if "receptive_field" in name]
+    assert "receptive_field is left out: there is no token at row 9" in caplog.text

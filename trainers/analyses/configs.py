@@ -1,0 +1,20 @@
+"""What a trial may be asked beside its training. An analysis is one class here and one line in `AnalysisConfig`."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from trainers.analyses.receptive_field import ReceptiveFieldConfig
+
+
+class ReceptiveFieldAnalysis(ReceptiveFieldConfig):
+    """The effective receptive field before training, after it (with the weights that are scored), and in between."""
+
+    kind: Literal["receptive_field"] = "receptive_field"
+    num_images: int = Field(default=64, ge=1, le=100_000)
+    """Validation images that it is taken over: the first ones, the same in every arm."""
+    every_epochs: int | None = Field(default=None, ge=1)
+    """Look again after every so many epochs (`null`: before and after training only)."""
+
+
+AnalysisConfig = ReceptiveFieldAnalysis

@@ -1,0 +1,90 @@
+"""A trial's analyses: looked at before, during and after training, without moving a single random number of it."""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor, nn
+
+from trainers.analyses.configs import AnalysisConfig, ReceptiveFieldAnalysis
+from trainers.analyses.map_metrics import measure
+from trainers.analyses.receptive_field import receptive_fields
+from trainers.atomic_file import replaced_file
+from trainers.data.splits import ImageSplit
+from trainers.errors import AnalysisError
+
+MAPS = "receptive_field.npz"
+_BATCH = 32
+
+logger = logging.getLogger(__name__)
+
+
+class TrialObserver:
+    """Life: `before` with the initial weights, `during` after each epoch, `after` with the scored weights, `save`.
+
+    A resumed trial builds its initial weights from the seed again, so `before` gives the same numbers again.
+    """
+
+    def __init__(
+        self, analyses: Sequence[AnalysisConfig], split: ImageSplit, normalize: Callable[[Tensor], Tensor]
+    ) -> None:
+        """Nothing is looked at yet.
+
+        Args:
+            analyses: what is asked.
+            split: whose first images are used.
+            normalize: makes the model's input of the split's images.
+        """
+        self._analyses, self._split, self._normalize = analyses, split, normalize
+        self._maps: dict[str, npt.NDArray[np.float32]] = {}
+        self._initial: dict[str, float] = {}
+
+    def before(self, model: nn.Module) -> None:
+        """Look at the initial weights."""
+        for analysis in self._analyses:
+            self._initial |= self._look(model, analysis, "receptive_field_initial", keep_as="initial")
+
+    def during(self, model: nn.Module, epoch: int) -> dict[str, float]:
+        """Metrics after an epoch (from 0), where one is due: `receptive_field/...`."""
+        due = [each for each in self._analyses if each.every_epochs and (epoch + 1) % each.every_epochs == 0]
+        return {
+            name: value
+            for each in due
+            for name, value in self._look(model, each, "receptive_field", keep_as="").items()
+        }
+
+    def after(self, model: nn.Module) -> dict[str, float]:
+        """Metrics of the scored weights, `receptive_field/...`, and of the initial, `receptive_field_initial/...`."""
+        metrics = dict(self._initial)
+        for analysis in self._analyses:
+            metrics |= self._look(model, analysis, "receptive_field", keep_as="final")
+        return metrics
+
+    def save(self, folder: Path) -> None:
+        """Write the maps, if there are any: `initial/<row>_<column>` and `final/<row>_<column>`, each [S, S]."""
+        if self._maps:
+            with replaced_file(folder / MAPS) as file:
+                np.savez_compressed(file, **self._maps)  # type: ignore[arg-type]
+
+    def _look(
+        self, model: nn.Module, analysis: ReceptiveFieldAnalysis, prefix: str, *, keep_as: str
+    ) -> dict[str, float]:
+        """Mean over targets of every metric; nothing where the map can't be measured: no trial fails for that."""
+        try:
+            fields = receptive_fields(model, self._batches(analysis.num_images), analysis)
+            scalars = [measure(field).scalars() for field in fields]
+        except AnalysisError as error:
+            logger.warning("%s is left out: %s", prefix, error)
+            return {}
+        if keep_as:
+            for field in fields:
+                row, column = field.place
+                self._maps[f"{keep_as}/{row}_{column}"] = field.map.astype(np.float32)
+        return {f"{prefix}/{name}": float(np.mean([each[name] for each in scalars])) for name in scalars[0]}
+
+    def _batches(self, num_images: int) -> Iterator[Tensor]:
+        num_images = min(num_images, len(self._split))
+        for start in range(0, num_images, _BATCH):
+            yield self._normalize(self._split.__getitems__(range(start, min(start + _BATCH, num_images))).images)
