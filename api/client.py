@@ -29,7 +29,7 @@ from orchestrator.status import ExperimentStatus, Phase
 Spec = BaseModel | Mapping[str, JsonValue] | Path | str | bytes
 """An ExperimentSpec, the same as a mapping, a file (Path), or JSON text."""
 
-ReportFormat = Literal["json", "md", "html", "csv", "latex"]
+ReportFormat = Literal["json", "md", "html", "csv", "latex", "appendix-latex", "appendix-md", "trials-csv"]
 
 _RECONNECT_SECONDS = 1.0
 _AWAY = frozenset({httpx.codes.BAD_GATEWAY, httpx.codes.SERVICE_UNAVAILABLE, httpx.codes.GATEWAY_TIMEOUT})
@@ -147,6 +147,10 @@ class Client:
     def report(self, experiment_id: str, report_format: ReportFormat = "json") -> str:
         """The report as text in one of its formats."""
         return self._get(_path(experiment_id, "report"), {"format": report_format}).text
+
+    def report_archive(self, experiment_id: str) -> bytes:
+        """Every file of the report, figures included, as a ZIP archive."""
+        return self._get(_path(experiment_id, "report"), {"format": "zip"}).content
 
     def logs(self, experiment_id: str) -> str:
         """What the newest driver has written."""

@@ -107,7 +107,7 @@ def _run(database: Database, settings: Settings, options: argparse.Namespace) ->
     if not status.is_final:
         return _UNFINISHED
     with database.read() as session:
-        report = report_of(session, experiment_id)
+        report = report_of(session, experiment_id, storage=settings.effective_storage)
     files = write_report(report, options.output or settings.home / "reports" / experiment_id)
     sys.stdout.write(report.model_dump_json(indent=1) + "\n" if options.json else f"\n{to_text(report)}\n")
     say(f"report: {files['md'].absolute().parent}")

@@ -1,6 +1,7 @@
 """The report of a stored experiment: rows in, `Report` out; the one place where the two meet."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session, defer
@@ -17,17 +18,21 @@ from orchestrator.status import ExperimentStatus, Phase, TrialStatus
 from orchestrator.store.experiments import get_experiment
 from orchestrator.store.tables import ExperimentRow, TrialRow
 from orchestrator.store.trials import trials_of
+from orchestrator.stored_predictions import mcnemar_of
 from trainers.config import TrialConfig
 from trainers.result import TrialResult
 
 
-def report_of(session: Session, experiment_id: str, *, mlflow_url: str | None = None) -> Report:
+def report_of(
+    session: Session, experiment_id: str, *, mlflow_url: str | None = None, storage: Path | None = None
+) -> Report:
     """The report as it stands now.
 
     Args:
         session: an open read.
         experiment_id: its id.
         mlflow_url: link to the experiment in MLflow, if there is one.
+        storage: folder of the trials' folders, for per-image predictions; the report does without where it is not.
 
     Raises:
         ExperimentNotFoundError: no such experiment.
@@ -54,6 +59,7 @@ def report_of(session: Session, experiment_id: str, *, mlflow_url: str | None = 
         chosen_params=row.chosen_params,
         comparisons=comparisons,
         pooled=pool_effects(comparisons),
+        mcnemar=mcnemar_of(comparisons, rows, storage),
     )
 
 

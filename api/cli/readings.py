@@ -5,6 +5,7 @@
 
 from api.views import View
 from orchestrator.statistics.comparison import Cell, Comparison
+from orchestrator.status import ExperimentStatus
 
 
 class LearnedBias(View):
@@ -31,9 +32,32 @@ class Excluded(View):
     reason: str
 
 
+class LearnedPosition(View):
+    """The Gaussian fitted to what one layer learned about position, over seeds."""
+
+    cell: Cell
+    arm: str
+    part: str
+    layer: int | None
+    num_seeds: int
+    num_gaussian: int
+    num_nothing: int
+    sigma_mean: float | None
+    sigma_sd: float | None
+    r_squared_mean: float | None
+    r_squared_sd: float | None
+
+
+class ExperimentReading(View):
+    """Where the experiment stands."""
+
+    status: ExperimentStatus
+
+
 class ReportReading(View):
     """What a terminal shows of a report."""
 
+    experiment: ExperimentReading
     metric: str
     unit: str
     decimals: int
@@ -43,4 +67,6 @@ class ReportReading(View):
     caveats: tuple[str, ...]
     comparisons: tuple[Comparison, ...]
     bias: tuple[LearnedBias, ...]
+    position: tuple[LearnedPosition, ...] = ()
+    num_pending: int = 0
     exclusions: tuple[Excluded, ...]

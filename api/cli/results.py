@@ -1,5 +1,7 @@
 """Commands that fetch documents: report, logs, schema."""
 
+import io
+import zipfile
 from pathlib import Path
 from typing import Annotated
 
@@ -10,15 +12,6 @@ from api.cli.readings import ReportReading
 from api.cli.tables import print_report
 from api.cli.terminal import AsJson, ExperimentId, ServiceUrl, errors_as_exits, out, write_json
 from api.client import Client, ReportFormat
-
-REPORT_FILES: dict[ReportFormat, str] = {
-    "html": "report.html",
-    "md": "report.md",
-    "json": "report.json",
-    "csv": "table.csv",
-    "latex": "table.tex",
-}
-"""Names of the files that a saved report consists of."""
 
 
 def add_commands(application: typer.Typer) -> None:
@@ -33,11 +26,13 @@ def report(
     report_format: Annotated[
         ReportFormat | None, typer.Option("--format", help="Write a document instead of the terminal's table.")
     ] = None,
-    output: Annotated[Path | None, typer.Option(help="Save all formats into this folder.", file_okay=False)] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Save all files, figures too, into this folder.", file_okay=False)
+    ] = None,
     url: ServiceUrl = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show or save a report: terminal table, JSON, Markdown, HTML page, CSV, LaTeX table."""
+    """Show or save a report: terminal table, JSON, Markdown, HTML page, CSV, LaTeX tables, figures."""
     with errors_as_exits(), Client(url) as client:
         known_id = resolve(client, experiment_id)
         if output is not None:
@@ -79,16 +74,19 @@ def schema(
 
 
 def save_report(client: Client, experiment_id: str, folder: Path) -> dict[str, Path]:
-    """Write every format into the folder.
+    """Write every file of the report into the folder, the same ones as `sigmalab run --output`.
 
     Returns:
-        Format -> file.
+        File name -> file.
     """
     folder.mkdir(parents=True, exist_ok=True)
     files: dict[str, Path] = {}
-    for report_format, name in REPORT_FILES.items():
-        files[report_format] = folder / name
-        files[report_format].write_text(client.report(experiment_id, report_format))
+    with zipfile.ZipFile(io.BytesIO(client.report_archive(experiment_id))) as archive:
+        for entry in archive.infolist():
+            # Names only: an archive may not write elsewhere.
+            name = Path(entry.filename).name
+            files[name] = folder / name
+            files[name].write_bytes(archive.read(entry))
     return files
 
 

@@ -1,4 +1,4 @@
-"""What an experiment leaves behind: its report in five formats, its driver's log."""
+"""What an experiment leaves behind: its report in several formats, its driver's log."""
 
 from collections.abc import Callable
 from enum import StrEnum
@@ -10,7 +10,9 @@ from fastapi.responses import PlainTextResponse
 from api.dependencies import ExperimentsDep
 from api.openapi import PROBLEMS, problems
 from orchestrator.report import Report
-from orchestrator.report.csv_table import to_csv
+from orchestrator.report.appendix import to_latex_appendix, to_markdown_appendix
+from orchestrator.report.csv_table import to_csv, trials_to_csv, trials_to_parquet
+from orchestrator.report.files import to_zip
 from orchestrator.report.html import to_html
 from orchestrator.report.latex import to_latex
 from orchestrator.report.markdown import to_markdown
@@ -26,11 +28,16 @@ class ReportFormat(StrEnum):
     HTML = "html"
     CSV = "csv"
     LATEX = "latex"
+    APPENDIX_LATEX = "appendix-latex"
+    APPENDIX_MARKDOWN = "appendix-md"
+    TRIALS_CSV = "trials-csv"
+    TRIALS_PARQUET = "trials-parquet"
+    ZIP = "zip"
 
 
 class _Writer(NamedTuple):
     media_type: str
-    write: Callable[[Report], str]
+    write: Callable[[Report], str | bytes]
 
 
 def _to_json(report: Report) -> str:
@@ -43,6 +50,12 @@ _WRITERS = {
     ReportFormat.HTML: _Writer("text/html; charset=utf-8", to_html),
     ReportFormat.CSV: _Writer("text/csv; charset=utf-8", to_csv),
     ReportFormat.LATEX: _Writer("application/x-tex; charset=utf-8", to_latex),
+    ReportFormat.APPENDIX_LATEX: _Writer("application/x-tex; charset=utf-8", to_latex_appendix),
+    ReportFormat.APPENDIX_MARKDOWN: _Writer("text/markdown; charset=utf-8", to_markdown_appendix),
+    ReportFormat.TRIALS_CSV: _Writer("text/csv; charset=utf-8", trials_to_csv),
+    ReportFormat.TRIALS_PARQUET: _Writer("application/vnd.apache.parquet", trials_to_parquet),
+    # Every file that `sigmalab run --output` writes, figures included.
+    ReportFormat.ZIP: _Writer("application/zip", to_zip),
 }
 
 _CONTENT = {writer.media_type.partition(";")[0]: {"schema": {"type": "string"}} for writer in _WRITERS.values()}

@@ -1,28 +1,28 @@
 """From an experiment's facts and trials to its report. Pure: no database, no clock."""
 
-import json
-import statistics
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from orchestrator.report.caveats import caveats_of
 from orchestrator.report.content import (
     ArmSummary,
-    Candidate,
     Exclusion,
     ExperimentFacts,
     Provenance,
     Report,
-    SearchSummary,
     TrialRecord,
     TrialSummary,
 )
 from orchestrator.report.learned_bias import bias_series
 from orchestrator.report.numbers import decimals_for
+from orchestrator.report.placebo import placebo_contrasts
+from orchestrator.report.position import position_fits
+from orchestrator.report.search_history import searches_of
+from orchestrator.report.settings import settings_of
 from orchestrator.report.wording import answer, placebo_remarks, pooled_answer
 from orchestrator.search.space import Params
 from orchestrator.spec import Arm, ExperimentSpec
 from orchestrator.statistics.comparison import Cell, Comparison, PooledEffect
+from orchestrator.statistics.mcnemar import McNemar
 from orchestrator.statistics.metric import metric_named
 from orchestrator.status import Phase, TrialStatus
 from trainers.models import AttentionBiasConfig, GaussianBias, PermutedGaussianBias
@@ -41,6 +41,7 @@ def build_report(
     comparisons: Sequence[Comparison],
     pooled: Sequence[PooledEffect],
     facts: Mapping[str, str] | None = None,
+    mcnemar: Sequence[McNemar | None] = (),
 ) -> Report:
     """Put together all that the renderers need.
 
@@ -54,11 +55,14 @@ def build_report(
         comparisons: one for each cell and treatment.
         pooled: one for each treatment; left out of the report if there is only one cell.
         facts: further provenance of the whole experiment, such as the orchestrator's version.
+        mcnemar: one entry per comparison, or nothing.
     """
     arms = tuple(_arm_summary(arm, trials) for arm in spec.arms)
     decimals = decimals_for(comparisons)
-    searches = _searches(spec, cells, trials, chosen_params)
-    exclusions = tuple(_exclusions(trials))
+    searches = searches_of(spec, cells, trials, chosen_params)
+    is_over = experiment.status.is_final
+    exclusions = tuple(_exclusions(trials, is_over=is_over))
+    contrasts = placebo_contrasts(comparisons, {arm.name for arm in arms if arm.is_placebo})
     provenance = _provenance(digest, trials, facts or {})
     by_name = {arm.name: arm for arm in arms}
     unit = metric_named(spec.primary_metric).unit
@@ -69,6 +73,7 @@ def build_report(
             arm=by_name[comparison.treatment],
             decimals=decimals,
             num_comparisons=len(comparisons),
+            is_over=is_over,
         )
         for comparison in comparisons
     ]
@@ -87,7 +92,7 @@ def build_report(
         experiment=experiment,
         question=spec.question,
         answers=tuple(answers),
-        remarks=tuple(placebo_remarks(comparisons, arms, decimals)),
+        remarks=tuple(placebo_remarks(contrasts, comparisons, decimals)),
         caveats=caveats_of(
             status=experiment.status,
             spec=spec,
@@ -107,7 +112,13 @@ def build_report(
         comparisons=tuple(comparisons),
         pooled=pooled,
         bias=bias_series(trials),
+        position=position_fits(trials),
+        placebo_contrasts=contrasts,
+        mcnemar=tuple(mcnemar),
+        settings=settings_of(trials),
+        spec=spec,
         searches=searches,
+        num_pending=0 if is_over else sum(_is_pending(trial) for trial in trials),
         exclusions=exclusions,
         trials=tuple(_trial_summary(trial) for trial in trials),
         provenance=provenance,
@@ -168,8 +179,15 @@ def _trial_summary(trial: TrialRecord) -> TrialSummary:
     )
 
 
-def _exclusions(trials: Sequence[TrialRecord]) -> list[Exclusion]:
-    """Confirm trials without a result; searches have their own table."""
+def _is_pending(trial: TrialRecord) -> bool:
+    return trial.phase is Phase.CONFIRM and not trial.status.is_final
+
+
+def _exclusions(trials: Sequence[TrialRecord], *, is_over: bool) -> list[Exclusion]:
+    """Confirm trials that ended without a result; searches have their own table.
+
+    A trial that has not ended is left out only if the experiment has: else it is merely not there yet.
+    """
     return [
         Exclusion(
             cell=trial.cell,
@@ -179,7 +197,9 @@ def _exclusions(trials: Sequence[TrialRecord]) -> list[Exclusion]:
             reason=trial.error.strip() or _STATUS_WORDS[trial.status],
         )
         for trial in trials
-        if trial.phase is Phase.CONFIRM and trial.status is not TrialStatus.SUCCEEDED
+        if trial.phase is Phase.CONFIRM
+        and trial.status is not TrialStatus.SUCCEEDED
+        and (is_over or not _is_pending(trial))
     ]
 
 
@@ -190,59 +210,6 @@ _STATUS_WORDS = {
     TrialStatus.PRUNED: "was stopped early",
     TrialStatus.CANCELLED: "was cancelled",
 }
-
-
-def _searches(
-    spec: ExperimentSpec, cells: Sequence[Cell], trials: Sequence[TrialRecord], chosen_params: Mapping[str, Params]
-) -> tuple[SearchSummary, ...]:
-    searches = []
-    # A search is judged by the validation twin of the primary metric.
-    metric = f"best_val/{spec.primary_metric.rpartition('/')[2]}"
-    for cell in cells:
-        for arm in spec.arms:
-            if arm.search is None:
-                continue
-            chosen = chosen_params.get(f"{cell.key}/{arm.name}")
-            mine = [
-                trial
-                for trial in trials
-                if trial.phase is Phase.SEARCH and trial.cell == cell and trial.arm == arm.name
-            ]
-            searches.append(
-                SearchSummary(
-                    cell=cell,
-                    arm=arm.name,
-                    algorithm=arm.search.algorithm.kind,
-                    metric=metric,
-                    candidates=_candidates(mine, chosen, metric),
-                    chosen=chosen,
-                )
-            )
-    return tuple(searches)
-
-
-def _candidates(trials: Sequence[TrialRecord], chosen: Params | None, metric: str) -> tuple[Candidate, ...]:
-    by_params: dict[str, list[TrialRecord]] = defaultdict(list)
-    for trial in trials:
-        by_params[json.dumps(trial.params, sort_keys=True)].append(trial)
-    candidates = []
-    for same in by_params.values():
-        scores = [
-            trial.result.metrics[metric]
-            for trial in same
-            if trial.status is TrialStatus.SUCCEEDED and trial.result and metric in trial.result.metrics
-        ]
-        candidates.append(
-            Candidate(
-                params=same[0].params,
-                score=statistics.fmean(scores) if scores else None,
-                num_seeds=len(scores),
-                num_failed=sum(trial.status.is_final for trial in same) - len(scores),
-                is_chosen=same[0].params == chosen,
-            )
-        )
-    sign = -1.0 if metric_named(metric).higher_is_better else 1.0
-    return tuple(sorted(candidates, key=lambda found: (found.score is None, sign * (found.score or 0.0))))
 
 
 def _provenance(digest: str, trials: Sequence[TrialRecord], facts: Mapping[str, str]) -> Provenance:

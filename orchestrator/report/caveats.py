@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 
-from orchestrator.report.content import Exclusion, Provenance, SearchSummary, TrialRecord
+from orchestrator.report.content import Exclusion, Provenance, TrialRecord
 from orchestrator.report.numbers import p_text
+from orchestrator.report.search_content import SearchSummary
 from orchestrator.report.wording import cell_words
+from orchestrator.search.budgets import search_differences
 from orchestrator.spec import ExperimentSpec
-from orchestrator.statistics.comparison import Comparison, Verdict
+from orchestrator.statistics.comparison import Comparison
 from orchestrator.status import ExperimentStatus, Phase
 
 # Facts that may differ between trials of one sound experiment.
@@ -17,6 +19,8 @@ _SHARED_BY_A_PAIR = {
     "task": "the task",
     "model": "the model",
     "augmentation": "the augmentation",
+    "mixing": "the mixing of images",
+    "normalization": "the normalisation",
     "optimization": "the optimization",
 }
 """Field of a trial's config -> what a pair no longer shares if its trials differ there."""
@@ -117,13 +121,7 @@ def _exclusions(exclusions: Sequence[Exclusion]) -> list[str]:
 
 
 def _interval_against_p(comparisons: Sequence[Comparison], confidence: float) -> list[str]:
-    hints = [
-        comparison
-        for comparison in comparisons
-        if comparison.verdict in (Verdict.IMPROVED, Verdict.WORSE)
-        and comparison.p_holm is not None
-        and comparison.p_holm > 1 - confidence
-    ]
+    hints = [comparison for comparison in comparisons if comparison.rests_on_interval_alone]
     if not hints:
         return []
     places = "; ".join(
@@ -136,12 +134,12 @@ def _interval_against_p(comparisons: Sequence[Comparison], confidence: float) ->
 def _unequal_search(spec: ExperimentSpec, searches: Sequence[SearchSummary]) -> list[str]:
     if not searches:
         return []
-    budgets = {arm.name: arm.search.num_trials if arm.search else 0 for arm in spec.arms}
-    if len(set(budgets.values())) == 1:
+    unequal = {arm.name: search_differences(arm, spec.control) for arm in spec.treatments}
+    listed = "; ".join(f"{name}: {', '.join(what)}" for name, what in unequal.items() if what)
+    if not listed:
         return []
-    counts = ", ".join(f"{name} {count}" for name, count in budgets.items())
-    start = "The arms were not tuned with the same budget"
-    return [f"{start} (search trials per cell: {counts}), which favours those that were tuned longer."]
+    start = f"The arms were not tuned with the same budget as {spec.control.name}"
+    return [f"{start} ({listed}), which favours those that were tuned longer, or better."]
 
 
 def _mixed(provenance: Provenance) -> list[str]:

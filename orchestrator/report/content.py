@@ -6,11 +6,14 @@ Reading order: `Report` at the end of the file, then its parts above it.
 from datetime import datetime
 from typing import Literal
 
+from orchestrator.report.search_content import SearchSummary
 from orchestrator.search.space import Params
+from orchestrator.spec import ExperimentSpec
 from orchestrator.statistics.comparison import Cell, Comparison, PooledEffect
+from orchestrator.statistics.mcnemar import McNemar
 from orchestrator.status import ExperimentStatus, Phase, TrialStatus
 from trainers.config import TrialConfig
-from trainers.result import TrialResult
+from trainers.result import BiasPart, TrialResult
 from trainers.strict import StrictModel
 
 
@@ -146,6 +149,63 @@ class BiasSeries(StrictModel):
     """Every seed's own curve."""
 
 
+class PositionFit(StrictModel):
+    """The Gaussian fitted to what one layer learned about position, over seeds."""
+
+    cell: Cell
+    """Model and data set."""
+    arm: str
+    """Name of the arm."""
+    part: BiasPart
+    """`own`: the layer's relative position embedding; `sum`: with our Gaussian added; `absolute`: similarity map."""
+    layer: int | None
+    """Layer, from 0 (`None`: the embedding is the whole model's)."""
+    num_seeds: int
+    """Trials that were looked at."""
+    num_gaussian: int
+    """Those in which it is a Gaussian: R^2 of 0.8 or more, a hill around displacement 0 that fits into the map."""
+    num_nothing: int
+    """Those in which there was nothing to fit: the same at every displacement, or broken."""
+    sigma_mean: float | None
+    """Mean width of the fits in tokens (`None`: none); only where all are Gaussian does it mean much."""
+    sigma_sd: float | None
+    """Standard deviation (n - 1) over seeds."""
+    height_mean: float | None
+    """Mean height of the fits, in logits (cosine for `absolute`); negative: a hollow."""
+    r_squared_mean: float | None
+    """Mean share of the map's variance that the Gaussian explains."""
+    r_squared_sd: float | None
+    """Standard deviation (n - 1) over seeds."""
+
+
+class PlaceboContrast(StrictModel):
+    """treatment - placebo over pairs of the same seed. Describes; it is outside Holm's family."""
+
+    cell: Cell
+    """Model and data set."""
+    treatment: str
+    """The arm with locality."""
+    placebo: str
+    """The arm with the same numbers without locality."""
+    num_pairs: int
+    """Seeds that both arms completed."""
+    effect: float
+    """Mean paired difference, in the comparisons' unit."""
+    ci_low: float | None
+    """Lower end of the paired t interval (`None`: fewer than two pairs, or all differences are equal)."""
+    ci_high: float | None
+    """Upper end of the paired t interval."""
+
+
+class Setting(StrictModel):
+    """One hyper-parameter of the confirm trials, for an appendix."""
+
+    path: str
+    """Dotted path in the trial config."""
+    values: dict[str, tuple[str, ...]]
+    """Value -> the `<model>/<data set>/<arm>` that have it; one entry: all share it."""
+
+
 class Exclusion(StrictModel):
     """A trial that enters no comparison, and why. Nothing is dropped in silence."""
 
@@ -159,38 +219,6 @@ class Exclusion(StrictModel):
     """Where it stands."""
     reason: str
     """Why, for people."""
-
-
-class Candidate(StrictModel):
-    """One point that a search tried."""
-
-    params: Params
-    """Dotted path in the trial config -> value."""
-    score: float | None
-    """Mean of the search metric over the point's seeds, in the metric's own unit (`None`: none succeeded)."""
-    num_seeds: int
-    """Trials behind the score."""
-    num_failed: int
-    """Trials that failed, were stopped early or cancelled."""
-    is_chosen: bool
-    """Whether the confirm phase uses it."""
-
-
-class SearchSummary(StrictModel):
-    """What one search tried and chose. Never the claim: the best of many is too good by chance."""
-
-    cell: Cell
-    """Model and data set."""
-    arm: str
-    """The arm whose params were chosen."""
-    algorithm: str
-    """Who proposed the params."""
-    metric: str
-    """What the candidates were judged by (always on the validation split)."""
-    candidates: tuple[Candidate, ...]
-    """Every point, best first."""
-    chosen: Params | None
-    """The chosen point (`None`: not chosen yet)."""
 
 
 class Provenance(StrictModel):
@@ -243,14 +271,31 @@ class Report(StrictModel):
     """One effect per treatment over all cells (only with several cells)."""
     bias: tuple[BiasSeries, ...]
     """Learned sigma and amplitude, by cell, arm, layer."""
+    position: tuple[PositionFit, ...] = ()
+    """Gaussians fitted to the learned position embeddings themselves, by cell, arm, part and layer."""
+    placebo_contrasts: tuple[PlaceboContrast, ...] = ()
+    """Every treatment against every placebo."""
+    mcnemar: tuple[McNemar | None, ...] = ()
+    """Per comparison, in their order: images that only one arm got right (`None`: no predictions at hand)."""
+    settings: tuple[Setting, ...] = ()
+    """Hyper-parameters of the confirm trials."""
+    spec: ExperimentSpec
+    """The question as it was asked: `sigmalab run` with this file asks it again."""
     searches: tuple[SearchSummary, ...]
     """What the search phase tried and chose."""
+    num_pending: int = 0
+    """Confirm trials that have not ended yet."""
     exclusions: tuple[Exclusion, ...]
-    """Planned trials that enter no comparison."""
+    """Trials that ended without a result and enter no comparison."""
     trials: tuple[TrialSummary, ...]
     """Every trial."""
     provenance: Provenance
     """Which code, data and machines."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no further pair will come."""
+        return self.experiment.status.is_final
 
     @property
     def control(self) -> str:

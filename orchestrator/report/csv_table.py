@@ -1,9 +1,12 @@
-"""The report as CSV: one file with a row per comparison, one with a row per trial."""
+"""The report as CSV and Parquet: one file with a row per comparison, one with a row per trial."""
 
 import csv
 import io
 import json
 from collections.abc import Sequence
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from orchestrator.report.content import Report
 
@@ -56,6 +59,27 @@ def to_csv(report: Report) -> str:
 
 def trials_to_csv(report: Report) -> str:
     """One row per trial, at full precision; every metric that any trial has is a column."""
+    header, rows = _trials(report)
+    return _csv(header, rows)
+
+
+def trials_to_parquet(report: Report) -> bytes:
+    """The same table with types, as Parquet; the digest is in the file's metadata."""
+    header, rows = _trials(report)
+    columns = {name: [row[place] for row in rows] for place, name in enumerate(header)}
+    table = pa.table({name: _typed(column) for name, column in columns.items()})
+    table = table.replace_schema_metadata({"experiment": report.experiment.id, "digest": report.provenance.digest})
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink)
+    return bytes(sink.getvalue())
+
+
+def _typed(column: Sequence[str | int | float | None]) -> pa.Array:
+    """A column without any value would be of no type."""
+    return pa.array(column, None if any(value is not None for value in column) else pa.string())
+
+
+def _trials(report: Report) -> tuple[list[str], list[list[str | int | float | None]]]:
     metrics = sorted({key for trial in report.trials for key in trial.metrics})
     rows = []
     for trial in report.trials:
@@ -63,7 +87,7 @@ def trials_to_csv(report: Report) -> str:
         row = [trial.cell.model, trial.cell.dataset, *(values[field] for field in _TRIAL_FIELDS)]
         row.append(json.dumps(trial.params, sort_keys=True) if trial.params else "")
         rows.append(row + [trial.metrics.get(key) for key in metrics])
-    return _csv(["model", "dataset", *_TRIAL_FIELDS, "params", *metrics], rows)
+    return ["model", "dataset", *_TRIAL_FIELDS, "params", *metrics], rows
 
 
 def _csv(header: Sequence[str], rows: Sequence[Sequence[str | int | float | None]]) -> str:

@@ -58,8 +58,8 @@ def forest_figure(report: Report) -> Figure:
     for comparison in shown:
         if comparison.cell != cell:
             cell = comparison.cell
-            rows.append(_ForestRow(heading=_cell_title(cell)))
-        rows.append(_comparison_row(comparison, report.decimals))
+            rows.append(_ForestRow(heading=cell_title(cell)))
+        rows.append(_comparison_row(comparison, report))
     if report.pooled:
         rows.append(_ForestRow(heading="cells pooled (random effects)"))
     rows += [
@@ -91,12 +91,13 @@ class _ForestRow(NamedTuple):
     mark: str = "D"
 
 
-def _comparison_row(comparison: Comparison, decimals: int) -> _ForestRow:
+def _comparison_row(comparison: Comparison, report: Report) -> _ForestRow:
+    decimals = report.decimals
     return _ForestRow(
         name=comparison.treatment,
         numbers=_numbers(comparison.effect, comparison.ci_low, comparison.ci_high, decimals),
         num_pairs=str(comparison.num_pairs),
-        verdict=comparison.verdict.value,
+        verdict=comparison.verdict_text(is_over=report.is_over),
         effect=comparison.effect,
         low=comparison.ci_low,
         high=comparison.ci_high,
@@ -177,7 +178,7 @@ def pair_figure(report: Report) -> Figure:
     """Every pair as a line from control to treatment: do all seeds move the same way?"""
     shown = [comparison for comparison in report.comparisons if comparison.num_pairs][:MAX_PANELS]
     num_treatments = len({comparison.treatment for comparison in shown})
-    figure, panels = _grid(len(shown), width=2.7, height=2.9, columns=num_treatments)
+    figure, panels = panel_grid(len(shown), width=2.7, height=2.9, columns=num_treatments)
     for axes, comparison in zip(panels, shown, strict=True):
         color = VERDICT_COLORS[comparison.verdict]
         for pair in comparison.pairs:
@@ -189,8 +190,8 @@ def pair_figure(report: Report) -> Figure:
         axes.set_xlim(-0.25, 1.25)
         axes.set_xticks([0, 1], [comparison.control, comparison.treatment])
         changed = f"{signed(comparison.effect, report.decimals)} {comparison.unit}".strip()
-        axes.set_title(f"{_cell_title(comparison.cell)}\n{changed}, n = {comparison.num_pairs}", fontsize=_SMALL)
-        _clean(axes)
+        axes.set_title(f"{cell_title(comparison.cell)}\n{changed}, n = {comparison.num_pairs}", fontsize=_SMALL)
+        clean(axes)
     if not shown:
         return figure
     unit = level_unit(report.unit)
@@ -215,15 +216,15 @@ def sigma_panels(bias: Sequence[BiasSeries]) -> Figure:
             panels_of.setdefault((series.cell.key, series.arm), []).append(series)
     shown = list(panels_of.values())[:MAX_PANELS]
     num_arms = len({arm for _, arm in panels_of})
-    figure, panels = _grid(len(shown), width=3.5, height=2.8, columns=num_arms)
+    figure, panels = panel_grid(len(shown), width=3.5, height=2.8, columns=num_arms)
     num_layers = 1 + max((series.layer for series in bias), default=0)
     for axes, series_of_panel in zip(panels, shown, strict=True):
         for series in series_of_panel:
             _sigma_lines(axes, series, num_layers)
         first = series_of_panel[0]
-        axes.set_title(f"{first.arm}\n{_cell_title(first.cell)}", fontsize=_SMALL)
+        axes.set_title(f"{first.arm}\n{cell_title(first.cell)}", fontsize=_SMALL)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
-        _clean(axes)
+        clean(axes)
     if shown:
         single = max(len(series.seeds) for series in bias) == 1
         figure.supylabel("σ (tokens)", fontsize=_NORMAL)
@@ -267,26 +268,38 @@ def _layer_handle(layer: int, num_layers: int) -> mpl.lines.Line2D:
     return mpl.lines.Line2D([], [], color=color, ls=style, lw=2.0, label=str(layer))
 
 
-def _cell_title(cell: Cell) -> str:
+def cell_title(cell: Cell) -> str:
+    """`digits-300, small_vit_48x3_rel_bias`."""
     return f"{cell.dataset}, {cell.model}"
 
 
-def _grid(num_panels: int, *, width: float, height: float, columns: int) -> tuple[Figure, Sequence[Axes]]:
-    """A figure with so many panels, at most three in a row; one that says so if there are none."""
-    columns = min(columns if 1 <= columns <= _MAX_COLUMNS else _MAX_COLUMNS, max(1, num_panels))
+def panel_grid(
+    num_panels: int, *, width: float, height: float, columns: int, is_shared: bool = True
+) -> tuple[Figure, Sequence[Axes]]:
+    """A figure with so many panels, at most three in a row; one that says so if there are none.
+
+    Args:
+        num_panels: panels, row by row.
+        width: of a panel, in inches.
+        height: of a panel, in inches.
+        columns: panels in a row, as far as they fit (1: what would be side by side is one panel, so rows are filled).
+        is_shared: whether all have one y axis.
+    """
+    columns = min(columns if 1 < columns <= _MAX_COLUMNS else _MAX_COLUMNS, max(1, num_panels))
     rows = max(1, math.ceil(num_panels / columns))
     figure = Figure(figsize=(0.9 + width * columns, 0.6 + height * rows), layout="constrained")
     if not num_panels:
         figure.text(0.5, 0.5, "nothing to show yet", ha="center", va="center", fontsize=_TITLE, color=_FAINT)
         return figure, []
-    grid = figure.subplots(rows, columns, squeeze=False, sharey=True)
+    grid = figure.subplots(rows, columns, squeeze=False, sharey=is_shared)
     panels = list(grid.flat)
     for unused in panels[num_panels:]:
         unused.set_axis_off()
     return figure, panels[:num_panels]
 
 
-def _clean(axes: Axes) -> None:
+def clean(axes: Axes) -> None:
+    """The frame that all panels share: no box, faint lines behind."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=_SMALL)
     axes.grid(axis="y", color="#E6E6E6", lw=0.7)

@@ -1,16 +1,23 @@
 """The report as a folder of files."""
 
+import io
 import os
 import secrets
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from orchestrator.report.appendix import to_latex_appendix, to_markdown_appendix
+from orchestrator.report.bias_figures import learned_figures
 from orchestrator.report.content import Report
-from orchestrator.report.csv_table import to_csv, trials_to_csv
-from orchestrator.report.figures import forest_figure, pair_figure, render, sigma_figure
+from orchestrator.report.csv_table import to_csv, trials_to_csv, trials_to_parquet
+from orchestrator.report.figures import forest_figure, pair_figure, render
 from orchestrator.report.html import to_html
 from orchestrator.report.latex import to_latex
 from orchestrator.report.markdown import to_markdown
+from orchestrator.report.search_figure import has_candidates, search_figure
+from orchestrator.report.search_tables import searches_to_csv
+from orchestrator.report.tables import SPEC_FILE
 from orchestrator.report.terminal import to_text
 
 
@@ -26,23 +33,40 @@ def write_report(report: Report, folder: Path) -> dict[str, Path]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     written = {}
-    for name, file_name, content in _files(report):
+    for name, file_name, content in report_files(report):
         written[name] = folder / file_name
         _replace(written[name], content)
     return written
 
 
-def _files(report: Report) -> Iterator[tuple[str, str, bytes]]:
+def to_zip(report: Report) -> bytes:
+    """All files as one archive: what a client over HTTP unpacks is what `write_report` writes."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as files:
+        for _, file_name, content in report_files(report):
+            # A fixed date: the same report is the same archive.
+            files.writestr(zipfile.ZipInfo(file_name, (2020, 1, 1, 0, 0, 0)), content, zipfile.ZIP_DEFLATED)
+    return archive.getvalue()
+
+
+def report_files(report: Report) -> Iterator[tuple[str, str, bytes]]:
+    """Format, file name and content of every file."""
     yield "json", "report.json", report.model_dump_json(indent=1).encode()
     yield "md", "report.md", to_markdown(report).encode()
     yield "html", "report.html", to_html(report).encode()
     yield "text", "report.txt", to_text(report).encode()
     yield "latex", "table.tex", to_latex(report).encode()
+    yield "appendix_latex", "appendix.tex", to_latex_appendix(report).encode()
+    yield "appendix_md", "appendix.md", to_markdown_appendix(report).encode()
+    yield "spec", SPEC_FILE, report.spec.model_dump_json(indent=1).encode()
     yield "csv", "comparisons.csv", to_csv(report).encode()
     yield "trials_csv", "trials.csv", trials_to_csv(report).encode()
-    figures = {"effects": forest_figure, "pairs": pair_figure}
-    if report.bias:
-        figures["sigma"] = sigma_figure
+    yield "trials_parquet", "trials.parquet", trials_to_parquet(report)
+    if report.searches:
+        yield "search_csv", "search.csv", searches_to_csv(report).encode()
+    figures = {"effects": forest_figure, "pairs": pair_figure, **learned_figures(report)}
+    if has_candidates(report):
+        figures["search"] = search_figure
     for name, draw in figures.items():
         figure = draw(report)
         yield f"{name}_svg", f"{name}.svg", render(figure, "svg")

@@ -3,17 +3,23 @@
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from orchestrator.report.bias_figures import learned_figures
 from orchestrator.report.content import Report
-from orchestrator.report.figures import forest_figure, pair_figure, render, sigma_figure
+from orchestrator.report.figures import forest_figure, pair_figure, render
 from orchestrator.report.interval_svg import interval_svg
+from orchestrator.report.search_figure import has_candidates, search_figure
+from orchestrator.report.search_tables import search_overview, search_table
 from orchestrator.report.tables import (
     bias_table,
     comparison_table,
     exclusion_table,
+    footnotes,
     pair_table,
     pooled_table,
+    position_table,
     provenance_table,
-    search_table,
+    settings_table,
+    sigma_by_dataset_table,
     without_constant_columns,
 )
 
@@ -33,15 +39,21 @@ def to_html(report: Report) -> str:
         report=report,
         comparisons=without_constant_columns(comparison_table(report)),
         intervals=[Markup(interval_svg(comparison, report)) for comparison in report.comparisons],  # noqa: S704
+        notes=footnotes(report),
         pooled=pooled_table(report),
         bias=without_constant_columns(bias_table(report.bias)),
+        searches=without_constant_columns(search_overview(report)),
         search=without_constant_columns(search_table(report)),
+        search_figure=_inline(render(search_figure(report), "svg")) if has_candidates(report) else None,
         exclusions=without_constant_columns(exclusion_table(report)),
         pairs=without_constant_columns(pair_table(report)),
         provenance=provenance_table(report),
         forest=_inline(render(forest_figure(report), "svg")),
         slopes=_inline(render(pair_figure(report), "svg")),
-        sigma=_inline(render(sigma_figure(report), "svg")) if report.bias else None,
+        figures={name: _inline(render(draw(report), "svg")) for name, draw in learned_figures(report).items()},
+        by_dataset=sigma_by_dataset_table(report.bias),
+        position=without_constant_columns(position_table(report.position)),
+        settings=settings_table(report),
     )
 
 

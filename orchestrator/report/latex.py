@@ -1,58 +1,30 @@
 r"""The report as LaTeX: tables to paste into a paper (needs `\usepackage{booktabs}`)."""
 
-import re
-from collections.abc import Sequence
-
-from orchestrator.report.content import BiasSeries, Report
-from orchestrator.report.numbers import fixed, level_unit, p_text, percent, signed
-from orchestrator.report.tables import layer_name
-from orchestrator.report.wording import cell_count, metric_words
+from orchestrator.report.content import BiasSeries, PositionFit, Report
+from orchestrator.report.latex_layers import layers_by_dataset
+from orchestrator.report.latex_matrix import caption, delta, matrix_tables
+from orchestrator.report.latex_text import bold, breakable, escape, footer, interval, label, math, mean_sd, table
+from orchestrator.report.numbers import level_unit, p_text, percent, signed
+from orchestrator.report.tables import command, layer_name
+from orchestrator.report.wording import cell_count
 from orchestrator.statistics.comparison import Cell, Comparison, PooledEffect
-
-_SPECIAL = {
-    "\\": r"\textbackslash{}",
-    "{": r"\{",
-    "}": r"\}",
-    "$": r"\$",
-    "&": r"\&",
-    "#": r"\#",
-    "%": r"\%",
-    "_": r"\_",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    '"': r"\textquotedbl{}",
-    "±": r"$\pm$",
-    # After a row's end, LaTeX would take these for the options of its line break.
-    "[": "{[}",
-    "*": "{*}",
-}
-_PATTERN = re.compile("|".join(map(re.escape, _SPECIAL)))
-_LAST_LATIN = "\u017f"
-"""Last letter of Latin Extended-A, as far as T1 fonts go."""
-_NOT_IN_LABEL = re.compile(r"[^A-Za-z0-9-]+")
 
 
 def to_latex(report: Report) -> str:
-    """The table of comparisons and, for every cell whose arms have a bias, a table of sigma by layer."""
+    """Tables for a paper: models x data sets, every comparison, then what was learned about position."""
     parts = [
-        f"% {report.experiment.name}, digest {report.provenance.digest}",
+        f"% {report.experiment.name}, digest {report.provenance.digest}, made by: {command(report)}",
         r"% \usepackage{booktabs} in the preamble; \usepackage[T1]{fontenc} for names with quotation marks.",
+        *matrix_tables(report),
         _comparisons(report),
     ]
-    parts += [_bias(report, cell) for cell in dict.fromkeys(series.cell for series in report.bias)]
+    if len({cell.dataset for cell in report.cells}) > 1:
+        parts += layers_by_dataset(report)
+    else:
+        parts += [_bias(report, cell) for cell in dict.fromkeys(series.cell for series in report.bias)]
+        parts += [_position(report, cell) for cell in dict.fromkeys(fit.cell for fit in report.position)]
+    parts.append(f"% digest {report.provenance.digest}")
     return "\n".join(parts) + "\n"
-
-
-def escape(text: str) -> str:
-    """Show a text as it is, special characters included; what pdfLaTeX can't set becomes `?`."""
-    escaped = _PATTERN.sub(lambda match: _SPECIAL[match[0]], " ".join(text.split()))
-    return "".join(
-        character if character.isascii() or (character.isalpha() and character <= _LAST_LATIN) else "?"
-        for character in escaped
-    )
 
 
 def _comparisons(report: Report) -> str:
@@ -60,75 +32,56 @@ def _comparisons(report: Report) -> str:
     level = f" ({level})" if level else ""
     unit = f" ({escape(report.unit)})" if report.unit else ""
     header = (
-        rf"Model & Data set & Arm & $n$ & {escape(report.control)}{level} & Treatment{level} & "
+        rf"Arm & $n$ & Control{level} & Treatment{level} & "
         rf"$\Delta${unit} & {escape(percent(report.confidence))} CI & $p$ \\"
     )
     rows: list[str] = []
+    cell = None
     for comparison in report.comparisons:
-        rows.append(_comparison_row(comparison, report.decimals, previous=_previous(report, len(rows))))
-    pooled = [
-        rf"\multicolumn{{2}}{{l}}{{{_pooled_cells(report, effect)}}} & {escape(effect.treatment)} & & & & "
-        rf"{_bold(_math(signed(effect.effect, report.decimals)), effect.ci_low, effect.ci_high)} & "
-        rf"{_interval(effect.ci_low, effect.ci_high, report.decimals)} & \\"
+        if comparison.cell != cell and len(report.cells) > 1:
+            rows += [r"\addlinespace"] if rows else []
+            rows.append(_heading(f"{comparison.cell.dataset}, {comparison.cell.model}"))
+        cell = comparison.cell
+        rows.append(_comparison_row(comparison, report.decimals))
+    if report.pooled:
+        rows += [r"\midrule", _heading("All cells (random effects)")]
+    rows += [
+        rf"{escape(effect.treatment)} & \multicolumn{{3}}{{l}}{{{_pooled_cells(report, effect)}}} & "
+        rf"{bold(math(signed(effect.effect, report.decimals)), effect.ci_low, effect.ci_high)} & "
+        rf"{interval(effect.ci_low, effect.ci_high, report.decimals)} & \\"
         for effect in report.pooled
     ]
-    if pooled:
-        rows += [r"\midrule", *pooled]
-    return _table(
-        columns="lllrrrrrr",
+    return table(
+        columns="lrrrrrr",
         header=header,
         rows=rows,
-        caption=_caption(report),
-        label=f"tab:{_NOT_IN_LABEL.sub('-', report.experiment.name)}",
+        caption=caption(report),
+        label=label(report),
+        below=footer(report),
+        size="footnotesize",
     )
 
 
+def _heading(text: str) -> str:
+    return rf"\multicolumn{{7}}{{@{{}}l}}{{\emph{{{escape(text)}}}}} \\"
+
+
 def _pooled_cells(report: Report, effect: PooledEffect) -> str:
-    count = cell_count(effect, len(report.cells))
-    return f"{'All' if count.isdigit() else count} cells (random effects)"
+    return f"{cell_count(effect, len(report.cells))} cells"
 
 
-def _previous(report: Report, index: int) -> Comparison | None:
-    return report.comparisons[index - 1] if index else None
-
-
-def _comparison_row(comparison: Comparison, decimals: int, *, previous: Comparison | None) -> str:
-    """One row; model and data set are written only where they change."""
-    cell = comparison.cell
-    names = ("", "") if previous is not None and previous.cell == cell else (cell.model, cell.dataset)
-    effect = _bold(_math(signed(comparison.effect, decimals)), comparison.ci_low, comparison.ci_high)
+def _comparison_row(comparison: Comparison, decimals: int) -> str:
+    """One row, without model and data set."""
     cells = [
-        *map(escape, names),
         escape(comparison.treatment),
         str(comparison.num_pairs),
-        _mean_sd(comparison.control_mean, comparison.control_sd, decimals),
-        _mean_sd(comparison.treatment_mean, comparison.treatment_sd, decimals),
-        effect,
-        _interval(comparison.ci_low, comparison.ci_high, decimals),
-        _math(p_text(comparison.p_holm)),
+        mean_sd(comparison.control_mean, comparison.control_sd, decimals),
+        mean_sd(comparison.treatment_mean, comparison.treatment_sd, decimals),
+        delta(comparison, decimals),
+        interval(comparison.ci_low, comparison.ci_high, decimals),
+        math(p_text(comparison.p_holm)),
     ]
     return " & ".join(cells) + r" \\"
-
-
-def _caption(report: Report) -> str:
-    counts = sorted({comparison.num_pairs for comparison in report.comparisons})
-    pairs = "--".join(str(count) for count in dict.fromkeys([counts[0], counts[-1]])) if counts else "0"
-    scored = "each trial is scored once on the test split, at its best validation epoch"
-    if not report.metric.startswith("test/"):
-        scored = "scored on the validation split, which also chose the epoch"
-    holm = ", Holm-corrected over the rows" if len(report.comparisons) > 1 else ""
-    sentences = [
-        f"{_capital(metric_words(report.metric))}, mean $\\pm$ sd over {pairs} paired seeds ($n$); ",
-        f"{scored}. ",
-        f"$\\Delta$ is the mean paired difference with its {escape(percent(report.confidence))} ",
-        f"paired $t$ interval; bold: the interval excludes 0. $p$: two-sided sign-flip permutation test{holm}. ",
-        rf"Digest \texttt{{{escape(report.provenance.digest)}}}.",
-    ]
-    return "".join(sentences)
-
-
-def _capital(text: str) -> str:
-    return escape(text[:1].upper() + text[1:])
 
 
 def _bias(report: Report, cell: Cell) -> str:
@@ -141,15 +94,16 @@ def _bias(report: Report, cell: Cell) -> str:
         numbers = [_change(by_quantity.get("sigma")), _change(by_quantity.get("amplitude"))]
         rows.append(" & ".join([escape(arm), escape(layer), *numbers]) + r" \\")
     num_seeds = max(len(series.seeds) for series in report.bias if series.cell == cell)
-    return _table(
+    return table(
         columns="llrr",
         header=r"Arm & Layer & $\sigma$ (tokens) & $A$ \\",
         rows=rows,
         caption=(
             rf"Learned attention bias by layer, {escape(cell.dataset)}, {escape(cell.model)}: initial $\rightarrow$ "
-            rf"final value, mean $\pm$ sd over {num_seeds} seeds. Digest \texttt{{{escape(report.provenance.digest)}}}."
+            rf"final value, mean $\pm$ sd over {num_seeds} seeds."
         ),
-        label=f"tab:{_NOT_IN_LABEL.sub('-', f'{report.experiment.name}-sigma-{cell.key}')}",
+        label=label(report, "sigma", cell.key),
+        below=footer(report),
     )
 
 
@@ -158,43 +112,39 @@ def _change(series: BiasSeries | None) -> str:
         return "--"
     if not series.is_learned:
         return f"{series.initial:.2f} (fixed)"
-    return rf"${series.initial:.2f} \rightarrow$ {_mean_sd(series.final_mean, series.final_sd, 2)}"
+    return rf"${series.initial:.2f} \rightarrow$ {mean_sd(series.final_mean, series.final_sd, 2)}"
 
 
-def _table(*, columns: str, header: str, rows: Sequence[str], caption: str, label: str) -> str:
-    body = [
-        r"\begin{table}[t]",
-        r"\centering",
-        r"\small",
-        rf"\caption{{{caption}}}",
-        rf"\label{{{label}}}",
-        rf"\begin{{tabular}}{{{columns}}}",
-        r"\toprule",
-        header,
-        r"\midrule",
-        *rows,
-        r"\bottomrule",
-        r"\end{tabular}",
-        r"\end{table}",
-    ]
-    return "\n".join(body)
+def _position(report: Report, cell: Cell) -> str:
+    """The Gaussian fitted to each layer's own position embedding, arms side by side."""
+    fits = [fit for fit in report.position if fit.cell == cell and fit.part != "sum"]
+    arms = list(dict.fromkeys(fit.arm for fit in fits))
+    layers = list(dict.fromkeys(fit.layer for fit in fits))
+    by_place = {(fit.layer, fit.arm): fit for fit in fits}
+    rows = []
+    for layer in layers:
+        found = [by_place.get((layer, arm)) for arm in arms]
+        rows.append(" & ".join(["all" if layer is None else str(layer), *map(_fit_cells, found)]) + r" \\")
+    groups = " & ".join(rf"\multicolumn{{2}}{{c}}{{{breakable(arm)}}}" for arm in arms)
+    rules = "".join(rf"\cmidrule(lr){{{2 * index + 2}-{2 * index + 3}}}" for index in range(len(arms)))
+    header = [rf" & {groups} \\", rules, "Layer" + r" & $R^2$ & $\sigma$" * len(arms) + r" \\"]
+    return table(
+        columns="l" + "rr" * len(arms),
+        header="\n".join(header),
+        rows=rows,
+        caption=(
+            rf"Gaussian fitted to each layer's learned position embedding itself, {escape(cell.dataset)}, "
+            rf"{escape(cell.model)}: mean $\pm$ sd over seeds; $\sigma$ in tokens, and only where every seed has a "
+            r"Gaussian ($R^2 \ge 0.8$, a hill around displacement 0 that fits into the map)."
+        ),
+        label=label(report, "position", cell.key),
+        below=footer(report),
+        size="footnotesize",
+    )
 
 
-def _mean_sd(mean: float | None, sd: float | None, decimals: int) -> str:
-    if mean is None:
-        return "--"
-    return f"${fixed(mean, decimals)}$" if sd is None else rf"${fixed(mean, decimals)} \pm {fixed(sd, decimals)}$"
-
-
-def _interval(low: float | None, high: float | None, decimals: int) -> str:
-    return "--" if low is None or high is None else f"$[{fixed(low, decimals)}, {fixed(high, decimals)}]$"
-
-
-def _math(text: str) -> str:
-    return "--" if text == "-" else f"${text}$"
-
-
-def _bold(math: str, low: float | None, high: float | None) -> str:
-    """Bold only if the interval excludes 0."""
-    excludes_zero = low is not None and high is not None and (low > 0 or high < 0)
-    return rf"$\mathbf{{{math.strip('$')}}}$" if excludes_zero else math
+def _fit_cells(fit: PositionFit | None) -> str:
+    if fit is None:
+        return " & "
+    width = mean_sd(fit.sigma_mean, fit.sigma_sd, 2) if fit.num_gaussian == fit.num_seeds else "--"
+    return f"{mean_sd(fit.r_squared_mean, fit.r_squared_sd, 2)} & {width}"

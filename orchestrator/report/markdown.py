@@ -4,15 +4,18 @@ import re
 from collections.abc import Iterable
 
 from orchestrator.report.content import Report
+from orchestrator.report.search_tables import search_overview, search_table
 from orchestrator.report.tables import (
     Table,
     bias_table,
     comparison_table,
     exclusion_table,
+    footnotes,
     pair_table,
     pooled_table,
+    position_table,
     provenance_table,
-    search_table,
+    sigma_by_dataset_table,
 )
 
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|#~])")
@@ -24,29 +27,37 @@ def to_markdown(report: Report) -> str:
         f"# {escape(report.experiment.name)}",
         *_question(report),
         "## Answer",
-        _bullets(report.answers),
-        *([_bullets(report.remarks)] if report.remarks else []),
+        _bullets([*report.answers, *report.remarks]),
         "## Comparisons",
         grid(comparison_table(report)),
+        *map(escape, footnotes(report)),
     ]
     if report.pooled:
         parts += [_heading(pooled_table(report)), grid(pooled_table(report))]
-    for table in (bias_table(report.bias), search_table(report), exclusion_table(report)):
+    learned = (bias_table(report.bias), sigma_by_dataset_table(report.bias), position_table(report.position))
+    for table in (*learned, search_overview(report), search_table(report), exclusion_table(report)):
         if table.rows:
             parts += [_heading(table), grid(table)]
     parts += [_heading(pair_table(report)), grid(pair_table(report))]
     parts += ["## Caveats", _bullets(report.caveats), "## Provenance", grid(provenance_table(report))]
+    parts.append(footer(report))
     return "\n\n".join(parts) + "\n"
 
 
 def to_short_markdown(report: Report) -> str:
     """Answers, comparisons, sigma by layer and caveats: what fits a description field."""
     parts = [*_question(report), _bullets([*report.answers, *report.remarks]), grid(comparison_table(report))]
-    for table in (bias_table(report.bias), exclusion_table(report)):
+    parts += map(escape, footnotes(report))
+    for table in (bias_table(report.bias), position_table(report.position), exclusion_table(report)):
         if table.rows:
             parts += [f"**{escape(table.title)}**", grid(table)]
     parts += ["**Caveats**", _bullets(report.caveats), f"Digest `{report.provenance.digest}`"]
     return "\n\n".join(parts) + "\n"
+
+
+def footer(report: Report) -> str:
+    """Where all numbers come from, in one line."""
+    return f"---\n\nsigmalab, experiment `{report.experiment.id}`, digest `{report.provenance.digest}`"
 
 
 def grid(table: Table) -> str:

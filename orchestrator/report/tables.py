@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import NamedTuple
 
-from orchestrator.report.content import BiasSeries, Report
+from orchestrator.report.content import BiasSeries, PositionFit, Report
 from orchestrator.report.numbers import (
     MISSING,
     duration,
@@ -12,13 +12,15 @@ from orchestrator.report.numbers import (
     level_unit,
     mean_sd,
     p_text,
-    params_text,
     percent,
     signed,
 )
 from orchestrator.report.wording import cell_count, metric_words
-from orchestrator.statistics.comparison import Comparison
-from orchestrator.statistics.metric import metric_named
+from orchestrator.statistics.comparison import INTERVAL_ALONE
+from orchestrator.statistics.mcnemar import McNemar
+
+SPEC_FILE = "spec.json"
+"""The spec's name in a report's folder."""
 
 
 class Table(NamedTuple):
@@ -51,13 +53,35 @@ def comparison_table(report: Report) -> Table:
             f"{percent(report.confidence)} CI",
             "p",
             "p (Holm)",
+            *(("McNemar",) if any(report.mcnemar) else ()),
         ),
         num_text_columns=4,
-        rows=[_comparison_row(comparison, report.decimals) for comparison in report.comparisons],
+        rows=[_comparison_row(report, index) for index in range(len(report.comparisons))],
     )
 
 
-def _comparison_row(comparison: Comparison, decimals: int) -> tuple[str, ...]:
+def footnotes(report: Report) -> tuple[str, ...]:
+    """What marks in the table of comparisons mean, as far as there are any."""
+    notes = []
+    if any(comparison.rests_on_interval_alone for comparison in report.comparisons):
+        notes.append(f"{INTERVAL_ALONE}.")
+    if any(report.mcnemar):
+        notes.append(
+            "McNemar: images that only the treatment : only the control got right, pooled over pairs, with the exact "
+            "binomial p; descriptive, for the images of all pairs are the same ones."
+        )
+    return tuple(notes)
+
+
+def _mcnemar_text(found: McNemar | None) -> str:
+    if found is None:
+        return MISSING
+    p = p_text(found.p_value)
+    return f"{found.only_treatment} : {found.only_control}, p {p if p.startswith('<') else f'= {p}'}"
+
+
+def _comparison_row(report: Report, index: int) -> tuple[str, ...]:
+    comparison, decimals = report.comparisons[index], report.decimals
     count = str(comparison.num_pairs)
     if comparison.num_pairs != comparison.num_planned_pairs:
         count += f" of {comparison.num_planned_pairs}"
@@ -65,7 +89,7 @@ def _comparison_row(comparison: Comparison, decimals: int) -> tuple[str, ...]:
         comparison.cell.model,
         comparison.cell.dataset,
         comparison.treatment,
-        comparison.verdict.value,
+        comparison.verdict_text(is_over=report.is_over),
         count,
         mean_sd(comparison.control_mean, comparison.control_sd, decimals),
         mean_sd(comparison.treatment_mean, comparison.treatment_sd, decimals),
@@ -73,6 +97,7 @@ def _comparison_row(comparison: Comparison, decimals: int) -> tuple[str, ...]:
         interval(comparison.ci_low, comparison.ci_high, decimals),
         p_text(comparison.p_value),
         p_text(comparison.p_holm),
+        *((_mcnemar_text(report.mcnemar[index]),) if any(report.mcnemar) else ()),
     )
 
 
@@ -135,7 +160,7 @@ def pair_table(report: Report) -> Table:
 
 
 def bias_table(bias: Sequence[BiasSeries]) -> Table:
-    """Learned sigma and amplitude of every layer: initial -> final, mean ± sd over seeds."""
+    """Learned sigma and amplitude of every layer: initial → final, mean ± sd over seeds."""
     series = sorted(bias, key=_place)
     rows = []
     for _, same_place in groupby(series, key=_place):
@@ -153,7 +178,7 @@ def bias_table(bias: Sequence[BiasSeries]) -> Table:
             )
         )
     return Table(
-        title="Learned attention bias by layer: initial -> final, mean ± sd over seeds",
+        title="Learned attention bias by layer: initial → final, mean ± sd over seeds",
         columns=("model", "data set", "arm", "layer", "seeds", "sigma (tokens)", "amplitude A"),
         num_text_columns=4,
         rows=rows,
@@ -174,32 +199,65 @@ def _change(series: BiasSeries | None) -> str:
         return MISSING
     if not series.is_learned:
         return f"{series.initial:.2f} (fixed)"
-    return f"{series.initial:.2f} -> {mean_sd(series.final_mean, series.final_sd, 2)}"
+    return f"{series.initial:.2f} → {mean_sd(series.final_mean, series.final_sd, 2)}"
 
 
-def search_table(report: Report) -> Table:
-    """What each search tried, best first."""
-    metric = report.searches[0].metric if report.searches else report.metric
-    level, scale = _in_unit(level_unit(report.unit)), metric_named(metric).scale
+def sigma_by_dataset_table(bias: Sequence[BiasSeries]) -> Table:
+    """Final sigma of every layer, data sets side by side; without rows if there is only one data set."""
+    sigmas = [series for series in bias if series.quantity == "sigma" and series.is_learned]
+    datasets = list(dict.fromkeys(series.cell.dataset for series in sigmas))
+    places: dict[tuple[str, str, int, int], dict[str, BiasSeries]] = {}
+    for series in sorted(sigmas, key=_place):
+        head = -1 if series.head is None else series.head
+        places.setdefault((series.cell.model, series.arm, series.layer, head), {})[series.cell.dataset] = series
+    rows = [
+        (model, arm, layer_name(next(iter(found.values()))), *(_final(found.get(dataset)) for dataset in datasets))
+        for (model, arm, _, _), found in sorted(places.items())
+    ]
     return Table(
-        title="Search phase (validation split only; never the claim)",
-        columns=("model", "data set", "arm", "params", "chosen", "seeds", "failed", f"mean {metric}{level}"),
+        title="Final sigma (tokens) by layer and data set, mean ± sd over seeds",
+        columns=("model", "arm", "layer", *datasets),
+        num_text_columns=3,
+        rows=rows if len(datasets) > 1 else [],
+    )
+
+
+def _final(series: BiasSeries | None) -> str:
+    return MISSING if series is None else mean_sd(series.final_mean, series.final_sd, 2)
+
+
+PART_WORDS = {"own": "its own", "sum": "own + Gaussian", "absolute": "absolute"}
+"""What was fitted, in a table."""
+
+
+def position_table(position: Sequence[PositionFit]) -> Table:
+    """Does a layer's learned position embedding look like a Gaussian? One row per arm, part and layer."""
+    return Table(
+        title="Gaussian fitted to each layer's learned position embedding (mean over heads), mean ± sd over seeds",
+        columns=("model", "data set", "arm", "embedding", "layer", "Gaussian in", "R²", "sigma (tokens)", "height"),
         num_text_columns=5,
         rows=[
             (
-                search.cell.model,
-                search.cell.dataset,
-                search.arm,
-                params_text(dict(candidate.params)),
-                "chosen" if candidate.is_chosen else "",
-                str(candidate.num_seeds),
-                str(candidate.num_failed),
-                fixed(None if candidate.score is None else scale * candidate.score, report.decimals),
+                fit.cell.model,
+                fit.cell.dataset,
+                fit.arm,
+                PART_WORDS[fit.part],
+                "all" if fit.layer is None else str(fit.layer),
+                _gaussian_count(fit),
+                mean_sd(fit.r_squared_mean, fit.r_squared_sd, 2),
+                # The width of what is no Gaussian may be anything.
+                mean_sd(fit.sigma_mean, fit.sigma_sd, 2) if fit.num_gaussian == fit.num_seeds else MISSING,
+                signed(fit.height_mean, 2) if fit.num_gaussian == fit.num_seeds else MISSING,
             )
-            for search in report.searches
-            for candidate in search.candidates
+            for fit in position
         ],
     )
+
+
+def _gaussian_count(fit: PositionFit) -> str:
+    if fit.num_nothing == fit.num_seeds:
+        return "nothing learned"
+    return f"{fit.num_gaussian} of {fit.num_seeds}"
 
 
 def exclusion_table(report: Report) -> Table:
@@ -222,6 +280,28 @@ def exclusion_table(report: Report) -> Table:
     )
 
 
+def settings_table(report: Report) -> Table:
+    """Hyper-parameters of the confirm trials."""
+    rows = []
+    for setting in report.settings:
+        for value, places in setting.values.items():
+            where = "all" if len(setting.values) == 1 else _places_text(places, report)
+            rows.append((setting.path, value, where))
+    return Table(title="Hyper-parameters", columns=("field", "value", "in"), num_text_columns=3, rows=rows)
+
+
+def _places_text(places: Sequence[str], report: Report) -> str:
+    """Whole arms, models or data sets are named as such; anything else cell by cell."""
+    cells = {cell.key: cell for cell in report.cells}
+    named = [place.rpartition("/") for place in places]
+    for axis in (lambda cell, arm: arm, lambda cell, arm: cells[cell].model, lambda cell, arm: cells[cell].dataset):
+        every = [(cell, arm.name) for cell in cells for arm in report.arms]
+        chosen = dict.fromkeys(axis(cell, arm) for cell, _, arm in named)
+        if sum(axis(cell, arm) in chosen for cell, arm in every) == len(places):
+            return ", ".join(chosen)
+    return ", ".join(places)
+
+
 def provenance_table(report: Report) -> Table:
     """Which code, data and machines made the numbers."""
     experiment, provenance = report.experiment, report.provenance
@@ -230,12 +310,19 @@ def provenance_table(report: Report) -> Table:
         ("digest", provenance.digest),
         ("submitted", f"{experiment.created_at:%Y-%m-%d %H:%M:%S} UTC"),
         ("ended", f"{experiment.ended_at:%Y-%m-%d %H:%M:%S} UTC" if experiment.ended_at else MISSING),
+        ("command", command(report)),
+        ("seeds", ", ".join(map(str, report.seeds))),
         ("trials", f"{provenance.num_trials} planned, {provenance.num_succeeded} succeeded"),
         ("reused", f"{provenance.num_reused} of them stand-ins from earlier, identical trials"),
         ("training time", duration(provenance.training_seconds)),
         *((key.replace("_", " "), ", ".join(values)) for key, values in provenance.facts.items()),
     ]
     return Table(title="Provenance", columns=("fact", "value"), num_text_columns=2, rows=rows)
+
+
+def command(report: Report) -> str:
+    """What asks the same question again, beside the files of the report."""
+    return f"sigmalab run {SPEC_FILE}"
 
 
 def without_constant_columns(table: Table) -> Table:

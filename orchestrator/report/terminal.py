@@ -4,13 +4,16 @@ import textwrap
 from collections.abc import Iterable
 
 from orchestrator.report.content import Report
+from orchestrator.report.search_tables import search_overview, search_table
 from orchestrator.report.tables import (
     Table,
     bias_table,
     comparison_table,
     exclusion_table,
+    footnotes,
     pooled_table,
-    search_table,
+    position_table,
+    sigma_by_dataset_table,
     without_constant_columns,
 )
 
@@ -22,8 +25,12 @@ def to_text(report: Report) -> str:
     """What a reader at a terminal wants to know, ending with the answer."""
     parts = [_heading(report)]
     tables = [comparison_table(report), pooled_table(report), bias_table(report.bias)]
-    tables += [search_table(report), exclusion_table(report)]
-    parts += [grid(table) for table in tables if table.rows]
+    tables += [sigma_by_dataset_table(report.bias), position_table(report.position)]
+    tables += [search_overview(report), search_table(report), exclusion_table(report)]
+    shown = [grid(table) for table in tables if table.rows]
+    if notes := footnotes(report):
+        shown[0] = "\n".join([shown[0], *(line for note in notes for line in textwrap.wrap(note, WIDTH))])
+    parts += shown
     parts.append(_sentences("Caveats", report.caveats))
     parts.append(_sentences("Answer", [*report.answers, *report.remarks]))
     parts.append(f"digest {report.provenance.digest}")

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from orchestrator.report.content import ArmSummary
+from orchestrator.report.content import ArmSummary, PlaceboContrast
 from orchestrator.report.numbers import fixed, p_text, percent, signed, with_unit
 from orchestrator.statistics.comparison import Cell, Comparison, PooledEffect, Verdict
 
@@ -23,7 +23,9 @@ def cell_words(cell: Cell) -> str:
     return f"{cell.dataset} with {cell.model}"
 
 
-def answer(comparison: Comparison, *, arm: ArmSummary, decimals: int, num_comparisons: int) -> str:
+def answer(
+    comparison: Comparison, *, arm: ArmSummary, decimals: int, num_comparisons: int, is_over: bool = False
+) -> str:
     """One sentence for one comparison.
 
     Args:
@@ -31,13 +33,14 @@ def answer(comparison: Comparison, *, arm: ArmSummary, decimals: int, num_compar
         arm: the treatment, for its name and what it adds.
         decimals: digits after the point.
         num_comparisons: comparisons in the experiment; from two on, Holm's p is named too.
+        is_over: whether no further pair will come.
     """
     start = f"On {cell_words(comparison.cell)}, "
     what = metric_words(comparison.metric)
     if comparison.effect is None:
         return (
-            f"{start}nothing can be said about {arm.name} yet: none of its "
-            f"{comparison.num_planned_pairs} planned pairs is complete."
+            f"{start}nothing can be said about {arm.name}{'' if is_over else ' yet'}: none of its "
+            f"{comparison.num_planned_pairs} planned pairs {'was completed' if is_over else 'is complete'}."
         )
     changed = with_unit(signed(comparison.effect, decimals), comparison.unit)
     start += f"{arm.name} ({arm.description}) changed {what} by {changed}"
@@ -83,42 +86,44 @@ def cell_count(effect: PooledEffect, num_planned_cells: int) -> str:
     return f"{effect.num_cells} of {num_planned_cells}"
 
 
-def placebo_remarks(comparisons: Sequence[Comparison], arms: Sequence[ArmSummary], decimals: int) -> list[str]:
-    """What a placebo arm says about the cause, in every cell where a treatment beat the control."""
-    placebos = {arm.name for arm in arms if arm.is_placebo}
+def placebo_remarks(
+    contrasts: Sequence[PlaceboContrast], comparisons: Sequence[Comparison], decimals: int
+) -> list[str]:
+    """What a placebo says about the cause: how much of each treatment's effect remains over it."""
+    by_arm = {(comparison.cell.key, comparison.treatment): comparison for comparison in comparisons}
     return [
-        _placebo_remark(other, placebo, decimals)
-        for placebo in comparisons
-        for other in comparisons
-        if placebo.treatment in placebos
-        and other.cell == placebo.cell
-        and other.treatment not in placebos
-        and other.verdict is Verdict.IMPROVED
+        _placebo_remark(contrast, by_arm[contrast.cell.key, contrast.treatment], decimals) for contrast in contrasts
     ]
 
 
-def _placebo_remark(treatment: Comparison, placebo: Comparison, decimals: int) -> str:
-    start = f"On {cell_words(placebo.cell)}, {placebo.treatment} (the same numbers without locality)"
-    if placebo.effect is None or placebo.ci_low is None or placebo.ci_high is None:
-        return f"{start} has no interval, so the cause of {treatment.treatment}'s gain stays open."
-    changed = f"changed the metric by {with_unit(signed(placebo.effect, decimals), placebo.unit)}"
-    if placebo.verdict is Verdict.IMPROVED:
-        return f"{start} {changed} and improved too: locality alone does not explain {treatment.treatment}'s gain."
-    if _is_apart(treatment, placebo):
-        return (
-            f"{start} {changed} ({_interval(placebo, decimals)}), and the two intervals do not overlap: "
-            f"this speaks for locality as the cause of {treatment.treatment}'s gain."
-        )
-    return (
-        f"{start} {changed} ({_interval(placebo, decimals)}); its interval overlaps with {treatment.treatment}'s, "
-        "so the cause of the gain stays open."
+def _placebo_remark(contrast: PlaceboContrast, treatment: Comparison, decimals: int) -> str:
+    """The difference first, then only what follows from its interval."""
+    where = f"On {cell_words(contrast.cell)}"
+    placebo = f"{contrast.placebo} (the same numbers without locality)"
+    noun = "pair" if contrast.num_pairs == 1 else "pairs"
+    difference = with_unit(signed(contrast.effect, decimals), treatment.unit)
+    start = f"{where}, {contrast.treatment} - {placebo} is {difference}"
+    if treatment.verdict in (Verdict.IMPROVED, Verdict.WORSE):
+        whole = with_unit(signed(treatment.effect, decimals), treatment.unit)
+        remain = "remains" if treatment.unit != "pp" else "remain"
+        start = f"{where}, of {contrast.treatment}'s {whole}, {difference} {remain} over {placebo}"
+    if contrast.ci_low is None or contrast.ci_high is None:
+        return f"{start} ({contrast.num_pairs} {noun}, no interval): what locality does stays open."
+    ends = (
+        f"{percent(treatment.confidence)} CI {fixed(contrast.ci_low, decimals)} to {fixed(contrast.ci_high, decimals)}"
     )
+    start += f" ({ends}, n = {contrast.num_pairs} {noun}; descriptive, outside Holm's family)"
+    return f"{start}: {_locality(contrast, higher_is_better=treatment.higher_is_better)}."
 
 
-def _is_apart(first: Comparison, second: Comparison) -> bool:
-    if first.ci_low is None or first.ci_high is None or second.ci_low is None or second.ci_high is None:
-        return False
-    return first.ci_low > second.ci_high or second.ci_low > first.ci_high
+def _locality(contrast: PlaceboContrast, *, higher_is_better: bool) -> str:
+    assert contrast.ci_low is not None
+    assert contrast.ci_high is not None
+    if contrast.ci_low <= 0 <= contrast.ci_high:
+        return "whether locality matters stays open"
+    if (contrast.ci_low > 0) == higher_is_better:
+        return "locality does something that the same numbers without it do not"
+    return "without locality the same numbers do better"
 
 
 def _interval(comparison: Comparison, decimals: int) -> str:
@@ -150,4 +155,6 @@ def _conclusion(comparison: Comparison, decimals: int) -> str:
             f"inconclusive; effects from {low} to {with_unit(high, comparison.unit)} "
             f"stay possible with {comparison.num_pairs} pairs"
         )
+    if comparison.rests_on_interval_alone:
+        return f"{comparison.verdict.value}*, by the interval alone (p does not confirm it)"
     return comparison.verdict.value

@@ -164,7 +164,12 @@ class Experiments:
         with self._database.read() as session:
             row = get_experiment(session, experiment_id)
             stored_spec(row)  # refuses what another version wrote
-            return report_of(session, experiment_id, mlflow_url=mlflow_url(row, self._settings.mlflow_link))
+            return report_of(
+                session,
+                experiment_id,
+                mlflow_url=mlflow_url(row, self._settings.mlflow_link),
+                storage=self._settings.effective_storage,
+            )
 
     def logs(self, experiment_id: str) -> str:
         """What the newest driver wrote.

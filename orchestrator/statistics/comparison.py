@@ -14,6 +14,10 @@ class Verdict(StrEnum):
     INCONCLUSIVE = "inconclusive"
 
 
+INTERVAL_ALONE = "* the interval excludes 0, but the sign-flip p after Holm's correction does not confirm it"
+"""Footnote of a verdict that rests on its interval alone."""
+
+
 class Cell(StrictModel):
     """One entry of the table of results."""
 
@@ -97,6 +101,22 @@ class Comparison(StrictModel):
     """What the pairs allow to say."""
     higher_is_better: bool
     """Direction of the metric; the verdict takes it into account."""
+
+    @property
+    def rests_on_interval_alone(self) -> bool:
+        """Whether the interval excludes 0, but the permutation p after Holm's correction does not confirm it."""
+        is_decided = self.verdict in (Verdict.IMPROVED, Verdict.WORSE)
+        return is_decided and self.p_holm is not None and self.p_holm >= round(1 - self.confidence, 9)
+
+    def verdict_text(self, *, is_over: bool) -> str:
+        """The verdict as tables show it: `improved`, `improved*` (see `rests_on_interval_alone`), `not yet`.
+
+        Args:
+            is_over: whether the experiment has ended, so that no further pair will come.
+        """
+        if not self.num_pairs:
+            return "no pairs" if is_over else "not yet"
+        return f"{self.verdict.value}*" if self.rests_on_interval_alone else self.verdict.value
 
 
 class PooledEffect(StrictModel):

@@ -22,7 +22,7 @@ from orchestrator.store.experiments import begin_attempt, insert_experiment, mov
 from orchestrator.store.telemetry import record_epoch
 from orchestrator.store.trials import TrialKey, fail_trial, plan_trials, start_trial, succeed_trial
 from trainers.config import TrialConfig
-from trainers.result import EpochReport, TrialResult
+from trainers.result import EpochReport, LayerFit, TrialResult
 
 GAINS = {"control": 0.0, "gaussian": 0.072, "placebo": 0.002}
 BIASES = {
@@ -97,7 +97,13 @@ def make_record(
                 metrics[f"sigma/{layer:02d}"] = 2.0 + share * (drift + 0.06 * own.standard_normal())
                 metrics[f"amplitude/{layer:02d}"] = 1.0 + share * 0.1 * (layer + 1)
         epochs.append(EpochReport(epoch=epoch, metrics=metrics, seconds=0.33))
+    learned_bias = [
+        LayerFit(part=part, layer=layer, **_fit(part, layer, num_layers, own))
+        for layer in range(num_layers)
+        for part in (("own",) if arm == "control" else ("own", "sum"))
+    ]
     result = TrialResult(
+        learned_bias=tuple(learned_bias),
         epochs=epochs,
         best_epoch=num_epochs - 2,
         metrics={
@@ -125,6 +131,14 @@ def make_record(
         mlflow_run_id=None,
     )
     return record.model_copy(update=changes)
+
+
+def _fit(part: str, layer: int, num_layers: int, random: np.random.Generator) -> dict[str, object]:
+    """As in the paper: all layers but the last learn a Gaussian."""
+    is_gaussian = part == "sum" or layer < num_layers - 1
+    r_squared = (0.92 if is_gaussian else 0.3) + 0.02 * random.standard_normal()
+    sigma = 2.5 + layer + 0.1 * random.standard_normal()
+    return {"sigma": sigma, "height": 1.5, "r_squared": r_squared, "is_gaussian": is_gaussian, "spread": 1.6}
 
 
 def make_records(spec: ExperimentSpec, num_epochs: int = 20) -> list[TrialRecord]:

@@ -1,9 +1,15 @@
 """The sentences that people will repeat: each says no more than the pairs allow."""
 
+import statistics
+
 import pytest
+from scipy import stats
 
 from orchestrator.report import Report, TrialRecord
+from orchestrator.report.html import to_html
 from orchestrator.report.latex import to_latex
+from orchestrator.report.markdown import to_markdown
+from orchestrator.report.tables import comparison_table
 from orchestrator.report.terminal import to_text
 from orchestrator.statistics.comparison import Cell, Comparison, Verdict
 from orchestrator.status import ExperimentStatus, Phase, TrialStatus
@@ -90,11 +96,22 @@ def test_no_pair_says_nothing() -> None:
 
 
 def test_the_placebo_speaks_for_locality(report: Report) -> None:
+    """The difference of the two arms by seed, its own interval, and what follows from that alone."""
     (remark,) = report.remarks
-    assert "the two intervals do not overlap: this speaks for locality" in remark
+    (contrast,) = report.placebo_contrasts
+    gaussian, placebo = report.comparisons
+    differences = [one.treatment - other.treatment for one, other in zip(gaussian.pairs, placebo.pairs, strict=True)]
+    assert contrast.effect == pytest.approx(statistics.fmean(differences))
+    half_width = stats.t.ppf(0.975, 5) * statistics.stdev(differences) / 6**0.5
+    assert (contrast.ci_low, contrast.ci_high) == pytest.approx(
+        (contrast.effect - half_width, contrast.effect + half_width)
+    )
+    assert f"of gaussian's {gaussian.effect:+.1f} pp, {contrast.effect:+.1f} pp remain over placebo" in remark
+    assert f"95 % CI {contrast.ci_low:.1f} to {contrast.ci_high:.1f}, n = 6 pairs; descriptive, outside Holm" in remark
+    assert remark.endswith("locality does something that the same numbers without it do not.")
 
 
-def test_a_placebo_that_helps_too_speaks_against_locality() -> None:
+def test_a_placebo_that_helps_too_leaves_locality_open() -> None:
     spec = make_spec()
     trials = [
         make_record(arm.name, seed, gain=0.0 if arm.name == "control" else 0.07)
@@ -102,7 +119,44 @@ def test_a_placebo_that_helps_too_speaks_against_locality() -> None:
         for arm in spec.arms
     ]
     (remark,) = report_on(spec, trials).remarks
-    assert "improved too: locality alone does not explain" in remark
+    assert remark.endswith("whether locality matters stays open.")
+
+
+def test_a_placebo_that_does_better_is_said() -> None:
+    spec = make_spec()
+    gains = {"control": 0.0, "gaussian": 0.02, "placebo": 0.12}
+    trials = [make_record(arm.name, seed, gain=gains[arm.name]) for seed in spec.seeds for arm in spec.arms]
+    (remark,) = report_on(spec, trials).remarks
+    assert remark.endswith("without locality the same numbers do better.")
+
+
+def test_what_has_not_ended_is_not_yet_there_instead_of_left_out() -> None:
+    spec = make_spec()
+    trials = [trial.model_copy(update={"status": TrialStatus.PENDING, "result": None}) for trial in make_records(spec)]
+    preview = report_on(spec, trials, status=ExperimentStatus.RUNNING)
+    assert (preview.exclusions, preview.num_pending) == ((), 18)
+    assert not any("Left out" in caveat for caveat in preview.caveats)
+    assert {row[3] for row in comparison_table(preview).rows} == {"not yet"}
+    assert all(" yet: " in sentence for sentence in preview.answers)
+    over = report_on(spec, trials, status=ExperimentStatus.CANCELLED)
+    assert (len(over.exclusions), over.num_pending) == (18, 0)
+    assert {row[3] for row in comparison_table(over).rows} == {"no pairs"}
+
+
+def test_a_verdict_that_p_does_not_confirm_is_marked_everywhere() -> None:
+    """Three pairs: the sign-flip p can't fall below 0.25, however clear the interval."""
+    report = report_with(0.2, num_seeds=3)
+    (comparison, *_) = report.comparisons
+    assert comparison.verdict is Verdict.IMPROVED
+    assert comparison.p_holm >= 0.25
+    for text in (to_text(report), to_markdown(report).replace("\\", ""), to_html(report)):
+        assert "improved*" in text
+        assert "does not confirm it" in text
+    assert r"}^{*}$" in to_latex(report)
+    assert "improved*, by the interval alone" in report.answers[0]
+    sure = report_with(0.2, num_seeds=9)
+    assert "improved*" not in to_text(sure)
+    assert "^{*}" not in to_latex(sure)
 
 
 def test_a_failed_trial_is_listed_and_its_pair_counted_as_missing() -> None:
@@ -216,7 +270,7 @@ def test_cells_that_could_not_be_pooled_are_counted() -> None:
     ]
     report = report_on(spec, trials, cells=cells)
     assert any(sentence.startswith("Over 2 of 3 cells, gaussian changed") for sentence in report.answers)
-    assert "{2 of 3 cells (random effects)} & gaussian" in to_latex(report)
+    assert r"gaussian & \multicolumn{3}{l}{2 of 3 cells} & " in to_latex(report)
     assert "2 of 3" in to_text(report)
 
 
@@ -226,7 +280,9 @@ def test_a_grid_is_counted_by_its_points_not_by_the_number_of_candidates_that_it
         space = {"attention_bias.sigma": {"kind": "choice", "values": sigmas}}
         arm["search"] = {"space": space, "algorithm": {"kind": "grid"}, "seeds": [100, 101]}
     report = report_on(make_spec(arms=arms), [])
-    assert any("(search trials per cell: control 2, gaussian 6)" in caveat for caveat in report.caveats)
+    assert any(
+        "(gaussian: trials per cell (6 against 2), candidates (3 against 1))" in caveat for caveat in report.caveats
+    )
 
 
 def test_pairs_that_differ_by_more_than_the_bias_are_named() -> None:

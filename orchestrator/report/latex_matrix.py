@@ -1,0 +1,152 @@
+r"""Models x data sets in one LaTeX table: a row per model, a group of columns per data set."""
+
+from collections.abc import Sequence
+
+from orchestrator.report.content import Report
+from orchestrator.report.latex_text import (
+    SIZES,
+    TEXT_WIDTH_PT,
+    bold,
+    breakable,
+    escape,
+    footer,
+    interval,
+    label,
+    math,
+    table,
+    width_pt,
+)
+from orchestrator.report.numbers import fixed, level_unit, percent, signed
+from orchestrator.report.wording import metric_words
+from orchestrator.statistics.comparison import Comparison
+
+_SEP_PT = 1.5
+_GROUP = 3
+
+
+def matrix_tables(report: Report) -> list[str]:
+    """One table; several if the data sets do not fit side by side; none for a single cell, which is one row."""
+    if len(report.cells) < 2:
+        return []
+    datasets = list(dict.fromkeys(cell.dataset for cell in report.cells))
+    size, per_table = _fitting(report, datasets)
+    parts = [datasets[start : start + per_table] for start in range(0, len(datasets), per_table)]
+    return [_matrix(report, part, size, index if len(parts) > 1 else None) for index, part in enumerate(parts)]
+
+
+def _fitting(report: Report, datasets: Sequence[str]) -> tuple[str, int]:
+    """The largest size in which all data sets fit on a line, or the smallest and how many then do."""
+    for size, scale in SIZES.items():
+        room = TEXT_WIDTH_PT - _name_width_pt(report, scale)
+        widths = [_group_width_pt(report, dataset, scale) for dataset in datasets]
+        if sum(widths) <= room:
+            return size, len(datasets)
+    return size, max(1, int(room // max(widths)))
+
+
+def _group_width_pt(report: Report, dataset: str, scale: float) -> float:
+    mine = [comparison for comparison in report.comparisons if comparison.cell.dataset == dataset]
+    columns = [
+        [fixed(comparison.control_mean, report.decimals) for comparison in mine],
+        [fixed(comparison.treatment_mean, report.decimals) for comparison in mine],
+        [signed(comparison.effect, report.decimals) + "m" for comparison in mine],
+    ]
+    gaps = 2 * _SEP_PT * _GROUP
+    widest = sum(max(map(width_pt, column), default=0.0) for column in columns)
+    below = max((width_pt(_interval_text(comparison, report.decimals)) for comparison in mine), default=0.0)
+    return scale * max(widest, below, width_pt(dataset)) + gaps
+
+
+def _name_width_pt(report: Report, scale: float) -> float:
+    """Room for the longest model name over two lines, broken where it best may."""
+    widths = []
+    for cell in report.cells:
+        ends = [place for place, letter in enumerate(cell.model, 1) if letter in "_./-"] or [len(cell.model)]
+        widths.append(min(max(width_pt(cell.model[:end]), width_pt(cell.model[end:])) for end in ends))
+    return scale * (max(widths, default=0.0) + 4)
+
+
+def _interval_text(comparison: Comparison, decimals: int) -> str:
+    return f"[{fixed(comparison.ci_low, decimals)}, {fixed(comparison.ci_high, decimals)}]"
+
+
+def _matrix(report: Report, datasets: Sequence[str], size: str, part: int | None) -> str:
+    by_place = {(each.cell.model, each.cell.dataset, each.treatment): each for each in report.comparisons}
+    models = list(dict.fromkeys(cell.model for cell in report.cells))
+    treatments = list(dict.fromkeys(each.treatment for each in report.comparisons))
+    name_pt = _name_width_pt(report, SIZES[size])
+    rows: list[str] = []
+    for treatment in treatments:
+        if len(treatments) > 1:
+            rows += [r"\addlinespace"] if rows else []
+            columns = 1 + _GROUP * len(datasets)
+            rows.append(rf"\multicolumn{{{columns}}}{{@{{}}l}}{{\emph{{{escape(treatment)}}}}} \\")
+        for model in models:
+            found = [by_place.get((model, dataset, treatment)) for dataset in datasets]
+            numbers = " & ".join(_numbers(each, report.decimals) for each in found)
+            intervals = " & ".join(_below(each, report.decimals) for each in found)
+            # The name takes both lines: a box without height does not push the second one down.
+            name = rf"\parbox[t]{{{name_pt:.0f}pt}}{{\raggedright\strut {breakable(model)}}}"
+            rows.append(rf"\raisebox{{0pt}}[0pt][0pt]{{{name}}} & {numbers} \\*")
+            rows.append(rf" & {intervals} \\[1pt]")
+    groups = " & ".join(rf"\multicolumn{{{_GROUP}}}{{c}}{{{escape(dataset)}}}" for dataset in datasets)
+    ends = [(2 + _GROUP * index, 1 + _GROUP * (index + 1)) for index in range(len(datasets))]
+    rules = "".join(rf"\cmidrule(lr){{{first}-{last}}}" for first, last in ends)
+    header = [rf" & {groups} \\", rules, "Model" + r" & C & T & $\Delta$" * len(datasets) + r" \\"]
+    level, unit = escape(level_unit(report.unit)), escape(report.unit)
+    units = rf" C (control) and T (treatment) in {level}, $\Delta$ in {unit}." if unit else " C: control, T: treatment."
+    return table(
+        columns="l" + "rrr" * len(datasets),
+        header="\n".join(header),
+        rows=rows,
+        caption=f"{caption(report, is_matrix=True)}{units}",
+        label=label(report, "models", *([str(part + 1)] if part is not None else [])),
+        below=footer(report),
+        size=size,
+        sep=_SEP_PT,
+    )
+
+
+def _numbers(comparison: Comparison | None, decimals: int) -> str:
+    if comparison is None:
+        return " & & "
+    levels = [math(fixed(level, decimals)) for level in (comparison.control_mean, comparison.treatment_mean)]
+    return " & ".join([*levels, delta(comparison, decimals)])
+
+
+def delta(comparison: Comparison, decimals: int) -> str:
+    """The effect: bold if the interval excludes 0, with a star if p does not confirm that."""
+    text = bold(math(signed(comparison.effect, decimals)), comparison.ci_low, comparison.ci_high)
+    return rf"{text[:-1]}^{{*}}$" if comparison.rests_on_interval_alone else text
+
+
+def _below(comparison: Comparison | None, decimals: int) -> str:
+    text = "" if comparison is None else interval(comparison.ci_low, comparison.ci_high, decimals)
+    return rf"\multicolumn{{{_GROUP}}}{{r}}{{{text}}}"
+
+
+def caption(report: Report, *, is_matrix: bool = False) -> str:
+    """What a table of comparisons must say: metric, seeds, split, interval, test, marks."""
+    counts = sorted({comparison.num_pairs for comparison in report.comparisons})
+    pairs = "--".join(str(count) for count in dict.fromkeys([counts[0], counts[-1]])) if counts else "0"
+    scored = "each trial is scored once on the test split, at its best validation epoch"
+    if not report.metric.startswith("test/"):
+        scored = "scored on the validation split, which also chose the epoch"
+    holm = ", Holm-corrected over all comparisons" if len(report.comparisons) > 1 else ""
+    spread, count = ("", "") if is_matrix else (r" $\pm$ sd", " ($n$)")
+    where = ", below it" if is_matrix else ""
+    sentences = [
+        f"{_capital(metric_words(report.metric))}, mean{spread} over {pairs} paired seeds{count}; {scored}. ",
+        rf"$\Delta$ is the mean paired difference with its {escape(percent(report.confidence))} ",
+        f"paired $t$ interval{where}; bold: the interval excludes 0.",
+    ]
+    test = f"two-sided sign-flip permutation test{holm}"
+    if any(comparison.rests_on_interval_alone for comparison in report.comparisons):
+        sentences.append(f" $^{{*}}$: the interval excludes 0, but $p$ ({test}) does not confirm it.")
+    elif not is_matrix:
+        sentences.append(f" $p$: {test}.")
+    return "".join(sentences)
+
+
+def _capital(text: str) -> str:
+    return escape(text[:1].upper() + text[1:])

@@ -1,0 +1,128 @@
+r"""LaTeX's small change: escaping, numbers, and the frame of a table (needs `booktabs`)."""
+
+import re
+from collections.abc import Sequence
+
+from orchestrator.report.content import Report
+from orchestrator.report.numbers import fixed
+
+_SPECIAL = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "$": r"\$",
+    "&": r"\&",
+    "#": r"\#",
+    "%": r"\%",
+    "_": r"\_",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': r"\textquotedbl{}",
+    "±": r"$\pm$",
+    # After a row's end, LaTeX would take these for the options of its line break.
+    "[": "{[}",
+    "*": "{*}",
+}
+_PATTERN = re.compile("|".join(map(re.escape, _SPECIAL)))
+_LAST_LATIN = "\u017f"
+"""Last letter of Latin Extended-A, as far as T1 fonts go."""
+_NOT_IN_LABEL = re.compile(r"[^A-Za-z0-9-]+")
+_BREAK_AFTER = re.compile(r"(\\_|[./,:=+-])(?=\S)")
+_LONG_RUN = re.compile(r"[A-Za-z0-9]{16,}")
+
+SIZES = {"small": 0.92, "footnotesize": 0.85, "scriptsize": 0.76}
+"""LaTeX's size -> its width relative to normal text of 10 pt."""
+TEXT_WIDTH_PT = 345.0
+"""Width of a line in LaTeX's `article` at 10 pt: the narrowest that is common."""
+_WIDTHS_PT = {".": 2.8, ",": 2.8, " ": 3.4, "[": 2.8, "]": 2.8, "+": 7.8, "-": 7.8, "±": 11.2, "(": 3.9, ")": 3.9}
+_WIDTH_PT, _CAPITAL_PT = 5.0, 7.2
+
+
+def escape(text: str) -> str:
+    """Show a text as it is, special characters included; what pdfLaTeX can't set becomes `?`."""
+    escaped = _PATTERN.sub(lambda match: _SPECIAL[match[0]], " ".join(text.split()))
+    return "".join(
+        character if character.isascii() or (character.isalpha() and character <= _LAST_LATIN) else "?"
+        for character in escaped
+    )
+
+
+def breakable(text: str) -> str:
+    """Escaped, with places where a narrow column may break it: after punctuation and inside long digests."""
+    with_breaks = _BREAK_AFTER.sub(r"\1\\allowbreak{}", escape(text))
+    return _LONG_RUN.sub(lambda run: r"\allowbreak{}".join(re.findall(".{1,10}", run[0])), with_breaks)
+
+
+def width_pt(text: str) -> float:
+    """About how wide a text is at 10 pt, before escaping."""
+    return sum(_WIDTHS_PT.get(letter, _CAPITAL_PT if letter.isupper() else _WIDTH_PT) for letter in text)
+
+
+def label(report: Report, *more: str) -> str:
+    """`tab:name-more`."""
+    return f"tab:{_NOT_IN_LABEL.sub('-', '-'.join([report.experiment.name, *more]))}"
+
+
+def footer(report: Report) -> str:
+    """The line below a table that says where its numbers come from."""
+    return rf"\\[2pt]{{\scriptsize sigmalab, digest \texttt{{{breakable(report.provenance.digest)}}}\par}}"
+
+
+def table(
+    *,
+    columns: str,
+    header: str,
+    rows: Sequence[str],
+    caption: str,
+    label: str,
+    below: str,
+    size: str = "small",
+    sep: float = 3,
+) -> str:
+    """A floating table with rules; `sep` is half the space between columns, in pt."""
+    body = [
+        r"\begin{table}[t]",
+        r"\centering",
+        rf"\{size}",
+        rf"\setlength{{\tabcolsep}}{{{sep:g}pt}}",
+        rf"\caption{{{caption}}}",
+        rf"\label{{{label}}}",
+        # Captions stand above the table, where `article` leaves no space.
+        r"\vspace{4pt}",
+        rf"\begin{{tabular}}{{@{{}}{columns}@{{}}}}",
+        r"\toprule",
+        header,
+        r"\midrule",
+        *rows,
+        r"\bottomrule",
+        r"\end{tabular}",
+        below,
+        r"\end{table}",
+    ]
+    return "\n".join(body)
+
+
+def mean_sd(mean: float | None, sd: float | None, decimals: int) -> str:
+    r"""`$51.2 \pm 4.5$`."""
+    if mean is None:
+        return "--"
+    return f"${fixed(mean, decimals)}$" if sd is None else rf"${fixed(mean, decimals)} \pm {fixed(sd, decimals)}$"
+
+
+def interval(low: float | None, high: float | None, decimals: int) -> str:
+    """`$[5.1, 9.3]$`."""
+    return "--" if low is None or high is None else f"$[{fixed(low, decimals)}, {fixed(high, decimals)}]$"
+
+
+def math(text: str) -> str:
+    """A number in math mode; a dash where there is none."""
+    return "--" if text == "-" else f"${text}$"
+
+
+def bold(math: str, low: float | None, high: float | None) -> str:
+    """Bold only if the interval excludes 0."""
+    excludes_zero = low is not None and high is not None and (low > 0 or high < 0)
+    return rf"$\mathbf{{{math.strip('$')}}}$" if excludes_zero else math

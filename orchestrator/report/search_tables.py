@@ -1,0 +1,165 @@
+"""The search phase as tables of text, and whole as CSV."""
+
+import csv
+import io
+import json
+
+from orchestrator.report.content import Report
+from orchestrator.report.numbers import level_unit, mean_sd, params_text
+from orchestrator.report.search_content import ControlLevel, SearchSummary
+from orchestrator.report.tables import Table
+from orchestrator.search.space import Choice, Distribution, Params
+from orchestrator.statistics.metric import metric_named
+
+_MAX_SHOWN = 20
+"""Candidates of one search in a table; the CSV has all."""
+_SEED_FIELDS = (
+    "is_chosen",
+    "seed",
+    "status",
+    "metric",
+    "value",
+    "candidate_mean",
+    "candidate_sd",
+    "reused_from",
+    "error",
+)
+
+
+def search_overview(report: Report) -> Table:
+    """What each search did and chose."""
+    return Table(
+        title="Searches (validation split only; never the claim)",
+        columns=(
+            "model",
+            "data set",
+            "arm",
+            "algorithm",
+            "early stopping",
+            "chosen",
+            "importance",
+            "candidates",
+            "seeds each",
+            "trials",
+            "failed or stopped",
+            "reused",
+        ),
+        num_text_columns=7,
+        rows=[_overview_row(search) for search in report.searches],
+    )
+
+
+def _overview_row(search: SearchSummary) -> tuple[str, ...]:
+    seeds = [seed for candidate in search.candidates for seed in candidate.seeds]
+    tried = str(len(search.candidates))
+    return (
+        search.cell.model,
+        search.cell.dataset,
+        search.arm,
+        search.algorithm,
+        search.early_stopping,
+        "not yet" if search.chosen is None else params_text(dict(search.chosen)),
+        importance_text(search),
+        tried if len(search.candidates) == search.num_planned else f"{tried} of {search.num_planned}",
+        str(len(search.seeds)),
+        str(len(seeds)),
+        str(sum(candidate.num_failed for candidate in search.candidates)),
+        str(sum(seed.reused_from is not None for seed in seeds)),
+    )
+
+
+def chosen_table(report: Report) -> Table:
+    """What was searched, how, and what came of it: for an appendix."""
+    return Table(
+        title="Searched params",
+        columns=("searched", "how", "chosen on validation"),
+        num_text_columns=3,
+        rows=[
+            (
+                f"{search.arm} in {search.cell.key}: {', '.join(map(_range_text, search.space.items()))}",
+                f"{search.algorithm}, {search.num_planned} candidates x {len(search.seeds)} seeds"
+                + ("" if search.early_stopping == "none" else f", {search.early_stopping}"),
+                "not yet" if search.chosen is None else params_text(dict(search.chosen)),
+            )
+            for search in report.searches
+        ],
+    )
+
+
+def _range_text(searched: tuple[str, Distribution]) -> str:
+    path, distribution = searched
+    if isinstance(distribution, Choice):
+        return f"{path} of {', '.join(json.dumps(value, sort_keys=True) for value in distribution.values)}"
+    return f"{path} from {distribution.low:g} to {distribution.high:g} ({distribution.kind.replace('_', ' ')})"
+
+
+def importance_text(search: SearchSummary) -> str:
+    """`optimization.optimizer.lr 81 %, attention_bias.sigma 19 %`."""
+    return ", ".join(f"{path} {100 * share:.0f} %" for path, share in search.importance.items())
+
+
+def search_table(report: Report) -> Table:
+    """What each search tried, best first."""
+    metric = report.searches[0].metric if report.searches else report.metric
+    level, scale = f" ({unit})" if (unit := level_unit(report.unit)) else "", metric_named(metric).scale
+    rows = []
+    for search in report.searches:
+        for candidate in search.candidates[:_MAX_SHOWN]:
+            mean = None if candidate.score is None else scale * candidate.score
+            sd = None if candidate.score_sd is None else scale * candidate.score_sd
+            rows.append(
+                (
+                    search.cell.model,
+                    search.cell.dataset,
+                    search.arm,
+                    params_text(dict(candidate.params)),
+                    "chosen" if candidate.is_chosen else "",
+                    str(candidate.number + 1),
+                    str(candidate.num_seeds),
+                    str(candidate.num_failed),
+                    mean_sd(mean, sd, report.decimals),
+                )
+            )
+        num_hidden = len(search.candidates) - _MAX_SHOWN
+        if num_hidden > 0:
+            more = f"... and {num_hidden} more (search.csv has all)"
+            rows.append((search.cell.model, search.cell.dataset, search.arm, more, "", "", "", "", ""))
+    return Table(
+        title="Candidates, best first",
+        columns=("model", "data set", "arm", "params", "chosen", "tried as", "seeds", "failed", f"{metric}{level}"),
+        num_text_columns=5,
+        rows=rows,
+    )
+
+
+def control_words(level: ControlLevel, name: str, metric: str, decimals: int) -> str:
+    """Which trials the control's level in a picture comes from."""
+    scale = metric_named(metric).scale
+    text = mean_sd(scale * level.mean, None if level.sd is None else scale * level.sd, decimals)
+    seeds = f"{level.num_seeds} seed{'s' if level.num_seeds > 1 else ''}"
+    whose = "best of its own search" if level.source == "search" else "confirm trials"
+    return f"{name}: {text} ({whose}, {seeds})"
+
+
+def searches_to_csv(report: Report) -> str:
+    """The whole history: one row per training, candidates in order of proposal, every searched path as a column."""
+    paths = sorted({path for search in report.searches for path in search.space})
+    file = io.StringIO(newline="")
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(["model", "dataset", "arm", "algorithm", "candidate", *paths, *_SEED_FIELDS])
+    for search in report.searches:
+        for candidate in sorted(search.candidates, key=lambda each: each.number):
+            place = [search.cell.model, search.cell.dataset, search.arm, search.algorithm, candidate.number + 1]
+            point = [_csv_value(candidate.params, path) for path in paths]
+            for seed in candidate.seeds:
+                result = [candidate.is_chosen, seed.seed, seed.status.value, search.metric, seed.value]
+                rest = [candidate.score, candidate.score_sd, seed.reused_from, seed.error]
+                writer.writerow([*place, *point, *result, *rest])
+    return file.getvalue()
+
+
+def _csv_value(params: Params, path: str) -> str | float | None:
+    value = params.get(path)
+    if isinstance(value, str | int | float) and not isinstance(value, bool):
+        return value
+    return "" if path not in params else json.dumps(value, sort_keys=True)

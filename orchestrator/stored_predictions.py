@@ -1,0 +1,70 @@
+"""Per-image predictions of stored trials, where their files can be reached; a report does without where not."""
+
+import logging
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from orchestrator.statistics.comparison import Comparison
+from orchestrator.statistics.mcnemar import McNemar, Scored, mcnemar
+from orchestrator.status import Phase, TrialStatus
+from orchestrator.store.tables import TrialRow
+from trainers.loop import PREDICTIONS
+
+_log = logging.getLogger(__name__)
+
+
+def mcnemar_of(
+    comparisons: Sequence[Comparison], rows: Sequence[TrialRow], storage: Path | None
+) -> tuple[McNemar | None, ...]:
+    """One entry per comparison; `None` where no pair's predictions can be read.
+
+    Args:
+        comparisons: the comparisons.
+        rows: one row per confirm trial.
+        storage: folder that holds the trials' folders (`None`: it can't be reached from here).
+    """
+    if storage is None or not storage.is_dir():
+        return tuple(None for _ in comparisons)
+    by_place = {
+        (row.cell, row.arm, row.seed): row
+        for row in rows
+        if row.phase == Phase.CONFIRM and row.status == TrialStatus.SUCCEEDED
+    }
+    scored: dict[tuple[str, str, int], Scored | None] = {}
+    found = []
+    for comparison in comparisons:
+        split = "test" if comparison.metric.startswith("test/") else "val"
+        for arm in (comparison.control, comparison.treatment):
+            for pair in comparison.pairs:
+                place = (comparison.cell.key, arm, pair.seed)
+                if place not in scored and pair.effect is not None and place in by_place:
+                    scored[place] = _read(by_place[place], storage, split)
+        found.append(mcnemar(_pairs(comparison, scored)))
+    return tuple(found)
+
+
+def _pairs(comparison: Comparison, scored: Mapping[tuple[str, str, int], Scored | None]) -> list[tuple[Scored, Scored]]:
+    pairs = []
+    for pair in comparison.pairs:
+        control = scored.get((comparison.cell.key, comparison.control, pair.seed))
+        treatment = scored.get((comparison.cell.key, comparison.treatment, pair.seed))
+        if pair.effect is not None and control is not None and treatment is not None:
+            pairs.append((control, treatment))
+    return pairs
+
+
+def _read(row: TrialRow, storage: Path, split: str) -> Scored | None:
+    """The trial's own folder, or (with `reuse: own`) the one below its experiment's."""
+    owners = [row.experiment_id, *([row.reused_from] if row.reused_from else [])]
+    for folder in (storage / row.identity, *(storage / owner / row.identity for owner in owners)):
+        try:
+            with np.load(folder / PREDICTIONS) as arrays:
+                return Scored(arrays[f"{split}_index"], arrays[f"{split}_correct"].astype(bool))
+        except FileNotFoundError:
+            continue
+        except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+            _log.warning("predictions of trial %s can't be read: %s", row.identity, error)
+    return None
