@@ -78,6 +78,8 @@ def test_gives_images_labels_and_indices(config: DatasetConfig, tmp_path: Path) 
         assert image.dtype in (torch.uint8, torch.float32)
         assert 0 <= image.min() < image.max() <= (255 if image.dtype == torch.uint8 else 1)
         assert 0 <= label < splits.num_classes
+        # Else it could not be page-locked for a GPU.
+        assert split.__getitems__([0, 1]).images.is_contiguous()
 
 
 def test_splits_are_disjoint_and_do_not_depend_on_the_trial_seed(config: DatasetConfig, tmp_path: Path) -> None:

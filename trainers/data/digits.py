@@ -111,7 +111,8 @@ class TensorSplit(ImageSplit):
         """The images at these positions."""
         chosen = torch.as_tensor(positions, dtype=torch.int64)
         labels, indices = self.labels[chosen], self.indices[chosen]
-        pixels = self._pixels[chosen].expand(-1, 3, -1, -1)
+        # Contiguous, because memory that several elements share can't be page-locked.
+        pixels = self._pixels[chosen].expand(-1, 3, -1, -1).contiguous()
         if self.augment is not None:
             pixels = torch.stack(
                 [self.augment(image, index=index) for image, index in zip(pixels, indices.tolist(), strict=True)]
