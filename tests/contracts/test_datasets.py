@@ -17,6 +17,7 @@ from trainers.data import (
     DigitsConfig,
     FolderConfig,
     ManifestConfig,
+    NeighborTextureConfig,
     NoAugmentation,
 )
 from trainers.data.prepare import SETS
@@ -47,7 +48,16 @@ def make_manifest(root: Path) -> DatasetConfig:
     return ManifestConfig(path=output.name)
 
 
-EXAMPLES = {"digits": make_digits, "folder": make_folder, "manifest": make_manifest}
+def make_neighbor_texture(root: Path) -> DatasetConfig:
+    return NeighborTextureConfig(num_train=12, num_val=6, num_test=9)
+
+
+EXAMPLES = {
+    "digits": make_digits,
+    "folder": make_folder,
+    "manifest": make_manifest,
+    "neighbor_texture": make_neighbor_texture,
+}
 
 
 @pytest.fixture(params=EXAMPLES.values(), ids=EXAMPLES.keys())

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from trainers.config import TrialConfig
-from trainers.data.digits import TensorSplit
 from trainers.data.splits import ImageSplit
+from trainers.data.tensor_split import TensorSplit
 from trainers.errors import CheckpointError, ConfigError, DataError, NonFiniteLossError
 from trainers.loop import train
 from trainers.runtime import Runtime

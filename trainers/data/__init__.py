@@ -4,9 +4,10 @@ from trainers.data.augmentation import AugmentationConfig, CropFlipAugmentation,
 from trainers.data.digits import DigitsConfig
 from trainers.data.folder import FolderConfig
 from trainers.data.manifest_set import ManifestConfig
+from trainers.data.neighbor_texture import NeighborTextureConfig
 from trainers.data.rand_augment import RandAugmentation
 
-DatasetConfig = DigitsConfig | FolderConfig | ManifestConfig
+DatasetConfig = DigitsConfig | FolderConfig | ManifestConfig | NeighborTextureConfig
 
 __all__ = [
     "AugmentationConfig",
@@ -15,6 +16,7 @@ __all__ = [
     "DigitsConfig",
     "FolderConfig",
     "ManifestConfig",
+    "NeighborTextureConfig",
     "NoAugmentation",
     "PaperAugmentation",
     "RandAugmentation",

@@ -1,7 +1,6 @@
 """scikit-learn's handwritten digits: 1,797 real 8x8 images that need no download."""
 
 import hashlib
-from collections.abc import Sequence
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,7 +14,8 @@ from torch.nn import functional as F
 
 from trainers.data.augmentation import AugmentationConfig
 from trainers.data.seeded_transform import SeededTransform
-from trainers.data.splits import Batch, ImageSplit, Positions, Splits, SplitSizes, stratified_order
+from trainers.data.splits import Positions, Splits, SplitSizes, stratified_order
+from trainers.data.tensor_split import TensorSplit
 from trainers.errors import DataError
 from trainers.strict import StrictModel
 
@@ -91,33 +91,6 @@ class DigitsConfig(StrictModel):
         order = stratified_order(_digits()[1].numpy(), seed=self.split_seed)
         test, val, train = np.split(order, [MAX_TEST, MAX_TEST + MAX_VAL])
         return train[: self.num_train], val[: self.num_val], test[: self.num_test]
-
-
-class TensorSplit(ImageSplit):
-    """A split held in memory as one tensor."""
-
-    def __init__(
-        self,
-        pixels: Tensor,
-        labels: Tensor,
-        indices: Tensor,
-        augment: SeededTransform | None,
-    ) -> None:
-        """Keep the images as [n, 1, S, S] float32 in [0, 1]."""
-        super().__init__(labels, indices, augment)
-        self._pixels = pixels
-
-    def __getitems__(self, positions: Sequence[int]) -> Batch:
-        """The images at these positions."""
-        chosen = torch.as_tensor(positions, dtype=torch.int64)
-        labels, indices = self.labels[chosen], self.indices[chosen]
-        # Contiguous, because memory that several elements share can't be page-locked.
-        pixels = self._pixels[chosen].expand(-1, 3, -1, -1).contiguous()
-        if self.augment is not None:
-            pixels = torch.stack(
-                [self.augment(image, index=index) for image, index in zip(pixels, indices.tolist(), strict=True)]
-            )
-        return Batch(pixels, labels, indices)
 
 
 def upsample(images: Tensor, side_px: int) -> Tensor:
