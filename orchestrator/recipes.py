@@ -29,7 +29,7 @@ class Recipe:
     patch: JsonObject
     """Fields of a spec: task, augmentation, mixing, normalization, optimization."""
 
-    def decides(self, path: Path, document: JsonObject) -> bool:
+    def decides(self, path: Path, document: JsonValue) -> bool:
         """Whether this recipe, and not the user, has made what stands at a place.
 
         Args:
@@ -37,7 +37,7 @@ class Recipe:
             document: the spec or trial, recipe included.
         """
         ours: JsonValue = self.patch
-        there: JsonValue = document
+        there = document
         if not path or path[0] not in self.patch:
             return False
         for key in path:

@@ -298,12 +298,22 @@ def parse_spec(data: bytes | JsonObject) -> ExperimentSpec:
         return ExperimentSpec.model_validate_json(json.dumps(effective), strict=True)
     except ValidationError as error:
         complaints = complaints_of(error, ExperimentSpec)
-        raise SpecError([Problem(_pointer(path, effective), message) for path, message in complaints]) from None
+        problems = [Problem(_pointer(path, document, effective), message) for path, message in complaints]
+        raise SpecError(problems) from None
 
 
-def _pointer(path: Path, effective: JsonValue) -> str:
-    """JSON pointer into what the user wrote: to the recipe's name if its value is the one that is complained about."""
+def _pointer(path: Path, written: JsonValue, effective: JsonValue) -> str:
+    """JSON pointer into what the user wrote: to the recipe's name if only the recipe has a value there."""
     recipe = recipe_of(effective) if isinstance(effective, dict) else None
-    if recipe is not None and isinstance(effective, dict) and recipe.decides(path, effective):
-        return "/recipe"
-    return json_pointer(path)
+    if recipe is None or _stands(path, written) or not recipe.decides(path, effective):
+        return json_pointer(path)
+    return "/recipe"
+
+
+def _stands(path: Path, written: JsonValue) -> bool:
+    """Whether there is something at this place."""
+    for key in path:
+        if not isinstance(written, dict) or key not in written:
+            return False
+        written = written[str(key)]
+    return True

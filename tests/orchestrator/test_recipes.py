@@ -130,6 +130,12 @@ def test_an_unknown_recipe_names_the_nearest():
         ("modern", {"optimization": {"global_batch_size": 400}}, "/optimization/global_batch_size", "400 is larger"),
         # the user's epochs against the recipe's warm-up
         ("modern", {"optimization": {"epochs": 5}}, "/optimization", "warmup_epochs 5 must be less than epochs 5"),
+        (
+            "modern",
+            {"optimization": {"accumulation_steps": 3}},
+            "/optimization",
+            "not a multiple of accum",
+        ),
         # the recipe's own value does not fit the user's data
         ("paper-imagenet", {}, "/recipe", "a global batch of 1024 is larger than the training set of 300 images"),
         ("modern", {"resources": {"num_workers": 3}}, "/recipe", "a global batch of 128 can't be shared by 3 workers"),
