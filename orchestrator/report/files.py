@@ -8,14 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from orchestrator.report.appendix import to_latex_appendix, to_markdown_appendix
-from orchestrator.report.bias_figures import learned_figures
 from orchestrator.report.content import Report
 from orchestrator.report.csv_table import to_csv, trials_to_csv, trials_to_parquet
-from orchestrator.report.figures import forest_figure, pair_figure, render
-from orchestrator.report.html import to_html
+from orchestrator.report.figures import render
+from orchestrator.report.html import figures_of, to_html
 from orchestrator.report.latex import to_latex
 from orchestrator.report.markdown import to_markdown
-from orchestrator.report.search_figure import has_candidates, search_figure
 from orchestrator.report.search_tables import searches_to_csv
 from orchestrator.report.tables import SPEC_FILE
 from orchestrator.report.terminal import to_text
@@ -50,10 +48,12 @@ def to_zip(report: Report) -> bytes:
 
 
 def report_files(report: Report) -> Iterator[tuple[str, str, bytes]]:
-    """Format, file name and content of every file."""
+    """Format, file name and content of every file; a figure is drawn once for all that show it."""
+    figures = {name: draw(report) for name, draw in figures_of(report).items()}
+    svgs = {name: render(figure, "svg") for name, figure in figures.items()}
     yield "json", "report.json", report.model_dump_json(indent=1).encode()
     yield "md", "report.md", to_markdown(report).encode()
-    yield "html", "report.html", to_html(report).encode()
+    yield "html", "report.html", to_html(report, svgs).encode()
     yield "text", "report.txt", to_text(report).encode()
     yield "latex", "table.tex", to_latex(report).encode()
     yield "appendix_latex", "appendix.tex", to_latex_appendix(report).encode()
@@ -64,12 +64,8 @@ def report_files(report: Report) -> Iterator[tuple[str, str, bytes]]:
     yield "trials_parquet", "trials.parquet", trials_to_parquet(report)
     if report.searches:
         yield "search_csv", "search.csv", searches_to_csv(report).encode()
-    figures = {"effects": forest_figure, "pairs": pair_figure, **learned_figures(report)}
-    if has_candidates(report):
-        figures["search"] = search_figure
-    for name, draw in figures.items():
-        figure = draw(report)
-        yield f"{name}_svg", f"{name}.svg", render(figure, "svg")
+    for name, figure in figures.items():
+        yield f"{name}_svg", f"{name}.svg", svgs[name]
         yield f"{name}_png", f"{name}.png", render(figure, "png")
 
 

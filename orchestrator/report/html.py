@@ -1,7 +1,10 @@
 """The report as one self-contained page: no script, no font, no picture from elsewhere."""
 
+from collections.abc import Callable, Mapping
+
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
+from matplotlib.figure import Figure
 
 from orchestrator.report.bias_figures import learned_figures
 from orchestrator.report.content import Report
@@ -33,8 +36,14 @@ _TEMPLATES = Environment(
 )
 
 
-def to_html(report: Report) -> str:
-    """The whole page."""
+def to_html(report: Report, pictures: Mapping[str, bytes] | None = None) -> str:
+    """The whole page.
+
+    Args:
+        report: the report.
+        pictures: its figures as SVG, if they are drawn already (see `draw_svgs`).
+    """
+    drawn = {name: _inline(svg) for name, svg in (pictures or draw_svgs(report)).items()}
     return _TEMPLATES.get_template("report.html.jinja").render(
         report=report,
         comparisons=without_constant_columns(comparison_table(report)),
@@ -44,17 +53,25 @@ def to_html(report: Report) -> str:
         bias=without_constant_columns(bias_table(report.bias)),
         searches=without_constant_columns(search_overview(report)),
         search=without_constant_columns(search_table(report)),
-        search_figure=_inline(render(search_figure(report), "svg")) if has_candidates(report) else None,
         exclusions=without_constant_columns(exclusion_table(report)),
         pairs=without_constant_columns(pair_table(report)),
         provenance=provenance_table(report),
-        forest=_inline(render(forest_figure(report), "svg")),
-        slopes=_inline(render(pair_figure(report), "svg")),
-        figures={name: _inline(render(draw(report), "svg")) for name, draw in learned_figures(report).items()},
+        figures=drawn,
         by_dataset=sigma_by_dataset_table(report.bias),
         position=without_constant_columns(position_table(report.position)),
         settings=settings_table(report),
     )
+
+
+def draw_svgs(report: Report) -> dict[str, bytes]:
+    """Name -> every figure of the report as SVG."""
+    return {name: render(draw(report), "svg") for name, draw in figures_of(report).items()}
+
+
+def figures_of(report: Report) -> dict[str, Callable[[Report], Figure]]:
+    """Name -> what draws it: effects and pairs always, the rest where there is something to show."""
+    figures = {"effects": forest_figure, "pairs": pair_figure, **learned_figures(report)}
+    return figures | ({"search": search_figure} if has_candidates(report) else {})
 
 
 def _inline(svg: bytes) -> Markup:

@@ -101,8 +101,9 @@ def test_submit_watch_show_report(sigmalab: Sigmalab, store: Database, spec_file
     assert r"\toprule" in sigmalab("report", "last", "--format", "latex").stdout
     folder = tmp_path / "report"
     assert sigmalab("report", "last", "--output", str(folder)).returncode == 0
-    assert {file.name for file in folder.iterdir()} == {
-        "report.html", "report.md", "report.json", "table.csv", "table.tex",
+    # The same files as a run by hand writes, figures included.
+    assert {file.name for file in folder.iterdir()} >= {
+        "report.html", "report.md", "report.json", "comparisons.csv", "trials.parquet", "table.tex", "effects.png",
     }  # fmt: skip
 
     extended = sigmalab("extend", "last", "--seed", "3", "--seed", "4", "--json")

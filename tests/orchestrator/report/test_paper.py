@@ -10,11 +10,11 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from orchestrator.report import Report
+from orchestrator.report import Report, files
 from orchestrator.report.appendix import to_latex_appendix, to_markdown_appendix
 from orchestrator.report.csv_table import trials_to_parquet
 from orchestrator.report.figures import forest_figure, pair_figure
-from orchestrator.report.files import to_zip, write_report
+from orchestrator.report.files import report_files
 from orchestrator.report.latex import to_latex
 from orchestrator.spec import ExperimentSpec
 from orchestrator.statistics.comparison import Cell
@@ -76,11 +76,6 @@ def test_the_appendix_names_settings_seeds_versions_and_the_command(paper: Repor
     assert_rows_are_whole(to_latex_appendix(paper))
 
 
-def test_the_spec_beside_the_report_asks_the_same_question(report: Report, tmp_path: Path) -> None:
-    files = write_report(report, tmp_path)
-    assert ExperimentSpec.model_validate_json(files["spec"].read_bytes()) == report.spec == make_spec()
-
-
 def test_parquet_has_every_trial_with_types(report: Report) -> None:
     table = pq.read_table(io.BytesIO(trials_to_parquet(report)))
     assert table.num_rows == len(report.trials)
@@ -89,12 +84,16 @@ def test_parquet_has_every_trial_with_types(report: Report) -> None:
     assert table.schema.metadata[b"digest"] == DIGEST.encode()
 
 
-def test_the_archive_holds_what_a_folder_holds(report: Report, tmp_path: Path) -> None:
-    write_report(report, tmp_path)
-    with zipfile.ZipFile(io.BytesIO(to_zip(report))) as archive:
+def test_the_archive_holds_what_a_folder_holds(report: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = list(report_files(report))
+    monkeypatch.setattr(files, "report_files", lambda _: iter(drawn))
+    files.write_report(report, tmp_path)
+    with zipfile.ZipFile(io.BytesIO(files.to_zip(report))) as archive:
         packed = {name: archive.read(name) for name in archive.namelist()}
     assert packed == {file.name: file.read_bytes() for file in tmp_path.iterdir()}
     assert {"effects.png", "pairs.svg", "sigma_heat_map.png", "position.png", "appendix.tex"} <= set(packed)
+    # The spec beside them asks the same question again.
+    assert ExperimentSpec.model_validate_json(packed["spec.json"]) == report.spec == make_spec()
 
 
 def test_a_dozen_cells_stay_on_a_page(paper: Report) -> None:
