@@ -4,17 +4,25 @@ import json
 
 import pytest
 
+from orchestrator.driving.driver import run_experiment
+from orchestrator.planning.expansion import Expansion
+from orchestrator.search.cell_search import CellSearch
 from orchestrator.spec import ExperimentSpec
 from orchestrator.status import ExperimentStatus, Phase, TrialStatus
 from orchestrator.store.database import open_database
 from tests.orchestrator.small_experiments import (
     TINY,
+    begin,
     experiment_of,
+    kill,
     ray_cluster,  # noqa: F401
     rows_of,
     run,
     settings_in,
     spec_of,
+    start_driver,
+    submit,
+    wait_until,
 )
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_cluster")]
@@ -129,3 +137,41 @@ def test_a_search_without_a_result_fails_the_experiment_with_its_reason(database
     assert "the search of arm hopeless in cell" in experiment.reason
     assert "of 2 candidates not one succeeded" in experiment.reason
     assert "the training loss became" in experiment.reason
+
+
+def test_a_search_whose_driver_is_killed_goes_on_with_the_points_it_would_have_proposed(tmp_path, ray_cluster):  # noqa: F811
+    settings = settings_in(tmp_path, database_url=f"sqlite:///{tmp_path / 'sigmalab.db'}")
+    database = open_database(settings.effective_database_url)
+    space = {
+        LR: {"kind": "log_uniform", "low": 1e-4, "high": 1e-1},
+        "attention_bias.sigma": {"kind": "log_uniform", "low": 0.5, "high": 8.0},
+    }
+    algorithm = {"kind": "optuna", "sampler": "cma_es", "seed": 5}
+    arm = searched("gaussian", space[LR], algorithm=algorithm, num_candidates=9)
+    arm["search"]["space"] = space
+    spec = spec_of(
+        optimization={"epochs": 6, "global_batch_size": 20},
+        arms=[TINY["arms"][0], arm],
+        seeds=[0],
+        resources={"max_concurrent_trials": 1},
+    )
+    experiment_id = submit(database, settings, spec)
+    driver = start_driver(settings, experiment_id, begin(database, experiment_id), ray_cluster)
+    # A generation of CMA-ES has six candidates.
+    wait_until(lambda: len(rows_of(database, experiment_id, Phase.SEARCH)) >= 2 * 7, driver)
+    kill(driver)
+    assert len(rows_of(database, experiment_id, Phase.SEARCH)) < 2 * 9
+    run_experiment(database, settings, experiment_id, begin(database, experiment_id))
+
+    rows = rows_of(database, experiment_id, Phase.SEARCH)
+    assert {row.status for row in rows} == {TrialStatus.SUCCEEDED}
+    # What a search that nobody kills asks for, given these results.
+    results = {(str(row.params), row.seed): row.final_metrics["best_val/top1"] for row in rows}
+    undisturbed = CellSearch(Expansion(spec, data_root=None).searches[0], spec.arms[1].search)
+    asked = []
+    while (request := undisturbed.next_request()) is not None:
+        asked.append((request.params, request.seed))
+        undisturbed.ended(request.params, request.seed, results[str(request.params), request.seed])
+    assert [(row.params, row.seed) for row in rows] == asked
+    assert experiment_of(database, experiment_id).chosen_params == {f"{rows[0].cell}/gaussian": undisturbed.choose()}
+    database.close()
