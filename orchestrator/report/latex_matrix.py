@@ -7,7 +7,6 @@ from orchestrator.report.latex_text import (
     SIZES,
     TEXT_WIDTH_PT,
     bold,
-    breakable,
     escape,
     footer,
     interval,
@@ -57,13 +56,17 @@ def _group_width_pt(report: Report, dataset: str, scale: float) -> float:
     return scale * max(widest, below, width_pt(dataset)) + gaps
 
 
+def _two_lines(name: str) -> tuple[str, str]:
+    """A model's name, broken after the punctuation that leaves the shorter lines."""
+    ends = [place for place, letter in enumerate(name, 1) if letter in "_./-"] or [len(name)]
+    best = min(ends, key=lambda end: max(width_pt(name[:end]), width_pt(name[end:])))
+    return name[:best], name[best:]
+
+
 def _name_width_pt(report: Report, scale: float) -> float:
-    """Room for the longest model name over two lines, broken where it best may."""
-    widths = []
-    for cell in report.cells:
-        ends = [place for place, letter in enumerate(cell.model, 1) if letter in "_./-"] or [len(cell.model)]
-        widths.append(min(max(width_pt(cell.model[:end]), width_pt(cell.model[end:])) for end in ends))
-    return scale * (max(widths, default=0.0) + 4)
+    """Room for the longest line of a model's name."""
+    lines = [line for cell in report.cells for line in _two_lines(cell.model)]
+    return scale * (max(map(width_pt, lines), default=0.0) + 6)
 
 
 def _interval_text(comparison: Comparison, decimals: int) -> str:
@@ -74,7 +77,6 @@ def _matrix(report: Report, datasets: Sequence[str], size: str, part: int | None
     by_place = {(each.cell.model, each.cell.dataset, each.treatment): each for each in report.comparisons}
     models = list(dict.fromkeys(cell.model for cell in report.cells))
     treatments = list(dict.fromkeys(each.treatment for each in report.comparisons))
-    name_pt = _name_width_pt(report, SIZES[size])
     rows: list[str] = []
     for treatment in treatments:
         if len(treatments) > 1:
@@ -86,7 +88,9 @@ def _matrix(report: Report, datasets: Sequence[str], size: str, part: int | None
             numbers = " & ".join(_numbers(each, report.decimals) for each in found)
             intervals = " & ".join(_below(each, report.decimals) for each in found)
             # The name takes both lines: a box without height does not push the second one down.
-            name = rf"\parbox[t]{{{name_pt:.0f}pt}}{{\raggedright\strut {breakable(model)}}}"
+            lines = r"\\".join(escape(line) for line in _two_lines(model) if line)
+            # TeX measures the name: `width_pt` only guesses how many data sets fit beside it.
+            name = rf"\begin{{tabular}}[t]{{@{{}}l@{{}}}}{lines}\end{{tabular}}"
             rows.append(rf"\raisebox{{0pt}}[0pt][0pt]{{{name}}} & {numbers} \\*")
             rows.append(rf" & {intervals} \\[1pt]")
     groups = " & ".join(rf"\multicolumn{{{_GROUP}}}{{c}}{{{escape(dataset)}}}" for dataset in datasets)

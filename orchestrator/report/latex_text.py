@@ -37,7 +37,19 @@ SIZES = {"small": 0.92, "footnotesize": 0.85, "scriptsize": 0.76}
 """LaTeX's size -> its width relative to normal text of 10 pt."""
 TEXT_WIDTH_PT = 345.0
 """Width of a line in LaTeX's `article` at 10 pt: the narrowest that is common."""
-_WIDTHS_PT = {".": 2.8, ",": 2.8, " ": 3.4, "[": 2.8, "]": 2.8, "+": 7.8, "-": 7.8, "±": 11.2, "(": 3.9, ")": 3.9}
+_WIDTHS_PT = {
+    ".": 2.8,
+    ",": 2.8,
+    " ": 3.4,
+    "[": 2.8,
+    "]": 2.8,
+    "+": 7.8,
+    "-": 7.8,
+    "±": 11.2,
+    "(": 3.9,
+    ")": 3.9,
+    "_": 7.5,
+}
 _WIDTH_PT, _CAPITAL_PT = 5.0, 7.2
 
 

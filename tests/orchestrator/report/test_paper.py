@@ -43,7 +43,7 @@ def test_one_table_has_a_row_per_model_and_a_group_per_data_set(paper: Report) -
     matrix = to_latex(paper).split(r"\end{table}")[0]
     for dataset in DATASETS:
         assert rf"\multicolumn{{3}}{{c}}{{{dataset}}}" in matrix
-    rows = [line for line in matrix.splitlines() if "parbox" in line]
+    rows = [line for line in matrix.splitlines() if "raisebox" in line]
     assert len(rows) == len(MODELS)
     for model, row in zip(MODELS, rows, strict=True):
         effects = re.findall(r"\$(?:\\mathbf\{)?([+-][0-9.]+)", row)
