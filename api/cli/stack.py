@@ -114,8 +114,8 @@ def _run_demo(client: Client, text: bytes, *, as_json: bool, stays_up: bool) -> 
     if reused:
         out.print(f"{reused} of {total} trials were finished already and were reused (same config, code and data).")
     out.print(f"took {seconds:.0f} s, from plan to report")
-    out.print(f"report        {files['html']}")
-    out.print(f"LaTeX table   {files['latex']}")
+    out.print(f"report        {files['report.html']}")
+    out.print(f"LaTeX table   {files['table.tex']}")
     out.print(f"API           {client.endpoint.url}/docs")
     if view.mlflow_url:
         out.print(f"MLflow        {view.mlflow_url}")
