@@ -35,6 +35,10 @@ def search_differences(arm: Arm, control: Arm) -> tuple[str, ...]:
     alone = [path for path in mine.space if path not in other.space and path.partition(".")[0] != _OWN_PATHS]
     if alone:
         differences.append(f"{' and '.join(f'`{path}`' for path in alone)} (searched against fixed)")
+    # Pairs then differ in more than the bias, whichever side the tuning favours.
+    control_alone = [path for path in other.space if path not in mine.space]
+    if control_alone:
+        differences.append(f"{' and '.join(f'`{path}`' for path in control_alone)} (fixed against searched)")
     return tuple(differences)
 
 

@@ -176,11 +176,15 @@ def test_unequal_and_thin_searches_are_said():
     unequal, thin = plan_with(arms=[control, searched(SPEC["arms"][1])]).warnings
     assert unequal.startswith(
         "the searches of `gaussian` and the control `control` differ in trials per cell (16 against 2), candidates "
-        "(8 against 2), seeds per candidate (2 against 1); an arm that is searched longer, or better, looks better"
+        "(8 against 2), seeds per candidate (2 against 1), `optimization.optimizer.lr` (fixed against searched); an arm "
+        "that is searched longer, or better, looks better"
     )
     assert thin.startswith("the search of `control` judges each candidate by one seed")
     equal = {**SPEC["arms"][0], "search": {**learning_rate, "seeds": [10, 11]}}
-    assert plan_with(arms=[equal, searched(SPEC["arms"][1])]).warnings == ()
+    (fixed,) = plan_with(arms=[equal, searched(SPEC["arms"][1])]).warnings
+    assert "differ in `optimization.optimizer.lr` (fixed against searched);" in fixed
+    both = {**SPEC["arms"][1], "search": {**SEARCH, "space": {**SEARCH["space"], **learning_rate["space"]}}}
+    assert plan_with(arms=[equal, both]).warnings == ()
 
 
 def test_searches_of_equal_size_may_be_unequal_too():
