@@ -176,8 +176,8 @@ def test_unequal_and_thin_searches_are_said():
     unequal, thin = plan_with(arms=[control, searched(SPEC["arms"][1])]).warnings
     assert unequal.startswith(
         "the searches of `gaussian` and the control `control` differ in trials per cell (16 against 2), candidates "
-        "(8 against 2), seeds per candidate (2 against 1), `optimization.optimizer.lr` (fixed against searched); an arm "
-        "that is searched longer, or better, looks better"
+        "(8 against 2), seeds per candidate (2 against 1), `optimization.optimizer.lr` (fixed against searched); an "
+        "arm that is searched longer, or better, looks better"
     )
     assert thin.startswith("the search of `control` judges each candidate by one seed")
     equal = {**SPEC["arms"][0], "search": {**learning_rate, "seeds": [10, 11]}}
