@@ -70,6 +70,7 @@ def receptive_field(
         raise typer.Exit(_EXITS.get(finished.returncode, Exit.NOT_SUCCEEDED))
     # matplotlib takes a second to import, which no other command should pay.
     from orchestrator.report.field_study import draw_study, read_study  # noqa: PLC0415
+    from trainers.analyses.study import MAPS, RESULT  # noqa: PLC0415
 
     study = read_study(output)
     pictures = draw_study(output, study)
@@ -80,7 +81,7 @@ def receptive_field(
     for field in study.fields:
         if field.remark:
             err.print(f"{field.intervention}, token {field.place[0]},{field.place[1]}: {field.remark}")
-    for file in (*pictures, output / "receptive_field.npz", output / "receptive_field.json"):
+    for file in (*pictures, output / MAPS, output / RESULT):
         out.print(str(file))
 
 
