@@ -103,6 +103,8 @@ def test_a_driver_told_to_terminate_leaves_and_one_that_is_replaced_stops(databa
     spec = spec_of(optimization={"epochs": 2000, "global_batch_size": 20}, seeds=[0])
     experiment_id = submit(database, settings, spec)
     driver = start_driver(settings, experiment_id, begin(database, experiment_id), ray_cluster)
+    # Both are under way, not only the first: the second trial's process may start seconds after it.
+    wait_until(lambda: count(database, experiment_id, TrialStatus.RUNNING) == 2, driver)
     wait_until(lambda: num_epochs_recorded(database, experiment_id) > 2, driver)
     output = kill(driver, signal.SIGTERM)
     assert driver.returncode == 4, output
