@@ -33,7 +33,23 @@ from trainers.tasks import ClassificationConfig, TaskConfig
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Name = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[a-z0-9][a-z0-9._-]*$")]
 Patch = JsonObject
-PrimaryMetric = Literal["test/top1", "test/top5", "test/loss", "best_val/top1", "best_val/top5", "best_val/loss"]
+PrimaryMetric = Literal[
+    "test/top1",
+    "test/top5",
+    "test/loss",
+    "best_val/top1",
+    "best_val/top5",
+    "best_val/loss",
+    "receptive_field/rms_radius_tokens",
+    "receptive_field/sigma_tokens",
+    "receptive_field/r_squared",
+    "receptive_field/anisotropy",
+    "receptive_field/area_50_fraction",
+    "receptive_field/area_90_fraction",
+    "receptive_field/mass_within_1",
+    "receptive_field/mass_within_2.5",
+    "receptive_field/mass_within_5",
+]
 
 MAX_TRIALS = 100_000
 """Largest plan that is accepted, all phases together."""
@@ -200,10 +216,11 @@ class ExperimentSpec(StrictModel):
     seeds: Seeds = Field(default=(0, 1, 2, 3, 4, 5), min_length=1, max_length=10_000)
     """Replicates: every cell and arm is trained once per seed."""
     primary_metric: PrimaryMetric = "test/top1"
-    """The metric that carries the claim (`best_val/...` has chosen the epoch, so it flatters every arm)."""
+    """The metric that carries the claim (`best_val/...` has chosen the epoch, so it flatters every arm;
+    `receptive_field/...` needs that analysis, and knows no better or worse: its verdicts are `larger` or `smaller`)."""
     equivalence_margin: float = Field(default=0.0, ge=0)
-    """Smallest effect that matters, in percentage points (a loss: in its own unit); an interval inside plus or minus
-    so much is `equivalent` (0: never)."""
+    """Smallest effect that matters, in percentage points (a loss, a width: in its own unit); an interval inside plus
+    or minus so much is `equivalent` (0: never)."""
     expected_effects: tuple[Annotated[float, Field(gt=0)], ...] = Field(default=(), max_length=10)
     """Effects that others have published or that you hope for, in the metric's unit: the plan tells how many pairs
     would show each of them."""
@@ -229,6 +246,12 @@ class ExperimentSpec(StrictModel):
         return tuple(arm for arm in self.arms if arm.role == "treatment")
 
     @property
+    def search_metric(self) -> str:
+        """What searches choose by: the validation twin of the primary metric, `best_val/top1` where it has none."""
+        group, _, name = self.primary_metric.partition("/")
+        return f"best_val/{name}" if group in ("test", "best_val") else "best_val/top1"
+
+    @property
     def num_cells(self) -> int:
         """Models x data sets."""
         return len(self.models) * len(self.datasets)
@@ -242,6 +265,16 @@ class ExperimentSpec(StrictModel):
     def num_search_trials(self) -> int:
         """Trainings of the search phase."""
         return self.num_cells * sum(arm.search.num_trials for arm in self.arms if arm.search)
+
+    @model_validator(mode="after")
+    def _primary_metric_is_measured(self) -> Self:
+        if self.primary_metric.startswith("receptive_field/") and not self.analyses:
+            message = (
+                f"`{self.primary_metric}` is never measured: ask for it with "
+                '`"analyses": [{"kind": "receptive_field"}]`'
+            )
+            refuse("experiment", [(("primary_metric",), message)])
+        return self
 
     @model_validator(mode="after")
     def _searches_see_other_seeds(self) -> Self:

@@ -22,6 +22,8 @@ _READABLE_WIDTH = 100
 _VERDICT_STYLES = {
     Verdict.IMPROVED: "bold green",
     Verdict.WORSE: "bold red",
+    Verdict.LARGER: "bold",
+    Verdict.SMALLER: "bold",
     Verdict.EQUIVALENT: "bold blue",
     Verdict.INCONCLUSIVE: "yellow",
 }

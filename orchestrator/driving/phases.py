@@ -12,7 +12,6 @@ from orchestrator.planning.planned import PlannedTrial
 from orchestrator.search import Asha
 from orchestrator.search.cell_search import CellSearch, Request
 from orchestrator.search.space import Params
-from orchestrator.spec import ExperimentSpec
 from orchestrator.statistics.metric import metric_named
 from orchestrator.status import Phase, TrialStatus
 from orchestrator.store.database import Database
@@ -22,11 +21,6 @@ from orchestrator.store.trials import TrialKey, fail_trial, get_trial, plan_tria
 
 _ENDED = (TrialStatus.SUCCEEDED, TrialStatus.FAILED, TrialStatus.PRUNED)
 """A cancelled trial is open again when its experiment goes on."""
-
-
-def search_metric(spec: ExperimentSpec) -> str:
-    """The validation twin of the primary metric: `best_val/top1` for `test/top1`."""
-    return f"best_val/{spec.primary_metric.rpartition('/')[2]}"
 
 
 class _Asked(NamedTuple):
@@ -70,7 +64,7 @@ class SearchPhase:
         """
         self._database, self._experiment_id, self._attempt = reuse.database, reuse.experiment_id, reuse.attempt
         self._expansion, self._reuse = expansion, reuse
-        self._metric = search_metric(expansion.spec)
+        self._metric = expansion.spec.search_metric
         self._sign = 1.0 if metric_named(self._metric).higher_is_better else -1.0
         arms = {arm.name: arm.search for arm in expansion.spec.arms if arm.search is not None}
         self.searches: dict[CellArm, CellSearch] = {

@@ -53,7 +53,12 @@ class Plan(StrictModel):
     """What a careful reader should know before it runs (unequal search budgets, too few seeds, ...)."""
 
 
-ASSUMED_SDS = {"pp": (0.1, 0.3, 1.0, 3.0), "nats": (0.01, 0.03, 0.1)}
+ASSUMED_SDS = {
+    "pp": (0.1, 0.3, 1.0, 3.0),
+    "nats": (0.01, 0.03, 0.1),
+    "tokens": (0.03, 0.1, 0.3),
+    "": (0.01, 0.03, 0.1),
+}
 """A small, a middle and a large sd of the paired difference, by the metric's unit."""
 
 

@@ -67,7 +67,7 @@ def _unfinished(status: ExperimentStatus) -> list[str]:
 
 
 def _on_validation(spec: ExperimentSpec) -> list[str]:
-    if spec.primary_metric.startswith("test/"):
+    if not spec.primary_metric.startswith("best_val/"):
         return []
     start = f"{spec.primary_metric} is a validation score, and validation also chose the epoch"
     return [f"{start}: levels are too good by chance, and the test split was not asked."]

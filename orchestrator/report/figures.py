@@ -26,10 +26,19 @@ mpl.rcParams["svg.hashsalt"] = "sigmalab"
 VERDICT_COLORS = {
     Verdict.IMPROVED: "#0072B2",
     Verdict.WORSE: "#D55E00",
+    Verdict.LARGER: "#0072B2",
+    Verdict.SMALLER: "#0072B2",
     Verdict.EQUIVALENT: "#009E73",
     Verdict.INCONCLUSIVE: "#6B6B6B",
 }
-_VERDICT_MARKS = {Verdict.IMPROVED: "D", Verdict.WORSE: "X", Verdict.EQUIVALENT: "s", Verdict.INCONCLUSIVE: "o"}
+_VERDICT_MARKS = {
+    Verdict.IMPROVED: "D",
+    Verdict.WORSE: "X",
+    Verdict.LARGER: "^",
+    Verdict.SMALLER: "v",
+    Verdict.EQUIVALENT: "s",
+    Verdict.INCONCLUSIVE: "o",
+}
 _INK, _FAINT = "#1A1A1A", "#B8B8B8"
 _SMALL, _NORMAL, _TITLE = 8.5, 9.5, 11.0
 _LINE_INCHES = 0.29

@@ -30,7 +30,7 @@ def searches_of(
         chosen_params: `<cell key>/<arm>` -> params that the search phase chose.
     """
     # A search is judged by the validation twin of the primary metric.
-    metric = f"best_val/{spec.primary_metric.rpartition('/')[2]}"
+    metric = spec.search_metric
     by_place: dict[tuple[Phase, Cell, str], list[TrialRecord]] = defaultdict(list)
     for trial in trials:
         by_place[trial.phase, trial.cell, trial.arm].append(trial)

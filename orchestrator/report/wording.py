@@ -103,7 +103,7 @@ def _placebo_remark(contrast: PlaceboContrast, treatment: Comparison, decimals: 
     noun = "pair" if contrast.num_pairs == 1 else "pairs"
     difference = with_unit(signed(contrast.effect, decimals), treatment.unit)
     start = f"{where}, {contrast.treatment} - {placebo} is {difference}"
-    if treatment.verdict in (Verdict.IMPROVED, Verdict.WORSE):
+    if treatment.verdict not in (Verdict.EQUIVALENT, Verdict.INCONCLUSIVE):
         whole = with_unit(signed(treatment.effect, decimals), treatment.unit)
         remain = "remains" if treatment.unit != "pp" else "remain"
         start = f"{where}, of {contrast.treatment}'s {whole}, {difference} {remain} over {placebo}"
@@ -116,11 +116,13 @@ def _placebo_remark(contrast: PlaceboContrast, treatment: Comparison, decimals: 
     return f"{start}: {_locality(contrast, higher_is_better=treatment.higher_is_better)}."
 
 
-def _locality(contrast: PlaceboContrast, *, higher_is_better: bool) -> str:
+def _locality(contrast: PlaceboContrast, *, higher_is_better: bool | None) -> str:
     assert contrast.ci_low is not None
     assert contrast.ci_high is not None
     if contrast.ci_low <= 0 <= contrast.ci_high:
         return "whether locality matters stays open"
+    if higher_is_better is None:
+        return "locality does something that the same numbers without it do not"
     if (contrast.ci_low > 0) == higher_is_better:
         return "locality does something that the same numbers without it do not"
     return "without locality the same numbers do better"

@@ -10,6 +10,9 @@ class Verdict(StrEnum):
 
     IMPROVED = "improved"
     WORSE = "worse"
+    LARGER = "larger"
+    """Of a metric of which neither more nor less is better."""
+    SMALLER = "smaller"
     EQUIVALENT = "equivalent"
     INCONCLUSIVE = "inconclusive"
 
@@ -64,7 +67,7 @@ class Comparison(StrictModel):
     metric: str
     """The compared metric, such as `test/top1`."""
     unit: str
-    """Unit of all values: `pp` (percentage points) for accuracies, `nats` for losses."""
+    """Unit of all values: `pp` (percentage points) for accuracies, `nats` for losses, `tokens` for widths."""
     num_pairs: int
     """Complete pairs, the n of every number below."""
     num_planned_pairs: int
@@ -94,18 +97,18 @@ class Comparison(StrictModel):
     p_holm: float | None
     """`p_value` after Holm's correction over all comparisons of the experiment."""
     probability_of_superiority: float | None
-    """Share of pairs in which the treatment is better; a tie counts half."""
+    """Share of pairs in which the treatment is better (without a direction: larger); a tie counts half."""
     equivalence_margin: float
     """Smallest effect that matters (0: equivalence is never claimed)."""
     verdict: Verdict
     """What the pairs allow to say."""
-    higher_is_better: bool
-    """Direction of the metric; the verdict takes it into account."""
+    higher_is_better: bool | None
+    """Direction of the metric (`None`: it has none); the verdict takes it into account."""
 
     @property
     def rests_on_interval_alone(self) -> bool:
         """Whether the interval excludes 0, but the permutation p after Holm's correction does not confirm it."""
-        is_decided = self.verdict in (Verdict.IMPROVED, Verdict.WORSE)
+        is_decided = self.verdict not in (Verdict.EQUIVALENT, Verdict.INCONCLUSIVE)
         return is_decided and self.p_holm is not None and self.p_holm >= round(1 - self.confidence, 9)
 
     def verdict_text(self, *, is_over: bool) -> str:

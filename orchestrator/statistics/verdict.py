@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from orchestrator.statistics.comparison import Verdict
 
 
-def judge(interval: tuple[float, float] | None, *, equivalence_margin: float, higher_is_better: bool) -> Verdict:
+def judge(interval: tuple[float, float] | None, *, equivalence_margin: float, higher_is_better: bool | None) -> Verdict:
     """Turn an interval into a verdict.
 
     An interval that excludes 0 decides the direction, however small the effect. An interval that holds 0 and lies
@@ -16,29 +16,31 @@ def judge(interval: tuple[float, float] | None, *, equivalence_margin: float, hi
     Args:
         interval: see `paired_t_interval`; `None` says nothing.
         equivalence_margin: smallest effect that matters (0: never equivalent).
-        higher_is_better: direction of the metric.
+        higher_is_better: direction of the metric (`None`: it has none, and the verdict is `larger` or `smaller`).
     """
     if interval is None:
         return Verdict.INCONCLUSIVE
     low, high = interval
     if low > 0 or high < 0:
+        if higher_is_better is None:
+            return Verdict.LARGER if low > 0 else Verdict.SMALLER
         return Verdict.IMPROVED if (low > 0) == higher_is_better else Verdict.WORSE
     if -equivalence_margin < low and high < equivalence_margin:
         return Verdict.EQUIVALENT
     return Verdict.INCONCLUSIVE
 
 
-def probability_of_superiority(differences: Sequence[float], *, higher_is_better: bool) -> float | None:
+def probability_of_superiority(differences: Sequence[float], *, higher_is_better: bool | None) -> float | None:
     """Share of pairs in which the treatment is better; a tie counts half.
 
     Describes the pairs at hand; assumes nothing and claims nothing beyond them.
 
     Args:
         differences: treatment - control, one per complete pair.
-        higher_is_better: direction of the metric.
+        higher_is_better: direction of the metric (`None`: it has none, and the larger value counts).
     """
     if len(differences) == 0:
         return None
-    sign = 1.0 if higher_is_better else -1.0
+    sign = -1.0 if higher_is_better is False else 1.0
     wins = sum(1.0 if sign * difference > 0 else 0.5 if difference == 0 else 0.0 for difference in differences)
     return wins / len(differences)

@@ -102,6 +102,12 @@ SPACE = ("arms", 1, "search", "space", "attention_bias.sigma")
             '"contrl" is not valid; did you mean `control`? Valid: control',
         ),
         (("primary_metric",), "test/top2", "/primary_metric", '"test/top2" is not valid; did you mean `test/top'),
+        (
+            ("primary_metric",),
+            "receptive_field/rms_radius_tokens",
+            "/primary_metric",
+            "`receptive_field/rms_radius_tokens` is never measured: ask for it with",
+        ),
         (("analyses",), [{}], "/analyses/0", "the field `kind` is required"),
         (
             ("analyses",),

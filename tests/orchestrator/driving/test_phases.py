@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from orchestrator.driving.phases import ConfirmPhase, SearchPhase, open_confirm_trials, search_metric
+from orchestrator.driving.phases import ConfirmPhase, SearchPhase, open_confirm_trials
 from orchestrator.driving.reuse import Reuse
 from orchestrator.driving.work import Ending
 from orchestrator.planning.expansion import Expansion
@@ -120,7 +120,7 @@ def test_for_a_loss_lower_is_better(database, tmp_path):
     play = Play(
         database, tmp_path, spec_of(arms=[searched("control"), searched("gaussian")], primary_metric="test/loss")
     )
-    assert search_metric(play.spec) == "best_val/loss"
+    assert play.spec.search_metric == "best_val/loss"
     phase = play.phase()
     while (trial := phase.next_trial()) is not None:
         phase.trial_ended(trial, play.succeed(trial, top1_of(trial)))

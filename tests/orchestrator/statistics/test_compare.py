@@ -1,16 +1,20 @@
 """From outcomes to comparisons: numbers against scipy, verdicts with planted effects, nothing dropped in silence."""
 
+from typing import get_args
+
 import numpy as np
 import pytest
 from pydantic import ValidationError
 from scipy import stats
 
+from orchestrator.spec import PrimaryMetric
 from orchestrator.statistics.compare import compare_arms
 from orchestrator.statistics.comparison import Cell, Verdict
 from orchestrator.statistics.metric import metric_named
 from orchestrator.statistics.pairing import TrialOutcome
 from orchestrator.statistics.verdict import judge, probability_of_superiority
 from orchestrator.status import TrialStatus
+from trainers.analyses.map_metrics import ReceptiveField, measure
 
 CELL = Cell(model="vit", dataset="digits")
 
@@ -220,3 +224,27 @@ def test_an_effect_at_the_margin_is_rarely_called_equivalent():
     # Two one-sided tests at 2.5 % each: at the margin itself, at most so often.
     assert verdicts(0.02, margin=2.0)[Verdict.EQUIVALENT] <= 0.025 + 3 * np.sqrt(0.025 * 0.975 / 1500)
     assert verdicts(0.0, margin=2.0, repetitions=200)[Verdict.EQUIVALENT] > 0.5
+
+
+def test_a_width_is_larger_or_smaller_and_never_better():
+    metric = "receptive_field/rms_radius_tokens"
+    rng = np.random.default_rng(0)
+    control = rng.normal(4.0, 0.1, 6)
+    treatments = {"wide": control + rng.normal(1, 0.1, 6), "narrow": control - rng.normal(1, 0.1, 6)}
+    compared = compare(
+        outcomes_of({"c": control, **treatments}, metric=metric), metric=metric, treatments=("wide", "narrow")
+    )
+    assert [each.verdict for each in compared] == [Verdict.LARGER, Verdict.SMALLER]
+    assert [each.unit for each in compared] == ["tokens", "tokens"]
+    assert [each.probability_of_superiority for each in compared] == [1, 0]
+    assert compared[0].effect == pytest.approx((treatments["wide"] - control).mean())
+
+
+def test_every_scalar_of_a_receptive_field_can_be_compared():
+    spot = np.zeros((16, 16))
+    spot[7:9, 6:9] = 1 / 6
+    for name in measure(ReceptiveField(spot, (1, 1), (4, 4), num_images=1)).scalars():
+        assert f"receptive_field/{name}" in get_args(PrimaryMetric)
+        assert metric_named(f"receptive_field/{name}").higher_is_better is None
+    with pytest.raises(ValueError, match=r"unknown metric `test/anisotropy`; known are names that end in top1"):
+        metric_named("test/anisotropy")
