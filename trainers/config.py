@@ -16,7 +16,10 @@ from trainers.tasks import ClassificationConfig, TaskConfig
 
 
 class TrialConfig(StrictModel):
-    """One training, whole: the same config on the same data and code gives the same numbers."""
+    """One training, whole: the same config on the same data and code gives the same numbers.
+
+    With `optimization.epochs` 0 it only looks: the weights that a training would start from are scored and analysed.
+    """
 
     task: Annotated[TaskConfig, Field(discriminator="kind")] = ClassificationConfig()
     """What is learned and how it is scored."""

@@ -21,7 +21,7 @@ from trainers.data.normalization import Normalization
 from trainers.data.sampling import EvalSampler, TrainSampler
 from trainers.data.splits import ImageSplit
 from trainers.device import Device
-from trainers.errors import NonFiniteLossError
+from trainers.errors import ConfigError, NonFiniteLossError
 from trainers.evaluation import score_split
 from trainers.models import NoBias
 from trainers.models.bias import attach_bias, bias_metrics, bias_parameters
@@ -51,6 +51,9 @@ def train(
     The state is saved after every epoch; called again with the same storage, training goes on from there and gives
     the same numbers, bit for bit on the CPU, as a run without interruption. A finished trial's stored result is
     returned at once.
+
+    With `optimization.epochs` 0 no step is taken and no checkpoint written: the initial weights are what is scored
+    and analysed, and `best_epoch` is `None`.
 
     Args:
         config: all that may change the numbers.
@@ -86,7 +89,7 @@ class _Trial:
         self._load_data(runtime.data_root)
         self._build_model(runtime.data_root)
         self._reports: list[EpochReport] = []
-        self._best_epoch = -1
+        self._best_epoch: int | None = None
         self._best_weights: StateDict = {}
         self._resume()
 
@@ -113,6 +116,8 @@ class _Trial:
             seed=config.seed,
             world=self._world,
         )
+        if optimization.epochs:
+            self._sampler.require_a_step()
         self._mixing = config.mixing.build(
             num_classes=self._splits.num_classes,
             micro_batch_size=self._sampler.micro_batch_size,
@@ -159,7 +164,8 @@ class _Trial:
             self._splits.val,
             lambda images: self._normalize(self._device.receive(images)),
         )
-        self._observer.before(self._model)
+        if optimization.epochs:
+            self._observer.before(self._model)
 
     def _resume(self) -> None:
         folder = self._storage
@@ -221,7 +227,7 @@ class _Trial:
             },
             seconds=time.perf_counter() - started,
         )
-        if not self._reports or val["top1"] > self._reports[self._best_epoch].metrics["val/top1"]:
+        if self._best_epoch is None or val["top1"] > self._reports[self._best_epoch].metrics["val/top1"]:
             self._best_epoch = epoch
             self._best_weights = {name: value.clone() for name, value in self._scored_model.state_dict().items()}
         self._reports.append(report)
@@ -240,6 +246,7 @@ class _Trial:
     def _save(self) -> None:
         if self._storage is None or not self._world.is_main:
             return
+        assert self._best_epoch is not None
         state = TrainingState(
             model=self._model.state_dict(),
             optimizer=self._optimizer.state_dict(),
@@ -251,13 +258,19 @@ class _Trial:
         save_checkpoint(self._storage, state, self._identity)
 
     def _finish(self) -> TrialResult:
-        """Score with the best epoch's weights, once; keep predictions and result."""
-        self._scored_model.load_state_dict(self._best_weights)
+        """Score once, with the best epoch's weights or, without an epoch, the initial ones; keep what was found."""
+        if self._best_epoch is not None:
+            self._scored_model.load_state_dict(self._best_weights)
         scored = {"val": self._score(self._val_loader)}
         if self._config.score_test:
             scored["test"] = self._score(self._eval_loader(self._splits.test))
-        best = self._reports[self._best_epoch].metrics
-        metrics = dict(self._reports[-1].metrics)
+        if self._best_epoch is not None:
+            best, metrics = self._reports[self._best_epoch].metrics, dict(self._reports[-1].metrics)
+        else:
+            best = {f"val/{name}": value for name, value in scored["val"].metrics().items()}
+            metrics = best | bias_metrics(self._scored_model)
+            if not np.isfinite(best["val/loss"]):
+                raise ConfigError(f"the initial weights give a validation loss of {best['val/loss']}: they are broken")
         metrics.update({f"best_{name}": best[name] for name in ("val/loss", "val/top1", "val/top5")})
         if "test" in scored:
             metrics.update({f"test/{name}": value for name, value in scored["test"].metrics().items()})

@@ -158,8 +158,9 @@ class OptimizationConfig(StrictModel):
     """The update rule."""
     schedule: Annotated[ScheduleConfig, Field(discriminator="kind")] = CosineSchedule()
     """Learning rate over time, updated every optimizer step."""
-    epochs: int = Field(default=20, ge=1, le=10_000)
-    """Passes over the training split."""
+    epochs: int = Field(default=20, ge=0, le=10_000)
+    """Passes over the training split. 0 trains nothing: the initial weights (published ones, say) are scored and
+    analysed as they are, and neither optimizer nor schedule acts."""
     global_batch_size: int = Field(default=64, ge=1, le=65_536)
     """Images per optimizer step, over all workers and accumulation steps."""
     accumulation_steps: int = Field(default=1, ge=1, le=1024)
@@ -183,6 +184,8 @@ class OptimizationConfig(StrictModel):
                 f"global_batch_size {self.global_batch_size} is not a multiple of accumulation_steps "
                 f"{self.accumulation_steps}"
             )
+        if not self.epochs:
+            return self
         if self.schedule.warmup_epochs >= self.epochs:
             raise ValueError(
                 f"schedule.warmup_epochs {self.schedule.warmup_epochs:g} must be less than epochs {self.epochs}"

@@ -58,14 +58,16 @@ class TrialResult(StrictModel):
     """What a finished trial leaves behind."""
 
     epochs: list[EpochReport]
-    """One report per epoch, in order."""
-    best_epoch: int
-    """Epoch with the best validation accuracy (the first one, if several are equal)."""
+    """One report per epoch, in order; none of a trial that trains nothing."""
+    best_epoch: int | None
+    """Epoch with the best validation accuracy (the first one, if several are equal; `None`: nothing was trained, all
+    numbers are those of the initial weights)."""
     metrics: dict[str, float]
     """`best_val/...` at the best epoch, `test/...` there (only if the config asks for the test split), the last
-    epoch's values under their own keys, and the Gaussian fitted to each layer's own relative position embedding:
-    `rpe_sigma/00` (tokens), `rpe_r_squared/00` (absolute embeddings: `ape_sigma`, `ape_r_squared`). Where the config
-    asks for the receptive field: `receptive_field/...` of the scored weights, `receptive_field_initial/...`."""
+    epoch's values under their own keys (without an epoch `val/...`, `sigma/..` and `amplitude/..`), and the Gaussian
+    fitted to each layer's own relative position embedding: `rpe_sigma/00` (tokens), `rpe_r_squared/00` (absolute
+    embeddings: `ape_sigma`, `ape_r_squared`). Where the config asks for the receptive field: `receptive_field/...` of
+    the scored weights and, if they were trained, `receptive_field_initial/...`."""
     predictions_file: str | None
     """File of per-image predictions (npz), relative to the trial's storage folder."""
     training_seconds: float

@@ -56,7 +56,9 @@ def print_report(console: Console, report: ReportReading) -> None:
 def comparison_table(report: ReportReading, *, is_drawn: bool) -> Table:
     """Control, treatment, effect, interval, p and verdict, one line for each cell and treatment."""
     level = "%" if report.unit == "pp" else report.unit
-    title = f"{report.metric} ({level}): treatment - control ({report.unit}), pairs of the same seed"
+    title = f"{report.metric}: treatment - control, pairs of the same seed"
+    if report.unit:
+        title = f"{report.metric} ({level}): treatment - control ({report.unit}), pairs of the same seed"
     table = _table(title)
     several = len({comparison.cell.key for comparison in report.comparisons}) > 1
     if several:

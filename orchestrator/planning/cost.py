@@ -75,7 +75,7 @@ class CostModel:
             self._num_unknown += count
             return None
         self._num_assumed += count
-        return training_flops(config, sizes) / self._flops_per_second()
+        return trial_flops(config, sizes) / self._flops_per_second()
 
     def _flops_per_second(self) -> float:
         """All workers of a trial together."""
@@ -103,7 +103,13 @@ class CostModel:
         return "; ".join(part for part in parts if part) or "nothing remains to be done"
 
 
-def training_flops(config: TrialConfig, sizes: SplitSizes) -> float:
-    """Floating-point operations of one whole training on a data set of these sizes."""
-    passes = FORWARD_PASSES_PER_STEP * sizes.train + sizes.val
-    return config.model.forward_flops_per_image() * config.optimization.epochs * passes
+def trial_flops(config: TrialConfig, sizes: SplitSizes) -> float:
+    """Floating-point operations of one whole trial on a data set of these sizes: training, scoring, analyses."""
+    epochs = config.optimization.epochs
+    passes = epochs * (FORWARD_PASSES_PER_STEP * sizes.train + sizes.val) + sizes.val
+    if config.score_test:
+        passes += sizes.test
+    for analysis in config.analyses:
+        looks = 1 + (1 if epochs else 0) + (epochs // analysis.every_epochs if analysis.every_epochs else 0)
+        passes += looks * FORWARD_PASSES_PER_STEP * min(analysis.num_images, sizes.val)
+    return config.model.forward_flops_per_image() * passes

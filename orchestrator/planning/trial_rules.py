@@ -39,7 +39,7 @@ def _batch(config: TrialConfig, resources: Resources) -> list[tuple[Path, str]]:
             f"{resources.num_workers} workers x {accumulation} accumulation steps) is odd; {size + num_parts} would do"
         )
         complaints.append((place, message))
-    if isinstance(dataset, DigitsConfig) and size > dataset.num_train:
+    if isinstance(dataset, DigitsConfig) and size > dataset.num_train and optimization.epochs:
         complaints.append(
             (place, f"a global batch of {size} is larger than the training set of {dataset.num_train} images")
         )

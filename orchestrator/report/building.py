@@ -17,7 +17,7 @@ from orchestrator.report.numbers import decimals_for
 from orchestrator.report.placebo import placebo_contrasts
 from orchestrator.report.position import position_fits
 from orchestrator.report.search_history import searches_of
-from orchestrator.report.settings import settings_of
+from orchestrator.report.settings import flat_settings, settings_of
 from orchestrator.report.wording import answer, placebo_remarks, pooled_answer
 from orchestrator.search.space import Params
 from orchestrator.spec import Arm, ExperimentSpec
@@ -136,12 +136,19 @@ def _arm_summary(arm: Arm, trials: Sequence[TrialRecord]) -> ArmSummary:
     return ArmSummary(
         name=arm.name,
         role=arm.role,
-        description=" or ".join(biases) if 0 < len(biases) <= 2 else _patch_words(arm, biases),
+        description="; ".join([*_other_changes(arm), _bias_description(arm, biases)]),
         is_placebo=bool(kinds) and all(kinds),
     )
 
 
-def _patch_words(arm: Arm, biases: Mapping[str, object]) -> str:
+def _other_changes(arm: Arm) -> list[str]:
+    """What an arm changes beside its bias, as `model.position_embedding = zero`."""
+    return [f"{path} = {text}" for path, text in flat_settings(arm.patch) if not path.startswith("attention_bias.")]
+
+
+def _bias_description(arm: Arm, biases: Mapping[str, object]) -> str:
+    if 0 < len(biases) <= 2:
+        return " or ".join(biases)
     if biases:
         return "its params differ by cell"
     return "params still to be chosen" if arm.search else "no trial planned yet"

@@ -48,14 +48,24 @@ def caveats_of(
         *_mixed(provenance),
         *_reused(provenance),
     ]
-    recipe = f"{spec.optimization.epochs} epochs, batch {spec.optimization.global_batch_size}"
-    caveats.append(
-        f"The answers hold for these models, data sets and this recipe ({recipe}); another size, data set or longer "
-        "training may answer otherwise."
-    )
+    caveats.append(_scope(spec))
     if any(trial.params for trial in trials):
         caveats.append("Search scores are not results: the best of several candidates looks too good by chance.")
     return tuple(caveats)
+
+
+def _scope(spec: ExperimentSpec) -> str:
+    epochs, batch = spec.optimization.epochs, spec.optimization.global_batch_size
+    if not epochs:
+        return (
+            "Nothing was trained: the numbers are those of the initial weights. Seeds differ only in what is drawn "
+            "(untrained weights, re-initialised embeddings, a fresh head), not in the images: an interval covers these "
+            "draws, and says nothing of other images."
+        )
+    return (
+        f"The answers hold for these models, data sets and this recipe ({epochs} epochs, batch {batch}); another size, "
+        "data set or longer training may answer otherwise."
+    )
 
 
 def _unfinished(status: ExperimentStatus) -> list[str]:

@@ -16,7 +16,7 @@ def settings_of(trials: Iterable[TrialRecord]) -> tuple[Setting, ...]:
     for trial in trials:
         if trial.phase is not Phase.CONFIRM:
             continue
-        for path, value in _flat(trial.config.model_dump(mode="json")):
+        for path, value in flat_settings(trial.config.model_dump(mode="json")):
             if path not in _OF_ONE_TRIAL:
                 values.setdefault(path, {}).setdefault(value, {})[f"{trial.cell.key}/{trial.arm}"] = None
     return tuple(
@@ -25,10 +25,11 @@ def settings_of(trials: Iterable[TrialRecord]) -> tuple[Setting, ...]:
     )
 
 
-def _flat(config: Mapping[str, JsonValue], prefix: str = "") -> Iterator[tuple[str, str]]:
+def flat_settings(config: Mapping[str, JsonValue], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Dotted path and text of every value of a JSON object, level by level."""
     for name, value in config.items():
         if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{name}.")
+            yield from flat_settings(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", _text(value)
 

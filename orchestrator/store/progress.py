@@ -97,8 +97,11 @@ def count_unshipped(session: Session, experiment_id: str) -> int:
 def median_seconds_by_cell(session: Session, cells: Collection[str], num_epochs: int) -> dict[str, float]:
     """Cell key -> seconds that a trial of so many epochs takes there (cells without a finished trial are left out).
 
-    The median over the newest trials, scaled by the number of epochs.
+    The median over the newest trials, scaled by the number of epochs. What a trial without epochs takes is unknown
+    here: the time of epochs is all that is kept.
     """
+    if not num_epochs:
+        return {}
     per_epoch = TrialRow.training_seconds / TrialRow.num_epochs
     newest_first = func.row_number().over(partition_by=TrialRow.cell, order_by=TrialRow.id.desc())
     finished = (

@@ -19,6 +19,7 @@ from orchestrator.report.content import BiasSeries, TrialRecord
 from orchestrator.report.figures import render, sigma_panels
 from orchestrator.report.learned_bias import bias_series
 from orchestrator.report.markdown import escape, grid
+from orchestrator.report.numbers import with_unit
 from orchestrator.report.tables import bias_table, without_constant_columns
 from orchestrator.spec import ExperimentSpec
 from orchestrator.statistics.metric import metric_named
@@ -128,7 +129,8 @@ class TrialRuns:
         bias = bias_series([record])
         tags, metrics = closing_tags(trial), []
         if record.result is not None:
-            tags["sigmalab.best_epoch"] = str(record.result.best_epoch)
+            if record.result.best_epoch is not None:
+                tags["sigmalab.best_epoch"] = str(record.result.best_epoch)
             metrics = _final_metrics(trial, record.result)
             if trial.reused_from is not None:
                 metrics += _reused_curves(trial, record.result)
@@ -251,10 +253,12 @@ def _note(
     if trial.result is not None and metric in trial.result.metrics:
         shown = metric_named(metric)
         unit = "%" if shown.unit == "pp" else shown.unit
-        text = f"{metric} = {trial.result.metrics[metric] * shown.scale:.2f} {unit}, scored once"
-        lines.append(escape(f"{text} at the best validation epoch ({trial.result.best_epoch}, from 0)"))
+        best_epoch = trial.result.best_epoch
+        at = "of the initial weights" if best_epoch is None else f"at the best validation epoch ({best_epoch}, from 0)"
+        text = with_unit(f"{metric} = {trial.result.metrics[metric] * shown.scale:.2f}", unit)
+        lines.append(escape(f"{text}, measured once {at}"))
         if effect is not None:
-            lines.append(f"Difference from the control of the same seed: **{effect:+.2f} {shown.unit}**")
+            lines.append(f"Difference from the control of the same seed: **{with_unit(f'{effect:+.2f}', shown.unit)}**")
     if bias:
         lines.append(grid(without_constant_columns(bias_table(bias))))
     return "\n\n".join(lines)

@@ -16,7 +16,7 @@ from torch.overrides import TorchFunctionMode
 
 from tests.contracts.model_examples import EXAMPLES, Example, Grids, build, treat
 from trainers.errors import ConfigError
-from trainers.models import GaussianBias, ModelConfig
+from trainers.models import GaussianBias, ModelConfig, SmallVitConfig
 from trainers.models.bias import attach_bias, attached_biases
 from trainers.models.families import FAMILIES
 from trainers.models.position import find_position, set_position_embedding
@@ -61,6 +61,18 @@ def test_label_fits_into_run_names_and_paths(example: Example) -> None:
 def test_building_is_a_function_of_the_seed(example: Example) -> None:
     first, second = build(example.config()).state_dict(), build(example.config()).state_dict()
     assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_layer_scale_is_set_where_there_is_one_and_moves_nothing_else(example: Example) -> None:
+    if example.config_class is SmallVitConfig:
+        pytest.skip("has no LayerScale")
+    plain, scaled = build(example.config()).state_dict(), build(example.config(layer_scale=0.5)).state_dict()
+    for name, value in plain.items():
+        if "gamma" in name:
+            assert (scaled[name] == 0.5).all()
+            assert not (value == 0.5).any()
+        else:
+            assert torch.equal(scaled[name], value), name
 
 
 def test_flops_grow_with_the_model(example: Example) -> None:

@@ -335,6 +335,29 @@ def test_a_batch_larger_than_the_data_is_refused_before_training(trial):
         train(trial(optimization={"global_batch_size": 64}), CPU)
 
 
+def test_without_epochs_the_initial_weights_are_scored_and_looked_at(trial, tmp_path):
+    look = {"kind": "receptive_field", "num_images": 8}
+    # A batch of 64 for 40 images, and a warm-up that would outlast the training: nothing of it acts.
+    idle = {"epochs": 0, "global_batch_size": 64, "schedule": {"kind": "cosine", "warmup_epochs": 5.0}}
+    config, reports = trial(optimization=idle, analyses=[look]), []
+    result = train(config, stored(tmp_path), on_epoch=reports.append)
+    assert (reports, result.epochs, result.best_epoch, result.training_seconds) == ([], [], None, 0)
+    assert not (tmp_path / "checkpoint.pt").exists()
+    assert train(config, stored(tmp_path)) == result
+    # What a training starts from: the field of its initial weights, and their scores.
+    one_epoch = trial(optimization={"epochs": 1, "global_batch_size": 40}, analyses=[look])
+    trained = train(one_epoch, CPU).metrics
+    initial = {name.replace("_initial", ""): value for name, value in trained.items() if "_initial/" in name}
+    assert initial == {name: value for name, value in result.metrics.items() if name.startswith("receptive_field")}
+    assert result.metrics["best_val/loss"] == result.metrics["val/loss"] == pytest.approx(np.log(10), abs=0.3)
+    assert result.metrics["test/loss"] != result.metrics["val/loss"]
+    assert result.metrics["sigma/00"] == pytest.approx(2.0)
+    assert set(trained) - set(result.metrics) == {
+        *("train/loss", "lr", "images_per_second", "data_wait_fraction"),
+        *(name for name in trained if "_initial/" in name),
+    }
+
+
 def test_a_missing_folder_is_said_before_training(trial, tmp_path):
     config = trial(dataset={"kind": "folder", "path": "nowhere"})
     with pytest.raises(DataError, match=r"no folder .*nowhere"):

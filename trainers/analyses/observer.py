@@ -24,7 +24,8 @@ logger = logging.getLogger(__name__)
 class TrialObserver:
     """Life: `before` with the initial weights, `during` after each epoch, `after` with the scored weights, `save`.
 
-    A resumed trial builds its initial weights from the seed again, so `before` gives the same numbers again.
+    Where nothing is trained there is no `before`: the scored weights are the initial ones. A resumed trial builds its
+    initial weights from the seed again, so `before` gives the same numbers again.
     """
 
     def __init__(

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from trainers.checkpoint import UNREADABLE
 from trainers.data.normalization import NormalizationName
 from trainers.errors import AnalysisError
-from trainers.models import AttentionBiasConfig, ModelConfig, NoBias, TimmConfig
+from trainers.models import AttentionBiasConfig, ModelConfig, NoBias
 from trainers.models.bias import attach_bias
 from trainers.models.gaussian import GaussianAttentionBias
-from trainers.models.position import find_position
+from trainers.models.position import PositionEmbedding, find_position, set_position_embedding
 from trainers.seeding import Stream, derive_seed, seed_weights
 from trainers.strict import StrictModel
 
@@ -23,7 +23,13 @@ Intervention = Literal["none", "reinitialise-position", "zero-position", "gaussi
 
 `none`: as it is. `reinitialise-position`, `zero-position`: its relative or absolute position embedding drawn anew, or
 set to zero. `gaussian`: a Gaussian with its initial values added. `no-gaussian`: the Gaussian that it has left out.
+An experiment has the same as arms that change `model.position_embedding` and `attention_bias`, see `docs/paper.md`.
 """
+
+_POSITION: dict[Intervention, PositionEmbedding] = {
+    "reinitialise-position": "reinitialise",
+    "zero-position": "zero",
+}
 
 _WEIGHT_KEYS = ("best_weights", "model_ema", "state_dict", "model")
 """Where checkpoints keep their weights: ours at the best epoch, then timm's and the authors' habits."""
@@ -83,7 +89,7 @@ def build_subject(
     elif intervention == "no-gaussian":
         _switch_off(model, lambda layer: chosen is None or layer in chosen)
     elif intervention != "none":
-        _change_position(model, config, chosen, is_zero=intervention == "zero-position", num_classes=num_classes)
+        _change_position(model, config, _POSITION[intervention], chosen, num_classes)
     return model
 
 
@@ -98,27 +104,22 @@ def _switch_off(model: nn.Module, concerns: Callable[[int], bool]) -> None:
             gaussian.amplitude_param.fill_(0.0 if gaussian.parameterization == "square" else float("-inf"))
 
 
-@torch.no_grad()
 def _change_position(
-    model: nn.Module, config: SubjectConfig, layers: set[int] | None, *, is_zero: bool, num_classes: int
+    model: nn.Module, config: SubjectConfig, choice: PositionEmbedding, layers: set[int] | None, num_classes: int
 ) -> None:
-    position = find_position(model)
-    names = position.outputs if is_zero else position.all
-    if layers is not None:
-        names = tuple(name for name in names if _layer_of(name) in layers)
-        if not names:
-            raise AnalysisError(
-                f"no position embedding belongs to the layers {sorted(layers)}: it is the whole model's"
-            )
-    changed: dict[str, object] = {"position_embedding": "zero" if is_zero else "reinitialise"}
-    if isinstance(config.model, TimmConfig):
-        # Only its position embedding is taken, which no published weights are needed for.
-        changed |= {"pretrained": False, "weights": None}
-    # Stream 1 of the position embedding: stream 0 is a trial's own re-initialised one.
-    position_seed = derive_seed(config.seed, Stream.POSITION_EMBEDDING, 1)
-    source = config.model.model_copy(update=changed).build(num_classes, position_seed=position_seed)
-    for name in names:
-        model.get_parameter(name).copy_(source.get_parameter(name))
+    def concerns(name: str) -> bool:
+        return layers is None or _layer_of(name) in layers
+
+    if layers is not None and not any(map(concerns, find_position(model).all)):
+        raise AnalysisError(f"no position embedding belongs to the layers {sorted(layers)}: it is the whole model's")
+    set_position_embedding(
+        model,
+        choice,
+        build_fresh=lambda: config.model.build_fresh(num_classes),
+        # Stream 1 of the position embedding: stream 0 is a trial's own re-initialised one.
+        seed=derive_seed(config.seed, Stream.POSITION_EMBEDDING, 1),
+        concerns=concerns,
+    )
 
 
 def _layer_of(name: str) -> int | None:

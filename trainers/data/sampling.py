@@ -25,18 +25,13 @@ class TrainSampler(Sampler[list[int]]):
         """Check that the batch can be divided.
 
         Raises:
-            ConfigError: the batch is larger than the split, or not a multiple of workers x accumulation steps.
+            ConfigError: the batch is not a multiple of workers x accumulation steps.
         """
         parts = world.size * accumulation_steps
         if global_batch_size % parts:
             raise ConfigError(
                 f"global_batch_size {global_batch_size} can't be divided among {world.size} worker(s) x "
                 f"{accumulation_steps} accumulation step(s); take a multiple of {parts}"
-            )
-        if global_batch_size > num_images:
-            raise ConfigError(
-                f"global_batch_size {global_batch_size} is larger than the training split of {num_images} images; "
-                f"take {num_images} or less"
             )
         self.steps_per_epoch = num_images // global_batch_size
         self.micro_batch_size = global_batch_size // parts
@@ -47,6 +42,18 @@ class TrainSampler(Sampler[list[int]]):
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch whose batches come next."""
         self._epoch = epoch
+
+    def require_a_step(self) -> None:
+        """Refuse to train on fewer images than one step takes.
+
+        Raises:
+            ConfigError: the batch is larger than the split.
+        """
+        if not self.steps_per_epoch:
+            raise ConfigError(
+                f"global_batch_size {self._global_batch_size} is larger than the training split of "
+                f"{self._num_images} images; take {self._num_images} or less"
+            )
 
     def __len__(self) -> int:
         return self.steps_per_epoch * self._accumulation_steps

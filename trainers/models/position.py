@@ -32,7 +32,12 @@ def find_position(model: nn.Module) -> PositionParameters:
 
 @torch.no_grad()
 def set_position_embedding(
-    model: nn.Module, choice: PositionEmbedding, *, build_fresh: Callable[[], nn.Module], seed: int
+    model: nn.Module,
+    choice: PositionEmbedding,
+    *,
+    build_fresh: Callable[[], nn.Module],
+    seed: int,
+    concerns: Callable[[str], bool] = lambda name: True,
 ) -> None:
     """Re-initialise or zero the position embedding, in place; torch's global random numbers stay where they were.
 
@@ -46,6 +51,7 @@ def set_position_embedding(
         build_fresh: builds the same model with fresh weights; what timm draws for the embedding there is what
             "re-initialised" means (for a BEiT that is zero).
         seed: of the fresh model's random numbers.
+        concerns: which of the embedding's parameters are changed, by name (all, unless told otherwise).
 
     Raises:
         ConfigError: the model has no learned position embedding.
@@ -54,7 +60,7 @@ def set_position_embedding(
         return
     position = find_position(model)
     if choice == "zero":
-        for name in position.outputs:
+        for name in filter(concerns, position.outputs):
             model.get_parameter(name).zero_()
         return
     # The whole model is drawn for the sake of one part of it: that way no recipe of timm's is repeated here.
@@ -62,5 +68,5 @@ def set_position_embedding(
         # Not `torch.manual_seed`, which would seed the GPUs as well.
         torch.default_generator.manual_seed(seed)
         fresh = build_fresh()
-    for name in position.all:
+    for name in filter(concerns, position.all):
         model.get_parameter(name).copy_(fresh.get_parameter(name))

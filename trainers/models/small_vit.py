@@ -85,14 +85,18 @@ class SmallVitConfig(StrictModel):
             position_seed: of a re-initialised position embedding; it moves no other random number.
             data_root: not used.
         """
-        model = _build(self, num_classes, torch.device("cpu"))
+        model = self.build_fresh(num_classes)
         set_position_embedding(
             model,
             self.position_embedding,
-            build_fresh=lambda: _build(self, num_classes, torch.device("cpu")),
+            build_fresh=lambda: self.build_fresh(num_classes),
             seed=position_seed,
         )
         return model
+
+    def build_fresh(self, num_classes: int) -> nn.Module:
+        """The model as its initialisation leaves it, whatever is done to its position embedding."""
+        return _build(self, num_classes, torch.device("cpu"))
 
     def forward_flops_per_image(self) -> float:
         """Floating-point operations of one image's forward pass (2 per multiply-add)."""

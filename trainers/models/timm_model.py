@@ -39,6 +39,9 @@ class TimmConfig(StrictModel):
     position_embedding: PositionEmbedding = "keep"
     """`reinitialise` draws the learned position embedding anew (the paper's control, with `pretrained`), `zero`
     starts it at zero; all other weights stay."""
+    layer_scale: float | None = Field(default=None, gt=0, le=1)
+    """Initial value of every LayerScale (`None`: the model's own, 1e-5 for most). An untrained model attends to next
+    to nothing but itself there; at 1 it attends as if it had no LayerScale. Models without one stay as they are."""
     image_size_px: int | None = Field(default=None, ge=16, le=2048)
     """Side of the square input image (`None`: the model's own)."""
     drop_path: float = Field(default=0.0, ge=0, lt=1)
@@ -59,6 +62,8 @@ class TimmConfig(StrictModel):
             raise ValueError(f"timm has no published weights for {self.name}; set pretrained to false")
         if self.pretrained and self.weights is not None:
             raise ValueError("pretrained and weights exclude each other; set pretrained to false")
+        if self.layer_scale is not None and (self.pretrained or self.weights is not None):
+            raise ValueError("loaded weights bring their own LayerScale; leave out layer_scale, or the weights")
         if self.position_embedding != "keep" and facts.no_position is not None:
             raise ValueError(f"{self.name}: {facts.no_position}")
         check_image_size(self.input_size_px, facts.patch_size_px, is_windowed=facts.is_windowed)
@@ -70,6 +75,7 @@ class TimmConfig(StrictModel):
         marks = [
             f"px{self.image_size_px}" if self.image_size_px is not None else "",
             f"dp{self.drop_path:g}" if self.drop_path else "",
+            f"ls{self.layer_scale:g}" if self.layer_scale is not None else "",
             "pretrained" if self.pretrained else "",
             f"weights_{self.weights.sha256[:8]}" if self.weights is not None else "",
             f"pos_{self.position_embedding}" if self.position_embedding != "keep" else "",
@@ -104,9 +110,8 @@ class TimmConfig(StrictModel):
                 weights in the file are not this model's.
             CheckpointError: the file of weights is missing, is another one, or can't be read.
         """
-        cpu = torch.device("cpu")
         try:
-            model = _create(self, num_classes, cpu)
+            model = _create(self, num_classes, torch.device("cpu"))
         # Every way in which the hub or the network fails (huggingface_hub, requests, urllib) is an OSError.
         except OSError as error:
             if not self.pretrained:
@@ -121,10 +126,14 @@ class TimmConfig(StrictModel):
         set_position_embedding(
             model,
             self.position_embedding,
-            build_fresh=lambda: _create(self._without_weights(), num_classes, cpu),
+            build_fresh=lambda: self.build_fresh(num_classes),
             seed=position_seed,
         )
         return model
+
+    def build_fresh(self, num_classes: int) -> nn.Module:
+        """The model as timm's initialisation leaves it, whatever weights and position embedding it would get."""
+        return _create(self._without_weights(), num_classes, torch.device("cpu"))
 
     def forward_flops_per_image(self) -> float:
         """Floating-point operations of one image's forward pass (2 per multiply-add)."""
@@ -132,6 +141,10 @@ class TimmConfig(StrictModel):
 
     def _without_weights(self) -> Self:
         return self.model_copy(update={"pretrained": False, "weights": None, "position_embedding": "keep"})
+
+
+_LAYER_SCALES = ("gamma", "gamma_1", "gamma_2")
+"""What timm's ViTs call the parameter of a LayerScale; BEiT and EVA have theirs in the block itself."""
 
 
 @dataclass(frozen=True)
@@ -210,7 +223,7 @@ def _why_without_position(model: nn.Module) -> str | None:
 
 
 def _create(config: TimmConfig, num_classes: int, device: torch.device) -> nn.Module:
-    return timm.create_model(
+    model = timm.create_model(
         config.name,
         pretrained=config.pretrained,
         num_classes=num_classes,
@@ -218,6 +231,13 @@ def _create(config: TimmConfig, num_classes: int, device: torch.device) -> nn.Mo
         device=device,
         **_sizing(config),
     )
+    if config.layer_scale is not None:
+        # Set, not passed to timm as `init_values`: Swin knows no such argument, and 0 and None mean other things to it.
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                if name.rpartition(".")[2] in _LAYER_SCALES:
+                    parameter.fill_(config.layer_scale)
+    return model
 
 
 def _sizing(config: TimmConfig) -> dict[str, Any]:

@@ -213,11 +213,11 @@ def test_a_bad_patch_points_at_itself(patch, pointer, message):
 
 
 def test_a_bad_cell_patch_points_at_itself_and_a_later_patch_takes_the_blame():
-    patches = [{"dataset": "digits-100", "patch": {"optimization": {"epochs": 0}}}]
+    patches = [{"dataset": "digits-100", "patch": {"optimization": {"epochs": -1}}}]
     ((pointer, message),) = problems(cell_patches=patches)
     assert pointer == "/cell_patches/0/patch/optimization/epochs"
     assert message.startswith("arm `control` in cell `small_vit_48x3_rel_bias/digits-100` (and 5 more): ")
-    patches = [{"patch": {"optimization": {"epochs": 3}}}, {"patch": {"optimization": {"epochs": -1}}}]
+    patches = [{"patch": {"optimization": {"epochs": 3}}}, {"patch": {"optimization": {"epochs": -2}}}]
     ((pointer, _),) = problems(cell_patches=patches)
     assert pointer == "/cell_patches/1/patch/optimization/epochs"
 

@@ -9,7 +9,9 @@ from orchestrator.planning.cost import CPU_FLOPS_PER_SECOND, GPU_FLOPS_PER_SECON
 from orchestrator.planning.expansion import Expansion
 from orchestrator.planning.plan import Plan, make_plan
 from orchestrator.spec import parse_spec
+from trainers.data import DigitsConfig
 
+NUM_TEST = DigitsConfig().num_test
 CELL = "small_vit_48x3_rel_bias/digits-300"
 SEARCH = {"space": {"attention_bias.sigma": {"kind": "uniform", "low": 1, "high": 8}}, "seeds": [10, 11]}
 LR_SEARCH = {
@@ -75,7 +77,7 @@ def test_cost_from_measured_seconds():
 
 def test_cost_from_floating_point_operations():
     plan = plan_with()
-    flops = plan.trials[0].config.model.forward_flops_per_image() * 20 * (3 * 300 + 300)
+    flops = plan.trials[0].config.model.forward_flops_per_image() * (20 * (3 * 300 + 300) + 300 + NUM_TEST)
     assert plan.cost.cpu_hours == pytest.approx(12 * flops / CPU_FLOPS_PER_SECOND / 3600)
     assert plan.cost.basis.startswith(
         "12 trials by floating-point operations at an assumed 3e+10 per second and CPU core"
@@ -84,6 +86,14 @@ def test_cost_from_floating_point_operations():
     # Twice the GPUs, half the time: the same GPU hours.
     assert on_gpus.gpu_hours == pytest.approx(12 * flops / GPU_FLOPS_PER_SECOND / 3600)
     assert "per second and GPU" in on_gpus.basis
+
+
+def test_a_trial_without_epochs_costs_its_scoring_and_its_analysis():
+    look = {"kind": "receptive_field", "num_images": 64, "every_epochs": 1}
+    plan = plan_with(optimization={"epochs": 0}, analyses=[look])
+    forward = plan.trials[0].config.model.forward_flops_per_image()
+    expected = 12 * (300 + NUM_TEST + 3 * 64) * forward / CPU_FLOPS_PER_SECOND / 3600
+    assert plan.cost.cpu_hours == pytest.approx(expected)
 
 
 def test_the_images_of_a_folder_are_counted(tmp_path):
@@ -97,7 +107,9 @@ def test_the_images_of_a_folder_are_counted(tmp_path):
     cost = make_plan(spec, data_root=tmp_path).cost
     # 20 images: 3 for validation, 3 for test, 14 to train on; a step is three forward passes.
     forward = spec.models[0].forward_flops_per_image()
-    expected = 12 * spec.optimization.epochs * (3 * 14 + 3) * forward / CPU_FLOPS_PER_SECOND / 3600
+    # At the end validation and test are scored once.
+    passes = spec.optimization.epochs * (3 * 14 + 3) + 3 + 3
+    expected = 12 * passes * forward / CPU_FLOPS_PER_SECOND / 3600
     assert cost.cpu_hours == pytest.approx(expected)
 
 
@@ -105,7 +117,8 @@ def test_a_published_set_is_planned_before_it_is_there(tmp_path):
     spec = parse_spec({**SPEC, "datasets": [{"kind": "manifest", "path": "oxford_pet-paper.manifest.parquet"}]})
     plan = make_plan(spec, data_root=tmp_path)
     forward = spec.models[0].forward_flops_per_image()
-    expected = 12 * spec.optimization.epochs * (3 * 5144 + 1102) * forward / CPU_FLOPS_PER_SECOND / 3600
+    passes = spec.optimization.epochs * (3 * 5144 + 1102) + 1102 + 1102
+    expected = 12 * passes * forward / CPU_FLOPS_PER_SECOND / 3600
     assert plan.cost.cpu_hours == pytest.approx(expected)
     assert plan.warnings[0].startswith("not here: oxford_pet-paper; images are counted as published")
     assert "sigmalab data prepare" in plan.warnings[0]

@@ -55,7 +55,7 @@ def test_a_batch_that_cannot_be_divided_is_refused():
 
 def test_a_batch_larger_than_the_split_is_refused():
     with pytest.raises(ConfigError, match="32 is larger than the training split of 20 images"):
-        sampler(num_images=20)
+        sampler(num_images=20).require_a_step()
 
 
 @pytest.mark.parametrize("num_images", [1, 7, 8, 50])

@@ -99,6 +99,11 @@ def test_refuses(fields, message):
         TimmConfig(**fields)
 
 
+def test_weights_bring_their_own_layer_scale():
+    with pytest.raises(ValidationError, match="bring their own LayerScale; leave out layer_scale"):
+        TimmConfig(name=WITH_WEIGHTS, pretrained=True, layer_scale=1.0)
+
+
 def test_labels_tell_models_apart():
     assert TimmConfig(name=TINY).label == TINY
     assert TimmConfig(name=WITH_WEIGHTS, image_size_px=96, drop_path=0.1, pretrained=True).label == (
