@@ -11,6 +11,7 @@ from orchestrator.statistics.comparison import Comparison
 from orchestrator.statistics.mcnemar import McNemar, Scored, mcnemar
 from orchestrator.status import Phase, TrialStatus
 from orchestrator.store.tables import TrialRow
+from orchestrator.stored_files import find_trial_file
 from trainers.loop import PREDICTIONS
 
 _log = logging.getLogger(__name__)
@@ -57,14 +58,12 @@ def _pairs(comparison: Comparison, scored: Mapping[tuple[str, str, int], Scored 
 
 
 def _read(row: TrialRow, storage: Path, split: str) -> Scored | None:
-    """The trial's own folder, or (with `reuse: own`) the one below its experiment's."""
-    owners = [row.experiment_id, *([row.reused_from] if row.reused_from else [])]
-    for folder in (storage / row.identity, *(storage / owner / row.identity for owner in owners)):
-        try:
-            with np.load(folder / PREDICTIONS) as arrays:
-                return Scored(arrays[f"{split}_index"], arrays[f"{split}_correct"].astype(bool))
-        except FileNotFoundError:
-            continue
-        except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-            _log.warning("predictions of trial %s can't be read: %s", row.identity, error)
+    file = find_trial_file(row, storage, PREDICTIONS)
+    if file is None:
+        return None
+    try:
+        with np.load(file) as arrays:
+            return Scored(arrays[f"{split}_index"], arrays[f"{split}_correct"].astype(bool))
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        _log.warning("predictions of trial %s can't be read: %s", row.identity, error)
     return None

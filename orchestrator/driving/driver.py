@@ -23,6 +23,7 @@ from orchestrator.driving.tuning import Engine, run_trials
 from orchestrator.driving.watch import StopReason, Watch
 from orchestrator.driving.work import Ending, OpenTrial, Work
 from orchestrator.errors import SpecError, StaleAttemptError
+from orchestrator.hardware import Hardware
 from orchestrator.planning.expansion import CellArm, Expansion
 from orchestrator.search import Params
 from orchestrator.settings import Settings
@@ -101,7 +102,7 @@ class _Driver:
             experiment_id,
             attempt,
             is_own_only=self._spec.reuse == "never",
-            num_workers=self._spec.resources.num_workers,
+            hardware=Hardware.asked_for(self._spec.resources),
         )
 
     def run(self, on_signal: StopReason) -> None:
@@ -119,7 +120,6 @@ class _Driver:
                 # Known now, so that watchers see how much there is, and what need not be trained at all.
                 self._reuse_confirmed(expansion)
                 connect()
-                self._require_room()
                 with _stopped_by_signals(watch, on_signal):
                     self._search(expansion, watch)
                     self._confirm(expansion, watch)
@@ -216,6 +216,8 @@ class _Driver:
     def _train(self, work: Work, watch: Watch, phase: Phase) -> None:
         if work.is_exhausted or watch.reason is not None:
             return
+        # Not before: where finished trials stand in for all, any cluster will do.
+        self._require_room()
 
         def on_ended(trial: OpenTrial, ending: Ending) -> None:
             work.trial_ended(trial, ending)

@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from orchestrator.driving.work import OpenTrial
+from orchestrator.hardware import Hardware
 from orchestrator.store.database import Database
 from orchestrator.store.tables import TrialRow
 from orchestrator.store.trials import find_reusable, reuse_trial, succeeded_of
@@ -21,8 +22,8 @@ class Reuse(NamedTuple):
     """Number of this driver attempt."""
     is_own_only: bool
     """Whether other experiments' trainings stay out (the spec's `reuse: never`)."""
-    num_workers: int
-    """Training processes of each trial; no training by another number of them stands in."""
+    hardware: Hardware
+    """What each trial runs on; no training on other hardware stands in."""
 
     def apply(self, trials: Sequence[OpenTrial]) -> list[OpenTrial]:
         """Let finished trainings stand in; gives the trials that are still open, in the same order.
@@ -46,5 +47,5 @@ class Reuse(NamedTuple):
     def _sources(self, identities: Collection[str]) -> dict[str, TrialRow]:
         with self.database.read() as session:
             if not self.is_own_only:
-                return find_reusable(session, identities, num_workers=self.num_workers)
+                return find_reusable(session, identities, self.hardware)
             return {row.identity: row for row in succeeded_of(session, self.experiment_id, identities)}

@@ -25,6 +25,7 @@ from orchestrator.driving.recorder import ROW_ID, NotKept, Recorder
 from orchestrator.driving.trainable import job_of, run_trial
 from orchestrator.driving.watch import StopReason, Watch
 from orchestrator.driving.work import OpenTrial, Work
+from orchestrator.hardware import Hardware, trial_folder
 from orchestrator.spec import Resources
 from trainers.runtime import Runtime
 
@@ -158,9 +159,7 @@ class _Feed(NotKept, Searcher):
     def _job(self, trial: OpenTrial) -> dict[str, Any]:
         storage = self._engine.runtime.storage
         assert storage is not None
-        # Another number of workers trains alike, not equally: its files are others.
-        num_workers = self._engine.resources.num_workers
-        folder = trial.identity if num_workers == 1 else f"{trial.identity}-{num_workers}-workers"
+        folder = trial_folder(trial.identity, Hardware.asked_for(self._engine.resources).key)
         runtime = self._engine.runtime.model_copy(update={"storage": storage / folder})
         return job_of(
             trial.config,

@@ -40,7 +40,7 @@ def answer(
     if comparison.effect is None:
         return (
             f"{start}nothing can be said about {arm.name}{'' if is_over else ' yet'}: none of its "
-            f"{comparison.num_planned_pairs} planned pairs {'was completed' if is_over else 'is complete'}."
+            f"{comparison.num_planned_pairs} planned pair{'' if comparison.num_planned_pairs == 1 else 's'} {'was completed' if is_over else 'is complete'}."
         )
     changed = with_unit(signed(comparison.effect, decimals), comparison.unit)
     start += f"{arm.name} ({arm.description}) changed {what} by {changed}"

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from orchestrator.errors import IdempotencyInFlightError, Problem, SpecError, StatusConflictError
+from orchestrator.hardware import Hardware
 from orchestrator.planning.expansion import Expansion
 from orchestrator.planning.plan import Plan, plan_of
 from orchestrator.report import Report
@@ -96,7 +97,7 @@ class Experiments:
         expansion = Expansion(spec, data_root=self._settings.effective_data_root, is_preview=True)
         identities = {trial.identity for trial in expansion.confirm_trials({})}
         with self._database.read() as session:
-            finished = finished_identities(session, identities, num_workers=spec.resources.num_workers)
+            finished = finished_identities(session, identities, Hardware.asked_for(spec.resources))
             cells = [cell.key for cell in expansion.cells]
             seconds = median_seconds_by_cell(session, cells, spec.optimization.epochs)
         return plan_of(expansion, finished=finished, seconds_per_trial=seconds)

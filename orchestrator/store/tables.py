@@ -136,11 +136,12 @@ class TrialRow(Table):
         UniqueConstraint("experiment_id", "phase", "cell", "arm", "seed", "identity"),
         Index("ix_trials_tracking", "tracking_done", "experiment_id"),
         Index("ix_trials_progress", "experiment_id", "phase", "status"),
+        Index("ix_trials_reuse", "identity", "hardware", "status", "reused_from"),
     )
 
     id: Mapped[int] = mapped_column(_BigId, primary_key=True, autoincrement=True)
     experiment_id: Mapped[str] = mapped_column(ForeignKey("experiments.id", ondelete="CASCADE"))
-    identity: Mapped[str] = mapped_column(String(64), index=True)
+    identity: Mapped[str] = mapped_column(String(64))
     cell: Mapped[str] = mapped_column(String(600))
     """`Cell.key`: `<model>/<data set>`."""
     arm: Mapped[str] = mapped_column(String(64))
@@ -155,6 +156,8 @@ class TrialRow(Table):
     error: Mapped[str] = mapped_column(Text, default="")
     result: Mapped[str | None] = mapped_column(Text)
     """JSON of the TrialResult."""
+    hardware: Mapped[str | None] = mapped_column(String(32))
+    """`Hardware.key` of the result: where the training that stands here was done."""
     final_metrics: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
     """`TrialResult.metrics`, apart from the per-epoch bulk of `result`: all that a comparison reads."""
     training_seconds: Mapped[float | None] = mapped_column(Float(53))

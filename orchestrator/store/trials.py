@@ -10,10 +10,11 @@
 from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, insert, select, update
+from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session, defer
 
 from orchestrator.errors import StatusConflictError, TrialNotFoundError
+from orchestrator.hardware import Hardware
 from orchestrator.planning.planned import PlannedTrial
 from orchestrator.status import Phase, TrialStatus
 from orchestrator.store.clock import DatabaseNow, database_now
@@ -139,6 +140,7 @@ def succeed_trial(session: Session, trial_id: int, result: TrialResult, attempt:
     if row.status == TrialStatus.SUCCEEDED:
         return row
     row.result = result.model_dump_json()
+    row.hardware = Hardware.used(result.provenance).key
     row.final_metrics = result.metrics
     row.training_seconds, row.num_epochs = result.training_seconds, len(result.epochs)
     return _end(session, row, TrialStatus.SUCCEEDED)
@@ -206,14 +208,13 @@ def reopen_trials(session: Session, experiment_id: str, statuses: Collection[Tri
     return _set_all(session, experiment_id, statuses, TrialStatus.PENDING, "")
 
 
-def find_reusable(session: Session, identities: Collection[str], *, num_workers: int) -> dict[str, TrialRow]:
+def find_reusable(session: Session, identities: Collection[str], hardware: Hardware) -> dict[str, TrialRow]:
     """Identity -> a succeeded trial that can stand in for it (of any experiment; never one that is a stand-in).
 
     Args:
         session: an open read.
         identities: the trainings that are asked for.
-        num_workers: training processes of each; a training by another number of them is not the same (each draws its
-            own dropout), though its config is.
+        hardware: what they are to run on; on other hardware the numbers are others, though the config is the same.
     """
     found: dict[str, TrialRow] = {}
     for chunk in _chunks(identities):
@@ -223,7 +224,7 @@ def find_reusable(session: Session, identities: Collection[str], *, num_workers:
                 TrialRow.identity.in_(chunk),
                 TrialRow.status == TrialStatus.SUCCEEDED,
                 TrialRow.reused_from.is_(None),
-                _trained_by(num_workers),
+                TrialRow.hardware == hardware.key,
             )
             .order_by(TrialRow.id)
         )
@@ -257,14 +258,14 @@ def reuse_trial(session: Session, trial_id: int, source: TrialRow, attempt: int)
     row = _fenced(session, trial_id, attempt)
     if source.identity != row.identity or source.status != TrialStatus.SUCCEEDED:
         raise ValueError(f"trial {source.id} ({source.identity}, {source.status}) can't stand in for {row.identity}")
-    row.result, row.final_metrics = source.result, source.final_metrics
+    row.result, row.hardware, row.final_metrics = source.result, source.hardware, source.final_metrics
     row.training_seconds, row.num_epochs = source.training_seconds, source.num_epochs
     row.reused_from = source.experiment_id
     return _end(session, row, TrialStatus.SUCCEEDED)
 
 
-def finished_identities(session: Session, identities: Collection[str], *, num_workers: int) -> set[str]:
-    """Which of these trainings have already been done, by as many training processes each."""
+def finished_identities(session: Session, identities: Collection[str], hardware: Hardware) -> set[str]:
+    """Which of these trainings have already been done, on such hardware."""
     found: set[str] = set()
     for chunk in _chunks(identities):
         found.update(
@@ -273,17 +274,12 @@ def finished_identities(session: Session, identities: Collection[str], *, num_wo
                 .where(
                     TrialRow.identity.in_(chunk),
                     TrialRow.status == TrialStatus.SUCCEEDED,
-                    _trained_by(num_workers),
+                    TrialRow.hardware == hardware.key,
                 )
                 .distinct()
             )
         )
     return found
-
-
-def _trained_by(num_workers: int) -> ColumnElement[bool]:
-    """Whether a result's provenance says so; inside the database, for results carry their curves."""
-    return TrialRow.result.contains(f'"num_workers":"{num_workers}"', autoescape=True)
 
 
 def _fenced(session: Session, trial_id: int, attempt: int, *, but_succeeded: bool = True) -> TrialRow:

@@ -9,6 +9,7 @@ import psutil
 import pytest
 
 from orchestrator.driving.driver import run_experiment
+from orchestrator.hardware import trial_folder
 from orchestrator.status import ExperimentStatus, TrialStatus
 from orchestrator.store.database import Database, open_database
 from orchestrator.store.events import events_after
@@ -179,10 +180,9 @@ def test_a_checkpoint_of_other_numbers_is_never_taken_up(database, settings):
     spec = spec_of(seeds=[0])
     experiment_id = submit(database, settings, spec)
     control, gaussian = rows_of(database, experiment_id)
-    train(
-        TrialConfig.model_validate(json.loads(gaussian.config)),
-        Runtime(device="cpu", num_threads=1, storage=settings.effective_storage / control.identity),
-    )
+    folder = settings.effective_storage / trial_folder(control.identity, "cpu-1")
+    config = TrialConfig.model_validate(json.loads(gaussian.config))
+    train(config, Runtime(device="cpu", num_threads=1, storage=folder))
     run_experiment(database, settings, experiment_id, begin(database, experiment_id))
     control, gaussian = rows_of(database, experiment_id)
     assert (control.status, gaussian.status) == (TrialStatus.FAILED, TrialStatus.SUCCEEDED)

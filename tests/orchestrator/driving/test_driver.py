@@ -5,6 +5,7 @@ import threading
 import pytest
 
 from orchestrator.driving.driver import run_experiment
+from orchestrator.hardware import trial_folder
 from orchestrator.status import ExperimentStatus, Phase, TrialStatus
 from orchestrator.store.database import Database, open_database
 from orchestrator.store.events import events_after
@@ -88,7 +89,8 @@ def test_an_experiment_ends_with_rows_metrics_pairs_and_comparisons(finished, da
     assert any(line.startswith("pair 2/4 complete: gaussian ") for line in lines)
     # Ray's own files are gone, the trials' are there.
     assert not list((settings.home / "ray").glob("*"))
-    assert all((settings.effective_storage / trial.identity / "predictions.npz").exists() for trial in trials)
+    folders = [settings.effective_storage / trial_folder(trial.identity, "cpu-1") for trial in trials]
+    assert all((folder / "predictions.npz").exists() for folder in folders)
 
 
 def test_a_nan_loss_fails_the_trial_with_step_and_arm_and_leaves_the_pair_incomplete(finished, database):
@@ -131,7 +133,8 @@ def test_reuse_never_trains_again_in_a_folder_of_its_own(finished, database, set
     assert [(row.reused_from, row.attempt) for row in rows] == [(None, 1), (None, 1)]
     old, new = metrics_by_trial(database, first), metrics_by_trial(database, second)
     assert {key: old[key] for key in new} == new
-    assert all((settings.effective_storage / second / row.identity / "result.json").exists() for row in rows)
+    folders = [settings.effective_storage / second / trial_folder(row.identity, "cpu-1") for row in rows]
+    assert all((folder / "result.json").exists() for folder in folders)
 
 
 def test_an_experiment_whose_trials_all_fail_has_failed(database, settings):

@@ -8,6 +8,7 @@ import pytest
 from orchestrator.driving.phases import ConfirmPhase, SearchPhase, open_confirm_trials
 from orchestrator.driving.reuse import Reuse
 from orchestrator.driving.work import Ending
+from orchestrator.hardware import Hardware
 from orchestrator.planning.expansion import Expansion
 from orchestrator.status import Phase, TrialStatus
 from orchestrator.store.database import open_database
@@ -50,7 +51,7 @@ def result_of(top1: float, num_workers: int = 1) -> TrialResult:
         metrics=values,
         predictions_file=None,
         training_seconds=1.0,
-        provenance={"num_workers": str(num_workers)},
+        provenance={"device": "cpu", "num_workers": str(num_workers)},
     )
 
 
@@ -65,8 +66,14 @@ class Play:
         self.attempt = begin(database, self.experiment_id)
 
     def reuse(self, *, is_own_only=False):
-        num_workers = self.spec.resources.num_workers
-        return Reuse(self.database, self.experiment_id, self.attempt, is_own_only=is_own_only, num_workers=num_workers)
+        hardware = Hardware.asked_for(self.spec.resources)
+        return Reuse(
+            self.database,
+            self.experiment_id,
+            self.attempt,
+            is_own_only=is_own_only,
+            hardware=hardware,
+        )
 
     def phase(self, chosen=()):
         reuse = self.reuse(is_own_only=self.spec.reuse == "never")
@@ -293,6 +300,16 @@ def test_a_training_by_another_number_of_workers_does_not_stand_in(database, tmp
     trials = open_confirm_trials(database, again.experiment_id, 1, again.expansion.confirm_trials({}))
     assert again.reuse().apply(trials) == []
     assert {row.reused_from for row in rows_of(database, again.experiment_id)} == {alone.experiment_id}
+
+
+def test_a_training_on_a_cpu_does_not_stand_in_on_a_gpu(database, tmp_path):
+    """They round differently: such a pair would differ by more than its arms."""
+    on_cpu = Play(database, tmp_path, spec_of())
+    on_gpu = Play(database, tmp_path, spec_of(name="gpu", resources={"gpus_per_worker": 0.5}))
+    for trial in open_confirm_trials(database, on_cpu.experiment_id, 1, on_cpu.expansion.confirm_trials({})):
+        on_cpu.succeed(trial, 0.5)
+    trials = open_confirm_trials(database, on_gpu.experiment_id, 1, on_gpu.expansion.confirm_trials({}))
+    assert on_gpu.reuse().apply(trials) == trials
 
 
 def test_a_training_that_two_searches_ask_for_is_given_out_once(database, tmp_path):

@@ -1,14 +1,15 @@
 """The schema: migrations and tables agree, on both databases, and strange databases are refused in words."""
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import create_engine, text
 
 from orchestrator.errors import StoreError
 from orchestrator.store.database import Database, open_database
-from orchestrator.store.schema import VERSION_TABLE
-from orchestrator.store.tables import Table
+from orchestrator.store.schema import VERSION_TABLE, alembic_config
+from orchestrator.store.tables import Table, TrialRow
 
 
 def test_migrations_make_exactly_the_tables(database: Database) -> None:
@@ -26,6 +27,25 @@ def test_opening_twice_changes_nothing(database: Database, database_url: str) ->
     with again.read() as session:
         assert session.scalar(text("SELECT token FROM leases")) == 7
     again.close()
+
+
+def test_what_older_trainings_ran_on_is_read_from_their_results(empty_database_url: str) -> None:
+    engine = create_engine(empty_database_url)
+    values = {column.name: None for column in TrialRow.__table__.columns if column.name != "hardware"}
+    values |= dict.fromkeys(("identity", "cell", "arm", "phase", "config", "status", "error"), "x")
+    values |= {"id": 1, "experiment_id": "e", "seed": 0, "params": "{}", "attempt": 0, "final_metrics": "{}"}
+    values |= {"tracking_done": False, "result": '{"provenance": {"device": "NVIDIA X", "num_workers": "4"}}'}
+    with engine.begin() as connection:
+        command.upgrade(alembic_config(connection), "0001")
+        if engine.dialect.name == "postgresql":
+            connection.execute(text("ALTER TABLE trials DROP CONSTRAINT fk_trials_experiment_id"))
+        names = ", ".join(values)
+        connection.execute(text(f"INSERT INTO trials ({names}) VALUES (:{names.replace(', ', ', :')})"), values)
+    engine.dispose()
+    opened = open_database(empty_database_url)
+    with opened.read() as session:
+        assert session.scalar(text("SELECT hardware FROM trials")) == "cuda-4"
+    opened.close()
 
 
 def test_newer_schema_is_refused(empty_database_url: str) -> None:

@@ -5,6 +5,7 @@ from sqlalchemy import Engine, event
 from sqlalchemy.orm import Session
 
 from orchestrator.errors import StaleAttemptError, StatusConflictError, TrialNotFoundError
+from orchestrator.hardware import Hardware
 from orchestrator.planning.planned import PlannedTrial
 from orchestrator.spec import ExperimentSpec
 from orchestrator.status import ExperimentStatus, Phase, TrialStatus
@@ -251,15 +252,15 @@ def test_a_finished_trial_stands_in(
         move(session, second, ExperimentStatus.STARTING)
     identities = [trial.identity for trial in planned]
     with database.read() as session:
-        found = find_reusable(session, identities, num_workers=1)
-        assert finished_identities(session, identities, num_workers=1) == {identities[0]}
+        found = find_reusable(session, identities, Hardware("cpu", 1))
+        assert finished_identities(session, identities, Hardware("cpu", 1)) == {identities[0]}
     assert list(found) == [identities[0]]
     with database.write() as session:
         reuse_trial(session, ids[TrialKey.of(planned[0])], found[identities[0]], attempt)
     with database.read() as session:
         row = get_trial(session, ids[TrialKey.of(planned[0])])
         # A stand-in is never the source of another one.
-        assert find_reusable(session, identities, num_workers=1)[identities[0]].experiment_id == running.id
+        assert find_reusable(session, identities, Hardware("cpu", 1))[identities[0]].experiment_id == running.id
     assert (row.status, row.reused_from, row.final_metrics) == ("succeeded", running.id, result.metrics)
     assert TrialResult.model_validate_json(row.result) == result
 
@@ -275,4 +276,4 @@ def test_looking_for_thousands_of_identities_works(database: Database, running, 
     with database.write() as session:
         identity = succeed_trial(session, running.trials[3], result, running.attempt).identity
     with database.read() as session:
-        assert list(find_reusable(session, [identity, *map(str, range(40_000))], num_workers=1)) == [identity]
+        assert list(find_reusable(session, [identity, *map(str, range(40_000))], Hardware("cpu", 1))) == [identity]

@@ -11,6 +11,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from sqlalchemy import select, update
 
+from orchestrator.hardware import Hardware
 from orchestrator.status import ExperimentStatus, TrialStatus
 from orchestrator.store.database import Database
 from orchestrator.store.experiments import begin_attempt, get_experiment, move, update_spec
@@ -236,7 +237,10 @@ def test_a_reused_trial_has_its_own_run(client: MlflowClient, mlflow_url: str, s
         trial_id = plan(store, second, record)
         with store.write() as session:
             reuse_trial(
-                session, trial_id, find_reusable(session, [record.identity], num_workers=1)[record.identity], attempt
+                session,
+                trial_id,
+                find_reusable(session, [record.identity], Hardware("cpu", 1))[record.identity],
+                attempt,
             )
     finish(store, second, attempt)
     assert Shipper(store, mlflow_url).drain(60)
