@@ -38,9 +38,10 @@ def answer(
     start = f"On {cell_words(comparison.cell)}, "
     what = metric_words(comparison.metric)
     if comparison.effect is None:
+        planned = f"{comparison.num_planned_pairs} planned pair{'' if comparison.num_planned_pairs == 1 else 's'}"
         return (
-            f"{start}nothing can be said about {arm.name}{'' if is_over else ' yet'}: none of its "
-            f"{comparison.num_planned_pairs} planned pair{'' if comparison.num_planned_pairs == 1 else 's'} {'was completed' if is_over else 'is complete'}."
+            f"{start}nothing can be said about {arm.name}{'' if is_over else ' yet'}: none of its {planned} "
+            f"{'was completed' if is_over else 'is complete'}."
         )
     changed = with_unit(signed(comparison.effect, decimals), comparison.unit)
     start += f"{arm.name} ({arm.description}) changed {what} by {changed}"
