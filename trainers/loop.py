@@ -163,6 +163,7 @@ class _Trial:
             config.analyses if self._world.is_main else (),
             self._splits.val,
             lambda images: self._normalize(self._device.receive(images)),
+            seed=config.seed,
         )
         if optimization.epochs:
             self._observer.before(self._model)

@@ -27,6 +27,8 @@ class Stream(IntEnum):
     """A re-initialised position embedding."""
     MIXING = 5
     """Which images of a batch are mixed, and how."""
+    ANALYSIS = 6
+    """Which images an analysis looks at."""
 
 
 def derive_seed(seed: int, stream: Stream, *indices: int) -> int:

@@ -57,11 +57,13 @@ def caveats_of(
 def _scope(spec: ExperimentSpec) -> str:
     epochs, batch = spec.optimization.epochs, spec.optimization.global_batch_size
     if not epochs:
-        return (
-            "Nothing was trained: the numbers are those of the initial weights. Seeds differ only in what is drawn "
-            "(untrained weights, re-initialised embeddings, a fresh head), not in the images: an interval covers these "
-            "draws, and says nothing of other images."
+        start = (
+            "Nothing was trained: the numbers are those of the initial weights. Seeds differ in what is drawn "
+            "(untrained weights, re-initialised embeddings, a fresh head)"
         )
+        if spec.analyses and all(analysis.images == "by_seed" for analysis in spec.analyses):
+            return f"{start} and in the images that an analysis looks at; an interval covers these draws."
+        return f"{start}, not in the images: an interval covers these draws, and says nothing of other images."
     return (
         f"The answers hold for these models, data sets and this recipe ({epochs} epochs, batch {batch}); another size, "
         "data set or longer training may answer otherwise."

@@ -9,7 +9,16 @@ from orchestrator.planning.plan import make_plan
 from orchestrator.spec import parse_spec
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-PAPER = sorted((EXAMPLES / "paper").glob("*.json"))
+RECEPTIVE_FIELDS = sorted((EXAMPLES / "paper").glob("receptive-field-*.json"))
+PAPER = sorted({*(EXAMPLES / "paper").glob("*.json")} - {*RECEPTIVE_FIELDS})
+
+
+@pytest.fixture(autouse=True)
+def folder_of_the_user(tmp_path):
+    """What `{"kind": "folder", "path": "images"}` stands for; a plan opens no image."""
+    (tmp_path / "images" / "any").mkdir(parents=True)
+    for number in range(100):
+        (tmp_path / "images" / "any" / f"{number}.png").touch()
 
 
 @pytest.mark.parametrize("file", sorted(EXAMPLES.rglob("*.json")), ids=lambda file: file.stem)
@@ -37,6 +46,33 @@ def test_a_spec_of_the_paper(file, tmp_path):
     about_data, *others = plan.warnings
     assert about_data.startswith("not here: ")
     assert not [warning for warning in others if "no p that is corrected" in warning]
+
+
+@pytest.mark.parametrize("file", RECEPTIVE_FIELDS, ids=lambda file: file.stem)
+def test_a_spec_of_the_papers_receptive_fields(file, tmp_path):
+    """Arms are interventions on published weights that nothing trains; each changes what its name says, and no more."""
+    spec = parse_spec(file.read_bytes())
+    assert spec.name == f"paper-{file.stem}"
+    assert spec.optimization.epochs == 0
+    assert all(model.pretrained for model in spec.models)
+    plan = make_plan(spec, data_root=tmp_path)
+    changes: dict[str, set[str]] = {}
+    control = next(trial.config for trial in plan.trials if trial.arm == "trained").model_dump()
+    for trial in plan.trials:
+        if trial.seed == control["seed"] and trial.cell == plan.cells[0]:
+            config = trial.config.model_dump()
+            model = {f"model.{name}" for name, value in config.pop("model").items() if value != control["model"][name]}
+            changes[trial.arm] = model | {name for name, value in config.items() if value != control[name]}
+    untrained = changes.pop("untrained")
+    assert "model.pretrained" in untrained <= {"model.pretrained", "model.layer_scale"}
+    assert changes == {
+        "trained": set(),
+        "position-redrawn": {"model.position_embedding"},
+        "position-zero": {"model.position_embedding"},
+        "gaussian": {"attention_bias"},
+        "redrawn-gaussian": {"model.position_embedding", "attention_bias"},
+    }
+    assert not [warning for warning in plan.warnings if "no p that is corrected" in warning]
 
 
 def test_a_sweep_of_initial_sigmas_needs_one_control(tmp_path):

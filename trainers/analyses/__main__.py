@@ -16,6 +16,7 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
+from trainers.analyses.images import BATCH_SIZE, image_batches
 from trainers.analyses.map_metrics import ReceptiveField, measure
 from trainers.analyses.receptive_field import (
     FeaturePoint,
@@ -81,10 +82,11 @@ def _look(options: argparse.Namespace) -> tuple[Study, dict[str, ReceptiveField]
         ).to(device)
 
         def batches(name: str = intervention) -> Iterator[Tensor]:
-            for start in range(0, num_images, options.batch_size):
-                stop = min(start + options.batch_size, num_images)
-                sys.stderr.write(f"\r{name}: image {stop} of {num_images}" + ("\n" if stop == num_images else ""))
-                yield normalize(splits.val.__getitems__(range(start, stop)).images)
+            done = 0
+            for batch in image_batches(splits.val, range(num_images), normalize, batch_size=options.batch_size):
+                done += len(batch)
+                sys.stderr.write(f"\r{name}: image {done} of {num_images}" + ("\n" if done == num_images else ""))
+                yield batch
 
         for field in receptive_fields(model, batches(), config):
             key = f"{intervention}/{field.place[0]}_{field.place[1]}"
@@ -196,7 +198,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--amplitude", type=float, default=1.0, help="A of the intervention gaussian")
     parser.add_argument("--data", default="digits", help="digits, a folder of images, or a data set's config as JSON")
     parser.add_argument("--images", type=_positive, default=64, help="validation images to use")
-    parser.add_argument("--batch-size", type=_positive, default=32)
+    parser.add_argument("--batch-size", type=_positive, default=BATCH_SIZE)
     parser.add_argument("--target", type=_target, default=CenterTarget(), help="center, ROW,COLUMN or lattice:N")
     parser.add_argument("--layer", type=int, help="block of a ViT, stage of Swin (default: the last)")
     parser.add_argument("--norm", choices=("before", "after"), default="before", help="the final norm")

@@ -1,7 +1,7 @@
 """A trial's analyses: looked at before, during and after training, without moving a single random number of it."""
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,14 +9,14 @@ import numpy.typing as npt
 from torch import Tensor, nn
 
 from trainers.analyses.configs import AnalysisConfig, ReceptiveFieldAnalysis
+from trainers.analyses.images import image_batches
 from trainers.analyses.map_metrics import measure
 from trainers.analyses.receptive_field import receptive_fields
+from trainers.analyses.study import GRID, MAPS
 from trainers.atomic_file import replaced_file
 from trainers.data.splits import ImageSplit
 from trainers.errors import AnalysisError
-
-MAPS = "receptive_field.npz"
-_BATCH = 32
+from trainers.seeding import Stream, derive_seed
 
 logger = logging.getLogger(__name__)
 
@@ -29,17 +29,18 @@ class TrialObserver:
     """
 
     def __init__(
-        self, analyses: Sequence[AnalysisConfig], split: ImageSplit, normalize: Callable[[Tensor], Tensor]
+        self, analyses: Sequence[AnalysisConfig], split: ImageSplit, normalize: Callable[[Tensor], Tensor], *, seed: int
     ) -> None:
         """Nothing is looked at yet.
 
         Args:
             analyses: what is asked.
-            split: whose first images are used.
+            split: whose images are used.
             normalize: makes the model's input of the split's images.
+            seed: the trial's, for images that are drawn.
         """
-        self._analyses, self._split, self._normalize = analyses, split, normalize
-        self._maps: dict[str, npt.NDArray[np.float32]] = {}
+        self._analyses, self._split, self._normalize, self._seed = analyses, split, normalize, seed
+        self._maps: dict[str, npt.NDArray[np.float32 | np.int64]] = {}
         self._initial: dict[str, float] = {}
 
     def before(self, model: nn.Module) -> None:
@@ -64,7 +65,7 @@ class TrialObserver:
         return metrics
 
     def save(self, folder: Path) -> None:
-        """Write the maps, if there are any: `initial/<row>_<column>` and `final/<row>_<column>`, each [S, S]."""
+        """Write the maps, if any: `initial/<row>_<column>` and `final/<row>_<column>`, each [S, S]; and the `grid`."""
         if self._maps:
             with replaced_file(folder / MAPS) as file:
                 np.savez_compressed(file, **self._maps)  # type: ignore[arg-type]
@@ -74,7 +75,8 @@ class TrialObserver:
     ) -> dict[str, float]:
         """Mean over targets of every metric; nothing where the map can't be measured: no trial fails for that."""
         try:
-            fields = receptive_fields(model, self._batches(analysis.num_images), analysis)
+            batches = image_batches(self._split, self._positions(analysis), self._normalize)
+            fields = receptive_fields(model, batches, analysis)
             scalars = [measure(field).scalars() for field in fields]
         except AnalysisError as error:
             logger.warning("%s is left out: %s", prefix, error)
@@ -83,9 +85,13 @@ class TrialObserver:
             for field in fields:
                 row, column = field.place
                 self._maps[f"{keep_as}/{row}_{column}"] = field.map.astype(np.float32)
+                self._maps[GRID] = np.array(field.grid, dtype=np.int64)
         return {f"{prefix}/{name}": float(np.mean([each[name] for each in scalars])) for name in scalars[0]}
 
-    def _batches(self, num_images: int) -> Iterator[Tensor]:
-        num_images = min(num_images, len(self._split))
-        for start in range(0, num_images, _BATCH):
-            yield self._normalize(self._split.__getitems__(range(start, min(start + _BATCH, num_images))).images)
+    def _positions(self, analysis: ReceptiveFieldAnalysis) -> list[int]:
+        """Of the images, in the split: whatever is drawn here moves no random number of the training."""
+        num_images = min(analysis.num_images, len(self._split))
+        if analysis.images == "first":
+            return list(range(num_images))
+        random = np.random.default_rng(derive_seed(self._seed, Stream.ANALYSIS))
+        return sorted(random.choice(len(self._split), num_images, replace=False).tolist())

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
+from trainers.analyses.configs import ReceptiveFieldAnalysis
 from trainers.analyses.map_metrics import measure
+from trainers.analyses.observer import TrialObserver
 from trainers.analyses.receptive_field import receptive_fields
 from trainers.analyses.subject import SubjectConfig, build_subject
 from trainers.config import TrialConfig
@@ -75,6 +77,28 @@ def test_an_interrupted_trial_has_the_same_fields(tmp_path):
     for name in ("initial/1_1", "final/1_1"):
         maps = [np.load(tmp_path / folder / "receptive_field.npz")[name] for folder in ("interrupted", "whole")]
         assert np.array_equal(*maps)
+
+
+def test_images_may_be_drawn_by_the_seed():
+    """Arms of one seed see the same images; another seed sees others, and the field says so."""
+
+    def field(seed, **analysis):
+        weights = {"kind": "small_vit", "width": 24, "depth": 2, "num_heads": 2, "image_size_px": 16}
+        idle = {**TRIAL, "model": weights, "optimization": {"epochs": 0}}
+        document = {**idle, "seed": seed, "analyses": [{"kind": "receptive_field", "num_images": 5, **analysis}]}
+        return run(document).metrics["receptive_field/rms_radius_tokens"]
+
+    config = TrialConfig.model_validate(TRIAL)
+    split = config.dataset.load(None, input_size_px=16, augmentation=config.augmentation, seed=0).val
+
+    def positions(seed, num_images=5):
+        analysis = ReceptiveFieldAnalysis(num_images=num_images, images="by_seed")
+        return TrialObserver([analysis], split, lambda images: images, seed=seed)._positions(analysis)
+
+    assert positions(0) == positions(0) != positions(1)
+    assert len(set(positions(0))) == 5
+    assert positions(3, num_images=100) == list(range(60))
+    assert field(0, images="by_seed") == field(0, images="by_seed") != field(0)
 
 
 def test_a_field_that_cannot_be_measured_fails_no_trial(caplog):
