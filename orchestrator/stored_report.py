@@ -18,6 +18,7 @@ from orchestrator.status import ExperimentStatus, Phase, TrialStatus
 from orchestrator.store.experiments import get_experiment
 from orchestrator.store.tables import ExperimentRow, TrialRow
 from orchestrator.store.trials import trials_of
+from orchestrator.stored_maps import maps_of
 from orchestrator.stored_predictions import mcnemar_of
 from trainers.config import TrialConfig
 from trainers.result import TrialResult
@@ -32,7 +33,8 @@ def report_of(
         session: an open read.
         experiment_id: its id.
         mlflow_url: link to the experiment in MLflow, if there is one.
-        storage: folder of the trials' folders, for per-image predictions; the report does without where it is not.
+        storage: folder of the trials' folders, for per-image predictions and maps; the report does without where it
+            is not.
 
     Raises:
         ExperimentNotFoundError: no such experiment.
@@ -60,6 +62,7 @@ def report_of(
         comparisons=comparisons,
         pooled=pool_effects(comparisons),
         mcnemar=mcnemar_of(comparisons, rows, storage),
+        maps=maps_of(rows, storage),
     )
 
 

@@ -12,6 +12,8 @@ from orchestrator.report.content import (
     TrialRecord,
     TrialSummary,
 )
+from orchestrator.report.field_content import TrialMaps
+from orchestrator.report.fields import receptive_fields_of
 from orchestrator.report.learned_bias import bias_series
 from orchestrator.report.numbers import decimals_for
 from orchestrator.report.placebo import placebo_contrasts
@@ -24,6 +26,7 @@ from orchestrator.spec import Arm, ExperimentSpec
 from orchestrator.statistics.comparison import Cell, Comparison, PooledEffect
 from orchestrator.statistics.mcnemar import McNemar
 from orchestrator.statistics.metric import metric_named
+from orchestrator.statistics.pairing import TrialKey
 from orchestrator.status import Phase, TrialStatus
 from trainers.models import AttentionBiasConfig, GaussianBias, PermutedGaussianBias
 
@@ -42,6 +45,7 @@ def build_report(
     pooled: Sequence[PooledEffect],
     facts: Mapping[str, str] | None = None,
     mcnemar: Sequence[McNemar | None] = (),
+    maps: Mapping[TrialKey, TrialMaps | str] | None = None,
 ) -> Report:
     """Put together all that the renderers need.
 
@@ -56,6 +60,7 @@ def build_report(
         pooled: one for each treatment; left out of the report if there is only one cell.
         facts: further provenance of the whole experiment, such as the orchestrator's version.
         mcnemar: one entry per comparison, or nothing.
+        maps: receptive fields of the trials that were asked for them, or why they can't be read.
     """
     arms = tuple(_arm_summary(arm, trials) for arm in spec.arms)
     decimals = decimals_for(comparisons)
@@ -113,6 +118,7 @@ def build_report(
         pooled=pooled,
         bias=bias_series(trials),
         position=position_fits(trials),
+        receptive_fields=receptive_fields_of(spec, cells, trials, maps or {}),
         placebo_contrasts=contrasts,
         mcnemar=tuple(mcnemar),
         settings=settings_of(trials),

@@ -4,6 +4,8 @@ from trainers.analyses.map_metrics import ReceptiveFieldMetrics
 from trainers.strict import StrictModel
 
 RESULT, MAPS = "receptive_field.json", "receptive_field.npz"
+GRID = "grid"
+"""In a trial's `MAPS`: height and width of the token grid, which turn pixels into tokens."""
 
 
 class LookedAt(StrictModel):

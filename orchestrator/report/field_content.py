@@ -1,0 +1,148 @@
+"""Receptive fields in a report, as data: mean maps, levels, comparisons, curves.
+
+Arrays are part of the data but not of its JSON (which stays small): the report's folder has them as one `.npz`, and
+HTTP gives each by itself.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+from pydantic.json_schema import SkipJsonSchema
+
+from orchestrator.statistics.comparison import Cell, Comparison
+from trainers.analyses.map_metrics import ReceptiveFieldMetrics
+from trainers.strict import StrictModel
+
+Array = npt.NDArray[np.float64]
+
+Moment = Literal["initial", "final"]
+"""Before training, or with the weights that are scored."""
+
+PREFIXES: Mapping[Moment, str] = {"initial": "receptive_field_initial", "final": "receptive_field"}
+"""How the trials' metrics of a moment begin."""
+
+COMPARED = ("rms_radius_tokens", "sigma_tokens", "r_squared", "area_50_fraction", "mass_within_2.5")
+"""What is compared between arms; every trial's other numbers are in the table of trials."""
+
+
+class TrialMaps(NamedTuple):
+    """What one trial has stored (input of `build_report`)."""
+
+    grid: tuple[int, int]
+    """Height and width of the token grid."""
+    maps: Mapping[str, Array]
+    """`<moment>/<row>_<column>` -> [H, W], sum 1; row and column of the token that is looked at."""
+
+
+class MeanField(StrictModel):
+    """The mean over seeds of one arm's receptive field."""
+
+    cell: Cell
+    """Model and data set."""
+    arm: str
+    """Name of the arm."""
+    moment: Moment
+    """Before training, or with the weights that are scored."""
+    target: tuple[int, int]
+    """Row and column of the token that is looked at, from 0."""
+    grid: tuple[int, int]
+    """Height and width of the token grid."""
+    shape_px: tuple[int, int]
+    """Height and width of the map."""
+    seeds: tuple[int, ...]
+    """Seeds whose maps it is the mean of."""
+    metrics: ReceptiveFieldMetrics | None
+    """What the mean map measures (`None`: nothing could be fitted)."""
+    remark: str
+    """What a reader must know before using the numbers; empty if nothing."""
+    pixels: Annotated[SkipJsonSchema[bytes], Field(exclude=True, repr=False)] = b""
+    """The map as float64, row by row; not in JSON."""
+
+    @property
+    def map(self) -> Array:
+        """[H, W], not negative, sum 1."""
+        return np.frombuffer(self.pixels, dtype=np.float64).reshape(self.shape_px)
+
+    @property
+    def key(self) -> str:
+        """`<model>/<data set>/<arm>/<moment>/<row>_<column>`: its name in the `.npz`, and its path over HTTP."""
+        row, column = self.target
+        return f"{self.cell.key}/{self.arm}/{self.moment}/{row}_{column}"
+
+
+class FieldLevel(StrictModel):
+    """One metric of one arm over seeds, before and after training; in the metric's unit (percent for shares)."""
+
+    cell: Cell
+    """Model and data set."""
+    arm: str
+    """Name of the arm."""
+    metric: str
+    """Name of the metric, such as `rms_radius_tokens`."""
+    num_seeds: int
+    """Trials behind the final mean."""
+    initial_mean: float | None
+    """Mean before training (`None`: nothing was trained)."""
+    initial_sd: float | None
+    """Standard deviation (n - 1) over seeds."""
+    final_mean: float | None
+    """Mean with the weights that are scored."""
+    final_sd: float | None
+    """Standard deviation (n - 1) over seeds."""
+
+
+class FieldSeedCurve(StrictModel):
+    """One seed's values."""
+
+    seed: int
+    """The replicate."""
+    values: tuple[float, ...]
+    """One value for each of the curve's epochs."""
+
+
+class FieldCurve(StrictModel):
+    """One metric of one arm over epochs (where the spec asks for `every_epochs`)."""
+
+    cell: Cell
+    """Model and data set."""
+    arm: str
+    """Name of the arm."""
+    metric: str
+    """Name of the metric."""
+    epochs: tuple[int, ...]
+    """Epochs trained (0: before training)."""
+    mean: tuple[float, ...]
+    """Mean over seeds at each of them."""
+    seeds: tuple[FieldSeedCurve, ...]
+    """Every seed's own curve."""
+
+
+class Unreadable(StrictModel):
+    """A trial whose maps are in no mean."""
+
+    cell: Cell
+    """Model and data set."""
+    arm: str
+    """Name of the arm."""
+    seed: int
+    """The replicate."""
+    reason: str
+    """Why they can't be read."""
+
+
+class ReceptiveFields(StrictModel):
+    """All that an experiment says about receptive fields. Describes: it is outside Holm's family."""
+
+    means: tuple[MeanField, ...]
+    """One per cell, token, arm (the control first) and moment, as far as the maps can be read."""
+    levels: tuple[FieldLevel, ...]
+    """One per cell, arm and compared metric."""
+    comparisons: tuple[Comparison, ...]
+    """One per cell, treatment, metric and moment; `p_value` is not adjusted for their number."""
+    curves: tuple[FieldCurve, ...]
+    """rms radius and R^2 over epochs."""
+    unreadable: tuple[Unreadable, ...]
+    """Trials that have metrics but whose maps are out of reach."""

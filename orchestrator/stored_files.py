@@ -1,0 +1,22 @@
+"""Where the files of a stored trial may lie; a report does without them where they can't be reached."""
+
+from pathlib import Path
+
+from orchestrator.hardware import trial_folder
+from orchestrator.store.tables import TrialRow
+
+
+def find_trial_file(row: TrialRow, storage: Path | None, name: str) -> Path | None:
+    """A file of the trial: in its own folder or (with `reuse: own`) in the one below its experiment's.
+
+    Args:
+        row: the trial.
+        storage: folder of the trials' folders (`None`: it can't be reached from here).
+        name: the file's name, such as `predictions.npz`.
+    """
+    if storage is None:
+        return None
+    folder = trial_folder(row.identity, row.hardware or "")
+    owners = [row.experiment_id, *([row.reused_from] if row.reused_from else [])]
+    places = (storage / folder / name, *(storage / owner / folder / name for owner in owners))
+    return next((place for place in places if place.is_file()), None)

@@ -1,0 +1,51 @@
+"""Receptive fields that trials have stored as arrays: read where the files can be reached, and told where not."""
+
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from orchestrator.report.field_content import TrialMaps
+from orchestrator.statistics.pairing import TrialKey
+from orchestrator.status import Phase, TrialStatus
+from orchestrator.store.tables import TrialRow
+from orchestrator.stored_files import find_trial_file
+from trainers.analyses.study import GRID, MAPS
+from trainers.config import TrialConfig
+
+
+def maps_of(rows: Sequence[TrialRow], storage: Path | None) -> dict[TrialKey, TrialMaps | str]:
+    """The maps of every succeeded confirm trial that was asked for them, or why they can't be read.
+
+    Args:
+        rows: one row per confirm trial.
+        storage: folder that holds the trials' folders (`None`: it can't be reached from here).
+    """
+    return {
+        (row.cell, row.arm, row.seed): read_maps(row, storage)
+        for row in rows
+        if row.phase == Phase.CONFIRM and row.status == TrialStatus.SUCCEEDED and asks_for_maps(row)
+    }
+
+
+def asks_for_maps(row: TrialRow) -> bool:
+    """Whether the trial was to look at its receptive field."""
+    analyses = TrialConfig.model_validate_json(row.config).analyses
+    return any(analysis.kind == "receptive_field" for analysis in analyses)
+
+
+def read_maps(row: TrialRow, storage: Path | None) -> TrialMaps | str:
+    """One trial's maps, or why there are none."""
+    if storage is None or not storage.is_dir():
+        return f"the storage folder ({storage or 'none is set'}) can't be reached from here"
+    file = find_trial_file(row, storage, MAPS)
+    if file is None:
+        return f"no {MAPS} in the trial's folder under {storage}"
+    try:
+        with np.load(file) as arrays:
+            height, width = (int(length) for length in arrays[GRID])
+            maps = {name: arrays[name].astype(np.float64) for name in arrays.files if name != GRID}
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        return f"{file.name} is not what a trial writes: {error}"
+    return TrialMaps((height, width), maps)
