@@ -32,6 +32,7 @@ class PairWatch:
         self._id = experiment_id
         self._console = console
         self._told: set[tuple[str, str, int]] = set()
+        self._num_searched = 0
         self._next_look_at = 0.0
         self._is_dirty = False
         self._bar = Progress(
@@ -80,6 +81,10 @@ class PairWatch:
     def _see_trial(self, payload: dict[str, JsonValue]) -> None:
         if payload["status"] == "failed":
             self._say(f"failed: {_where(payload)}: {_last_line(str(payload['error']))}", style="red")
+        elif payload.get("phase") == "search" and payload["status"] in ("succeeded", "pruned"):
+            self._num_searched += 1
+            ending = "" if payload["status"] == "succeeded" else ", stopped early"
+            self._say(f"search {self._num_searched}  {_where(payload)}  {_params(payload['params'])}{ending}")
         if payload["status"] in ("succeeded", "failed"):
             self._is_dirty = True
 
@@ -124,6 +129,15 @@ def _where(payload: dict[str, JsonValue]) -> str:
     if "arm" not in payload:
         return f"{payload['num_trials']} trials"
     return f"{payload['cell']}/{payload['arm']}/seed{payload['seed']}"
+
+
+def _params(params: JsonValue) -> str:
+    """`optimizer.lr=0.001`: the last two words of each path tell which it is."""
+    assert isinstance(params, dict)
+    return ", ".join(
+        f"{'.'.join(path.split('.')[-2:])}={f'{value:.4g}' if isinstance(value, float) else value}"
+        for path, value in params.items()
+    )
 
 
 def _now(payload: dict[str, JsonValue]) -> str:

@@ -306,6 +306,7 @@ def _change(session: Session, row: TrialRow, status: TrialStatus) -> TrialRow:
         "arm": row.arm,
         "seed": row.seed,
         "phase": row.phase,
+        "params": row.params,
         "status": str(status),
         "error": row.error,
         "reused_from": row.reused_from,

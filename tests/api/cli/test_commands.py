@@ -15,10 +15,15 @@ from fastapi import FastAPI
 from typer.testing import CliRunner
 
 from api.cli.application import application
+from orchestrator.planning.planned import PlannedTrial
 from orchestrator.settings import Settings
+from orchestrator.statistics.comparison import Cell
+from orchestrator.status import Phase
 from orchestrator.store.database import Database, open_database
+from orchestrator.store.trials import plan_trials, trials_of
 from tests.api import playing
 from tests.api.conftest import JsonObject
+from trainers.config import TrialConfig
 
 Sigmalab = Callable[..., subprocess.CompletedProcess[str]]
 COMMANDS = [
@@ -112,6 +117,28 @@ def test_submit_watch_show_report(sigmalab: Sigmalab, store: Database, spec_file
     ended = sigmalab("watch", "last")
     assert ended.returncode == 1
     assert "cancelled" in ended.stderr
+
+
+def test_a_watched_search_tells_of_its_candidates(sigmalab: Sigmalab, store: Database, spec_file: str) -> None:
+    experiment_id = json.loads(sigmalab("submit", spec_file, "--json").stdout)["id"]
+    with store.write() as session:
+        (trial, *_) = trials_of(session, experiment_id)
+        params = {"optimization.optimizer.lr": 0.00123456, "attention_bias.sigma": 2.0}
+        candidate = PlannedTrial(
+            identity="candidate",
+            cell=Cell(model=trial.cell.rpartition("/")[0], dataset=trial.cell.rpartition("/")[2]),
+            arm="gaussian",
+            seed=1000,
+            phase=Phase.SEARCH,
+            params=params,
+            config=TrialConfig.model_validate_json(trial.config),
+        )
+        plan_trials(session, experiment_id, [candidate])
+    playing.play(store, experiment_id)
+    watched = sigmalab("watch", "last").stderr
+    assert "search 1  " in watched
+    assert "gaussian/seed1000  optimizer.lr=0.001235, attention_bias.sigma=2" in watched
+    assert "search 2" not in watched
 
 
 def test_a_failed_trial_shows_with_its_reason(sigmalab: Sigmalab, store: Database, spec_file: str) -> None:
