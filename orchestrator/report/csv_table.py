@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from orchestrator.report.content import Report
+from orchestrator.statistics.comparison import Comparison
 
 _COMPARISON_FIELDS = (
     "treatment",
@@ -49,8 +50,17 @@ _TRIAL_FIELDS = (
 
 def to_csv(report: Report) -> str:
     """One row per comparison, at full precision."""
+    return _comparisons(report, report.comparisons)
+
+
+def fields_to_csv(report: Report) -> str:
+    """The same for receptive fields: one row per cell, treatment, metric and moment; only headings without any."""
+    return _comparisons(report, report.receptive_fields.comparisons if report.receptive_fields else ())
+
+
+def _comparisons(report: Report, comparisons: Sequence[Comparison]) -> str:
     rows = []
-    for comparison in report.comparisons:
+    for comparison in comparisons:
         values = comparison.model_dump(mode="json")
         row = [comparison.cell.model, comparison.cell.dataset, *(values[field] for field in _COMPARISON_FIELDS)]
         rows.append([*row, report.provenance.digest])

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 
 from orchestrator.report.content import Report
+from orchestrator.report.field_tables import field_comparison_table, field_level_table, field_notes, mean_field_table
 from orchestrator.report.search_tables import search_overview, search_table
 from orchestrator.report.tables import (
     Table,
@@ -38,6 +39,7 @@ def to_markdown(report: Report) -> str:
     for table in (*learned, search_overview(report), search_table(report), exclusion_table(report)):
         if table.rows:
             parts += [_heading(table), grid(table)]
+    parts += _receptive_fields(report)
     parts += [_heading(pair_table(report)), grid(pair_table(report))]
     parts += ["## Caveats", _bullets(report.caveats), "## Provenance", grid(provenance_table(report))]
     parts.append(footer(report))
@@ -48,11 +50,22 @@ def to_short_markdown(report: Report) -> str:
     """Answers, comparisons, sigma by layer and caveats: what fits a description field."""
     parts = [*_question(report), _bullets([*report.answers, *report.remarks]), grid(comparison_table(report))]
     parts += map(escape, footnotes(report))
-    for table in (bias_table(report.bias), position_table(report.position), exclusion_table(report)):
+    learned = (bias_table(report.bias), position_table(report.position), field_level_table(report.receptive_fields))
+    for table in (*learned, exclusion_table(report)):
         if table.rows:
             parts += [f"**{escape(table.title)}**", grid(table)]
     parts += ["**Caveats**", _bullets(report.caveats), f"Digest `{report.provenance.digest}`"]
     return "\n\n".join(parts) + "\n"
+
+
+def _receptive_fields(report: Report) -> list[str]:
+    """Tables; the pictures lie beside this file."""
+    fields = report.receptive_fields
+    tables = [field_level_table(fields), field_comparison_table(report), mean_field_table(fields)]
+    return [
+        *(part for table in tables if table.rows for part in (_heading(table), grid(table))),
+        *map(escape, field_notes(fields)),
+    ]
 
 
 def footer(report: Report) -> str:

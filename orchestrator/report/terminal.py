@@ -4,6 +4,7 @@ import textwrap
 from collections.abc import Iterable
 
 from orchestrator.report.content import Report
+from orchestrator.report.field_tables import field_level_table, field_notes
 from orchestrator.report.search_tables import search_overview, search_table
 from orchestrator.report.tables import (
     Table,
@@ -26,11 +27,13 @@ def to_text(report: Report) -> str:
     parts = [_heading(report)]
     tables = [comparison_table(report), pooled_table(report), bias_table(report.bias)]
     tables += [sigma_by_dataset_table(report.bias), position_table(report.position)]
+    tables.append(field_level_table(report.receptive_fields))
     tables += [search_overview(report), search_table(report), exclusion_table(report)]
     shown = [grid(table) for table in tables if table.rows]
     if notes := footnotes(report):
         shown[0] = "\n".join([shown[0], *(line for note in notes for line in textwrap.wrap(note, WIDTH))])
     parts += shown
+    parts += ["\n".join(textwrap.wrap(note, WIDTH)) for note in field_notes(report.receptive_fields)]
     parts.append(_sentences("Caveats", report.caveats))
     parts.append(_sentences("Answer", [*report.answers, *report.remarks]))
     parts.append(f"digest {report.provenance.digest}")

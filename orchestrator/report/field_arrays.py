@@ -1,0 +1,25 @@
+"""Mean receptive fields as files of arrays."""
+
+import io
+
+import numpy as np
+
+from orchestrator.report.field_content import Array, ReceptiveFields
+
+MEAN_MAPS = "receptive_field_maps.npz"
+"""Name of the file in a report's folder."""
+
+
+def to_npz(fields: ReceptiveFields) -> bytes:
+    """`<model>/<data set>/<arm>/<moment>/<row>_<column>` -> [H, W], the mean over seeds."""
+    file = io.BytesIO()
+    arrays = {mean.key: mean.map for mean in fields.means}
+    np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+    return file.getvalue()
+
+
+def to_npy(values: Array) -> bytes:
+    """One array as `numpy.load` reads it."""
+    file = io.BytesIO()
+    np.save(file, values, allow_pickle=False)
+    return file.getvalue()

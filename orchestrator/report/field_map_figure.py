@@ -1,0 +1,194 @@
+"""Receptive fields of all arms as a picture: mean maps before and after training, and their differences.
+
+Maps are in multiples of an even spread over the picture (1: what each pixel had if the model saw everything alike), so
+that a colour means the same for every size of picture.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import FuncNorm
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from matplotlib.patches import Ellipse, Rectangle
+
+from orchestrator.report.content import Report
+from orchestrator.report.field_content import Array, MeanField, Moment
+from orchestrator.statistics.comparison import Cell
+from trainers.analyses.gaussian_fit import GaussianFit
+
+MAX_GROUPS = 4
+"""A figure shows at most so many cells and tokens; the file of arrays has all."""
+
+_PANEL_INCHES = 1.75
+_SMALL, _NORMAL = 8.0, 9.5
+_ELLIPSE = "#56B4E9"
+_WORDS: Mapping[Moment, str] = {"initial": "before training", "final": "after training"}
+_BRIGHTEST = 0.999
+
+
+class _Row(NamedTuple):
+    """One moment of one cell and token."""
+
+    cell: Cell
+    moment: Moment
+    target: tuple[int, int]
+    fields: Mapping[str, MeanField]
+    """By arm."""
+
+
+def field_map_figure(report: Report) -> Figure:
+    """Columns: the control, the treatments, their differences from the control; rows: before and after training."""
+    rows = _rows(report)
+    arms = [arm.name for arm in report.arms if any(arm.name in row.fields for row in rows)]
+    arms.sort(key=lambda name: name != report.control)
+    treated = [name for name in arms if name != report.control and report.control in arms]
+    widths = [*(1.0 for _ in arms), 0.07, *(1.0 for _ in treated), *((0.07,) if treated else ())]
+    figure = Figure(
+        figsize=(2.2 + _PANEL_INCHES * (len(arms) + len(treated)), 0.5 + (_PANEL_INCHES + 0.35) * len(rows)),
+        layout="constrained",
+    )
+    grid = figure.subplots(len(rows), len(widths), squeeze=False, gridspec_kw={"width_ratios": widths})
+    several = len({(row.cell, row.target) for row in rows}) > 1
+    for panels, row in zip(grid, rows, strict=True):
+        _draw_maps(list(panels[: len(arms)]), panels[len(arms)], row, arms)
+        if treated:
+            _draw_differences(list(panels[len(arms) + 1 : -1]), panels[-1], row, treated, report.control)
+        where = f"{row.cell.dataset}\n{row.cell.model}\ntoken {row.target[0]},{row.target[1]}\n" if several else ""
+        panels[0].set_ylabel(where + _WORDS[row.moment], fontsize=_SMALL if several else _NORMAL)
+    if rows:
+        for axes, name in zip(grid[0], arms, strict=False):
+            axes.set_title(name, fontsize=_NORMAL)
+        for axes, name in zip(grid[0, len(arms) + 1 :], treated, strict=False):
+            axes.set_title(f"{name} − {report.control}", fontsize=_NORMAL)
+    return figure
+
+
+def _rows(report: Report) -> list[_Row]:
+    fields = report.receptive_fields
+    by_place: dict[tuple[Cell, tuple[int, int]], dict[Moment, dict[str, MeanField]]] = {}
+    for mean in fields.means if fields else ():
+        by_place.setdefault((mean.cell, mean.target), {}).setdefault(mean.moment, {})[mean.arm] = mean
+    return [
+        _Row(cell, moment, target, moments[moment])
+        for (cell, target), moments in list(by_place.items())[:MAX_GROUPS]
+        for moment in _WORDS
+        if moment in moments
+    ]
+
+
+def _draw_maps(panels: Sequence[Axes], bar: Axes, row: _Row, arms: Sequence[str]) -> None:
+    """One scale for all arms: brightness is the square root, or only the bright spot would be seen."""
+    brightest = max(_largest(_density(field), field) for field in row.fields.values())
+    norm = FuncNorm((np.sqrt, np.square), vmin=0, vmax=brightest, clip=True)
+    image: AxesImage | None = None
+    for axes, name in zip(panels, arms, strict=True):
+        field = row.fields.get(name)
+        if field is None:
+            _say_nothing(axes)
+            continue
+        image = axes.imshow(_density(field), cmap="magma", norm=norm, interpolation="nearest")
+        _mark(axes, field, is_map=True)
+        axes.set_xlabel(_remark(field), fontsize=_SMALL)
+    _color_bar(bar, image, "density (1: even)")
+
+
+def _draw_differences(panels: Sequence[Axes], bar: Axes, row: _Row, treated: Sequence[str], control: str) -> None:
+    """Symmetric about 0, with the root's scale on both sides."""
+    shown = {
+        name: _density(row.fields[name]) - _density(row.fields[control])
+        for name in treated
+        if name in row.fields and control in row.fields
+    }
+    largest = max((_largest(np.abs(values), row.fields[name]) for name, values in shown.items()), default=1.0)
+    norm = FuncNorm((_signed_root, _signed_square), vmin=-largest, vmax=largest, clip=True)
+    image: AxesImage | None = None
+    for axes, name in zip(panels, treated, strict=True):
+        if name not in shown:
+            _say_nothing(axes)
+            continue
+        image = axes.imshow(shown[name], cmap="RdBu_r", norm=norm, interpolation="nearest")
+        _mark(axes, row.fields[name], is_map=False)
+    _color_bar(bar, image, "difference of densities")
+
+
+def _largest(values: Array, field: MeanField) -> float:
+    """Where the scale ends: the token's own pixels, which its residual path lights up, may lie beyond."""
+    left, top, width, height = _token_box(field)
+    outside = np.ones(values.shape, dtype=bool)
+    outside[round(top + 0.5) : round(top + height + 0.5), round(left + 0.5) : round(left + width + 0.5)] = False
+    shown = values[outside] if outside.any() else values
+    return float(np.quantile(shown, _BRIGHTEST)) or float(values.max()) or 1.0
+
+
+def _density(field: MeanField) -> Array:
+    values: Array = field.map * field.map.size
+    return values
+
+
+def _signed_root(values: Array) -> Array:
+    rooted: Array = np.sign(values) * np.sqrt(np.abs(values))
+    return rooted
+
+
+def _signed_square(values: Array) -> Array:
+    squared: Array = np.sign(values) * np.square(values)
+    return squared
+
+
+def _token_box(field: MeanField) -> tuple[float, float, float, float]:
+    """Left, top, width and height of the looked-at token, in pixels; pixel 0 is centred on 0."""
+    height, width = (field.shape_px[axis] / field.grid[axis] for axis in (0, 1))
+    return field.target[1] * width - 0.5, field.target[0] * height - 0.5, width, height
+
+
+def _mark(axes: Axes, field: MeanField, *, is_map: bool) -> None:
+    """The looked-at token's outline; on maps the ellipse at one sigma, dotted where the map is no Gaussian."""
+    axes.set_xticks([])
+    axes.set_yticks([])
+    left, top, width, height = _token_box(field)
+    axes.add_patch(Rectangle((left, top), width, height, fill=False, ec="white" if is_map else "#1A1A1A", lw=0.9))
+    if is_map and field.metrics is not None:
+        axes.add_patch(_ellipse(field.metrics.fit_px))
+
+
+def _ellipse(fit: GaussianFit) -> Ellipse:
+    style = "-" if fit.is_gaussian else ":"
+    center = (fit.center_x, fit.center_y)
+    return Ellipse(center, 2 * fit.sigma_x, 2 * fit.sigma_y, fill=False, ec=_ELLIPSE, lw=1.5, ls=style)
+
+
+def _remark(field: MeanField) -> str:
+    if field.metrics is None:
+        return "nothing to fit"
+    across, down, fit = field.metrics.sigma_x_tokens, field.metrics.sigma_y_tokens, field.metrics.fit_px
+    return f"σ {across:.1f} × {down:.1f} tokens, R² {fit.r_squared:.2f}"
+
+
+def _say_nothing(axes: Axes) -> None:
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.text(0.5, 0.5, "no map", transform=axes.transAxes, ha="center", va="center", fontsize=_SMALL, color="#6B6B6B")
+
+
+def _color_bar(axes: Axes, image: AxesImage | None, label: str) -> None:
+    if image is None:
+        axes.set_axis_off()
+        return
+    low, high = image.get_clim()
+    bar = axes.figure.colorbar(image, cax=axes, extend="max" if low == 0 else "both", extendfrac=0.04)
+    bar.set_label(label, fontsize=_SMALL)
+    top = _rounded_down(high)
+    ticks = [0.0, top / 4, top] if low == 0 else [-top, -top / 4, 0.0, top / 4, top]
+    bar.set_ticks(ticks, labels=[f"{tick:.2g}".replace("-", "−") for tick in ticks])
+    bar.ax.tick_params(labelsize=_SMALL)
+    bar.minorticks_off()
+
+
+def _rounded_down(value: float) -> float:
+    """To one digit: a tick that lies on the scale."""
+    step = 10.0 ** math.floor(math.log10(value))
+    return math.floor(value / step) * step

@@ -1,0 +1,167 @@
+"""The report's tables of receptive fields, as plain strings."""
+
+from collections.abc import Sequence
+
+from orchestrator.report.content import Report
+from orchestrator.report.field_content import PREFIXES, FieldLevel, MeanField, ReceptiveFields
+from orchestrator.report.numbers import MISSING, decimals_for, fixed, level_unit, mean_sd, p_text, percent, signed
+from orchestrator.report.tables import Table, interval
+from orchestrator.statistics.comparison import Comparison
+from orchestrator.statistics.metric import metric_named
+
+WORDS = {
+    "rms_radius_tokens": "rms radius",
+    "sigma_tokens": "sigma of the fit",
+    "r_squared": "R² of the fit",
+    "area_50_fraction": "area of half the mass",
+    "mass_within_2.5": "mass within 2.5 tokens",
+}
+"""What tables call the compared metrics."""
+
+_MOMENT_WORDS = {"initial": "before training", "final": "after"}
+_MAX_NAMED = 5
+
+
+def field_comparison_table(report: Report) -> Table:
+    """Difference from the control in every compared metric, before and after training; no rows where nobody asked."""
+    fields = report.receptive_fields
+    comparisons = fields.comparisons if fields else ()
+    return Table(
+        title=f"Receptive fields: treatment - {report.control}, over pairs of the same seed "
+        "(descriptive: p is not adjusted, and no verdict rests on it)",
+        columns=(
+            "model",
+            "data set",
+            "metric",
+            "treatment",
+            "looked at",
+            "pairs",
+            report.control,
+            "treated",
+            "effect",
+            f"{percent(report.confidence)} CI",
+            "p",
+        ),
+        num_text_columns=5,
+        rows=[
+            _comparison_row(comparison, _decimals(comparison, comparisons))
+            for comparison in sorted(comparisons, key=lambda each: report.cells.index(each.cell))
+        ],
+    )
+
+
+def _decimals(comparison: Comparison, comparisons: Sequence[Comparison]) -> int:
+    """One number of digits per metric, so that before and after can be compared."""
+    name = _name(comparison)
+    return max(1, min(3, decimals_for(other for other in comparisons if _name(other) == name)))
+
+
+def _name(comparison: Comparison) -> str:
+    return comparison.metric.rpartition("/")[2]
+
+
+def _comparison_row(comparison: Comparison, decimals: int) -> tuple[str, ...]:
+    moment = "initial" if comparison.metric.startswith(f"{PREFIXES['initial']}/") else "final"
+    count = str(comparison.num_pairs)
+    if comparison.num_pairs != comparison.num_planned_pairs:
+        count += f" of {comparison.num_planned_pairs}"
+    return (
+        comparison.cell.model,
+        comparison.cell.dataset,
+        _in_unit(_name(comparison)),
+        comparison.treatment,
+        _MOMENT_WORDS[moment],
+        count,
+        mean_sd(comparison.control_mean, comparison.control_sd, decimals),
+        mean_sd(comparison.treatment_mean, comparison.treatment_sd, decimals),
+        signed(comparison.effect, decimals),
+        interval(comparison.ci_low, comparison.ci_high, decimals),
+        p_text(comparison.p_value),
+    )
+
+
+def _in_unit(name: str) -> str:
+    unit = level_unit(metric_named(f"receptive_field/{name}").unit)
+    return f"{WORDS[name]} ({unit})" if unit else WORDS[name]
+
+
+def field_level_table(fields: ReceptiveFields | None) -> Table:
+    """A line per arm: how wide and how Gaussian before and after training."""
+    levels = fields.levels if fields else ()
+    by_place: dict[tuple[str, str], dict[str, FieldLevel]] = {}
+    for level in levels:
+        by_place.setdefault((level.cell.key, level.arm), {})[level.metric] = level
+    rows = []
+    for found in by_place.values():
+        first = next(iter(found.values()))
+        changes = [_change(found.get(name)) for name in ("rms_radius_tokens", "sigma_tokens", "r_squared")]
+        rows.append((first.cell.model, first.cell.dataset, first.arm, str(first.num_seeds), *changes))
+    return Table(
+        title="Receptive fields: before training → after, mean ± sd over seeds",
+        columns=("model", "data set", "arm", "seeds", "rms radius (tokens)", "sigma of the fit (tokens)", "R²"),
+        num_text_columns=3,
+        rows=rows,
+    )
+
+
+def _change(level: FieldLevel | None) -> str:
+    if level is None:
+        return MISSING
+    final = mean_sd(level.final_mean, level.final_sd, 2)
+    return final if level.initial_mean is None else f"{fixed(level.initial_mean, 2)} → {final}"
+
+
+def mean_field_table(fields: ReceptiveFields | None) -> Table:
+    """The Gaussian through every mean map."""
+    means = fields.means if fields else ()
+    has_targets = len({mean.target for mean in means}) > 1
+    return Table(
+        title="Gaussian through the mean map of each arm (widths along a row x along a column, in tokens)",
+        columns=(
+            "model",
+            "data set",
+            "arm",
+            "looked at",
+            *(("token",) if has_targets else ()),
+            "remark",
+            "seeds",
+            "sigma",
+            "R²",
+            "rms radius",
+        ),
+        num_text_columns=6 if has_targets else 5,
+        rows=[
+            (
+                mean.cell.model,
+                mean.cell.dataset,
+                mean.arm,
+                _MOMENT_WORDS[mean.moment],
+                *((f"{mean.target[0]},{mean.target[1]}",) if has_targets else ()),
+                mean.remark,
+                str(len(mean.seeds)),
+                *_fit_texts(mean),
+            )
+            for mean in means
+        ],
+    )
+
+
+def _fit_texts(mean: MeanField) -> tuple[str, str, str]:
+    if mean.metrics is None:
+        return MISSING, MISSING, MISSING
+    sigma = f"{mean.metrics.sigma_x_tokens:.2f} x {mean.metrics.sigma_y_tokens:.2f}"
+    return sigma, fixed(mean.metrics.fit_px.r_squared, 2), fixed(mean.metrics.rms_radius_tokens, 2)
+
+
+def field_notes(fields: ReceptiveFields | None) -> tuple[str, ...]:
+    """What is in no mean map, and why; nothing is dropped in silence."""
+    if fields is None or not fields.unreadable:
+        return ()
+    by_reason: dict[str, list[str]] = {}
+    for trial in fields.unreadable:
+        by_reason.setdefault(trial.reason, []).append(f"{trial.cell.key}/{trial.arm}/seed{trial.seed}")
+    return tuple(
+        f"Maps of {len(names)} {'trial' if len(names) == 1 else 'trials'} are in no mean map "
+        f"({', '.join(names[:_MAX_NAMED])}{', ...' if len(names) > _MAX_NAMED else ''}): {reason}."
+        for reason, names in by_reason.items()
+    )
