@@ -10,7 +10,10 @@ from orchestrator.statistics.comparison import Cell, Comparison, PooledEffect, V
 def metric_words(metric: str) -> str:
     """`test/top1` -> `test top-1`, `best_val/loss` -> `best validation loss`."""
     return (
-        metric.replace("best_val/", "best validation ")
+        # A width's unit stands behind its number.
+        metric.removesuffix("_tokens")
+        .removesuffix("_fraction")
+        .replace("best_val/", "best validation ")
         .replace("/", " ")
         .replace("top1", "top-1")
         .replace("top5", "top-5")
