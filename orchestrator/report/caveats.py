@@ -1,7 +1,10 @@
 """What a careful reader must know before repeating an answer."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
+from pydantic import JsonValue
+
+from orchestrator.json_text import JsonObject
 from orchestrator.report.content import Exclusion, Provenance, TrialRecord
 from orchestrator.report.numbers import p_text
 from orchestrator.report.search_content import SearchSummary
@@ -10,6 +13,7 @@ from orchestrator.search.budgets import search_differences
 from orchestrator.spec import ExperimentSpec
 from orchestrator.statistics.comparison import Comparison
 from orchestrator.status import ExperimentStatus, Phase
+from trainers.config import TrialConfig
 
 # Facts that may differ between trials of one sound experiment.
 _VARYING_FACTS = frozenset({"data_fingerprint", "num_parameters"})
@@ -87,21 +91,38 @@ def _on_validation(spec: ExperimentSpec) -> list[str]:
 
 def _other_changes(spec: ExperimentSpec, trials: Sequence[TrialRecord]) -> list[str]:
     """Arms whose trials differ from their control's by more than the bias; what a search chose has its own table."""
-    searched = {path.partition(".")[0] for arm in spec.arms if arm.search for path in arm.search.space}
+    searched = {arm.name: frozenset(arm.search.space) if arm.search else frozenset() for arm in spec.arms}
     confirm = {(trial.cell.key, trial.arm, trial.seed): trial for trial in trials if trial.phase is Phase.CONFIRM}
     changed: dict[str, dict[str, None]] = {}
     for (cell, arm, seed), trial in confirm.items():
         control = confirm.get((cell, spec.control.name, seed))
         if control is None or control is trial:
             continue
+        if all(getattr(trial.config, field) == getattr(control.config, field) for field in _SHARED_BY_A_PAIR):
+            continue
+        either = searched[arm] | searched[spec.control.name]
+        mine, other = _without(trial.config, either), _without(control.config, either)
         for field, meaning in _SHARED_BY_A_PAIR.items():
-            if field not in searched and getattr(trial.config, field) != getattr(control.config, field):
+            if mine.get(field) != other.get(field):
                 changed.setdefault(arm, {})[meaning] = None
     return [
         f"{arm} and {spec.control.name} differ in {' and '.join(meanings)}, not in the attention bias alone: "
         "the effect is that of all changes together."
         for arm, meanings in changed.items()
     ]
+
+
+def _without(config: TrialConfig, paths: Collection[str]) -> JsonObject:
+    """A config without some of its fields, each a dotted path."""
+    document: JsonObject = config.model_dump(mode="json")
+    for path in paths:
+        *parents, name = path.split(".")
+        place: JsonValue = document
+        for parent in parents:
+            place = place.get(parent) if isinstance(place, dict) else None
+        if isinstance(place, dict):
+            place.pop(name, None)
+    return document
 
 
 def _few_pairs(comparisons: Sequence[Comparison], confidence: float) -> list[str]:

@@ -1,8 +1,10 @@
 """What is unequal about how two arms are tuned: an arm that is searched longer, or better, looks better."""
 
+import json
 import math
 
 from orchestrator.search.algorithms import Asha, EarlyStopping, OptunaSearch, SearchAlgorithm
+from orchestrator.search.space import Choice, Distribution
 from orchestrator.spec import Arm, ArmSearch
 
 _OWN_PATHS = "attention_bias"
@@ -32,6 +34,12 @@ def search_differences(arm: Arm, control: Arm) -> tuple[str, ...]:
         ("early stopping", early_stopping_words(mine.early_stopping), early_stopping_words(other.early_stopping)),
     )
     differences = [f"{what} ({a} against {b})" for what, a, b in rows if a != b]
+    # As many candidates over another range are another search: one range may not hold a good value at all.
+    differences += [
+        f"`{path}` ({distribution_words(mine.space[path])} against {distribution_words(other.space[path])})"
+        for path in mine.space
+        if path in other.space and mine.space[path] != other.space[path]
+    ]
     alone = [path for path in mine.space if path not in other.space and path.partition(".")[0] != _OWN_PATHS]
     if alone:
         differences.append(f"{' and '.join(f'`{path}`' for path in alone)} (searched against fixed)")
@@ -52,6 +60,13 @@ def early_stopping_words(rules: EarlyStopping) -> str:
     if not isinstance(rules, Asha):
         return "none"
     return f"asha from epoch {rules.grace_epochs}, 1 in {rules.reduction_factor:g} goes on"
+
+
+def distribution_words(distribution: Distribution) -> str:
+    """`one of 1, 2, 4`, `log uniform from 0.001 to 0.1`."""
+    if isinstance(distribution, Choice):
+        return f"one of {', '.join(json.dumps(value, sort_keys=True) for value in distribution.values)}"
+    return f"{distribution.kind.replace('_', ' ')} from {distribution.low:g} to {distribution.high:g}"
 
 
 def cma_es_generation(num_dimensions: int) -> int:

@@ -221,6 +221,20 @@ def test_searches_of_equal_size_may_be_unequal_too():
     assert "generation of 6; give it at least 18" in few
 
 
+def test_as_many_candidates_over_another_range_are_another_search():
+    def planned(low, high):
+        rates = {"optimization.optimizer.lr": {"kind": "log_uniform", "low": low, "high": high}}
+        control = {**SPEC["arms"][0], "search": {"space": rates, "seeds": [10, 11]}}
+        return plan_with(arms=[control, {**SPEC["arms"][1], "search": LR_SEARCH}]).warnings
+
+    assert planned(1e-4, 1e-2) == ()
+    (warning,) = planned(1e-6, 1e-5)
+    assert (
+        "differ in `optimization.optimizer.lr` (log uniform from 0.0001 to 0.01 against log uniform from 1e-06 to "
+        "1e-05);"
+    ) in warning
+
+
 def test_a_treatment_that_is_not_tuned_is_said():
     untuned = {"name": "wide", "patch": {"attention_bias": {"kind": "gaussian", "sigma": 8.0}}}
     (warning,) = plan_with(arms=[searched(SPEC["arms"][0]) | {"search": LR_SEARCH}, untuned]).warnings

@@ -281,7 +281,9 @@ def test_a_grid_is_counted_by_its_points_not_by_the_number_of_candidates_that_it
         arm["search"] = {"space": space, "algorithm": {"kind": "grid"}, "seeds": [100, 101]}
     report = report_on(make_spec(arms=arms), [])
     assert any(
-        "(gaussian: trials per cell (6 against 2), candidates (3 against 1))" in caveat for caveat in report.caveats
+        "(gaussian: trials per cell (6 against 2), candidates (3 against 1), `attention_bias.sigma` "
+        "(one of 1.0, 2.0, 4.0 against one of 1.0))" in caveat
+        for caveat in report.caveats
     )
 
 
@@ -297,3 +299,27 @@ def test_pairs_that_differ_by_more_than_the_bias_are_named() -> None:
     caveats = [caveat for caveat in report_on(make_spec(), trials).caveats if "attention bias alone" in caveat]
     (caveat,) = caveats
     assert caveat.startswith("gaussian and control differ in the data, not in the attention bias alone: the effect is")
+
+
+def test_a_search_hides_no_other_change() -> None:
+    """The learning rate was searched, the number of epochs was not: only the first has a table of its own."""
+    rates = {"optimization.optimizer.lr": {"kind": "log_uniform", "low": 1e-4, "high": 1e-1}}
+    arms = make_spec().model_dump(mode="json")["arms"][:2]
+    for arm in arms:
+        arm["search"] = {"space": rates, "num_candidates": 2, "seeds": [100, 101]}
+    spec = make_spec(arms=arms)
+
+    def caveats(**changes: object) -> list[str]:
+        trials = make_records(spec)
+        for place, trial in enumerate(trials):
+            if trial.arm == "gaussian":
+                document = trial.config.model_dump(mode="json")
+                document["optimization"] |= changes
+                config = type(trial.config).model_validate(document)
+                trials[place] = trial.model_copy(update={"config": config})
+        return [caveat for caveat in report_on(spec, trials).caveats if "attention bias alone" in caveat]
+
+    assert caveats(optimizer={"kind": "adamw", "lr": 0.05}) == []
+    for change in ({"epochs": 400}, {"optimizer": {"kind": "adamw", "lr": 0.05, "weight_decay": 0.5}}):
+        (caveat,) = caveats(**change)
+        assert caveat.startswith("gaussian and control differ in the optimization, not in the attention bias alone")
