@@ -6,13 +6,14 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
+from fastapi_offline import FastAPIOffline
 
 from api.background import Background
 from api.errors import install_error_handlers
 from api.guard import Guard
 from api.metrics import MeasureRequests, Metrics
 from api.openapi import complete_openapi
-from api.routes import events, experiments, results, service
+from api.routes import events, experiments, receptive_fields, results, service
 from api.state import AppState
 from orchestrator.service.experiments import Experiments
 from orchestrator.settings import Settings
@@ -50,9 +51,9 @@ def create_app(settings: Settings, *, with_background: bool = True) -> FastAPI:
             await run_in_threadpool(background.stop)
             database.close()
 
-    app = FastAPI(title="sigmalab", version=version("sigmalab"), description=_DESCRIPTION, lifespan=live)
+    app = FastAPIOffline(title="sigmalab", version=version("sigmalab"), description=_DESCRIPTION, lifespan=live)
     install_error_handlers(app)
-    for routes in (service, experiments, results, events):
+    for routes in (service, experiments, results, receptive_fields, events):
         app.include_router(routes.router)
     # The last one added is the first one asked.
     app.add_middleware(Guard, token=settings.api_token)

@@ -1,5 +1,7 @@
 """The OpenAPI document against the application: generated requests, valid and not, get documented answers only."""
 
+import re
+
 import pytest
 import schemathesis
 from fastapi import FastAPI
@@ -60,3 +62,13 @@ def test_answers_are_as_documented(app: FastAPI, http: TestClient, method: str, 
         case.validate_response(answer, checks=CHECKS[1:] if path == "/readyz" else CHECKS)
 
     ask()
+
+
+@pytest.mark.parametrize("page", ["/docs", "/redoc"])
+def test_pages_load_nothing_from_elsewhere(http: TestClient, page: str) -> None:
+    """A cluster may have no way out, and a public server's script would speak for the user."""
+    text = http.get(page).text
+    parts = re.findall(r'(?:src|href)="([^"]+)"', text)
+    assert any(part.endswith(".js") for part in parts)
+    assert {http.get(part).status_code for part in parts} == {200}
+    assert not re.search(r'(?:src|href)="(?:https?:)?//', text)
