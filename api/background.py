@@ -22,7 +22,9 @@ class Background:
         jobs = RayJobs(settings.ray_dashboard_url, settings.ray_auth_token)
         self._threads = [_thread("reconciler", Reconciler(database, jobs, settings).run, self._stop)]
         if settings.mlflow_tracking_uri:
-            shipper = Shipper(database, settings.mlflow_tracking_uri, link=settings.mlflow_link)
+            shipper = Shipper(
+                database, settings.mlflow_tracking_uri, link=settings.mlflow_link, storage=settings.effective_storage
+            )
             self._threads.append(_thread("shipper", shipper.run, self._stop))
 
     def start(self) -> None:

@@ -21,7 +21,7 @@ from pydantic import BaseModel, JsonValue, TypeAdapter, ValidationError
 
 from api.endpoint import Endpoint, find_endpoint
 from api.sse import Event, read_events
-from api.views import PlanView, ProblemView, ReadinessView
+from api.views import PlanView, ProblemView, ReadinessView, ReceptiveFieldView
 from orchestrator.service.views import ExperimentPage, ExperimentView, TrialView
 from orchestrator.statistics.comparison import Comparison
 from orchestrator.status import ExperimentStatus, Phase
@@ -36,6 +36,7 @@ _AWAY = frozenset({httpx.codes.BAD_GATEWAY, httpx.codes.SERVICE_UNAVAILABLE, htt
 """What a service says whose database restarts, and a proxy whose service does."""
 _TRIALS = TypeAdapter(tuple[TrialView, ...])
 _COMPARISONS = TypeAdapter(tuple[Comparison, ...])
+_FIELDS = TypeAdapter(tuple[ReceptiveFieldView, ...])
 _DOCUMENT = TypeAdapter(dict[str, JsonValue])
 AnswerT = TypeVar("AnswerT")
 ModelT = TypeVar("ModelT", bound=BaseModel)
@@ -151,6 +152,19 @@ class Client:
     def report_archive(self, experiment_id: str) -> bytes:
         """Every file of the report, figures included, as a ZIP archive."""
         return self._get(_path(experiment_id, "report"), {"format": "zip"}).content
+
+    def receptive_fields(self, experiment_id: str) -> tuple[ReceptiveFieldView, ...]:
+        """Every arm's mean receptive field, before and after training: what it measures, and its `key`."""
+        return _read(_FIELDS, self._get(_path(experiment_id, "receptive-fields")))
+
+    def receptive_field(self, experiment_id: str, key: str, file_format: Literal["npy", "png"] = "npy") -> bytes:
+        """One of them as a file: `numpy.load(io.BytesIO(...))` reads the array, [H, W] with sum 1."""
+        path = _path(experiment_id, "receptive-fields", *(quote(part, safe="") for part in key.split("/")))
+        return self._get(path, {"format": file_format}).content
+
+    def receptive_field_maps(self, experiment_id: str, file_format: Literal["npz", "png"] = "npz") -> bytes:
+        """All of them as one file: arrays by key, or all arms side by side with their differences."""
+        return self._get(_path(experiment_id, "receptive-fields", "maps"), {"format": file_format}).content
 
     def logs(self, experiment_id: str) -> str:
         """What the newest driver has written."""

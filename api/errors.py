@@ -17,6 +17,7 @@ from orchestrator.errors import (
     ExperimentNotFoundError,
     IdempotencyConflictError,
     IdempotencyInFlightError,
+    MapNotFoundError,
     OrchestratorError,
     RayUnavailableError,
     SpecError,
@@ -31,6 +32,7 @@ _log = logging.getLogger(__name__)
 _STATUSES: dict[type[OrchestratorError], HTTPStatus] = {
     SpecError: HTTPStatus.UNPROCESSABLE_ENTITY,
     ExperimentNotFoundError: HTTPStatus.NOT_FOUND,
+    MapNotFoundError: HTTPStatus.NOT_FOUND,
     StatusConflictError: HTTPStatus.CONFLICT,
     IdempotencyConflictError: HTTPStatus.UNPROCESSABLE_ENTITY,
     IdempotencyInFlightError: HTTPStatus.CONFLICT,

@@ -14,6 +14,36 @@ class View(BaseModel):
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
 
+class ReceptiveFieldView(View):
+    """The mean over seeds of one arm's receptive field: where its array and picture are, and what it measures."""
+
+    key: str
+    """Its name: `<model>/<data set>/<arm>/<moment>/<row>_<column>`."""
+    cell: Cell
+    """Model and data set."""
+    arm: str
+    """Name of the arm."""
+    moment: Literal["initial", "final"]
+    """Before training, or with the weights that are scored."""
+    target: tuple[int, int]
+    """Row and column of the token that is looked at, from 0."""
+    grid: tuple[int, int]
+    """Height and width of the token grid."""
+    shape_px: tuple[int, int]
+    """Height and width of the map."""
+    num_seeds: int
+    """Trials that it is the mean of."""
+    seeds: tuple[int, ...]
+    """Their seeds."""
+    metrics: dict[str, float] | None
+    """What the mean map measures: `rms_radius_tokens`, `sigma_x_tokens`, `sigma_y_tokens`, `r_squared`, ... (`null`:
+    nothing could be fitted)."""
+    remark: str
+    """What a reader must know before using the numbers; empty if nothing."""
+    links: dict[str, str]
+    """`npy` (the array, float64) and `png` (a picture): addresses on this service."""
+
+
 class ProblemItem(View):
     """One thing that is wrong with a request."""
 

@@ -4,6 +4,7 @@
     |- SpecError               a spec that can't be run; carries every problem, each with its place
     |- ExperimentNotFoundError no experiment has this id
     |- TrialNotFoundError      no trial has this id
+    |- MapNotFoundError        no receptive field of this name, or none at all can be read
     |- StatusConflictError     the experiment's status forbids what was asked (cancel of a finished one, ...)
     |- IdempotencyConflictError  an Idempotency-Key came back with another body
     |- IdempotencyInFlightError  the first request with this Idempotency-Key is not answered yet
@@ -56,6 +57,12 @@ class TrialNotFoundError(OrchestratorError):
     """No trial has this id."""
 
     code = "trial_not_found"
+
+
+class MapNotFoundError(OrchestratorError):
+    """No receptive field of this name, or none at all can be read."""
+
+    code = "map_not_found"
 
 
 class StatusConflictError(OrchestratorError):

@@ -48,6 +48,24 @@ class LearnedPosition(View):
     r_squared_sd: float | None
 
 
+class FieldLevel(View):
+    """One metric of one arm's receptive fields, before and after training."""
+
+    cell: Cell
+    arm: str
+    metric: str
+    initial_mean: float | None
+    final_mean: float | None
+    final_sd: float | None
+
+
+class ReceptiveFields(View):
+    """What the arms' models see."""
+
+    levels: tuple[FieldLevel, ...]
+    unreadable: tuple[object, ...] = ()
+
+
 class ExperimentReading(View):
     """Where the experiment stands."""
 
@@ -68,5 +86,6 @@ class ReportReading(View):
     comparisons: tuple[Comparison, ...]
     bias: tuple[LearnedBias, ...]
     position: tuple[LearnedPosition, ...] = ()
+    receptive_fields: ReceptiveFields | None = None
     num_pending: int = 0
     exclusions: tuple[Excluded, ...]

@@ -31,6 +31,7 @@ from orchestrator.home import state_folder
 from orchestrator.service.views import ExperimentView
 
 DEMO_SPEC = Path("examples") / "digits.json"
+MAPS_FIGURE = "receptive_field_maps.png"
 TRACKING_SECONDS = 20.0
 """How long the demo waits at its end until MLflow has everything."""
 
@@ -116,6 +117,8 @@ def _run_demo(client: Client, text: bytes, *, as_json: bool, stays_up: bool) -> 
     out.print(f"took {seconds:.0f} s, from plan to report")
     out.print(f"report        {files['report.html']}")
     out.print(f"LaTeX table   {files['table.tex']}")
+    if MAPS_FIGURE in files:
+        out.print(f"what it sees  {files[MAPS_FIGURE]}")
     out.print(f"API           {client.endpoint.url}/docs")
     if view.mlflow_url:
         out.print(f"MLflow        {view.mlflow_url}")

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from api.cli.intervals import Interval, draw_intervals
-from api.cli.readings import LearnedBias, LearnedPosition, ReportReading
+from api.cli.readings import FieldLevel, LearnedBias, LearnedPosition, ReceptiveFields, ReportReading
 from api.views import PlanView
 from orchestrator.service.views import ExperimentView
 from orchestrator.statistics.comparison import INTERVAL_ALONE, Cell, Comparison, Verdict
@@ -43,6 +43,9 @@ def print_report(console: Console, report: ReportReading) -> None:
     if report.position:
         console.print()
         console.print(position_table(report.position))
+    if report.receptive_fields and report.receptive_fields.levels:
+        console.print()
+        console.print(field_table(report.receptive_fields))
     if report.num_pending:
         console.print()
         console.print(Text(f"not yet: {report.num_pending} trials have not ended", style="dim"))
@@ -171,6 +174,31 @@ def _explained(entry: LearnedPosition) -> str:
     if entry.r_squared_mean is None:
         return f"{layer}: nothing learned"
     return f"{layer}: {entry.r_squared_mean:.2f}{'*' if entry.num_gaussian == entry.num_seeds else ''}"
+
+
+def field_table(fields: ReceptiveFields) -> Table:
+    """How wide and how Gaussian, one line for each cell and arm."""
+    table = _table("Receptive fields: before training → after, mean ± sd over seeds")
+    several = len({level.cell.key for level in fields.levels}) > 1
+    if several:
+        table.add_column("cell", no_wrap=True)
+    for heading in ("arm", "rms radius (tokens)", "R² of the Gaussian"):
+        table.add_column(heading, no_wrap=True)
+    for (cell, arm), entries in groupby(fields.levels, key=lambda level: (level.cell.key, level.arm)):
+        found = {level.metric: _level(level) for level in entries}
+        shown = (found.get(name, MISSING) for name in ("rms_radius_tokens", "r_squared"))
+        table.add_row(*((cell,) if several else ()), arm, *shown)
+    if fields.unreadable:
+        table.caption = f"maps of {len(fields.unreadable)} trials can't be read and are in no picture"
+        table.caption_justify = "left"
+    return table
+
+
+def _level(level: FieldLevel) -> str:
+    final = _fixed(level.final_mean, 2)
+    if level.final_sd is not None:
+        final += f" ± {level.final_sd:.2f}"
+    return final if level.initial_mean is None else f"{level.initial_mean:.2f} → {final}"
 
 
 def print_plan(console: Console, plan: PlanView) -> None:

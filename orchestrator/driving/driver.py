@@ -281,7 +281,8 @@ class _Driver:
         if uri is None:
             yield
             return
-        shipper, stop = Shipper(self._database, uri, link=self._settings.mlflow_link), threading.Event()
+        settings, stop = self._settings, threading.Event()
+        shipper = Shipper(self._database, uri, link=settings.mlflow_link, storage=settings.effective_storage)
         thread = threading.Thread(target=shipper.run, args=(stop,), name="shipper", daemon=True)
         thread.start()
         try:

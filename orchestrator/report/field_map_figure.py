@@ -67,6 +67,22 @@ def field_map_figure(report: Report) -> Figure:
     return figure
 
 
+def mean_field_figure(fields: Sequence[MeanField]) -> Figure:
+    """Maps of one arm side by side, each on a scale of its own."""
+    size = (2.0 * _PANEL_INCHES * len(fields), 1.9 * _PANEL_INCHES + 0.1)
+    figure = Figure(figsize=size, layout="constrained")
+    for axes, field in zip(figure.subplots(1, len(fields), squeeze=False)[0], fields, strict=True):
+        norm = FuncNorm((np.sqrt, np.square), vmin=0, vmax=_largest(_density(field), field), clip=True)
+        image = axes.imshow(_density(field), cmap="magma", norm=norm, interpolation="nearest")
+        _mark(axes, field, is_map=True)
+        count = len(field.seeds)
+        seeds = f"mean over {count} seeds" if count > 1 else f"seed {field.seeds[0]}"
+        axes.set_title(f"{field.arm}, {_WORDS[field.moment]}\n{seeds}", fontsize=_NORMAL)
+        axes.set_xlabel(f"{_remark(field)}; token {field.target[0]},{field.target[1]}", fontsize=_SMALL)
+        _color_bar(axes.inset_axes((1.03, 0, 0.05, 1)), image, "density (1: even)")
+    return figure
+
+
 def _rows(report: Report) -> list[_Row]:
     fields = report.receptive_fields
     by_place: dict[tuple[Cell, tuple[int, int]], dict[Moment, dict[str, MeanField]]] = {}

@@ -18,7 +18,7 @@ WORDS = {
 }
 """What tables call the compared metrics."""
 
-_MOMENT_WORDS = {"initial": "before training", "final": "after"}
+_MOMENT_WORDS = {"initial": "before training", "final": "after training"}
 _MAX_NAMED = 5
 
 

@@ -75,9 +75,20 @@ def _means(
             for trial in _of(trials, cell, arm)
             if isinstance(stored := maps.get((cell.key, arm, trial.seed)), TrialMaps)
         }
-        names = dict.fromkeys(name for stored in found.values() for name in stored.maps)
-        for name in sorted(names, key=_order):
-            yield _mean(cell, arm, name, {seed: stored for seed, stored in found.items() if name in stored.maps})
+        yield from mean_fields(cell, arm, found)
+
+
+def mean_fields(cell: Cell, arm: str, found: Mapping[int, TrialMaps]) -> Iterator[MeanField]:
+    """The mean over seeds of every map of one arm, by token, before training first.
+
+    Args:
+        cell: model and data set.
+        arm: name of the arm.
+        found: seed -> maps.
+    """
+    names = dict.fromkeys(name for stored in found.values() for name in stored.maps)
+    for name in sorted(names, key=_order):
+        yield _mean(cell, arm, name, {seed: stored for seed, stored in found.items() if name in stored.maps})
 
 
 def _order(name: str) -> tuple[tuple[int, int], bool]:

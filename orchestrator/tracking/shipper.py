@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from mlflow import MlflowClient
 
@@ -58,16 +59,20 @@ class Shipper:
     nothing is left. One shipper may be used from several threads; they take turns.
     """
 
-    def __init__(self, database: Database, tracking_uri: str, *, link: str | None = None) -> None:
+    def __init__(
+        self, database: Database, tracking_uri: str, *, link: str | None = None, storage: Path | None = None
+    ) -> None:
         """Nothing is sent yet.
 
         Args:
             database: holds the rows.
             tracking_uri: the server.
             link: the server as people's browsers reach it (`None`: the same).
+            storage: folder of the trials' folders, for maps and per-image predictions (`None`: reports do without).
         """
         self._database = database
         self._link = link or tracking_uri
+        self._storage = storage
         self._client: MlflowClient = open_client(tracking_uri)
         self._holder = f"shipper-{secrets.token_hex(8)}"
         self._turn = threading.Lock()
@@ -154,7 +159,7 @@ class Shipper:
             with translated_errors():
                 mlflow_id = self._mlflow_experiment(experiment)
                 known_runs = self._known_runs(experiment, trials, mlflow_id)
-            runs = TrialRuns(self._client, self._database, experiment, mlflow_id)
+            runs = TrialRuns(self._client, self._database, experiment, mlflow_id, self._storage)
             for trial in trials:
                 self._shipped += self._ship_trial(runs, trial, known_runs)
             if has_summary_work:
@@ -200,7 +205,7 @@ class Shipper:
 
     def _ship_summary(self, experiment: ExperimentRow, mlflow_id: str, known_runs: dict[str, str]) -> int:
         self._hold_lease()
-        summary = SummaryRuns(self._client, self._database, experiment, mlflow_id)
+        summary = SummaryRuns(self._client, self._database, experiment, mlflow_id, self._storage)
         if ExperimentStatus(experiment.status).is_final:
             self._progress_shown_at.pop(experiment.id, None)
             return int(summary.ship_end(known_runs, chart_link(self._link, mlflow_id, experiment.id)))

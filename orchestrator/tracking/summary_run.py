@@ -31,11 +31,19 @@ REPORT_FOLDER = "report"
 class SummaryRuns:
     """Ships the summary of one experiment: deltas while it runs, everything once it has ended."""
 
-    def __init__(self, client: MlflowClient, database: Database, experiment: ExperimentRow, mlflow_id: str) -> None:
+    def __init__(
+        self,
+        client: MlflowClient,
+        database: Database,
+        experiment: ExperimentRow,
+        mlflow_id: str,
+        storage: Path | None = None,
+    ) -> None:
         self._client = client
         self._database = database
         self._experiment = experiment
         self._mlflow_id = mlflow_id
+        self._storage = storage
 
     def ship_progress(self, known_runs: Mapping[str, str]) -> None:
         """Bring the deltas up to date with the pairs that are complete."""
@@ -50,7 +58,7 @@ class SummaryRuns:
         """Send deltas, report and figures, close the run; gives whether it is up to date now."""
         run_id = self._run(known_runs)
         with self._database.read() as session:
-            report = report_of(session, self._experiment.id, mlflow_url=mlflow_url)
+            report = report_of(session, self._experiment.id, mlflow_url=mlflow_url, storage=self._storage)
             trials = confirm_trials(session, self._experiment.id)
         self._log_metrics(run_id, list(_delta_metrics(report.comparisons, trials)))
         ended_at = _milliseconds(self._experiment.ended_at or self._experiment.updated_at)
@@ -182,6 +190,18 @@ def _final_metrics(report: Report, when: int) -> Iterator[Metric]:
         for name, value in values.items():
             if value is not None:
                 yield Metric(metric_key(f"{name}_pooled", effect.treatment), value, when, len(report.seeds))
+    for comparison in report.receptive_fields.comparisons if report.receptive_fields else ():
+        yield from _field_metrics(comparison, when)
+
+
+def _field_metrics(comparison: Comparison, when: int) -> Iterator[Metric]:
+    """`receptive_field_delta/<metric>/<cell>/<treatment>`: what training made of it; `..._initial_delta/...` before."""
+    prefix, _, name = comparison.metric.partition("/")
+    values = {"delta": comparison.effect, "delta_ci_low": comparison.ci_low, "delta_ci_high": comparison.ci_high}
+    for kind, value in values.items():
+        if value is not None:
+            key = metric_key(f"{prefix}_{kind}", name, comparison.cell.key, comparison.treatment)
+            yield Metric(key, value, when, comparison.num_pairs)
 
 
 def _tags(report: Report) -> dict[str, str]:

@@ -16,6 +16,8 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
 
 from orchestrator.report.content import BiasSeries, TrialRecord
+from orchestrator.report.field_map_figure import mean_field_figure
+from orchestrator.report.fields import mean_fields
 from orchestrator.report.figures import render, sigma_panels
 from orchestrator.report.learned_bias import bias_series
 from orchestrator.report.markdown import escape, grid
@@ -27,6 +29,7 @@ from orchestrator.status import Phase, TrialStatus
 from orchestrator.store.database import Database
 from orchestrator.store.tables import ExperimentRow, MetricRow, TrialRow
 from orchestrator.store.telemetry import mark_shipped
+from orchestrator.stored_maps import read_maps
 from orchestrator.stored_report import trial_record
 from orchestrator.tracking.client import MAX_METRICS_PER_BATCH
 from orchestrator.tracking.naming import (
@@ -45,6 +48,7 @@ from trainers.result import TrialResult
 
 TABLE = "sigma_by_layer.json"
 FIGURE = "sigma_by_layer.png"
+FIELD_FIGURE = "receptive_field.png"
 
 
 class Shipped(NamedTuple):
@@ -59,11 +63,19 @@ class Shipped(NamedTuple):
 class TrialRuns:
     """Ships the trials of one experiment."""
 
-    def __init__(self, client: MlflowClient, database: Database, experiment: ExperimentRow, mlflow_id: str) -> None:
+    def __init__(
+        self,
+        client: MlflowClient,
+        database: Database,
+        experiment: ExperimentRow,
+        mlflow_id: str,
+        storage: Path | None = None,
+    ) -> None:
         self._client = client
         self._database = database
         self._experiment = experiment
         self._mlflow_id = mlflow_id
+        self._storage = storage
         spec = ExperimentSpec.model_validate_json(experiment.spec)
         self._metric = spec.primary_metric
         self._arms = [arm.name for arm in spec.arms]
@@ -137,6 +149,8 @@ class TrialRuns:
         if bias:
             self._log_sigma(run_id, bias)
             tags["mlflow.loggedArtifacts"] = json.dumps([{"path": TABLE, "type": "table"}])
+        if record.result is not None and any(each.kind == "receptive_field" for each in record.config.analyses):
+            self._log_receptive_field(run_id, trial, record)
         effect = None
         if trial.arm == self._experiment.control:
             self._ship_deltas(trial, partners)
@@ -186,6 +200,16 @@ class TrialRuns:
             # MLflow's own table format. Its `log_table` appends to what is there: sent twice, it would double.
             Path(folder, TABLE).write_text(json.dumps(sigma_by_layer(bias)))
             Path(folder, FIGURE).write_bytes(render(sigma_panels(bias), "png"))
+            self._client.log_artifacts(run_id, folder)
+
+    def _log_receptive_field(self, run_id: str, trial: TrialRow, record: TrialRecord) -> None:
+        """The trial's own maps as a picture; nothing where they can't be read (the summary's report says so)."""
+        stored = read_maps(trial, self._storage)
+        if isinstance(stored, str):
+            return
+        means = list(mean_fields(record.cell, record.arm, {record.seed: stored}))
+        with tempfile.TemporaryDirectory() as folder:
+            Path(folder, FIELD_FIGURE).write_bytes(render(mean_field_figure(means), "png"))
             self._client.log_artifacts(run_id, folder)
 
 

@@ -1,0 +1,177 @@
+"""Receptive fields of an experiment: planted maps in trials' folders, and what the report makes of them."""
+
+import csv
+import io
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import optimize, stats
+
+from orchestrator.report import Report
+from orchestrator.report.field_map_figure import field_map_figure
+from orchestrator.report.field_tables import field_comparison_table, field_level_table, field_notes
+from orchestrator.report.files import write_report
+from orchestrator.report.terminal import to_text
+from orchestrator.store.database import Database, open_database
+from orchestrator.stored_report import report_of
+from tests.orchestrator.planted_maps import PLACE, planted_map, rms_radius_tokens, with_fields, write_all
+from tests.orchestrator.synthetic import CELL, make_records, make_spec, play
+
+SEEDS = range(6)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory):
+    database = open_database(f"sqlite:///{tmp_path_factory.mktemp('store') / 'db'}")
+    yield database
+    database.close()
+
+
+@pytest.fixture(scope="module")
+def experiment_id(store: Database) -> str:
+    spec = make_spec(analyses=[{"kind": "receptive_field", "every_epochs": 2}])
+    return play(store, spec, [with_fields(record) for record in make_records(spec, num_epochs=5)])
+
+
+def reported(store: Database, experiment_id: str, storage: Path | None) -> Report:
+    with store.read() as session:
+        return report_of(session, experiment_id, storage=storage)
+
+
+@pytest.fixture(scope="module")
+def storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("storage")
+    write_all(folder, make_records(make_spec(), num_epochs=1))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def report(store: Database, experiment_id: str, storage: Path) -> Report:
+    return reported(store, experiment_id, storage)
+
+
+def planted_mean(arm: str, moment: str) -> np.ndarray:
+    return np.mean([planted_map(arm, seed, moment) for seed in SEEDS], axis=0)
+
+
+def test_mean_maps_are_the_means(report: Report) -> None:
+    means = {(mean.arm, mean.moment): mean for mean in report.receptive_fields.means}
+    assert list(means) == [
+        (arm, moment) for arm in ("control", "gaussian", "placebo") for moment in ("initial", "final")
+    ]
+    for (arm, moment), mean in means.items():
+        np.testing.assert_allclose(mean.map, planted_mean(arm, moment), rtol=1e-6)
+        assert (mean.target, mean.grid, mean.seeds) == (PLACE, (8, 8), tuple(SEEDS))
+
+
+def test_the_fit_of_a_mean_map_is_that_of_scipy(report: Report) -> None:
+    mean = next(mean for mean in report.receptive_fields.means if (mean.arm, mean.moment) == ("gaussian", "final"))
+    down, across = np.mgrid[:32, :32]
+
+    def gaussian(place, height, y, x, sigma_y, sigma_x):
+        return height * np.exp(-((place[0] - y) ** 2) / (2 * sigma_y**2) - (place[1] - x) ** 2 / (2 * sigma_x**2))
+
+    values = planted_mean("gaussian", "final").ravel()
+    start = (values.max(), 13.0, 13.0, 5.0, 5.0)
+    (_, _, _, sigma_y, sigma_x), _ = optimize.curve_fit(gaussian, (down.ravel(), across.ravel()), values, start)
+    assert mean.metrics.sigma_y_tokens == pytest.approx(sigma_y / 4, rel=1e-4)
+    assert mean.metrics.sigma_x_tokens == pytest.approx(sigma_x / 4, rel=1e-4)
+    assert mean.metrics.rms_radius_tokens == pytest.approx(rms_radius_tokens(planted_mean("gaussian", "final")))
+    assert mean.metrics.fit_px.is_gaussian
+
+
+@pytest.mark.parametrize("moment", ["initial", "final"])
+def test_the_comparison_is_a_paired_one_outside_holms_family(report: Report, moment: str) -> None:
+    prefix = {"initial": "receptive_field_initial", "final": "receptive_field"}[moment]
+    comparison = next(
+        each
+        for each in report.receptive_fields.comparisons
+        if (each.metric, each.treatment) == (f"{prefix}/rms_radius_tokens", "gaussian")
+    )
+    control, treatment = (
+        np.array([rms_radius_tokens(planted_map(arm, seed, moment)) for seed in SEEDS])
+        for arm in ("control", "gaussian")
+    )
+    expected = stats.ttest_rel(treatment, control).confidence_interval(0.95)
+    assert (comparison.ci_low, comparison.ci_high) == pytest.approx((expected.low, expected.high))
+    differences = treatment - control
+    flips = [abs(np.dot(signs, differences)) for signs in itertools.product((-1, 1), repeat=len(differences))]
+    assert comparison.p_value == pytest.approx(np.mean([flip >= flips[0] * (1 - 1e-12) for flip in flips]))
+    assert comparison.p_holm is None
+    assert {each.metric for each in report.comparisons} == {"test/top1"}
+
+
+def test_curves_begin_before_training(report: Report) -> None:
+    curve = report.receptive_fields.curves[0]
+    assert (curve.arm, curve.metric, curve.epochs) == ("control", "rms_radius_tokens", (0, 2, 4))
+    widths = [rms_radius_tokens(planted_map("control", seed, "final")) for seed in SEEDS]
+    assert curve.mean[1] == pytest.approx(np.mean(widths) + 0.1)
+    assert len(curve.seeds) == len(SEEDS)
+
+
+def test_every_format_has_them(report: Report, tmp_path: Path) -> None:
+    files = write_report(report, tmp_path)
+    assert {"receptive_field_maps_png", "receptive_field_curves_svg", "receptive_fields_csv"} <= set(files)
+    with np.load(tmp_path / "receptive_field_maps.npz") as arrays:
+        assert len(arrays.files) == 6
+        stored = arrays[f"{CELL.key}/gaussian/final/{PLACE[0]}_{PLACE[1]}"]
+    np.testing.assert_allclose(stored, planted_mean("gaussian", "final"), rtol=1e-6)
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "receptive_fields.csv").read_text())))
+    assert len(rows) == len(report.receptive_fields.comparisons) == 6
+    for name in ("report.md", "report.html", "report.txt"):
+        assert "rms radius" in (tmp_path / name).read_text()
+    assert "Receptive fields" in (tmp_path / "report.html").read_text()
+    # The arrays are not in the JSON, and it can be read back without them.
+    again = Report.model_validate_json((tmp_path / "report.json").read_text())
+    assert "pixels" not in (tmp_path / "report.json").read_text()
+    assert again.receptive_fields.comparisons == report.receptive_fields.comparisons
+
+
+def test_tables_say_what_they_are(report: Report) -> None:
+    table = field_comparison_table(report)
+    assert "descriptive" in table.title
+    shares = next(row for row in table.rows if row[2] == "area of half the mass (%)")
+    assert shares[6] == "12.5 ± 1.9"
+    assert field_level_table(report.receptive_fields).rows[0][2:4] == ("control", "6")
+
+
+def test_maps_that_cannot_be_read_are_counted_and_named(store: Database, experiment_id: str, tmp_path: Path) -> None:
+    files = write_all(tmp_path, make_records(make_spec(), num_epochs=1))
+    files[0].unlink()
+    files[1].write_bytes(b"no archive")
+    report = reported(store, experiment_id, tmp_path)
+    by_arm = {mean.arm: mean.seeds for mean in report.receptive_fields.means}
+    assert by_arm == {"control": (1, 2, 3, 4, 5), "gaussian": (1, 2, 3, 4, 5), "placebo": tuple(SEEDS)}
+    missing, broken = field_notes(report.receptive_fields)
+    assert f"Maps of 1 trial are in no mean map ({CELL.key}/control/seed0): no receptive_field.npz" in missing
+    assert "gaussian/seed0" in broken
+    assert "is not what a trial writes" in broken
+    assert broken.split(":")[0] in " ".join(to_text(report).split())
+
+
+def test_without_the_folder_the_numbers_stay(store: Database, experiment_id: str) -> None:
+    report = reported(store, experiment_id, None)
+    assert report.receptive_fields.means == ()
+    assert len(report.receptive_fields.unreadable) == 18
+    assert len(report.receptive_fields.comparisons) == 6
+    assert "can't be reached" in field_notes(report.receptive_fields)[0]
+
+
+def test_who_did_not_ask_gets_nothing(store: Database, storage: Path) -> None:
+    report = reported(store, play(store, make_spec(name="other", seeds=[0])), storage)
+    assert report.receptive_fields is None
+    assert field_comparison_table(report).rows == []
+
+
+def test_arms_share_one_scale(report: Report) -> None:
+    panels = [axes for axes in field_map_figure(report).axes if axes.images]
+    # Three arms and two differences, before and after.
+    assert len(panels) == 10
+    assert len({axes.images[0].get_clim() for axes in panels[:3]}) == 1
+    np.testing.assert_allclose(
+        panels[3].images[0].get_array() / 32**2,
+        planted_mean("gaussian", "initial") - planted_mean("control", "initial"),
+        atol=1e-9,
+    )
