@@ -13,7 +13,7 @@ from torch import Tensor
 
 from trainers.data.augmentation import AugmentationConfig
 from trainers.data.image_file import CenterCrop, DecodedSplit, decode_image
-from trainers.data.manifest import SUFFIX, Manifest, read_manifest
+from trainers.data.manifest import INCOMPLETE, SUFFIX, Manifest, read_manifest
 from trainers.data.seeded_transform import SeededTransform
 from trainers.data.splits import Splits, SplitSizes
 from trainers.data.stored_image import read_stored_image
@@ -102,7 +102,7 @@ class ManifestConfig(StrictModel):
         there = sorted(found.name for found in file.parent.glob(f"*{SUFFIX}"))
         nearest = difflib.get_close_matches(file.name, there, n=3, cutoff=0.4)
         meant = f"; there is {' and '.join(nearest)}" if nearest else ""
-        set_name, hyphen, protocol = self.label.rpartition("-")
+        set_name, hyphen, protocol = self.label.removesuffix(INCOMPLETE).rpartition("-")
         if not hyphen:
             set_name, protocol = "<set>", "<protocol>"
         command = f"sigmalab data prepare {set_name} --root <its folder> --protocol {protocol}"

@@ -22,8 +22,8 @@ def test_prepare(tmp_path: Path) -> None:
     assert done.returncode == 0
     assert "images checked 80 of 80  100 %" in done.stderr
     answer = json.loads(done.stdout)
-    assert answer["dataset"] == {"kind": "manifest", "path": "oxford_pet-paper.manifest.parquet"}
-    assert answer["manifest"] == str(data_root / "oxford_pet-paper.manifest.parquet")
+    assert answer["dataset"] == {"kind": "manifest", "path": "oxford_pet-paper-incomplete.manifest.parquet"}
+    assert answer["manifest"] == str(data_root / "oxford_pet-paper-incomplete.manifest.parquet")
     assert Path(answer["manifest"]).is_file()
 
 

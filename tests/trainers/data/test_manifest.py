@@ -131,6 +131,8 @@ def test_a_missing_manifest_says_where_it_was_sought_and_what_to_type(pet, data_
         f"from the data root {data_root}); there is oxford_pet-paper.manifest.parquet; `sigmalab data prepare "
         "oxford_pet --root <its folder> --protocol official` writes one, `sigmalab data list` names the sets"
     )
+    incomplete = complaint(ManifestConfig(path="oxford_pet-paper-incomplete.manifest.parquet").fingerprint, data_root)
+    assert "`sigmalab data prepare oxford_pet --root <its folder> --protocol paper`" in incomplete
     assert "--protocol <protocol>" in complaint(ManifestConfig(path="cats.parquet").fingerprint, data_root)
 
 

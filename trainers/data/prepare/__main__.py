@@ -47,7 +47,7 @@ def _prepared(options: argparse.Namespace) -> str:
         allow_incomplete=options.allow_incomplete,
         stream=sys.stderr,
     )
-    dataset = ManifestConfig(path=_path_in_spec(output, options.data_root))
+    dataset = ManifestConfig(path=_path_in_spec(prepared.file, options.data_root))
     return summary_json(prepared, dataset) if options.json else summary(published, prepared, dataset)
 
 

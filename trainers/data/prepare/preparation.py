@@ -10,7 +10,7 @@ from typing import TextIO
 import numpy as np
 import pyarrow as pa
 
-from trainers.data.manifest import COLUMNS, SPLITS, SUFFIX, ManifestHeader, content_digest, write_manifest
+from trainers.data.manifest import COLUMNS, INCOMPLETE, SPLITS, SUFFIX, ManifestHeader, content_digest, write_manifest
 from trainers.data.prepare.progress import Progress
 from trainers.data.prepare.protocols import Protocol, assign, split_rule
 from trainers.data.prepare.published_set import ListedImage, Listing, PublishedSet
@@ -46,7 +46,8 @@ def prepare(
         published: the set.
         root: the folder where its archives were unpacked.
         protocol: how to split.
-        output: the manifest to write.
+        output: the manifest to write; that of a set which is not whole gets `-incomplete` in its name, so that every
+            table says so, and so that it never replaces the manifest of the whole set.
         allow_incomplete: leave out what is missing or broken, take the counts as they are.
         stream: for progress.
 
@@ -77,6 +78,8 @@ def prepare(
     is_complete = not wrong and not left_out
     if is_complete and protocol == "paper":
         _require_paper_counts(published, num_images)
+    if not is_complete:
+        output = _incomplete_name(output)
     table = _table(rows, split.tolist())
     header = ManifestHeader(
         data_set=published.name,
@@ -94,6 +97,11 @@ def prepare(
 def default_name(published: PublishedSet, protocol: Protocol) -> str:
     """Name of a manifest: tables call the data set by it, without the suffix."""
     return f"{published.name}-{protocol}{SUFFIX}"
+
+
+def _incomplete_name(output: Path) -> Path:
+    stem = output.name.removesuffix(SUFFIX).removesuffix(INCOMPLETE)
+    return output.with_name(f"{stem}{INCOMPLETE}{SUFFIX}")
 
 
 def _require_protocol(published: PublishedSet, protocol: Protocol) -> None:

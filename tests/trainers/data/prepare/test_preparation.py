@@ -121,8 +121,13 @@ def test_missing_and_broken_images_are_named(pet, data_root):
     assert lines[4] == "  images/beagle_6.jpg can't be decoded: no known image format"
     assert lines[5] == "Restore them (unpack or download again); --allow-incomplete leaves them out."
     assert list(data_root.iterdir()) == []
+    whole = data_root / "it.manifest.parquet"
+    whole.write_bytes(b"of the whole set, from before")
     prepared = write(published, pet, data_root, allow_incomplete=True)
     assert not prepared.header.is_complete
+    # Tables call the data set by the manifest's name: nobody may take it for the whole one.
+    assert prepared.file == data_root / "it-incomplete.manifest.parquet"
+    assert whole.read_bytes() == b"of the whole set, from before"
     assert len(prepared.left_out) == 4
     assert sum(prepared.num_images.values()) == 76
 
@@ -172,7 +177,7 @@ def test_a_manifest_that_can_not_be_written(pet, data_root, monkeypatch):
 def test_an_interrupted_command_leaves_the_old_manifest(pet, data_root, sigmalab_data, monkeypatch):
     command = ("prepare", "oxford_pet", "--root", pet, "--protocol", "paper", "--allow-incomplete")
     assert sigmalab_data(*command)[0] == 0
-    before = (data_root / "oxford_pet-paper.manifest.parquet").read_bytes()
+    before = (data_root / "oxford_pet-paper-incomplete.manifest.parquet").read_bytes()
 
     def interrupt(*_):
         raise KeyboardInterrupt
@@ -181,14 +186,14 @@ def test_an_interrupted_command_leaves_the_old_manifest(pet, data_root, sigmalab
     code, out, err = sigmalab_data(*command)
     assert (code, out, err) == (130, "", f"listing Oxford-IIIT Pet in {pet}\n\ninterrupted; nothing was written\n")
     assert [(file.name, file.read_bytes()) for file in data_root.iterdir()] == [
-        ("oxford_pet-paper.manifest.parquet", before)
+        ("oxford_pet-paper-incomplete.manifest.parquet", before)
     ]
 
 
 def test_the_summary_ends_with_the_line_for_a_spec(pet, data_root, sigmalab_data):
     code, out, err = sigmalab_data("prepare", "oxford_pet", "--root", pet, "--protocol", "paper", "--allow-incomplete")
     assert code == 0
-    digest = read_manifest(data_root / "oxford_pet-paper.manifest.parquet").header.digest[:20]
+    digest = read_manifest(data_root / "oxford_pet-paper-incomplete.manifest.parquet").header.digest[:20]
     assert out.splitlines()[:3] == [
         "Oxford-IIIT Pet, paper protocol",
         "  classes   4",
@@ -196,7 +201,7 @@ def test_the_summary_ends_with_the_line_for_a_spec(pet, data_root, sigmalab_data
     ]
     assert f"  digest    {digest}\n" in out
     assert "NOT WHOLE 4 classes instead of 37; 48 trainval images instead of 3,680" in out
-    assert out.endswith('"datasets": [{"kind": "manifest", "path": "oxford_pet-paper.manifest.parquet"}]\n')
+    assert out.endswith('"datasets": [{"kind": "manifest", "path": "oxford_pet-paper-incomplete.manifest.parquet"}]\n')
     assert err.splitlines()[-1].startswith("images checked 80 of 80  100 %")
 
 
@@ -209,9 +214,10 @@ def test_json_for_scripts(pet, tmp_path, sigmalab_data):
     assert code == 0
     answer = json.loads(out)
     assert answer["num_images"] == {"train": 44, "val": 4, "test": 32, "unused": 0}
-    assert answer["dataset"] == {"kind": "manifest", "path": str(elsewhere)}
+    written = tmp_path / "mine-incomplete.manifest.parquet"
+    assert answer["dataset"] == {"kind": "manifest", "path": str(written)}
     assert answer["is_complete"] is False
-    assert answer["digest"] == read_manifest(elsewhere).header.digest[:20]
+    assert answer["digest"] == read_manifest(written).header.digest[:20]
 
 
 def test_wrong_usage(pet, sigmalab_data, tmp_path):
@@ -237,7 +243,9 @@ def test_the_list_names_sets_and_manifests(pet, tmp_path, data_root, sigmalab_da
     cars = make_cars(tmp_path / "cars")
     sigmalab_data("prepare", "stanford_cars", "--root", cars, "--protocol", "paper", "--allow-incomplete")
     out = sigmalab_data("list")[1]
-    assert re.search(r"^  stanford_cars-paper\.manifest\.parquet  digest [0-9a-f]{20}  NOT WHOLE$", out, re.MULTILINE)
+    assert re.search(
+        r"^  stanford_cars-paper-incomplete\.manifest\.parquet  digest [0-9a-f]{20}  NOT WHOLE$", out, re.MULTILINE
+    )
     answer = json.loads(sigmalab_data("list", "--json")[1])
     assert [one["name"] for one in answer["sets"]][:2] == ["imagenet", "oxford_pet"]
     assert answer["prepared"][0]["data_set"] == "stanford_cars"
