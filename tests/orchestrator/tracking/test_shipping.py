@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
@@ -21,12 +22,14 @@ from orchestrator.tracking.naming import tracked_key
 from orchestrator.tracking.outbox import backlog
 from orchestrator.tracking.shipper import Shipper
 from orchestrator.tracking.summary_run import all_runs
+from tests.orchestrator.planted_maps import planted_map, rms_radius_tokens, with_fields, write_all
 from tests.orchestrator.synthetic import (
     DIGEST,
     begin,
     end,
     finish,
     make_record,
+    make_records,
     make_spec,
     plan,
     play,
@@ -94,12 +97,14 @@ def test_everything_arrives_once(client: MlflowClient, mlflow_url: str, store: D
         assert run.data.params["seed"] == str(trial.seed)
 
 
-def test_delta_sits_on_the_treatment_and_the_summary(
-    client: MlflowClient, mlflow_url: str, store: Database, spec_name: str
+def test_deltas_and_receptive_fields_sit_on_the_treatment_and_the_summary(
+    client: MlflowClient, mlflow_url: str, store: Database, spec_name: str, tmp_path: Path
 ) -> None:
-    spec = make_spec(name=spec_name)
-    experiment_id = play(store, spec)
-    assert Shipper(store, mlflow_url).drain(120)
+    spec = make_spec(name=spec_name, analyses=[{"kind": "receptive_field", "every_epochs": 2}])
+    records = [with_fields(record) for record in make_records(spec, num_epochs=5)]
+    experiment_id = play(store, spec, records)
+    write_all(tmp_path, records)
+    assert Shipper(store, mlflow_url, storage=tmp_path).drain(120)
     runs = runs_of(client, store, experiment_id)
     with store.read() as session:
         trials = {(row.arm, row.seed): row for row in trials_of(session, experiment_id)}
@@ -124,6 +129,16 @@ def test_delta_sits_on_the_treatment_and_the_summary(
     assert summary.info.status == "FINISHED"
     files = {file.path for file in client.list_artifacts(summary.info.run_id, "report")}
     assert {"report/report.html", "report/table.tex", "report/effects.svg", "report/sigma.png"} <= files
+    assert {f"report/receptive_field_{name}" for name in ("maps.png", "curves.png", "maps.npz")} <= files
+    widths = {
+        arm: [rms_radius_tokens(planted_map(arm, seed, "final")) for seed in spec.seeds]
+        for arm in ("control", "gaussian")
+    }
+    expected = np.mean(widths["gaussian"]) - np.mean(widths["control"])
+    assert summary.data.metrics[f"receptive_field_delta/rms_radius_tokens/{cell}/gaussian"] == pytest.approx(expected)
+    assert f"receptive_field_initial_delta_ci_low/rms_radius_tokens/{cell}/gaussian" in summary.data.metrics
+    control = runs[f"control/seed0/{cell}"]
+    assert [file.path for file in client.list_artifacts(control.info.run_id)] == ["receptive_field.png"]
 
 
 def test_sigma_is_a_table_and_a_figure(
