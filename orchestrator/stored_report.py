@@ -15,7 +15,7 @@ from orchestrator.statistics.comparison import Cell, Comparison
 from orchestrator.statistics.pairing import TrialOutcome
 from orchestrator.statistics.pooling import pool_effects
 from orchestrator.status import ExperimentStatus, Phase, TrialStatus
-from orchestrator.store.experiments import get_experiment
+from orchestrator.store.experiments import get_experiment, num_extensions
 from orchestrator.store.tables import ExperimentRow, TrialRow
 from orchestrator.store.trials import trials_of
 from orchestrator.stored_maps import maps_of
@@ -53,6 +53,7 @@ def report_of(
             created_at=row.created_at,
             ended_at=row.ended_at,
             mlflow_url=mlflow_url,
+            num_extensions=num_extensions(session, experiment_id),
         ),
         spec=spec,
         digest=row.digest,

@@ -100,6 +100,7 @@ def build_report(
         remarks=tuple(placebo_remarks(contrasts, comparisons, decimals)),
         caveats=caveats_of(
             status=experiment.status,
+            num_extensions=experiment.num_extensions,
             spec=spec,
             comparisons=comparisons,
             exclusions=exclusions,

@@ -35,6 +35,8 @@ class ExperimentFacts(StrictModel):
     """When it ended (UTC; `None`: not yet)."""
     mlflow_url: str | None = None
     """Link to the experiment in MLflow (`None`: no MLflow server is set)."""
+    num_extensions: int = 0
+    """How often seeds were added after it had ended."""
 
 
 class TrialRecord(StrictModel):

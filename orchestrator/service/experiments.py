@@ -29,6 +29,7 @@ from orchestrator.status import ExperimentStatus, Phase, TrialStatus
 from orchestrator.store.database import Database
 from orchestrator.store.events import events_after
 from orchestrator.store.experiments import (
+    EXTENDED,
     chosen_params,
     get_experiment,
     insert_experiment,
@@ -239,7 +240,7 @@ class Experiments:
             plan_trials(session, experiment_id, trials)
             reopen_trials(session, experiment_id, (TrialStatus.CANCELLED, TrialStatus.RUNNING))
             added = ", ".join(map(str, seeds))
-            move(session, experiment_id, ExperimentStatus.QUEUED, f"extended by seeds {added}")
+            move(session, experiment_id, ExperimentStatus.QUEUED, f"{EXTENDED} {added}")
         return self.get(experiment_id)
 
     # ---- inside ----

@@ -17,10 +17,12 @@ from orchestrator.search.space import Params
 from orchestrator.spec import ExperimentSpec
 from orchestrator.status import ALLOWED_MOVES, ExperimentStatus
 from orchestrator.store.clock import DatabaseNow, database_now
-from orchestrator.store.events import append_event
+from orchestrator.store.events import append_event, events_of_kind
 from orchestrator.store.tables import DriverAttemptRow, ExperimentRow
 from trainers.config import canonical_json
 
+EXTENDED = "extended by seeds"
+"""How the reason begins with which an experiment that had ended is queued again."""
 _ID_DIGITS = "0123456789abcdefghjkmnpqrstvwxyz"
 """Crockford's base 32: ASCII order is the order of the digits, and nothing looks like something else."""
 
@@ -66,6 +68,12 @@ def update_spec(session: Session, row: ExperimentRow, spec: ExperimentSpec, dige
     """Replace the question by a larger one (`extend`)."""
     _describe(row, spec, digest)
     row.updated_at = database_now(session)
+
+
+def num_extensions(session: Session, experiment_id: str) -> int:
+    """How often seeds were added after the experiment had ended."""
+    changes = events_of_kind(session, experiment_id, "status")
+    return sum(change["reason"].startswith(EXTENDED) and change["status"] == "queued" for change in changes)
 
 
 def get_experiment(session: Session, experiment_id: str, *, lock: bool = False) -> ExperimentRow:

@@ -336,6 +336,23 @@ def test_extend_adds_seeds_and_keeps_what_is_done(
     assert experiments.comparisons(experiment_id)[0].num_pairs == 4
 
 
+def test_a_report_tells_that_seeds_were_added_after_a_look(
+    experiments: Experiments, database: Database, small_spec: ExperimentSpec
+) -> None:
+    def caveats() -> list[str]:
+        run_to_the_end(database, experiment_id)
+        return [caveat for caveat in experiments.report(experiment_id).caveats if "after results could be" in caveat]
+
+    experiment_id = experiments.submit(small_spec).id
+    assert caveats() == []
+    experiments.extend(experiment_id, [7])
+    (once,) = caveats()
+    assert once.startswith("Seeds were added once after results could be known.")
+    experiments.extend(experiment_id, [8, 9])
+    (twice,) = caveats()
+    assert twice.startswith("Seeds were added 2 times after")
+
+
 def test_extend_goes_on_with_what_was_cancelled(experiments: Experiments, small_spec: ExperimentSpec) -> None:
     experiment_id = experiments.submit(small_spec).id
     experiments.cancel(experiment_id)
