@@ -15,11 +15,10 @@ from trainers.models.families.family import (
     Family,
     PositionParameters,
     Swaps,
-    make_site,
+    modules_of,
     path_of,
-    unknown_layer,
+    sites_of_blocks,
 )
-from trainers.models.families.patches import patch_grid
 from trainers.models.gaussian import GaussianAttentionBias
 from trainers.models.grid import TokenGrid
 
@@ -43,34 +42,22 @@ class GaussianBeitAttention(Attention):
         self.gaussian.set_grid(TokenGrid(*window_size, self.gaussian.num_prefix_tokens))
 
 
+_BLOCKS = (Block,)
 _SWAPS: Swaps = {Attention: GaussianBeitAttention}
 
 
 def _find_sites(model: nn.Module) -> list[AttachmentSite]:
-    sites: list[AttachmentSite] = []
-    for name, module in model.named_modules():
-        if isinstance(module, Beit):
-            sites += _sites_of(module, name)
-    return sites
-
-
-def _sites_of(beit: Beit, name: str) -> list[AttachmentSite]:
-    grid = patch_grid(beit, beit.num_prefix_tokens)
-    sites = []
-    for i, block in enumerate(beit.blocks):
-        path = path_of(name, f"blocks.{i}")
-        if not isinstance(block, Block):
-            raise unknown_layer(path, block, Block)
-        sites.append(make_site(f"{path}.attn", block.attn, grid, block.attn.num_heads, _SWAPS))
-    return sites
+    return sites_of_blocks(model, Beit, _BLOCKS, _SWAPS)
 
 
 def _find_position(model: nn.Module) -> PositionParameters:
-    names: list[str] = []
-    for name, module in model.named_modules():
-        if isinstance(module, Beit):
-            names += [path_of(name, each) for each, _ in module.named_parameters() if _embeds_position(each)]
-    return PositionParameters(tuple(names), tuple(names))
+    names = tuple(
+        path_of(name, each)
+        for name, beit in modules_of(model, Beit)
+        for each, _ in beit.named_parameters()
+        if _embeds_position(each)
+    )
+    return PositionParameters(names, names)
 
 
 def _embeds_position(name: str) -> bool:

@@ -1,16 +1,20 @@
 """What a family of models says about itself: where a bias goes in, and which parameters embed position."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Protocol, TypeVar, cast
 
 from torch import nn
 
 from trainers.errors import ConfigError
+from trainers.models.families.patches import patch_grid
 from trainers.models.gaussian import GaussianAttentionBias, GaussianBias, PermutedGaussianBias
 from trainers.models.grid import TokenGrid
 
 Swaps = Mapping[type[nn.Module], type[nn.Module]]
 """timm's class -> our subclass of it that adds the child `gaussian`."""
+
+Module = TypeVar("Module", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -67,11 +71,60 @@ def make_site(name: str, module: nn.Module, grid: TokenGrid, num_heads: int, swa
     Raises:
         ConfigError: it is of another class, or has its Gaussian already.
     """
+    return AttachmentSite(name, module, grid, num_heads, _with_gaussian(name, module, swaps))
+
+
+def _with_gaussian(name: str, module: nn.Module, swaps: Swaps) -> type[nn.Module]:
     if type(module) in swaps.values():
         raise ConfigError(f"{name} already has an attention bias")
     if type(module) not in swaps:
         raise unknown_layer(name, module, *swaps)
-    return AttachmentSite(name, module, grid, num_heads, swaps[type(module)])
+    return swaps[type(module)]
+
+
+class _Vit(Protocol):
+    blocks: Iterable[nn.Module]
+    num_prefix_tokens: int
+
+
+class _Attention(Protocol):
+    num_heads: int
+
+
+def sites_of_blocks(
+    root: nn.Module, vit_class: type[nn.Module], blocks: tuple[type[nn.Module], ...], swaps: Swaps
+) -> list[AttachmentSite]:
+    """The attention of every block of every ViT below (or at) a module, where it attends over the whole image.
+
+    Args:
+        root: any module.
+        vit_class: class of timm's whose modules have `blocks`, each with an `attn`.
+        blocks: classes of blocks that are known to pass on what their attention is given.
+        swaps: for their attention.
+
+    Raises:
+        ConfigError: a block or its attention is of another class, or the grid of tokens is not fixed.
+    """
+    sites = []
+    for name, module in modules_of(root, vit_class):
+        vit = cast("_Vit", module)
+        grid = patch_grid(module, vit.num_prefix_tokens)
+        for i, block in enumerate(vit.blocks):
+            path = path_of(name, f"blocks.{i}")
+            if not isinstance(block, blocks):
+                raise unknown_layer(path, block, *blocks)
+            path, attention = f"{path}.attn", block.get_submodule("attn")
+            with_gaussian = _with_gaussian(path, attention, swaps)
+            num_heads = cast("_Attention", attention).num_heads
+            sites.append(AttachmentSite(path, attention, grid, num_heads, with_gaussian))
+    return sites
+
+
+def modules_of(root: nn.Module, kind: type[Module]) -> Iterator[tuple[str, Module]]:
+    """Path and module of every module of a class below (or at) a module."""
+    for name, module in root.named_modules():
+        if isinstance(module, kind):
+            yield name, module
 
 
 def unknown_layer(name: str, module: nn.Module, *known: type[nn.Module]) -> ConfigError:

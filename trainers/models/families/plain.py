@@ -11,11 +11,10 @@ from trainers.models.families.family import (
     Family,
     PositionParameters,
     Swaps,
-    make_site,
+    modules_of,
     path_of,
-    unknown_layer,
+    sites_of_blocks,
 )
-from trainers.models.families.patches import patch_grid
 from trainers.models.gaussian import GaussianAttentionBias
 
 
@@ -33,36 +32,18 @@ class GaussianAttention(Attention):
         return super().forward(x, attn_mask=gaussian_mask(x, self.gaussian, attn_mask, is_causal))
 
 
+_BLOCKS = (Block, ResPostBlock)
 _SWAPS: Swaps = {Attention: GaussianAttention}
 
 
 def _find_sites(model: nn.Module) -> list[AttachmentSite]:
-    sites: list[AttachmentSite] = []
-    for name, module in model.named_modules():
-        if isinstance(module, VisionTransformer):
-            sites += _sites_of(module, name)
-    return sites
-
-
-def _sites_of(vit: VisionTransformer, name: str) -> list[AttachmentSite]:
-    grid = patch_grid(vit, vit.num_prefix_tokens)
-    sites = []
-    for i, block in enumerate(vit.blocks):
-        path = path_of(name, f"blocks.{i}")
-        if not isinstance(block, Block | ResPostBlock):
-            raise unknown_layer(path, block, Block, ResPostBlock)
-        if not isinstance(block.attn, Attention):
-            raise unknown_layer(f"{path}.attn", block.attn, Attention)
-        sites.append(make_site(f"{path}.attn", block.attn, grid, block.attn.num_heads, _SWAPS))
-    return sites
+    return sites_of_blocks(model, VisionTransformer, _BLOCKS, _SWAPS)
 
 
 def _find_position(model: nn.Module) -> PositionParameters:
     # With `pos_embed="none"` the attribute is None.
     names = tuple(
-        path_of(name, "pos_embed")
-        for name, module in model.named_modules()
-        if isinstance(module, VisionTransformer) and module.pos_embed is not None
+        path_of(name, "pos_embed") for name, vit in modules_of(model, VisionTransformer) if vit.pos_embed is not None
     )
     return PositionParameters(names, names)
 

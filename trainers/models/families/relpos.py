@@ -16,6 +16,7 @@ from trainers.models.families.family import (
     PositionParameters,
     Swaps,
     make_site,
+    modules_of,
     path_of,
     unknown_layer,
 )
@@ -59,16 +60,12 @@ _SWAPS: Swaps = {RelPosBias: GaussianRelPosBias, RelPosMlp: GaussianRelPosMlp}
 
 
 def _find_sites(model: nn.Module) -> list[AttachmentSite]:
-    sites: list[AttachmentSite] = []
-    for name, module in model.named_modules():
-        if isinstance(module, VisionTransformerRelPos):
-            sites += _sites_of(module, name)
-    return sites
+    return [site for name, vit in modules_of(model, VisionTransformerRelPos) for site in _sites_of(vit, name)]
 
 
 def _sites_of(vit: VisionTransformerRelPos, name: str) -> list[AttachmentSite]:
     grid = patch_grid(vit, vit.num_prefix_tokens)
-    sites = []
+    sites: list[AttachmentSite] = []
     for i, block in enumerate(vit.blocks):
         path = path_of(name, f"blocks.{i}")
         if not isinstance(block, RelPosBlock | ResPostRelPosBlock):
