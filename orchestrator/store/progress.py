@@ -5,7 +5,7 @@ from collections.abc import Collection
 from statistics import median
 from typing import NamedTuple
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session, aliased
 
 from orchestrator.status import Phase, TrialStatus
@@ -13,6 +13,8 @@ from orchestrator.store.tables import ExperimentRow, MetricRow, TrialRow
 
 _RECENT = 64
 """Newest trials of a cell that a guess of its cost looks at."""
+_CHUNK = 500
+"""Cells in one IN list."""
 
 
 class TrialCounts(NamedTuple):
@@ -107,6 +109,7 @@ def median_seconds_by_cell(session: Session, cells: Collection[str], num_epochs:
     finished = (
         select(TrialRow.cell, per_epoch.label("seconds"), newest_first.label("place"))
         .where(
+            TrialRow.cell.in_(bindparam("cells", expanding=True)),
             TrialRow.status == TrialStatus.SUCCEEDED,
             TrialRow.reused_from.is_(None),
             TrialRow.training_seconds.is_not(None),
@@ -114,9 +117,9 @@ def median_seconds_by_cell(session: Session, cells: Collection[str], num_epochs:
         )
         .subquery()
     )
-    # One look at the table, however many cells: which of them are wanted is decided here.
-    wanted, found = set(cells), defaultdict[str, list[float]](list)
-    for cell, value in session.execute(select(finished.c.cell, finished.c.seconds).where(finished.c.place <= _RECENT)):
-        if cell in wanted:
+    newest = select(finished.c.cell, finished.c.seconds).where(finished.c.place <= _RECENT)
+    wanted, found = sorted(set(cells)), defaultdict[str, list[float]](list)
+    for start in range(0, len(wanted), _CHUNK):
+        for cell, value in session.execute(newest, {"cells": wanted[start : start + _CHUNK]}):
             found[cell].append(float(value))
     return {cell: median(values) * num_epochs for cell, values in sorted(found.items())}

@@ -136,6 +136,8 @@ class TrialRow(Table):
         UniqueConstraint("experiment_id", "phase", "cell", "arm", "seed", "identity"),
         Index("ix_trials_tracking", "tracking_done", "experiment_id"),
         Index("ix_trials_progress", "experiment_id", "phase", "status"),
+        # Holds all that a guess of the cost reads: rows carry their results, and are far apart.
+        Index("ix_trials_cost", "cell", "status", "id", "reused_from", "training_seconds", "num_epochs"),
         Index("ix_trials_reuse", "identity", "hardware", "status", "reused_from"),
     )
 

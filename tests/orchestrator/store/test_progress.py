@@ -87,7 +87,7 @@ def test_cost_is_the_median_per_epoch_times_the_epochs(database: Database, runni
         assert median_seconds_by_cell(session, [cell, "unknown/cell"], 20) == {cell: 60.0}
 
 
-def test_cost_is_one_query_however_many_cells(database: Database, running, result: TrialResult) -> None:
+def test_cost_is_one_look_into_an_index_however_many_cells(database: Database, running, result: TrialResult) -> None:
     with database.write() as session:
         succeed_trial(session, running.trials[0], result, running.attempt)
     with database.read() as session:
@@ -95,10 +95,14 @@ def test_cost_is_one_query_however_many_cells(database: Database, running, resul
         statements = []
 
         def note(*about: object) -> None:
-            statements.append(str(about[2]))
+            statements.append((str(about[2]), about[3]))
 
         event.listen(Engine, "before_cursor_execute", note)
         found = median_seconds_by_cell(session, [cell, *(f"unknown/{place}" for place in range(50))], 20)
         event.remove(Engine, "before_cursor_execute", note)
+        ((statement, values),) = statements
+        if session.get_bind().dialect.name == "sqlite":
+            steps = session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)
+            assert any("USING COVERING INDEX ix_trials_cost (cell=?" in step.detail for step in steps)
+        assert median_seconds_by_cell(session, [cell], 0) == {}
     assert found == {cell: 60.0}
-    assert len(statements) == 1
