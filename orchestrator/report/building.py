@@ -229,11 +229,14 @@ _STATUS_WORDS = {
 def _provenance(digest: str, trials: Sequence[TrialRecord], facts: Mapping[str, str]) -> Provenance:
     succeeded = [trial for trial in trials if trial.status is TrialStatus.SUCCEEDED]
     values: dict[str, set[str]] = {key: {value} for key, value in facts.items()}
+    num_datasets = len({trial.cell.dataset for trial in succeeded})
     for trial in succeeded:
         for key, value in (trial.result.provenance if trial.result else {}).items():
             if key in _FACTS_OF_ONE_TRIAL:
                 continue
-            values.setdefault(key, set()).add(value)
+            # Of several data sets nobody could tell which digest is whose.
+            name = f"{trial.cell.dataset} " if key == "data_fingerprint" and num_datasets > 1 else ""
+            values.setdefault(key, set()).add(f"{name}{value}")
     return Provenance(
         digest=digest,
         facts={key: tuple(sorted(found)) for key, found in sorted(values.items())},

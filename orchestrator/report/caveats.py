@@ -89,11 +89,13 @@ def _extended(num_extensions: int) -> list[str]:
     if not num_extensions:
         return []
     times = "once" if num_extensions == 1 else f"{num_extensions} times"
-    return [
-        f"Seeds were added {times} after results could be known. Intervals and p are right for a number of seeds that "
-        "was fixed beforehand; if what was seen decided whether to add more, they are too sure (simulated without an "
-        "effect: testing at 6 pairs and, if nothing shows, again at 12, 9 % of 95 % intervals exclude 0 instead of 5 %)."
-    ]
+    start = f"Seeds were added {times} after results could be known"
+    text = (
+        f"{start}. Intervals and p are right for a number of seeds that was fixed beforehand; if what was seen decided "
+        "whether to add more, they are too sure (simulated without an effect: of those who look at 6 pairs, and at 12 "
+        "if nothing shows, 9 % find an interval that excludes 0, not 5 %)."
+    )
+    return [text]
 
 
 def _on_validation(spec: ExperimentSpec) -> list[str]:

@@ -101,3 +101,8 @@ def test_a_dozen_cells_stay_on_a_page(paper: Report) -> None:
         width, height = draw(paper).get_size_inches()
         assert width < 16
         assert height < 14
+
+
+def test_the_appendix_tells_which_data_a_fingerprint_is_of(paper: Report) -> None:
+    assert paper.provenance.facts["data_fingerprint"] == tuple(f"{name} 0123456789ab" for name in sorted(DATASETS))
+    assert "caltech-101 0123456789ab, oxford-iiit-pet 0123456789ab" in to_markdown_appendix(paper)
