@@ -8,6 +8,16 @@ UNSCALED = ("I", "F")
 """32-bit integers and floats: nothing in the file says which value is white."""
 
 
+def require_white_level(image: Image.Image) -> None:
+    """Refuse an image that can't be shown as RGB.
+
+    Raises:
+        ValueError: its pixels are 32-bit numbers, whose white level is unknown.
+    """
+    if image.mode in UNSCALED:
+        raise ValueError(f"its pixels are 32-bit numbers (Pillow's mode {image.mode}) and their white level is unknown")
+
+
 def to_rgb(image: Image.Image) -> Image.Image:
     """The image in RGB; 16-bit grey levels are scaled to 8 bits.
 
@@ -16,8 +26,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
     Raises:
         ValueError: its pixels are 32-bit numbers, whose white level is unknown.
     """
-    if image.mode in UNSCALED:
-        raise ValueError(f"its pixels are 32-bit numbers (Pillow's mode {image.mode}) and their white level is unknown")
+    require_white_level(image)
     if image.mode in SIXTEEN_BITS:
         levels = np.asarray(image, dtype=np.uint16)
         image = Image.fromarray((levels >> 8).astype(np.uint8))

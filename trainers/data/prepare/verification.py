@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from PIL import Image
 
+from trainers.data.color import require_white_level
 from trainers.data.image_file import DECODER_ERRORS, decoder_message
 from trainers.data.prepare.progress import Progress
 from trainers.data.stored_image import StoredImage, read_stored_image
@@ -69,6 +70,7 @@ def check(folder: Path, image: StoredImage) -> Checked | Fault:
             # A JPEG at an eighth of its size: all its data are decoded, in a third of the time.
             opened.draft("RGB", (1, 1))
             opened.load()
+            require_white_level(opened)
     except DECODER_ERRORS as error:
         return Fault(f"can't be decoded: {decoder_message(error)}" if content else "is empty")
     return Checked(hashlib.sha256(content).digest(), len(content))

@@ -9,6 +9,7 @@ import re
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from tests.trainers.data.layouts import make_cars, make_dogs, make_imagenet_kaggle, make_pet, picture, small
 from trainers.data.manifest import read_manifest
@@ -18,7 +19,7 @@ from trainers.data.prepare.oxford_pet import OXFORD_PET
 from trainers.data.prepare.preparation import prepare
 from trainers.data.prepare.progress import Progress
 from trainers.data.prepare.stanford_dogs import STANFORD_DOGS
-from trainers.data.prepare.verification import Checked, Fault, verify
+from trainers.data.prepare.verification import Checked, Fault, check, verify
 from trainers.data.stored_image import StoredImage
 from trainers.errors import DataError
 
@@ -283,6 +284,15 @@ def test_verification_keeps_the_order(tmp_path, num_threads):
     one[3] = Fault("is missing")
     assert found == one * 60
     assert stream.getvalue().splitlines()[-1].startswith("images checked 300 of 300  100 %")
+
+
+def test_what_no_trial_can_show_is_a_fault(tmp_path):
+    """Found by the one who prepares, not by the first trial that reads it."""
+    Image.fromarray(np.arange(64, dtype=np.int32).reshape(8, 8)).save(tmp_path / "depth.tif")
+    found = check(tmp_path, StoredImage("depth.tif"))
+    assert found == Fault(
+        "can't be decoded: its pixels are 32-bit numbers (Pillow's mode I) and their white level is unknown"
+    )
 
 
 def test_progress_in_a_terminal_and_in_a_log(monkeypatch):
