@@ -97,10 +97,11 @@ class Experiments:
         """
         expansion = Expansion(spec, data_root=self._settings.effective_data_root, is_preview=True)
         identities = {trial.identity for trial in expansion.confirm_trials({})}
+        hardware = Hardware.asked_for(spec.resources)
         with self._database.read() as session:
-            finished = finished_identities(session, identities, Hardware.asked_for(spec.resources))
+            finished = finished_identities(session, identities, hardware)
             cells = [cell.key for cell in expansion.cells]
-            seconds = median_seconds_by_cell(session, cells, spec.optimization.epochs)
+            seconds = median_seconds_by_cell(session, cells, spec.optimization.epochs, hardware)
         return plan_of(expansion, finished=finished, seconds_per_trial=seconds)
 
     # ---- looking ----

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session, aliased
 
+from orchestrator.hardware import Hardware
 from orchestrator.status import Phase, TrialStatus
 from orchestrator.store.tables import ExperimentRow, MetricRow, TrialRow
 
@@ -96,11 +97,14 @@ def count_unshipped(session: Session, experiment_id: str) -> int:
     )
 
 
-def median_seconds_by_cell(session: Session, cells: Collection[str], num_epochs: int) -> dict[str, float]:
-    """Cell key -> seconds that a trial of so many epochs takes there (cells without a finished trial are left out).
+def median_seconds_by_cell(
+    session: Session, cells: Collection[str], num_epochs: int, hardware: Hardware
+) -> dict[str, float]:
+    """Cell key -> seconds that a trial of so many epochs takes on such hardware.
 
-    The median over the newest trials, scaled by the number of epochs. What a trial without epochs takes is unknown
-    here: the time of epochs is all that is kept.
+    Cells without a finished trial on it are left out: what a CPU took says nothing of eight GPUs. The median over the
+    newest trials, scaled by the number of epochs. What a trial without epochs takes is unknown here: the time of epochs
+    is all that is kept.
     """
     if not num_epochs:
         return {}
@@ -111,6 +115,7 @@ def median_seconds_by_cell(session: Session, cells: Collection[str], num_epochs:
         .where(
             TrialRow.cell.in_(bindparam("cells", expanding=True)),
             TrialRow.status == TrialStatus.SUCCEEDED,
+            TrialRow.hardware == hardware.key,
             TrialRow.reused_from.is_(None),
             TrialRow.training_seconds.is_not(None),
             TrialRow.num_epochs > 0,

@@ -137,7 +137,7 @@ class TrialRow(Table):
         Index("ix_trials_tracking", "tracking_done", "experiment_id"),
         Index("ix_trials_progress", "experiment_id", "phase", "status"),
         # Holds all that a guess of the cost reads: rows carry their results, and are far apart.
-        Index("ix_trials_cost", "cell", "status", "id", "reused_from", "training_seconds", "num_epochs"),
+        Index("ix_trials_cost", "cell", "status", "hardware", "id", "reused_from", "training_seconds", "num_epochs"),
         Index("ix_trials_reuse", "identity", "hardware", "status", "reused_from"),
     )
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import Engine, event, select
 
+from orchestrator.hardware import Hardware
 from orchestrator.spec import ExperimentSpec
 from orchestrator.status import Phase
 from orchestrator.store.database import Database
@@ -20,6 +21,8 @@ from orchestrator.store.tables import MetricRow
 from orchestrator.store.telemetry import mark_shipped, record_epoch
 from orchestrator.store.trials import fail_trial, get_trial, plan_trials, prune_trial, start_trial, succeed_trial
 from trainers.result import EpochReport, TrialResult
+
+ONE_CPU = Hardware("cpu", 1)
 
 
 def test_trials_are_counted_by_what_became_of_them(
@@ -84,7 +87,10 @@ def test_cost_is_the_median_per_epoch_times_the_epochs(database: Database, runni
             succeed_trial(session, trial, timed, running.attempt)
     with database.read() as session:
         cell = get_trial(session, running.trials[0]).cell
-        assert median_seconds_by_cell(session, [cell, "unknown/cell"], 20) == {cell: 60.0}
+        assert median_seconds_by_cell(session, [cell, "unknown/cell"], 20, ONE_CPU) == {cell: 60.0}
+        # The rows were trained on one CPU: how long eight GPUs take, or four CPUs, nobody has measured.
+        for other in (Hardware("cuda", 8), Hardware("cpu", 4)):
+            assert median_seconds_by_cell(session, [cell], 20, other) == {}
 
 
 def test_cost_is_one_look_into_an_index_however_many_cells(database: Database, running, result: TrialResult) -> None:
@@ -98,11 +104,11 @@ def test_cost_is_one_look_into_an_index_however_many_cells(database: Database, r
             statements.append((str(about[2]), about[3]))
 
         event.listen(Engine, "before_cursor_execute", note)
-        found = median_seconds_by_cell(session, [cell, *(f"unknown/{place}" for place in range(50))], 20)
+        found = median_seconds_by_cell(session, [cell, *(f"unknown/{place}" for place in range(50))], 20, ONE_CPU)
         event.remove(Engine, "before_cursor_execute", note)
         ((statement, values),) = statements
         if session.get_bind().dialect.name == "sqlite":
             steps = session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)
             assert any("USING COVERING INDEX ix_trials_cost (cell=?" in step.detail for step in steps)
-        assert median_seconds_by_cell(session, [cell], 0) == {}
+        assert median_seconds_by_cell(session, [cell], 0, ONE_CPU) == {}
     assert found == {cell: 60.0}

@@ -7,7 +7,7 @@ down_revision = "0002"
 branch_labels = None
 depends_on = None
 
-_COLUMNS = ["cell", "status", "id", "reused_from", "training_seconds", "num_epochs"]
+_COLUMNS = ["cell", "status", "hardware", "id", "reused_from", "training_seconds", "num_epochs"]
 
 
 def upgrade() -> None:
