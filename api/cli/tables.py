@@ -178,7 +178,8 @@ def _explained(entry: LearnedPosition) -> str:
 
 def field_table(fields: ReceptiveFields) -> Table:
     """How wide and how Gaussian, one line for each cell and arm."""
-    table = _table("Receptive fields: before training → after, mean ± sd over seeds")
+    is_trained = any(level.initial_mean is not None for level in fields.levels)
+    table = _table(f"Receptive fields: {'before training → after, ' if is_trained else ''}mean ± sd over seeds")
     several = len({level.cell.key for level in fields.levels}) > 1
     if several:
         table.add_column("cell", no_wrap=True)

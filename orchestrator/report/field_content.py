@@ -24,6 +24,12 @@ Moment = Literal["initial", "final"]
 PREFIXES: Mapping[Moment, str] = {"initial": "receptive_field_initial", "final": "receptive_field"}
 """How the trials' metrics of a moment begin."""
 
+MOMENT_WORDS: Mapping[Moment, str] = {"initial": "before training", "final": "after training"}
+"""What tables and pictures call them."""
+
+UNTRAINED_WORDS = "weights as given"
+"""What they call the final moment of an experiment that trains nothing."""
+
 COMPARED = ("rms_radius_tokens", "sigma_tokens", "r_squared", "area_50_fraction", "mass_within_2.5")
 """What is compared between arms; every trial's other numbers are in the table of trials."""
 
@@ -54,6 +60,8 @@ class MeanField(StrictModel):
     """Height and width of the map."""
     seeds: tuple[int, ...]
     """Seeds whose maps it is the mean of."""
+    is_trained: bool
+    """Whether the trials trained at all; else `final` is what they started from."""
     metrics: ReceptiveFieldMetrics | None
     """What the mean map measures (`None`: nothing could be fitted)."""
     remark: str
@@ -65,6 +73,11 @@ class MeanField(StrictModel):
     def map(self) -> Array:
         """[H, W], not negative, sum 1."""
         return np.frombuffer(self.pixels, dtype=np.float64).reshape(self.shape_px)
+
+    @property
+    def moment_words(self) -> str:
+        """`before training`, `after training`, or what it is if nothing was trained."""
+        return MOMENT_WORDS[self.moment] if self.is_trained else UNTRAINED_WORDS
 
     @property
     def key(self) -> str:
@@ -143,6 +156,11 @@ class ReceptiveFields(StrictModel):
     comparisons: tuple[Comparison, ...]
     """One per cell, treatment, metric and moment; `p_value` is not adjusted for their number."""
     curves: tuple[FieldCurve, ...]
-    """rms radius and R^2 over epochs."""
+    """Width (rms radius) and R^2 over epochs."""
     unreadable: tuple[Unreadable, ...]
     """Trials that have metrics but whose maps are out of reach."""
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether anything was looked at before training."""
+        return any(level.initial_mean is not None for level in self.levels)

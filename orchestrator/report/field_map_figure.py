@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.colors import FuncNorm
 from matplotlib.figure import Figure
@@ -16,7 +17,7 @@ from matplotlib.image import AxesImage
 from matplotlib.patches import Ellipse, Rectangle
 
 from orchestrator.report.content import Report
-from orchestrator.report.field_content import Array, MeanField, Moment
+from orchestrator.report.field_content import MOMENT_WORDS, Array, MeanField, Moment
 from orchestrator.statistics.comparison import Cell
 from trainers.analyses.gaussian_fit import GaussianFit
 
@@ -26,7 +27,9 @@ MAX_GROUPS = 4
 _PANEL_INCHES = 1.75
 _SMALL, _NORMAL = 8.0, 9.5
 _ELLIPSE = "#56B4E9"
-_WORDS: Mapping[Moment, str] = {"initial": "before training", "final": "after training"}
+_MAX_ARMS_BESIDE = 4
+"""With more arms, differences stand below the maps instead of beside them: the figure fits a page."""
+
 _BRIGHTEST = 0.999
 
 
@@ -41,30 +44,59 @@ class _Row(NamedTuple):
 
 
 def field_map_figure(report: Report) -> Figure:
-    """Columns: the control, the treatments, their differences from the control; rows: before and after training."""
+    """Maps of the control and the treatments, and differences from the control; rows: before and after training."""
     rows = _rows(report)
     arms = [arm.name for arm in report.arms if any(arm.name in row.fields for row in rows)]
     arms.sort(key=lambda name: name != report.control)
     treated = [name for name in arms if name != report.control and report.control in arms]
-    widths = [*(1.0 for _ in arms), 0.07, *(1.0 for _ in treated), *((0.07,) if treated else ())]
-    figure = Figure(
-        figsize=(2.2 + _PANEL_INCHES * (len(arms) + len(treated)), 0.5 + (_PANEL_INCHES + 0.35) * len(rows)),
-        layout="constrained",
-    )
-    grid = figure.subplots(len(rows), len(widths), squeeze=False, gridspec_kw={"width_ratios": widths})
+    is_stacked = len(arms) > _MAX_ARMS_BESIDE
+    figure, grid = _grid(len(rows), len(arms), len(treated), is_stacked=is_stacked)
     several = len({(row.cell, row.target) for row in rows}) > 1
-    for panels, row in zip(grid, rows, strict=True):
-        _draw_maps(list(panels[: len(arms)]), panels[len(arms)], row, arms)
-        if treated:
-            _draw_differences(list(panels[len(arms) + 1 : -1]), panels[-1], row, treated, report.control)
-        where = f"{row.cell.dataset}\n{row.cell.model}\ntoken {row.target[0]},{row.target[1]}\n" if several else ""
-        panels[0].set_ylabel(where + _WORDS[row.moment], fontsize=_SMALL if several else _NORMAL)
-    if rows:
-        for axes, name in zip(grid[0], arms, strict=False):
-            axes.set_title(name, fontsize=_NORMAL)
-        for axes, name in zip(grid[0, len(arms) + 1 :], treated, strict=False):
-            axes.set_title(f"{name} − {report.control}", fontsize=_NORMAL)
+    for place, row in enumerate(rows):
+        line = grid[(2 if is_stacked and treated else 1) * place]
+        maps, bar = list(line[: len(arms)]), line[len(arms)]
+        _draw_maps(maps, bar, row, arms)
+        maps[0].set_ylabel(_row_title(row, several=several), fontsize=_SMALL if several else _NORMAL)
+        for axes, name in zip(maps, arms, strict=True):
+            if place == 0 or is_stacked:
+                axes.set_title(name, fontsize=_NORMAL)
+        if not treated:
+            continue
+        if is_stacked:
+            below = grid[2 * place + 1]
+            below[0].set_axis_off()
+            differences, bar = list(below[1:-1]), below[-1]
+        else:
+            differences, bar = list(line[len(arms) + 1 : -1]), line[-1]
+        _draw_differences(differences, bar, row, treated, report.control)
+        for axes, name in zip(differences, treated, strict=True):
+            if is_stacked:
+                axes.set_xlabel(f"− {report.control}", fontsize=_SMALL)
+            elif place == 0:
+                axes.set_title(f"{name} − {report.control}", fontsize=_NORMAL)
     return figure
+
+
+def _grid(
+    num_rows: int, num_arms: int, num_treated: int, *, is_stacked: bool
+) -> tuple[Figure, npt.NDArray[np.object_]]:
+    """Panels with a narrow one for the colour bar after each block."""
+    widths = [*(1.0 for _ in range(num_arms)), 0.07]
+    num_lines = max(1, num_rows)
+    if is_stacked:
+        num_lines *= 2 if num_treated else 1
+    elif num_treated:
+        widths += [*(1.0 for _ in range(num_treated)), 0.07]
+    size = (2.2 + _PANEL_INCHES * sum(width == 1 for width in widths), 0.5 + (_PANEL_INCHES + 0.35) * num_lines)
+    figure = Figure(figsize=size, layout="constrained")
+    return figure, figure.subplots(num_lines, len(widths), squeeze=False, gridspec_kw={"width_ratios": widths})
+
+
+def _row_title(row: _Row, *, several: bool) -> str:
+    words = next(iter(row.fields.values())).moment_words
+    if not several:
+        return words
+    return f"{row.cell.dataset}\n{row.cell.model}\ntoken {row.target[0]},{row.target[1]}\n{words}"
 
 
 def mean_field_figure(fields: Sequence[MeanField]) -> Figure:
@@ -77,7 +109,7 @@ def mean_field_figure(fields: Sequence[MeanField]) -> Figure:
         _mark(axes, field, is_map=True)
         count = len(field.seeds)
         seeds = f"mean over {count} seeds" if count > 1 else f"seed {field.seeds[0]}"
-        axes.set_title(f"{field.arm}, {_WORDS[field.moment]}\n{seeds}", fontsize=_NORMAL)
+        axes.set_title(f"{field.arm}, {field.moment_words}\n{seeds}", fontsize=_NORMAL)
         axes.set_xlabel(f"{_remark(field)}; token {field.target[0]},{field.target[1]}", fontsize=_SMALL)
         _color_bar(axes.inset_axes((1.03, 0, 0.05, 1)), image, "density (1: even)")
     return figure
@@ -91,7 +123,7 @@ def _rows(report: Report) -> list[_Row]:
     return [
         _Row(cell, moment, target, moments[moment])
         for (cell, target), moments in list(by_place.items())[:MAX_GROUPS]
-        for moment in _WORDS
+        for moment in MOMENT_WORDS
         if moment in moments
     ]
 

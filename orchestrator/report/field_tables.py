@@ -3,7 +3,14 @@
 from collections.abc import Sequence
 
 from orchestrator.report.content import Report
-from orchestrator.report.field_content import PREFIXES, FieldLevel, MeanField, ReceptiveFields
+from orchestrator.report.field_content import (
+    MOMENT_WORDS,
+    PREFIXES,
+    UNTRAINED_WORDS,
+    FieldLevel,
+    MeanField,
+    ReceptiveFields,
+)
 from orchestrator.report.numbers import MISSING, decimals_for, fixed, level_unit, mean_sd, p_text, percent, signed
 from orchestrator.report.tables import Table, interval
 from orchestrator.statistics.comparison import Comparison
@@ -18,7 +25,6 @@ WORDS = {
 }
 """What tables call the compared metrics."""
 
-_MOMENT_WORDS = {"initial": "before training", "final": "after training"}
 _MAX_NAMED = 5
 
 
@@ -26,9 +32,10 @@ def field_comparison_table(report: Report) -> Table:
     """Difference from the control in every compared metric, before and after training; no rows where nobody asked."""
     fields = report.receptive_fields
     comparisons = fields.comparisons if fields else ()
+    is_trained = fields is not None and fields.is_trained
     return Table(
         title=f"Receptive fields: treatment - {report.control}, over pairs of the same seed "
-        "(descriptive: p is not adjusted, and no verdict rests on it)",
+        "(descriptive, outside Holm's family: p is not adjusted)",
         columns=(
             "model",
             "data set",
@@ -44,7 +51,7 @@ def field_comparison_table(report: Report) -> Table:
         ),
         num_text_columns=5,
         rows=[
-            _comparison_row(comparison, _decimals(comparison, comparisons))
+            _comparison_row(comparison, _decimals(comparison, comparisons), is_trained=is_trained)
             for comparison in sorted(comparisons, key=lambda each: report.cells.index(each.cell))
         ],
     )
@@ -60,8 +67,9 @@ def _name(comparison: Comparison) -> str:
     return comparison.metric.rpartition("/")[2]
 
 
-def _comparison_row(comparison: Comparison, decimals: int) -> tuple[str, ...]:
-    moment = "initial" if comparison.metric.startswith(f"{PREFIXES['initial']}/") else "final"
+def _comparison_row(comparison: Comparison, decimals: int, *, is_trained: bool) -> tuple[str, ...]:
+    is_initial = comparison.metric.startswith(f"{PREFIXES['initial']}/")
+    looked_at = MOMENT_WORDS["initial" if is_initial else "final"] if is_trained else UNTRAINED_WORDS
     count = str(comparison.num_pairs)
     if comparison.num_pairs != comparison.num_planned_pairs:
         count += f" of {comparison.num_planned_pairs}"
@@ -70,7 +78,7 @@ def _comparison_row(comparison: Comparison, decimals: int) -> tuple[str, ...]:
         comparison.cell.dataset,
         _in_unit(_name(comparison)),
         comparison.treatment,
-        _MOMENT_WORDS[moment],
+        looked_at,
         count,
         mean_sd(comparison.control_mean, comparison.control_sd, decimals),
         mean_sd(comparison.treatment_mean, comparison.treatment_sd, decimals),
@@ -88,6 +96,7 @@ def _in_unit(name: str) -> str:
 def field_level_table(fields: ReceptiveFields | None) -> Table:
     """A line per arm: how wide and how Gaussian before and after training."""
     levels = fields.levels if fields else ()
+    change = "before training → after, " if fields and fields.is_trained else ""
     by_place: dict[tuple[str, str], dict[str, FieldLevel]] = {}
     for level in levels:
         by_place.setdefault((level.cell.key, level.arm), {})[level.metric] = level
@@ -97,7 +106,7 @@ def field_level_table(fields: ReceptiveFields | None) -> Table:
         changes = [_change(found.get(name)) for name in ("rms_radius_tokens", "sigma_tokens", "r_squared")]
         rows.append((first.cell.model, first.cell.dataset, first.arm, str(first.num_seeds), *changes))
     return Table(
-        title="Receptive fields: before training → after, mean ± sd over seeds",
+        title=f"Receptive fields: {change}mean ± sd over seeds",
         columns=("model", "data set", "arm", "seeds", "rms radius (tokens)", "sigma of the fit (tokens)", "R²"),
         num_text_columns=3,
         rows=rows,
@@ -135,7 +144,7 @@ def mean_field_table(fields: ReceptiveFields | None) -> Table:
                 mean.cell.model,
                 mean.cell.dataset,
                 mean.arm,
-                _MOMENT_WORDS[mean.moment],
+                mean.moment_words,
                 *((f"{mean.target[0]},{mean.target[1]}",) if has_targets else ()),
                 mean.remark,
                 str(len(mean.seeds)),

@@ -75,20 +75,23 @@ def _means(
             for trial in _of(trials, cell, arm)
             if isinstance(stored := maps.get((cell.key, arm, trial.seed)), TrialMaps)
         }
-        yield from mean_fields(cell, arm, found)
+        is_trained = any(trial.result and trial.result.epochs for trial in _of(trials, cell, arm))
+        yield from mean_fields(cell, arm, found, is_trained=is_trained)
 
 
-def mean_fields(cell: Cell, arm: str, found: Mapping[int, TrialMaps]) -> Iterator[MeanField]:
+def mean_fields(cell: Cell, arm: str, found: Mapping[int, TrialMaps], *, is_trained: bool) -> Iterator[MeanField]:
     """The mean over seeds of every map of one arm, by token, before training first.
 
     Args:
         cell: model and data set.
         arm: name of the arm.
         found: seed -> maps.
+        is_trained: whether there was any training between the two moments.
     """
     names = dict.fromkeys(name for stored in found.values() for name in stored.maps)
     for name in sorted(names, key=_order):
-        yield _mean(cell, arm, name, {seed: stored for seed, stored in found.items() if name in stored.maps})
+        having = {seed: stored for seed, stored in found.items() if name in stored.maps}
+        yield _mean(cell, arm, name, having, is_trained=is_trained)
 
 
 def _order(name: str) -> tuple[tuple[int, int], bool]:
@@ -104,7 +107,7 @@ def _parsed(name: str) -> tuple[Moment, tuple[int, int]]:
     return ("initial" if moment == "initial" else "final"), (int(row), int(column))
 
 
-def _mean(cell: Cell, arm: str, name: str, found: Mapping[int, TrialMaps]) -> MeanField:
+def _mean(cell: Cell, arm: str, name: str, found: Mapping[int, TrialMaps], *, is_trained: bool) -> MeanField:
     moment, target = _parsed(name)
     grid = next(iter(found.values())).grid
     mean = np.mean([found[seed].maps[name] for seed in sorted(found)], axis=0)
@@ -122,6 +125,7 @@ def _mean(cell: Cell, arm: str, name: str, found: Mapping[int, TrialMaps]) -> Me
         grid=grid,
         shape_px=mean.shape,
         seeds=tuple(sorted(found)),
+        is_trained=is_trained,
         metrics=metrics,
         remark=remark,
         pixels=np.ascontiguousarray(mean, dtype=np.float64).tobytes(),

@@ -207,7 +207,8 @@ class TrialRuns:
         stored = read_maps(trial, self._storage)
         if isinstance(stored, str):
             return
-        means = list(mean_fields(record.cell, record.arm, {record.seed: stored}))
+        is_trained = record.result is not None and bool(record.result.epochs)
+        means = list(mean_fields(record.cell, record.arm, {record.seed: stored}, is_trained=is_trained))
         with tempfile.TemporaryDirectory() as folder:
             Path(folder, FIELD_FIGURE).write_bytes(render(mean_field_figure(means), "png"))
             self._client.log_artifacts(run_id, folder)
