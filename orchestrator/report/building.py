@@ -63,6 +63,7 @@ def build_report(
         maps: receptive fields of the trials that were asked for them, or why they can't be read.
     """
     arms = tuple(_arm_summary(arm, trials) for arm in spec.arms)
+    bias = bias_series(trials)
     decimals = decimals_for(comparisons)
     searches = searches_of(spec, cells, trials, chosen_params)
     is_over = experiment.status.is_final
@@ -106,6 +107,7 @@ def build_report(
             exclusions=exclusions,
             searches=searches,
             trials=trials,
+            bias=bias,
             provenance=provenance,
         ),
         metric=spec.primary_metric,
@@ -117,7 +119,7 @@ def build_report(
         seeds=spec.seeds,
         comparisons=tuple(comparisons),
         pooled=pooled,
-        bias=bias_series(trials),
+        bias=bias,
         position=position_fits(trials),
         receptive_fields=receptive_fields_of(spec, cells, trials, maps or {}),
         placebo_contrasts=contrasts,

@@ -1,11 +1,12 @@
 """What a careful reader must know before repeating an answer."""
 
+import math
 from collections.abc import Collection, Sequence
 
 from pydantic import JsonValue
 
 from orchestrator.json_text import JsonObject
-from orchestrator.report.content import Exclusion, Provenance, TrialRecord
+from orchestrator.report.content import BiasSeries, Exclusion, Provenance, TrialRecord
 from orchestrator.report.numbers import p_text
 from orchestrator.report.search_content import SearchSummary
 from orchestrator.report.wording import cell_words
@@ -39,6 +40,7 @@ def caveats_of(
     exclusions: Sequence[Exclusion],
     searches: Sequence[SearchSummary],
     trials: Sequence[TrialRecord],
+    bias: Sequence[BiasSeries],
     provenance: Provenance,
 ) -> tuple[str, ...]:
     """Every caveat that applies, the weightiest first."""
@@ -51,6 +53,7 @@ def caveats_of(
         *_exclusions(exclusions),
         *_interval_against_p(comparisons, spec.confidence),
         *_unequal_search(spec, searches),
+        *_unmoved(bias),
         *_mixed(provenance),
         *_reused(provenance),
     ]
@@ -189,6 +192,28 @@ def _unequal_search(spec: ExperimentSpec, searches: Sequence[SearchSummary]) -> 
         return []
     start = f"The arms were not tuned with the same budget as {spec.control.name}"
     return [f"{start} ({listed}), which favours those that were tuned longer, or better."]
+
+
+def _unmoved(bias: Sequence[BiasSeries]) -> list[str]:
+    """Layers whose Gaussian was to be learned, but lies where it began, in every epoch of every seed."""
+    layers: dict[tuple[str, str], set[int]] = {}
+    for series in bias:
+        values = [value for curve in series.seeds for value in curve.values]
+        # Weights are fp32, the initial value is not.
+        if series.is_learned and all(math.isclose(value, series.initial, rel_tol=1e-6) for value in values):
+            layers.setdefault((series.arm, cell_words(series.cell)), set()).add(series.layer)
+    if not layers:
+        return []
+    places = "; ".join(
+        f"{arm} on {cell}, layer{'s' if len(found) > 1 else ''} {', '.join(map(str, sorted(found)))}"
+        for (arm, cell), found in layers.items()
+    )
+    text = (
+        f"Sigma or A never moved ({places}): this tells nothing of what the data ask for. Where a model reads out its "
+        "class token, no bias between patches of the last layer reaches the output, so there neither the Gaussian nor "
+        "the position embedding between patches is learned."
+    )
+    return [text]
 
 
 def _mixed(provenance: Provenance) -> list[str]:

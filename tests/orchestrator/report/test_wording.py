@@ -323,3 +323,24 @@ def test_a_search_hides_no_other_change() -> None:
     for change in ({"epochs": 400}, {"optimizer": {"kind": "adamw", "lr": 0.05, "weight_decay": 0.5}}):
         (caveat,) = caveats(**change)
         assert caveat.startswith("gaussian and control differ in the optimization, not in the attention bias alone")
+
+
+def test_a_layer_that_no_gradient_reached_is_named() -> None:
+    """In a ViT that reads out its class token, the last layer's Gaussian stays where it began."""
+
+    def caveats(*stuck: str) -> list[str]:
+        trials = make_records(make_spec())
+        for place, trial in enumerate(trials):
+            if trial.arm == "gaussian" and trial.result is not None:
+                epochs = [
+                    report.model_copy(update={"metrics": report.metrics | dict.fromkeys(stuck, 2.0)})
+                    for report in trial.result.epochs
+                ]
+                result = trial.result.model_copy(update={"epochs": tuple(epochs)})
+                trials[place] = trial.model_copy(update={"result": result})
+        return [caveat for caveat in report_on(make_spec(), trials).caveats if "never moved" in caveat]
+
+    assert caveats() == []
+    (caveat,) = caveats("sigma/02")
+    assert caveat.startswith(f"Sigma or A never moved (gaussian on {CELL.dataset} with {CELL.model}, layer 2): this")
+    assert "class token" in caveat
