@@ -8,12 +8,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from orchestrator.report.content import BiasSeries, PositionFit, Report
-from orchestrator.report.figures import MAX_PANELS, cell_title, clean, panel_grid, sigma_figure
+from orchestrator.report.figures import MAX_PANELS, cell_title, clean, panel_grid, sigma_figure, wrapped
 from orchestrator.statistics.comparison import Cell
 
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#1A1A1A")
 _MARKS = "osD^vPX"
 _SMALL, _NORMAL = 8.5, 9.5
+_INCHES = 3.5
 _GOOD_R_SQUARED = 0.8
 _MAX_TICKS = 16
 _MAX_CELLS_WITH_WIDTHS = 3
@@ -44,14 +45,14 @@ def heat_figure(report: Report) -> Figure:
     num_arms = len({arm for _, arm in panels_of})
     num_lines = max((len(panel) for panel in shown), default=1)
     figure, panels = panel_grid(
-        len(shown), width=3.4, height=1.3 + min(4.0, 0.16 * num_lines), columns=num_arms, is_shared=False
+        len(shown), width=_INCHES, height=1.3 + min(4.0, 0.16 * num_lines), columns=num_arms, is_shared=False
     )
     tables = [np.array([(each.initial, *each.mean_by_epoch) for each in panel]) for panel in shown]
     low, high = (min(map(np.min, tables)), max(map(np.max, tables))) if tables else (0.0, 1.0)
     for axes, table, panel in zip(panels, tables, shown, strict=True):
         # Without a range of colours of its own a panel can be compared with the next.
         image = axes.imshow(table, aspect="auto", cmap="viridis", vmin=low, vmax=high, interpolation="nearest")
-        axes.set_title(f"{panel[0].arm}\n{cell_title(panel[0].cell)}", fontsize=_SMALL)
+        axes.set_title(f"{panel[0].arm}\n{wrapped(cell_title(panel[0].cell), _INCHES)}", fontsize=_SMALL)
         step = -(-len(panel) // _MAX_TICKS)
         axes.set_yticks(range(0, len(panel), step), [_layer_text(each) for each in panel[::step]])
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
@@ -78,7 +79,7 @@ def dataset_figure(report: Report) -> Figure:
             by_dataset.setdefault(series.cell.dataset, []).append(series)
     shown = list(panels_of.items())[:MAX_PANELS]
     num_arms = len({arm for _, arm in panels_of})
-    figure, panels = panel_grid(len(shown), width=3.5, height=2.8, columns=num_arms)
+    figure, panels = panel_grid(len(shown), width=_INCHES, height=2.8, columns=num_arms)
     datasets = list(dict.fromkeys(name for _, by_dataset in shown for name in by_dataset))
     for axes, ((model, arm), by_dataset) in zip(panels, shown, strict=True):
         for name, line in by_dataset.items():
@@ -96,7 +97,7 @@ def dataset_figure(report: Report) -> Figure:
                 label=name,
             )
         axes.axhline(next(iter(by_dataset.values()))[0].initial, color="#6B6B6B", lw=0.9, ls=":")
-        axes.set_title(f"{arm}\n{model}", fontsize=_SMALL)
+        axes.set_title(f"{arm}\n{wrapped(model, _INCHES)}", fontsize=_SMALL)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
         clean(axes)
     if shown:
@@ -114,7 +115,7 @@ def position_figure(report: Report) -> Figure:
     arms = list(dict.fromkeys(fit.arm for fit in fits))
     has_widths = len(cells) <= _MAX_CELLS_WITH_WIDTHS
     per_cell = 2 if has_widths else 1
-    figure, panels = panel_grid(per_cell * len(cells), width=3.5, height=2.4, columns=per_cell, is_shared=False)
+    figure, panels = panel_grid(per_cell * len(cells), width=_INCHES, height=2.4, columns=per_cell, is_shared=False)
     for place, cell in enumerate(cells):
         by_arm = {arm: [fit for fit in fits if fit.cell == cell and fit.arm == arm] for arm in arms}
         _explained_panel(panels[per_cell * place], cell, by_arm)
@@ -138,7 +139,7 @@ def _explained_panel(axes: Axes, cell: Cell, by_arm: Mapping[str, Sequence[Posit
         _draw(axes, points, style, arm, line="-")
     axes.axhline(_GOOD_R_SQUARED, color="#6B6B6B", lw=0.9, ls=":")
     axes.set_ylim(-0.05, 1.05)
-    axes.set_title(f"{cell_title(cell)}\nR² of the fit (dotted: 0.8)", fontsize=_SMALL)
+    axes.set_title(f"{wrapped(cell_title(cell), _INCHES)}\nR² of the fit (dotted: 0.8)", fontsize=_SMALL)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
     clean(axes)
 

@@ -6,6 +6,7 @@ matplotlib's object interface (no pyplot), so that any thread may draw.
 
 import io
 import math
+import re
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
@@ -42,6 +43,7 @@ _VERDICT_MARKS = {
 _INK, _FAINT = "#1A1A1A", "#B8B8B8"
 _SMALL, _NORMAL, _TITLE = 8.5, 9.5, 11.0
 _LINE_INCHES = 0.29
+_PAIR_INCHES, _SIGMA_INCHES = 2.7, 3.5
 _MAX_STYLED_LAYERS = 3
 _MAX_COLUMNS = 3
 # Wide enough for the widest common text in the default font at `_NORMAL`.
@@ -53,6 +55,11 @@ MAX_PANELS = 24
 def render(figure: Figure, kind: Literal["svg", "png"]) -> bytes:
     """Bytes of a picture file, the same ones for the same figure."""
     file = io.BytesIO()
+    engine = figure.get_layout_engine()
+    if engine is not None and figure.axes:
+        # Laid out once, here: left to itself matplotlib does it again for each file, and draws everything twice for it.
+        engine.execute(figure)
+        figure.set_layout_engine(None)
     # matplotlib writes today's date into an SVG and its version into a PNG unless told otherwise.
     metadata = {"Date": None} if kind == "svg" else {"Software": None}
     figure.savefig(file, format=kind, dpi=200, metadata=metadata, facecolor="white")
@@ -187,7 +194,7 @@ def pair_figure(report: Report) -> Figure:
     """Every pair as a line from control to treatment: do all seeds move the same way?"""
     shown = [comparison for comparison in report.comparisons if comparison.num_pairs][:MAX_PANELS]
     num_treatments = len({comparison.treatment for comparison in shown})
-    figure, panels = panel_grid(len(shown), width=2.7, height=2.9, columns=num_treatments)
+    figure, panels = panel_grid(len(shown), width=_PAIR_INCHES, height=2.9, columns=num_treatments)
     for axes, comparison in zip(panels, shown, strict=True):
         color = VERDICT_COLORS[comparison.verdict]
         for pair in comparison.pairs:
@@ -199,7 +206,8 @@ def pair_figure(report: Report) -> Figure:
         axes.set_xlim(-0.25, 1.25)
         axes.set_xticks([0, 1], [comparison.control, comparison.treatment])
         changed = f"{signed(comparison.effect, report.decimals)} {comparison.unit}".strip()
-        axes.set_title(f"{cell_title(comparison.cell)}\n{changed}, n = {comparison.num_pairs}", fontsize=_SMALL)
+        title = f"{wrapped(cell_title(comparison.cell), _PAIR_INCHES)}\n{changed}, n = {comparison.num_pairs}"
+        axes.set_title(title, fontsize=_SMALL)
         clean(axes)
     if not shown:
         return figure
@@ -225,13 +233,13 @@ def sigma_panels(bias: Sequence[BiasSeries]) -> Figure:
             panels_of.setdefault((series.cell.key, series.arm), []).append(series)
     shown = list(panels_of.values())[:MAX_PANELS]
     num_arms = len({arm for _, arm in panels_of})
-    figure, panels = panel_grid(len(shown), width=3.5, height=2.8, columns=num_arms)
+    figure, panels = panel_grid(len(shown), width=_SIGMA_INCHES, height=2.8, columns=num_arms)
     num_layers = 1 + max((series.layer for series in bias), default=0)
     for axes, series_of_panel in zip(panels, shown, strict=True):
         for series in series_of_panel:
             _sigma_lines(axes, series, num_layers)
         first = series_of_panel[0]
-        axes.set_title(f"{first.arm}\n{cell_title(first.cell)}", fontsize=_SMALL)
+        axes.set_title(f"{first.arm}\n{wrapped(cell_title(first.cell), _SIGMA_INCHES)}", fontsize=_SMALL)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
         clean(axes)
     if shown:
@@ -280,6 +288,22 @@ def _layer_handle(layer: int, num_layers: int) -> mpl.lines.Line2D:
 def cell_title(cell: Cell) -> str:
     """`digits-300, small_vit_48x3_rel_bias`."""
     return f"{cell.dataset}, {cell.model}"
+
+
+def wrapped(text: str, width_inches: float) -> str:
+    """A small title in as many lines as its panel needs; labels have no spaces, so `_`, `-` and `/` end lines, too.
+
+    Args:
+        text: one line.
+        width_inches: of the panel.
+    """
+    room = max(1, int(width_inches / (_INCHES_PER_CHARACTER * _SMALL / _NORMAL)))
+    lines = [""]
+    for part in re.findall(r"[^\s_/-]*[\s_/-]*", text):
+        if lines[-1] and len(lines[-1]) + len(part.rstrip()) > room:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def panel_grid(

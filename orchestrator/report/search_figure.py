@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from pydantic import JsonValue
 
 from orchestrator.report.content import Report
-from orchestrator.report.figures import MAX_PANELS, cell_title, clean, panel_grid
+from orchestrator.report.figures import MAX_PANELS, cell_title, clean, panel_grid, wrapped
 from orchestrator.report.numbers import level_unit
 from orchestrator.report.search_content import Candidate, SearchSummary
 from orchestrator.report.search_tables import control_words
@@ -39,7 +39,7 @@ def search_figure(report: Report) -> Figure:
     width = max(3.7, _INCHES_PER_AXIS * num_axes)
     figure, panels = panel_grid(len(shown), width=width, height=3.3, columns=num_arms, is_shared=False)
     for axes, search in zip(panels, shown, strict=True):
-        axes.set_title(f"{search.arm}\n{cell_title(search.cell)}", fontsize=_SMALL)
+        axes.set_title(f"{search.arm}\n{wrapped(cell_title(search.cell), width)}", fontsize=_SMALL)
         if len(search.space) == 1:
             _draw_one_path(axes, search, report)
         else:
@@ -72,7 +72,7 @@ def _draw_one_path(axes: Axes, search: SearchSummary, report: Report) -> None:
             axes.plot([x], mean, "o", ms=12, mfc="none", mec=_INK, mew=1.4, zorder=5)
     clean(axes)
     axes.set_xlabel(path, fontsize=_SMALL)
-    unit = level_unit(report.unit)
+    unit = level_unit(metric.unit)
     axes.set_ylabel(f"{search.metric}{f' ({unit})' if unit else ''}", fontsize=_SMALL)
     _legend(axes, search, report)
 
@@ -187,7 +187,7 @@ def _draw_many_paths(axes: Axes, search: SearchSummary, report: Report) -> None:
     if search.control is not None:
         height = (metric.scale * search.control.mean - low) / (high - low)
         axes.plot([len(paths) - 0.12, len(paths) + 0.12], [height, height], color=_INK, lw=2.2, zorder=7)
-    unit = level_unit(report.unit)
+    unit = level_unit(metric.unit)
     shares = {path: f"\nimportance {100 * share:.0f} %" for path, share in search.importance.items()}
     # The last two parts of a path tell it apart, and fit.
     names = [".\n".join(path.split(".")[-2:]) + shares.get(path, "") for path in paths]

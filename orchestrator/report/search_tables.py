@@ -101,7 +101,8 @@ def importance_text(search: SearchSummary) -> str:
 def search_table(report: Report) -> Table:
     """What each search tried, best first."""
     metric = report.searches[0].metric if report.searches else report.metric
-    level, scale = f" ({unit})" if (unit := level_unit(report.unit)) else "", metric_named(metric).scale
+    unit, scale, _ = metric_named(metric)
+    level = f" ({level_unit(unit)})" if unit else ""
     rows = []
     for search in report.searches:
         for candidate in search.candidates[:_MAX_SHOWN]:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from orchestrator.report import Report
+from orchestrator.report.bias_figures import heat_figure, position_figure
 from orchestrator.report.csv_table import to_csv, trials_to_csv
 from orchestrator.report.figures import forest_figure, pair_figure, render, sigma_figure
 from orchestrator.report.files import write_report
@@ -17,8 +19,9 @@ from orchestrator.report.html import to_html
 from orchestrator.report.latex import escape, to_latex
 from orchestrator.report.markdown import to_markdown, to_short_markdown
 from orchestrator.report.terminal import to_text
+from orchestrator.statistics.comparison import Cell
 from orchestrator.status import TrialStatus
-from tests.orchestrator.synthetic import DIGEST, make_records, make_spec, report_on
+from tests.orchestrator.synthetic import DIGEST, make_record, make_records, make_spec, report_on
 
 
 @pytest.fixture(scope="module")
@@ -162,3 +165,22 @@ def test_files_are_written_whole_and_again(report: Report, tmp_path: Path) -> No
     assert write_report(report, tmp_path / "deep" / "folder") == files
     assert {name: file.read_bytes() for name, file in files.items()} == before
     assert Report.model_validate_json(files["json"].read_bytes()) == report
+
+
+def test_long_labels_stay_in_their_panels() -> None:
+    spec = make_spec(seeds=[0, 1])
+    cells = [
+        Cell(model=f"vit_relpos_medium_patch16_224_pretrained_pos_reinitialise_{place}", dataset="stanford_cars-paper")
+        for place in range(2)
+    ]
+    trials = [make_record(arm.name, seed, cell) for cell in cells for seed in spec.seeds for arm in spec.arms]
+    report = report_on(spec, trials, cells=cells)
+    for draw in (pair_figure, sigma_figure, heat_figure, position_figure):
+        figure = draw(report)
+        # The first file lays the figure out, the second finds it so.
+        assert render(figure, "png") == render(figure, "png")
+        renderer = FigureCanvasAgg(figure).get_renderer()
+        titles = [axes.title.get_window_extent(renderer) for axes in figure.axes if axes.get_title()]
+        assert len(titles) >= 2
+        assert all(not some.overlaps(other) for some, other in itertools.combinations(titles, 2))
+        assert all(figure.bbox.x0 <= title.x0 and title.x1 <= figure.bbox.x1 for title in titles)
