@@ -22,6 +22,9 @@ def mcnemar_of(
 ) -> tuple[McNemar | None, ...]:
     """One entry per comparison; `None` where no pair's predictions can be read.
 
+    Images are right or wrong by their first class: beside a comparison of another metric than top-1 (a loss, a width)
+    the p would be read as that metric's, so there is none.
+
     Args:
         comparisons: the comparisons.
         rows: one row per confirm trial.
@@ -35,9 +38,13 @@ def mcnemar_of(
         if row.phase == Phase.CONFIRM and row.status == TrialStatus.SUCCEEDED
     }
     scored: dict[tuple[str, str, int], Scored | None] = {}
-    found = []
+    found: list[McNemar | None] = []
     for comparison in comparisons:
-        split = "test" if comparison.metric.startswith("test/") else "val"
+        split, _, name = comparison.metric.rpartition("/")
+        if name != "top1":
+            found.append(None)
+            continue
+        split = "test" if split == "test" else "val"
         for arm in (comparison.control, comparison.treatment):
             for pair in comparison.pairs:
                 place = (comparison.cell.key, arm, pair.seed)

@@ -177,7 +177,7 @@ def test_all_problems_come_at_once_and_no_echo_of_them():
     spec["datasets"] = [{"kind": "digitz"}]
     spec["arms"][1]["name"] = "control"
     spec["seeds"] = [0, 0]
-    spec["optimization"] = {"epochs": 0, "precision": "fp16"}
+    spec["optimization"] = {"epochs": -1, "precision": "fp16"}
     assert sorted(pointer for pointer, _ in problems(spec)) == [
         "/arms/1/name",
         "/datasets/0/kind",
