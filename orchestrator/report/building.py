@@ -28,7 +28,8 @@ from orchestrator.statistics.mcnemar import McNemar
 from orchestrator.statistics.metric import metric_named
 from orchestrator.statistics.pairing import TrialKey
 from orchestrator.status import Phase, TrialStatus
-from trainers.models import AttentionBiasConfig, GaussianBias, PermutedGaussianBias
+from trainers.config import TrialConfig
+from trainers.models import GaussianBias, PermutedGaussianBias
 
 _FACTS_OF_ONE_TRIAL = frozenset({"trial", "config_digest"})
 
@@ -137,7 +138,7 @@ def build_report(
 def _arm_summary(arm: Arm, trials: Sequence[TrialRecord]) -> ArmSummary:
     """Describe an arm by the bias that its trials really got (a cell may patch it)."""
     biases = {
-        _bias_words(trial.config.attention_bias): trial.config.attention_bias
+        _bias_words(trial.config): trial.config.attention_bias
         for trial in trials
         if trial.arm == arm.name and trial.phase is Phase.CONFIRM
     }
@@ -163,13 +164,16 @@ def _bias_description(arm: Arm, biases: Mapping[str, object]) -> str:
     return "params still to be chosen" if arm.search else "no trial planned yet"
 
 
-def _bias_words(bias: AttentionBiasConfig) -> str:
+def _bias_words(config: TrialConfig) -> str:
+    bias = config.attention_bias
     if not isinstance(bias, GaussianBias | PermutedGaussianBias):
         return "no bias"
     kind = "Gaussian" if isinstance(bias, GaussianBias) else "Gaussian over permuted tokens"
     words = f"{kind}, sigma {bias.sigma:.3g}, A {bias.amplitude:.3g}"
     if bias.per_head:
         words += ", per head"
+    if not config.optimization.epochs:
+        return f"{words}, not trained"
     if bias.learn_sigma == bias.learn_amplitude:
         return f"{words}, both {'learned' if bias.learn_sigma else 'fixed'}"
     return f"{words}, only {'sigma' if bias.learn_sigma else 'A'} learned"

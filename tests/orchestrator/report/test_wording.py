@@ -14,6 +14,7 @@ from orchestrator.report.terminal import to_text
 from orchestrator.statistics.comparison import Cell, Comparison, Verdict
 from orchestrator.status import ExperimentStatus, Phase, TrialStatus
 from tests.orchestrator.synthetic import CELL, make_record, make_records, make_spec, report_on
+from trainers.config import TrialConfig
 
 
 def report_with(gain: float, *, num_seeds: int = 6, **spec: object) -> Report:
@@ -344,3 +345,30 @@ def test_a_layer_that_no_gradient_reached_is_named() -> None:
     (caveat,) = caveats("sigma/02")
     assert caveat.startswith(f"Sigma or A never moved (gaussian on {CELL.dataset} with {CELL.model}, layer 2): this")
     assert "class token" in caveat
+
+
+def test_a_report_on_weights_that_nobody_trained():
+    """Arms are told by what they change, and the caveats say that nothing was trained."""
+    idle = {"optimization": {"epochs": 0}}
+    arms = [
+        {"name": "control", "role": "control"},
+        {"name": "gaussian", "patch": {"attention_bias": {"kind": "gaussian"}}},
+        {"name": "placebo", "patch": {"model": {"position_embedding": "zero"}}},
+    ]
+    spec = make_spec(arms=arms, **idle)
+    trials = []
+    for record in make_records(make_spec()):
+        bias = {"kind": "gaussian"} if record.arm == "gaussian" else {"kind": "none"}
+        config = TrialConfig.model_validate(record.config.model_dump() | idle | {"attention_bias": bias})
+        result = record.result.model_copy(update={"epochs": [], "best_epoch": None, "training_seconds": 0.0})
+        trials.append(record.model_copy(update={"config": config, "result": result}))
+    report = report_on(spec, trials)
+    described = {arm.name: arm.description for arm in report.arms}
+    assert described["gaussian"].endswith("not trained")
+    assert described["placebo"] == "model.position_embedding = zero; no bias"
+    (caveat,) = [caveat for caveat in report.caveats if caveat.startswith("Nothing was trained")]
+    assert caveat.endswith("says nothing of other images.")
+    assert not report.bias
+    assert report.comparisons[0].num_pairs == 6
+    assert all(trial.best_epoch is None for trial in report.trials)
+    assert "Nothing was trained" in to_html(report)
