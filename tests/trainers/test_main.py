@@ -79,7 +79,7 @@ def test_broken_json_is_said(tmp_path, capsys, content, message):
             {"dataset": {"kind": "digit"}},
             "dataset: Input tag 'digit' found using 'kind' does not match any of the expected tags: 'digits', 'folder'",
         ),
-        ({"optimization": {"epochs": 0}}, "optimization.epochs: Input should be greater than or equal to 1"),
+        ({"optimization": {"epochs": -1}}, "optimization.epochs: Input should be greater than or equal to 0"),
     ],
 )
 def test_every_problem_is_named_by_its_path(trial_file, capsys, change, message):
