@@ -21,7 +21,7 @@ from orchestrator.search import (
     SearchAlgorithm,
     Space,
 )
-from trainers.analyses.configs import AnalysisConfig
+from trainers.analyses.configs import Analyses, receptive_field_in
 from trainers.data import AugmentationConfig, DatasetConfig, NoAugmentation
 from trainers.data.normalization import NormalizationName
 from trainers.mixing import MixingConfig, NoMixing
@@ -232,7 +232,7 @@ class ExperimentSpec(StrictModel):
     """How often a trial that was lost to a fault of the machine is tried (a NaN loss is not retried)."""
     reuse: Literal["identical", "never"] = "identical"
     """Whether a finished trial with the same identity stands in for a new one."""
-    analyses: tuple[Annotated[AnalysisConfig, Field(discriminator="kind")], ...] = Field(default=(), max_length=1)
+    analyses: Analyses = ()
     """What every confirm trial is asked beside its training, such as its receptive field."""
 
     @property
@@ -268,7 +268,7 @@ class ExperimentSpec(StrictModel):
 
     @model_validator(mode="after")
     def _primary_metric_is_measured(self) -> Self:
-        if self.primary_metric.startswith("receptive_field/") and not self.analyses:
+        if self.primary_metric.startswith("receptive_field/") and receptive_field_in(self.analyses) is None:
             message = (
                 f"`{self.primary_metric}` is never measured: ask for it with "
                 '`"analyses": [{"kind": "receptive_field"}]`'

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from trainers.analyses.configs import AnalysisConfig
+from trainers.analyses.configs import Analyses
 from trainers.data import AugmentationConfig, DatasetConfig, NoAugmentation
 from trainers.data.normalization import NormalizationName
 from trainers.mixing import MixingConfig, NoMixing
@@ -37,7 +37,7 @@ class TrialConfig(StrictModel):
     """Mean and standard deviation that images are normalised with: `model` (what its weights expect), or `imagenet`."""
     optimization: OptimizationConfig = OptimizationConfig()
     """Optimizer, schedule, epochs, batch size, precision."""
-    analyses: tuple[Annotated[AnalysisConfig, Field(discriminator="kind")], ...] = Field(default=(), max_length=1)
+    analyses: Analyses = ()
     """What is looked at before, during and after training; it moves no number of the training."""
     seed: int = Field(default=0, ge=0, lt=2**31)
     """Makes the replicate: initial weights, data order and augmentation stream."""

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from pydantic import ValidationError
 
+from trainers.analyses.configs import learned_bias_in, receptive_field_in
 from trainers.analyses.learned_bias import LearnedBias, learned_bias
 from trainers.analyses.observer import TrialObserver
 from trainers.atomic_file import replaced_file
@@ -160,7 +161,7 @@ class _Trial:
             self._model.compile()
         # One rank looks; the others have nothing to add.
         self._observer = TrialObserver(
-            config.analyses if self._world.is_main else (),
+            receptive_field_in(config.analyses) if self._world.is_main else None,
             self._splits.val,
             lambda images: self._normalize(self._device.receive(images)),
             seed=config.seed,
@@ -275,7 +276,9 @@ class _Trial:
         metrics.update({f"best_{name}": best[name] for name in ("val/loss", "val/top1", "val/top5")})
         if "test" in scored:
             metrics.update({f"test/{name}": value for name, value in scored["test"].metrics().items()})
-        learned = learned_bias(self._scored_model) if self._world.is_main else LearnedBias((), {})
+        learned = LearnedBias((), {})
+        if self._world.is_main:
+            learned = learned_bias(self._scored_model, learned_bias_in(self._config.analyses))
         metrics.update(learned.metrics())
         metrics.update(self._observer.after(self._scored_model))
         result = TrialResult(

@@ -7,6 +7,7 @@ from pathlib import Path
 from orchestrator.planning.data_sizes import split_sizes
 from orchestrator.spec import Resources
 from orchestrator.statistics.comparison import Cell
+from trainers.analyses.configs import receptive_field_in
 from trainers.config import TrialConfig
 from trainers.data.splits import SplitSizes
 from trainers.strict import StrictModel
@@ -109,7 +110,8 @@ def trial_flops(config: TrialConfig, sizes: SplitSizes) -> float:
     passes = epochs * (FORWARD_PASSES_PER_STEP * sizes.train + sizes.val) + sizes.val
     if config.score_test:
         passes += sizes.test
-    for analysis in config.analyses:
+    analysis = receptive_field_in(config.analyses)
+    if analysis is not None:
         looks = 1 + (1 if epochs else 0) + (epochs // analysis.every_epochs if analysis.every_epochs else 0)
         passes += looks * FORWARD_PASSES_PER_STEP * min(analysis.num_images, sizes.val)
     return config.model.forward_flops_per_image() * passes

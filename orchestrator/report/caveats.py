@@ -14,6 +14,7 @@ from orchestrator.search.budgets import search_differences
 from orchestrator.spec import ExperimentSpec
 from orchestrator.statistics.comparison import Comparison
 from orchestrator.status import ExperimentStatus, Phase
+from trainers.analyses.configs import receptive_field_in
 from trainers.config import TrialConfig
 
 # Facts that may differ between trials of one sound experiment.
@@ -70,7 +71,8 @@ def _scope(spec: ExperimentSpec) -> str:
             "Nothing was trained: the numbers are those of the initial weights. Seeds differ in what is drawn "
             "(untrained weights, re-initialised embeddings, a fresh head)"
         )
-        if spec.analyses and all(analysis.images == "by_seed" for analysis in spec.analyses):
+        analysis = receptive_field_in(spec.analyses)
+        if analysis is not None and analysis.images == "by_seed":
             return f"{start} and in the images that an analysis looks at; an interval covers these draws."
         return f"{start}, not in the images: an interval covers these draws, and says nothing of other images."
     return (

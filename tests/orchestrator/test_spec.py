@@ -111,6 +111,12 @@ SPACE = ("arms", 1, "search", "space", "attention_bias.sigma")
         (("analyses",), [{}], "/analyses/0", "the field `kind` is required"),
         (
             ("analyses",),
+            [{"kind": "learned_bias"}, {"kind": "receptive_field"}, {"kind": "learned_bias"}],
+            "/analyses",
+            "the analysis `learned_bias` is asked for twice; one of a kind is all",
+        ),
+        (
+            ("analyses",),
             [{"kind": "recptive_field"}],
             "/analyses/0/kind",
             "unknown kind `recptive_field`; did you mean `receptive_field`?",

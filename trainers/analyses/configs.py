@@ -1,9 +1,11 @@
 """What a trial may be asked beside its training. An analysis is one class here and one line in `AnalysisConfig`."""
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
+from trainers.analyses.learned_bias import LearnedBiasConfig
 from trainers.analyses.receptive_field import ReceptiveFieldConfig
 
 
@@ -20,4 +22,37 @@ class ReceptiveFieldAnalysis(ReceptiveFieldConfig):
     """Look again after every so many epochs (`null`: before and after training only)."""
 
 
-AnalysisConfig = ReceptiveFieldAnalysis
+class LearnedBiasAnalysis(LearnedBiasConfig):
+    """The position bias of the scored weights, more closely than every trial looks at it anyway."""
+
+    kind: Literal["learned_bias"] = "learned_bias"
+
+
+AnalysisConfig = Annotated[ReceptiveFieldAnalysis | LearnedBiasAnalysis, Field(discriminator="kind")]
+
+
+def receptive_field_in(analyses: Sequence[AnalysisConfig]) -> ReceptiveFieldAnalysis | None:
+    """The one of its kind, if it is asked for."""
+    return next((each for each in analyses if isinstance(each, ReceptiveFieldAnalysis)), None)
+
+
+def learned_bias_in(analyses: Sequence[AnalysisConfig]) -> LearnedBiasAnalysis | None:
+    """The one of its kind, if it is asked for."""
+    return next((each for each in analyses if isinstance(each, LearnedBiasAnalysis)), None)
+
+
+def one_of_each(analyses: tuple[AnalysisConfig, ...]) -> tuple[AnalysisConfig, ...]:
+    """The analyses as they are: two of a kind would write under the same names.
+
+    Raises:
+        ValueError: there are.
+    """
+    kinds = [analysis.kind for analysis in analyses]
+    for position, kind in enumerate(kinds):
+        if kind in kinds[:position]:
+            raise ValueError(f"the analysis `{kind}` is asked for twice; one of a kind is all")
+    return analyses
+
+
+Analyses = Annotated[tuple[AnalysisConfig, ...], AfterValidator(one_of_each)]
+"""What a trial is asked beside its training."""

@@ -6,13 +6,15 @@ perhaps not in the last layers; so layers are told one by one. No image is neede
 Shapes: h = heads, H x W = grid of patch tokens, T = H*W.
 """
 
+import logging
 import math
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from pydantic import Field
 from timm.layers.pos_embed_rel import RelPosBias, RelPosMlp
 from timm.models import beit, swin_transformer, swin_transformer_v2
 from timm.models.eva import Eva
@@ -20,16 +22,29 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from trainers.analyses.gaussian_fit import GaussianFit, fit_gaussian
+from trainers.analyses.targets import CenterTarget, Place, TargetConfig
 from trainers.errors import AnalysisError, ConfigError
 from trainers.models.families.patches import patch_grid
 from trainers.models.gaussian import GaussianAttentionBias
 from trainers.models.grid import TokenGrid
 from trainers.result import BiasPart, LayerFit
+from trainers.strict import StrictModel
 
 Array = npt.NDArray[np.float64]
 
+logger = logging.getLogger(__name__)
+
 _NOTHING = 1e-6
 """A map whose values differ by less, relative to its largest, is flat: fp32 rounds to about that."""
+
+
+class LearnedBiasConfig(StrictModel):
+    """How closely the position bias is looked at."""
+
+    query: Annotated[TargetConfig, Field(discriminator="kind")] = CenterTarget()
+    """The tokens whose view is kept as an image; that of the middle token always is."""
+    per_head: bool = False
+    """Whether a Gaussian is fitted to each head too; to the mean over heads it always is (a fit takes some 20 ms)."""
 
 
 class LearnedBias(NamedTuple):
@@ -38,7 +53,11 @@ class LearnedBias(NamedTuple):
     fits: tuple[LayerFit, ...]
     """Of every layer: its own embedding, and the sum with the Gaussian if it has one; then of every absolute one."""
     maps: dict[str, Array]
-    """`own_00`, `sum_00`: [h, 2H-1, 2W-1] by layer, displacement 0 in the middle; `absolute`: [H, W]."""
+    """`own_00`, `sum_00`: [h, 2H-1, 2W-1] by layer, displacement 0 in the middle; `absolute`: [H, W].
+
+    What a query token sees, as images: `query/own/00/<row>_<column>`, `query/gaussian/00/...`, `query/sum/00/...`:
+    [h, H, W] (a Gaussian that all heads share: [1, H, W]); `query/absolute/<row>_<column>`: [H, W].
+    """
 
     def metrics(self) -> dict[str, float]:
         """`rpe_sigma/00`, `rpe_r_squared/00` of each layer's own embedding, `ape_...` of an absolute one."""
@@ -52,17 +71,19 @@ class LearnedBias(NamedTuple):
 
 
 @torch.no_grad()
-def learned_bias(model: nn.Module, *, per_head: bool = False) -> LearnedBias:
+def learned_bias(model: nn.Module, config: LearnedBiasConfig | None = None) -> LearnedBias:
     """Read and fit every position embedding of a model; its mode and random numbers stay as they are.
 
     Args:
         model: of any family in `trainers.models.families`, with or without a Gaussian.
-        per_head: whether each head is fitted too; the mean over heads always is (a fit takes some 20 ms).
+        config: how closely it is looked at.
 
     Returns:
-        Fits and maps; empty for a model without a learned position embedding. A map that is flat, broken or too
-        small to be fitted is there without a fit, and says why.
+        Fits and maps; empty for a model with neither a learned position embedding nor a Gaussian. A map that is flat,
+        broken or too small to be fitted is there without a fit, and says why. A query outside a layer's grid (the
+        windows of Swin's stages differ) has no image there.
     """
+    config = config or LearnedBiasConfig()
     fits: list[LayerFit] = []
     maps: dict[str, Array] = {}
     # The MLP over distances has dropout inside.
@@ -70,15 +91,26 @@ def learned_bias(model: nn.Module, *, per_head: bool = False) -> LearnedBias:
     model.eval()
     try:
         for layer, (grid, parts) in enumerate(_layers(model)):
-            for part, bias_hTT in parts.items():
+            places = _places(config.query, grid)
+            for name, bias_hTT in parts.items():
+                seen = bias_hTT.double().cpu().numpy().reshape(-1, grid.height, grid.width, grid.height, grid.width)
+                maps |= {f"query/{name}/{layer:02d}/{y}_{x}": seen[:, y, x] for y, x in places}
+                if name == "gaussian":
+                    # Its sigma is known: nothing is to be fitted.
+                    continue
+                part: BiasPart = "own" if name == "own" else "sum"
                 by_head = displacement_map(bias_hTT, grid)
                 maps[f"{part}_{layer:02d}"] = by_head
                 fits.append(_fit(by_head.mean(axis=0), part, layer))
-                if per_head:
+                if config.per_head:
                     fits += [_fit(values, part, layer, head) for head, values in enumerate(by_head)]
-        for similarity in _similarities(model):
-            maps["absolute"] = similarity
-            fits.append(_fit(_without_self(similarity), "absolute", None))
+        for grid, embedding in _absolute(model):
+            maps |= {
+                f"query/absolute/{y}_{x}": similarity_map(embedding, grid, (y, x))
+                for y, x in _places(config.query, grid)
+            }
+            maps["absolute"] = similarity_map(embedding, grid)
+            fits.append(_fit(_without_self(maps["absolute"]), "absolute", None))
     finally:
         for module in was_training:
             module.training = True
@@ -101,21 +133,39 @@ def displacement_map(bias: Tensor, grid: TokenGrid) -> Array:
     return np.stack(rows, axis=1)
 
 
-def similarity_map(embedding: Tensor, grid: TokenGrid) -> Array:
-    """Cosine of the centre token's embedding with every token's: [T, C] -> [H, W]; NaN where one is zero.
+def similarity_map(embedding: Tensor, grid: TokenGrid, query: Place | None = None) -> Array:
+    """Cosine of one token's embedding with every token's: [T, C] -> [H, W]; NaN where one is zero.
 
-    The centre of an even grid is the upper left of the four middle tokens, as in the paper.
+    Args:
+        embedding: of the patch tokens.
+        grid: where they lie.
+        query: row and column of the token (`None`: the centre; of an even grid the upper left of the four middle
+            tokens, as in the paper).
     """
     tokens = embedding.double().cpu().numpy()
     norms = np.linalg.norm(tokens, axis=1, keepdims=True)
     units = np.divide(tokens, norms, out=np.full_like(tokens, np.nan), where=norms > 0)
-    center = (grid.height - 1) // 2 * grid.width + (grid.width - 1) // 2
-    similarity: Array = (units @ units[center]).reshape(grid.height, grid.width)
+    [(row, column)] = [query] if query else CenterTarget().places(grid.height, grid.width)
+    similarity: Array = (units @ units[row * grid.width + column]).reshape(grid.height, grid.width)
     return similarity
 
 
-def _layers(model: nn.Module) -> Iterator[tuple[TokenGrid, dict[BiasPart, Tensor]]]:
-    """Every relative position embedding of a model, without prefix tokens: [h, T, T]."""
+def _places(query: TargetConfig, grid: TokenGrid) -> list[Place]:
+    """The middle, and what is asked for, as far as the grid has it."""
+    middle = CenterTarget().places(grid.height, grid.width)
+    try:
+        asked = query.places(grid.height, grid.width)
+    except AnalysisError as error:
+        logger.warning("the learned bias is shown from the middle token only: %s", error)
+        return middle
+    return list(dict.fromkeys(middle + asked))
+
+
+def _layers(model: nn.Module) -> Iterator[tuple[TokenGrid, dict[str, Tensor]]]:
+    """The bias of every layer, `own`, `gaussian` and their `sum`, without prefix tokens: [h, T, T].
+
+    A layer has what it has: a plain ViT's only the Gaussian.
+    """
     shared: Tensor | None = None
     for module in model.modules():
         if isinstance(module, beit.Beit):
@@ -123,15 +173,18 @@ def _layers(model: nn.Module) -> Iterator[tuple[TokenGrid, dict[BiasPart, Tensor
             table: nn.Module | None = module.rel_pos_bias
             shared = None if table is None else table().unsqueeze(0)
         found = _own_bias(module, shared)
-        if found is None:
-            continue
-        grid, bias = found
-        own = bias[0, :, -grid.num_patch_tokens :, -grid.num_patch_tokens :].float()
-        parts: dict[BiasPart, Tensor] = {"own": own}
         gaussian = getattr(module, "gaussian", None)
+        parts: dict[str, Tensor] = {}
         if isinstance(gaussian, GaussianAttentionBias):
-            parts["sum"] = own + gaussian()[:, -grid.num_patch_tokens :, -grid.num_patch_tokens :]
-        yield grid, parts
+            grid = gaussian.grid
+            parts["gaussian"] = gaussian()[:, -grid.num_patch_tokens :, -grid.num_patch_tokens :]
+        if found is not None:
+            grid, bias = found
+            parts["own"] = bias[0, :, -grid.num_patch_tokens :, -grid.num_patch_tokens :].float()
+        if len(parts) == 2:
+            parts["sum"] = parts["own"] + parts["gaussian"]
+        if parts:
+            yield grid, parts
 
 
 def _own_bias(module: nn.Module, shared: Tensor | None) -> tuple[TokenGrid, Tensor] | None:
@@ -168,7 +221,8 @@ _READERS: tuple[tuple[type[nn.Module], Callable[..., Tensor]], ...] = (
 )
 
 
-def _similarities(model: nn.Module) -> Iterator[Array]:
+def _absolute(model: nn.Module) -> Iterator[tuple[TokenGrid, Tensor]]:
+    """Every absolute position embedding, of the patch tokens: [T, C]."""
     for module in model.modules():
         if not isinstance(module, VisionTransformer | beit.Beit | Eva) or module.pos_embed is None:
             continue
@@ -177,7 +231,7 @@ def _similarities(model: nn.Module) -> Iterator[Array]:
         except ConfigError:
             # Tokens that lie on no fixed grid have no map.
             continue
-        yield similarity_map(module.pos_embed[0, -grid.num_patch_tokens :], grid)
+        yield grid, module.pos_embed[0, -grid.num_patch_tokens :]
 
 
 def _without_self(similarity: Array) -> Array:

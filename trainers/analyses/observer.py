@@ -1,14 +1,14 @@
-"""A trial's analyses: looked at before, during and after training, without moving a single random number of it."""
+"""A trial's receptive field: before, during and after training, without moving a single random number of it."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from torch import Tensor, nn
 
-from trainers.analyses.configs import AnalysisConfig, ReceptiveFieldAnalysis
+from trainers.analyses.configs import ReceptiveFieldAnalysis
 from trainers.analyses.images import image_batches
 from trainers.analyses.map_metrics import measure
 from trainers.analyses.receptive_field import receptive_fields
@@ -29,40 +29,42 @@ class TrialObserver:
     """
 
     def __init__(
-        self, analyses: Sequence[AnalysisConfig], split: ImageSplit, normalize: Callable[[Tensor], Tensor], *, seed: int
+        self,
+        analysis: ReceptiveFieldAnalysis | None,
+        split: ImageSplit,
+        normalize: Callable[[Tensor], Tensor],
+        *,
+        seed: int,
     ) -> None:
         """Nothing is looked at yet.
 
         Args:
-            analyses: what is asked.
+            analysis: what is asked (`None`: nothing).
             split: whose images are used.
             normalize: makes the model's input of the split's images.
             seed: the trial's, for images that are drawn.
         """
-        self._analyses, self._split, self._normalize, self._seed = analyses, split, normalize, seed
+        self._analysis, self._split, self._normalize, self._seed = analysis, split, normalize, seed
         self._maps: dict[str, npt.NDArray[np.float32 | np.int64]] = {}
         self._initial: dict[str, float] = {}
 
     def before(self, model: nn.Module) -> None:
         """Look at the initial weights."""
-        for analysis in self._analyses:
-            self._initial |= self._look(model, analysis, "receptive_field_initial", keep_as="initial")
+        if self._analysis is not None:
+            self._initial = self._look(model, self._analysis, "receptive_field_initial", keep_as="initial")
 
     def during(self, model: nn.Module, epoch: int) -> dict[str, float]:
         """Metrics after an epoch (from 0), where one is due: `receptive_field/...`."""
-        due = [each for each in self._analyses if each.every_epochs and (epoch + 1) % each.every_epochs == 0]
-        return {
-            name: value
-            for each in due
-            for name, value in self._look(model, each, "receptive_field", keep_as="").items()
-        }
+        analysis = self._analysis
+        if analysis is None or not analysis.every_epochs or (epoch + 1) % analysis.every_epochs:
+            return {}
+        return self._look(model, analysis, "receptive_field", keep_as="")
 
     def after(self, model: nn.Module) -> dict[str, float]:
         """Metrics of the scored weights, `receptive_field/...`, and of the initial, `receptive_field_initial/...`."""
-        metrics = dict(self._initial)
-        for analysis in self._analyses:
-            metrics |= self._look(model, analysis, "receptive_field", keep_as="final")
-        return metrics
+        if self._analysis is None:
+            return {}
+        return self._initial | self._look(model, self._analysis, "receptive_field", keep_as="final")
 
     def save(self, folder: Path) -> None:
         """Write the maps, if any: `initial/<row>_<column>` and `final/<row>_<column>`, each [S, S]; and the `grid`."""

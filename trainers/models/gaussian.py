@@ -89,6 +89,7 @@ class GaussianAttentionBias(nn.Module):
 
     def set_grid(self, grid: TokenGrid) -> None:
         """Lay the Gaussian over another grid; sigma keeps its value in tokens."""
+        self.grid = grid
         self.num_prefix_tokens, self.num_tokens = grid.num_prefix_tokens, grid.num_tokens
         self.squared_distance = self.config.squared_distances(grid).to(self.squared_distance.device)
 

@@ -93,7 +93,7 @@ def test_images_may_be_drawn_by_the_seed():
 
     def positions(seed, num_images=5):
         analysis = ReceptiveFieldAnalysis(num_images=num_images, images="by_seed")
-        return TrialObserver([analysis], split, lambda images: images, seed=seed)._positions(analysis)
+        return TrialObserver(analysis, split, lambda images: images, seed=seed)._positions(analysis)
 
     assert positions(0) == positions(0) != positions(1)
     assert len(set(positions(0))) == 5
