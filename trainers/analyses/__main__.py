@@ -5,17 +5,22 @@ Progress and warnings go to stderr, the result as JSON to stdout; the folder get
 """
 
 import argparse
-import json
-import logging
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
+from trainers.analyses.command_line import (
+    add_subject_arguments,
+    build_model,
+    problems,
+    read_subject,
+    run_command,
+    target_of,
+)
 from trainers.analyses.images import BATCH_SIZE, image_batches
 from trainers.analyses.map_metrics import ReceptiveField, measure
 from trainers.analyses.receptive_field import (
@@ -25,38 +30,28 @@ from trainers.analyses.receptive_field import (
     warnings_for,
 )
 from trainers.analyses.study import MAPS, RESULT, LookedAt, Study
-from trainers.analyses.subject import Intervention, SubjectConfig, build_subject
-from trainers.analyses.targets import CenterTarget, LatticeTarget, TargetConfig, TokenTarget
+from trainers.analyses.targets import CenterTarget
 from trainers.atomic_file import replaced_file
 from trainers.data import DatasetConfig, DigitsConfig, FolderConfig, NoAugmentation
 from trainers.data.normalization import Normalization
 from trainers.device import Device
-from trainers.errors import ConfigError, TrainerError
-from trainers.models.gaussian import GaussianBias
+from trainers.errors import ConfigError
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line, look, write; returns the exit code."""
     options = _parser().parse_args(arguments)
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="warning: %(message)s")
-    try:
+
+    def work() -> Study:
         study, maps = _look(options)
         _write(options.output, study, maps)
-    except ConfigError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 2
-    except TrainerError as error:
-        sys.stderr.write(f"error ({error.code}): {error}\n")
-        return 1
-    except KeyboardInterrupt:
-        sys.stderr.write("\ninterrupted; nothing was written\n")
-        return 130
-    sys.stdout.write(study.model_dump_json(indent=2) + "\n")
-    return 0
+        return study
+
+    return run_command(work)
 
 
 def _look(options: argparse.Namespace) -> tuple[Study, dict[str, ReceptiveField]]:
-    subject = _subject(options)
+    subject = read_subject(options)
     dataset = _dataset(options.data)
     config = ReceptiveFieldConfig(
         target=options.target, point=FeaturePoint(layer=options.layer, norm=options.norm), precision=options.precision
@@ -72,14 +67,7 @@ def _look(options: argparse.Namespace) -> tuple[Study, dict[str, ReceptiveField]
     normalize = Normalization.choose(subject.normalization, mean=subject.model.input_mean, std=subject.model.input_std)
     seen, maps = [], {}
     for intervention in options.intervention or ["none"]:
-        model = build_subject(
-            subject,
-            checkpoint=options.checkpoint,
-            intervention=intervention,
-            gaussian=GaussianBias(sigma=options.sigma, amplitude=options.amplitude),
-            layers=options.layers,
-            num_classes=splits.num_classes,
-        ).to(device)
+        model = build_model(options, subject, intervention, splits.num_classes).to(device)
 
         def batches(name: str = intervention) -> Iterator[Tensor]:
             done = 0
@@ -118,30 +106,6 @@ def _write(folder: Path | None, study: Study, maps: dict[str, ReceptiveField]) -
         file.write(study.model_dump_json(indent=2).encode())
 
 
-def _subject(options: argparse.Namespace) -> SubjectConfig:
-    """A timm name, `small_vit`, or a JSON file: a model's config or a whole trial.
-
-    Raises:
-        ConfigError: it is none of these.
-    """
-    text: str = options.model
-    if text.endswith(".json"):
-        try:
-            value = json.loads(Path(text).read_bytes())
-        except (OSError, ValueError) as error:
-            raise ConfigError(f"{text} can't be read as JSON: {error}") from error
-        document = {name: value[name] for name in ("model", "attention_bias", "seed") if name in value}
-        document = document or {"model": value}
-    elif text == "small_vit":
-        document = {"model": {"kind": "small_vit"}}
-    else:
-        document = {"model": {"kind": "timm", "name": text, "pretrained": options.pretrained}}
-    try:
-        return SubjectConfig.model_validate(document)
-    except ValidationError as error:
-        raise ConfigError(_problems(f"{text} is no model", error)) from error
-
-
 def _dataset(text: str) -> DigitsConfig | FolderConfig | DatasetConfig:
     """`digits`, a folder of images, or a data set's config as JSON.
 
@@ -154,26 +118,7 @@ def _dataset(text: str) -> DigitsConfig | FolderConfig | DatasetConfig:
             return adapter.validate_json(text)
         return DigitsConfig() if text == "digits" else FolderConfig(path=text)
     except ValidationError as error:
-        raise ConfigError(_problems(f"{text} is no data set", error)) from error
-
-
-def _problems(title: str, error: ValidationError) -> str:
-    lines = [f"  {'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors(include_url=False)]
-    return "\n".join([f"{title}:", *lines])
-
-
-def _target(text: str) -> TargetConfig:
-    kind, _, rest = text.partition(":")
-    try:
-        if kind == "center" and not rest:
-            return CenterTarget()
-        if kind == "lattice":
-            return LatticeTarget(per_side=int(rest))
-        row, column = (int(part) for part in text.split(","))
-        return TokenTarget(row=row, column=column)
-    except ValueError as error:
-        message = f"{text!r} is no target; write `center`, `ROW,COLUMN` or `lattice:N`"
-        raise argparse.ArgumentTypeError(message) from error
+        raise ConfigError(problems(f"{text} is no data set", error)) from error
 
 
 def _positive(text: str) -> int:
@@ -183,23 +128,13 @@ def _positive(text: str) -> int:
     return number
 
 
-def _layers(text: str) -> list[int]:
-    return [int(part) for part in text.split(",")]
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m trainers.analyses", description="The receptive field of a model.")
-    parser.add_argument("model", help="a timm name, small_vit, or a JSON file with a model's or trial's config")
-    parser.add_argument("--checkpoint", type=Path, help="weights: a trial's checkpoint.pt, or any state dict")
-    parser.add_argument("--pretrained", action="store_true", help="start from timm's published weights")
-    parser.add_argument("--intervention", action="append", choices=get_args(Intervention), help="may be repeated")
-    parser.add_argument("--layers", type=_layers, help="layers that the intervention concerns, as 0,1,2")
-    parser.add_argument("--sigma", type=float, default=2.0, help="of the intervention gaussian, in tokens")
-    parser.add_argument("--amplitude", type=float, default=1.0, help="A of the intervention gaussian")
+    add_subject_arguments(parser)
     parser.add_argument("--data", default="digits", help="digits, a folder of images, or a data set's config as JSON")
     parser.add_argument("--images", type=_positive, default=64, help="validation images to use")
     parser.add_argument("--batch-size", type=_positive, default=BATCH_SIZE)
-    parser.add_argument("--target", type=_target, default=CenterTarget(), help="center, ROW,COLUMN or lattice:N")
+    parser.add_argument("--target", type=target_of, default=CenterTarget(), help="center, ROW,COLUMN or lattice:N")
     parser.add_argument("--layer", type=int, help="block of a ViT, stage of Swin (default: the last)")
     parser.add_argument("--norm", choices=("before", "after"), default="before", help="the final norm")
     parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")

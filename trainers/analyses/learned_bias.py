@@ -59,6 +59,9 @@ class LearnedBias(NamedTuple):
     [h, H, W] (a Gaussian that all heads share: [1, H, W]); `query/absolute/<row>_<column>`: [H, W].
     """
 
+    queries_outside: tuple[str, ...] = ()
+    """One reason for each grid that has not all the queries."""
+
     def metrics(self) -> dict[str, float]:
         """`rpe_sigma/00`, `rpe_r_squared/00` of each layer's own embedding, `ape_...` of an absolute one."""
         named: dict[str, float] = {}
@@ -80,10 +83,11 @@ def learned_bias(model: nn.Module, config: LearnedBiasConfig | None = None) -> L
 
     Returns:
         Fits and maps; empty for a model with neither a learned position embedding nor a Gaussian. A map that is flat,
-        broken or too small to be fitted is there without a fit, and says why. A query outside a layer's grid (the
-        windows of Swin's stages differ) has no image there.
+        broken or too small to be fitted is there without a fit, and says why. Where a layer's grid has not all
+        the queries (the windows of Swin's stages differ), only that of its middle token has images.
     """
     config = config or LearnedBiasConfig()
+    why_not: list[str] = []
     fits: list[LayerFit] = []
     maps: dict[str, Array] = {}
     # The MLP over distances has dropout inside.
@@ -91,7 +95,7 @@ def learned_bias(model: nn.Module, config: LearnedBiasConfig | None = None) -> L
     model.eval()
     try:
         for layer, (grid, parts) in enumerate(_layers(model)):
-            places = _places(config.query, grid)
+            places = _places(config.query, grid, why_not)
             for name, bias_hTT in parts.items():
                 seen = bias_hTT.double().cpu().numpy().reshape(-1, grid.height, grid.width, grid.height, grid.width)
                 maps |= {f"query/{name}/{layer:02d}/{y}_{x}": seen[:, y, x] for y, x in places}
@@ -107,14 +111,16 @@ def learned_bias(model: nn.Module, config: LearnedBiasConfig | None = None) -> L
         for grid, embedding in _absolute(model):
             maps |= {
                 f"query/absolute/{y}_{x}": similarity_map(embedding, grid, (y, x))
-                for y, x in _places(config.query, grid)
+                for y, x in _places(config.query, grid, why_not)
             }
             maps["absolute"] = similarity_map(embedding, grid)
             fits.append(_fit(_without_self(maps["absolute"]), "absolute", None))
     finally:
         for module in was_training:
             module.training = True
-    return LearnedBias(tuple(fits), maps)
+    for reason in dict.fromkeys(why_not):
+        logger.warning("the position bias is shown from the middle token only: %s", reason)
+    return LearnedBias(tuple(fits), maps, tuple(why_not))
 
 
 def displacement_map(bias: Tensor, grid: TokenGrid) -> Array:
@@ -150,13 +156,13 @@ def similarity_map(embedding: Tensor, grid: TokenGrid, query: Place | None = Non
     return similarity
 
 
-def _places(query: TargetConfig, grid: TokenGrid) -> list[Place]:
-    """The middle, and what is asked for, as far as the grid has it."""
+def _places(query: TargetConfig, grid: TokenGrid, why_not: list[str]) -> list[Place]:
+    """The middle, and what is asked for; where the grid has not all of that, the reason is added."""
     middle = CenterTarget().places(grid.height, grid.width)
     try:
         asked = query.places(grid.height, grid.width)
     except AnalysisError as error:
-        logger.warning("the learned bias is shown from the middle token only: %s", error)
+        why_not.append(str(error))
         return middle
     return list(dict.fromkeys(middle + asked))
 

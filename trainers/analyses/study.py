@@ -1,9 +1,11 @@
-"""What a study of receptive fields leaves behind: a JSON of this shape, beside a file of maps."""
+"""What a study of receptive fields or position biases leaves behind: a JSON of this shape, beside a file of maps."""
 
 from trainers.analyses.map_metrics import ReceptiveFieldMetrics
+from trainers.result import LayerFit
 from trainers.strict import StrictModel
 
 RESULT, MAPS = "receptive_field.json", "receptive_field.npz"
+BIAS_RESULT, BIAS_MAPS = "learned_bias.json", "learned_bias.npz"
 GRID = "grid"
 """In a trial's `MAPS`: height and width of the token grid, which turn pixels into tokens."""
 
@@ -38,3 +40,23 @@ class Study(StrictModel):
     """Label of the data set whose validation images were used."""
     fields: tuple[LookedAt, ...]
     """In the order of the interventions, target by target."""
+
+
+class BiasLook(StrictModel):
+    """The position bias of a model after one intervention."""
+
+    intervention: str
+    """What was done to the model before; its maps are those whose names start so."""
+    fits: tuple[LayerFit, ...]
+    """The Gaussian in each layer's own embedding and in the sum, and in an absolute embedding."""
+    gaussians: dict[str, float]
+    """`sigma/00` (tokens) and `amplitude/00` of each layer's Gaussian; empty without one."""
+
+
+class BiasStudy(StrictModel):
+    """Position biases of one model under several interventions."""
+
+    model: str
+    """Label of the model."""
+    looks: tuple[BiasLook, ...]
+    """In the order of the interventions."""

@@ -1,0 +1,78 @@
+"""Look at a model's position bias: `python -m trainers.analyses.bias_study MODEL --output FOLDER`. No image is needed.
+
+Warnings go to stderr, the result as JSON to stdout; the folder gets `learned_bias.json` and the maps,
+`learned_bias.npz`, each named `<intervention>/<name>` (names: see `trainers.analyses.learned_bias`). Exit codes: see
+`trainers.analyses.command_line`.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from trainers.analyses.command_line import add_subject_arguments, build_model, read_subject, run_command, target_of
+from trainers.analyses.learned_bias import LearnedBiasConfig, learned_bias
+from trainers.analyses.study import BIAS_MAPS, BIAS_RESULT, BiasLook, BiasStudy
+from trainers.analyses.targets import CenterTarget
+from trainers.atomic_file import replaced_file
+from trainers.errors import AnalysisError
+from trainers.models.bias import bias_metrics
+
+_NUM_CLASSES = 10
+"""Of the head, which has no position."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Parse the command line, look, write; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    return run_command(lambda: _look(options))
+
+
+def _look(options: argparse.Namespace) -> BiasStudy:
+    subject = read_subject(options)
+    config = LearnedBiasConfig(query=options.query, per_head=options.per_head)
+    looks: list[BiasLook] = []
+    maps: dict[str, npt.NDArray[np.float32]] = {}
+    for intervention in options.intervention or ["none"]:
+        model = build_model(options, subject, intervention, _NUM_CLASSES)
+        learned = learned_bias(model, config)
+        if not learned.maps:
+            raise AnalysisError(
+                f"{subject.model.label} has neither a learned position embedding nor a Gaussian: nothing can be shown"
+            )
+        if learned.queries_outside and not isinstance(config.query, CenterTarget):
+            raise AnalysisError(learned.queries_outside[0])
+        looks.append(
+            BiasLook(intervention=intervention, fits=learned.fits, gaussians=bias_metrics(model)),
+        )
+        maps |= {f"{intervention}/{name}": values.astype(np.float32) for name, values in learned.maps.items()}
+    study = BiasStudy(model=subject.model.label, looks=tuple(looks))
+    _write(options.output, study, maps)
+    return study
+
+
+def _write(folder: Path | None, study: BiasStudy, maps: dict[str, npt.NDArray[np.float32]]) -> None:
+    if folder is None:
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    with replaced_file(folder / BIAS_MAPS) as file:
+        np.savez_compressed(file, **maps)  # type: ignore[arg-type]
+    with replaced_file(folder / BIAS_RESULT) as file:
+        file.write(study.model_dump_json(indent=2).encode())
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m trainers.analyses.bias_study", description="The position bias of a model."
+    )
+    add_subject_arguments(parser)
+    parser.add_argument("--query", type=target_of, default=CenterTarget(), help="center, ROW,COLUMN or lattice:N")
+    parser.add_argument("--per-head", action="store_true", help="fit a Gaussian to each head too")
+    parser.add_argument("--output", type=Path, help="folder for the maps and the JSON")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,113 @@
+"""What the command lines of all analyses share: the model, what is done to it, how errors end."""
+
+import argparse
+import json
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import get_args
+
+from pydantic import ValidationError
+from torch import nn
+
+from trainers.analyses.subject import Intervention, SubjectConfig, build_subject
+from trainers.analyses.targets import CenterTarget, LatticeTarget, TargetConfig, TokenTarget
+from trainers.errors import ConfigError, TrainerError
+from trainers.models.gaussian import GaussianBias
+from trainers.strict import StrictModel
+
+
+def run_command(work: Callable[[], StrictModel]) -> int:
+    """Do it; the result as JSON to stdout, everything else to stderr. Returns the exit code.
+
+    0 done; 1 the model can't be looked at so; 2 wrong usage; 130 interrupted.
+    """
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="warning: %(message)s")
+    try:
+        study = work()
+    except ConfigError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+    except TrainerError as error:
+        sys.stderr.write(f"error ({error.code}): {error}\n")
+        return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("\ninterrupted; nothing was written\n")
+        return 130
+    sys.stdout.write(study.model_dump_json(indent=2) + "\n")
+    return 0
+
+
+def add_subject_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which model, its weights, and the interventions."""
+    parser.add_argument("model", help="a timm name, small_vit, or a JSON file with a model's or trial's config")
+    parser.add_argument("--checkpoint", type=Path, help="weights: a trial's checkpoint.pt, or any state dict")
+    parser.add_argument("--pretrained", action="store_true", help="start from timm's published weights")
+    parser.add_argument("--intervention", action="append", choices=get_args(Intervention), help="may be repeated")
+    parser.add_argument("--layers", type=_layers, help="layers that the intervention concerns, as 0,1,2")
+    parser.add_argument("--sigma", type=float, default=2.0, help="of the intervention gaussian, in tokens")
+    parser.add_argument("--amplitude", type=float, default=1.0, help="A of the intervention gaussian")
+
+
+def build_model(
+    options: argparse.Namespace, subject: SubjectConfig, intervention: Intervention, num_classes: int
+) -> nn.Module:
+    """The model after one intervention."""
+    return build_subject(
+        subject,
+        checkpoint=options.checkpoint,
+        intervention=intervention,
+        gaussian=GaussianBias(sigma=options.sigma, amplitude=options.amplitude),
+        layers=options.layers,
+        num_classes=num_classes,
+    )
+
+
+def read_subject(options: argparse.Namespace) -> SubjectConfig:
+    """A timm name, `small_vit`, or a JSON file: a model's config or a whole trial.
+
+    Raises:
+        ConfigError: it is none of these.
+    """
+    text: str = options.model
+    if text.endswith(".json"):
+        try:
+            value = json.loads(Path(text).read_bytes())
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"{text} can't be read as JSON: {error}") from error
+        document = {name: value[name] for name in ("model", "attention_bias", "seed") if name in value}
+        document = document or {"model": value}
+    elif text == "small_vit":
+        document = {"model": {"kind": "small_vit"}}
+    else:
+        document = {"model": {"kind": "timm", "name": text, "pretrained": options.pretrained}}
+    try:
+        return SubjectConfig.model_validate(document)
+    except ValidationError as error:
+        raise ConfigError(problems(f"{text} is no model", error)) from error
+
+
+def problems(title: str, error: ValidationError) -> str:
+    """A validation error in lines that a user can read."""
+    lines = [f"  {'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors(include_url=False)]
+    return "\n".join([f"{title}:", *lines])
+
+
+def target_of(text: str) -> TargetConfig:
+    """`center`, `ROW,COLUMN` or `lattice:N`."""
+    kind, _, rest = text.partition(":")
+    try:
+        if kind == "center" and not rest:
+            return CenterTarget()
+        if kind == "lattice":
+            return LatticeTarget(per_side=int(rest))
+        row, column = (int(part) for part in text.split(","))
+        return TokenTarget(row=row, column=column)
+    except ValueError as error:
+        message = f"{text!r} is no target; write `center`, `ROW,COLUMN` or `lattice:N`"
+        raise argparse.ArgumentTypeError(message) from error
+
+
+def _layers(text: str) -> list[int]:
+    return [int(part) for part in text.split(",")]
