@@ -18,6 +18,10 @@ import numpy.typing as npt
 import torch
 from pydantic import Field
 from timm.layers.layer_scale import LayerScale, LayerScale2d
+from timm.models.eva import EvaBlockPostNorm
+from timm.models.swin_transformer_v2 import SwinTransformerV2Block
+from timm.models.vision_transformer import ResPostBlock
+from timm.models.vision_transformer_relpos import ResPostRelPosBlock
 from torch import Tensor, nn
 
 from trainers.analyses.map_metrics import ReceptiveField
@@ -28,6 +32,7 @@ from trainers.strict import StrictModel
 
 logger = logging.getLogger(__name__)
 
+_POST_NORM_BLOCKS = (ResPostBlock, ResPostRelPosBlock, SwinTransformerV2Block, EvaBlockPostNorm)
 _DEAD_LAYER_SCALE = 1e-4
 _UNIFORM_WEIGHT = 1e-3
 
@@ -115,7 +120,22 @@ def warnings_for(model: nn.Module, point: FeaturePoint) -> list[str]:
             "every LayerScale is below 1e-4, as in an untrained timm model: each block is nearly the identity, and the "
             "receptive field of a token is its own patch; build the model with init_values=0"
         )
+    branch_norms = [
+        norm
+        for block in model.modules()
+        if isinstance(block, _POST_NORM_BLOCKS)
+        for norm in (block.norm1, block.norm2)
+        if isinstance(norm, nn.LayerNorm)
+    ]
+    if branch_norms and all(map(_is_uniform, branch_norms)):
+        found.append(
+            "every block ends its branches in a LayerNorm with equal weights, as in an untrained model with post-norm "
+            "blocks (Swin V2): their channel mean is constant, so what attention and MLPs add has no gradient, and the "
+            "receptive field of a token is its own patch or rounding noise, whatever the attention does"
+        )
     norm = getattr(model, "norm", None)
+    if point.norm == "after" and isinstance(norm, nn.Identity):
+        found.append('the model has no final norm over tokens: the target "after" the norm is the one before it')
     if point.norm == "after" and isinstance(norm, nn.LayerNorm) and _is_uniform(norm):
         found.append(
             "the final LayerNorm has equal weights, so the channel mean after it is constant and its gradient is "
@@ -128,7 +148,8 @@ def _is_uniform(norm: nn.LayerNorm) -> bool:
     if not norm.elementwise_affine:
         return True
     weight = norm.weight.detach().float()
-    return float(weight.std(unbiased=False)) < _UNIFORM_WEIGHT * float(weight.abs().mean())
+    # Not `<`: Swin V2 starts with weights of 0.
+    return float(weight.std(unbiased=False)) <= _UNIFORM_WEIGHT * float(weight.abs().mean())
 
 
 def _layer(model: nn.Module, point: FeaturePoint) -> int:

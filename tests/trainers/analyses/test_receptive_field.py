@@ -10,12 +10,19 @@ import torch
 from timm.models.beit import Beit
 from timm.models.eva import Eva
 from timm.models.swin_transformer import SwinTransformer
+from timm.models.swin_transformer_v2 import SwinTransformerV2
 from timm.models.vision_transformer import VisionTransformer
 from timm.models.vision_transformer_relpos import VisionTransformerRelPos
 from torch import nn
 
 from trainers.analyses.map_metrics import measure
-from trainers.analyses.receptive_field import FeaturePoint, ReceptiveField, ReceptiveFieldConfig, receptive_fields
+from trainers.analyses.receptive_field import (
+    FeaturePoint,
+    ReceptiveField,
+    ReceptiveFieldConfig,
+    receptive_fields,
+    warnings_for,
+)
 from trainers.analyses.targets import CenterTarget, LatticeTarget, TokenTarget
 from trainers.errors import AnalysisError
 from trainers.models.bias import attach_bias
@@ -61,6 +68,13 @@ def by_definition(model: nn.Module, images: torch.Tensor, place: tuple[int, int]
     return (total / total.sum()).numpy()
 
 
+def spread_norm_weights(model: nn.Module) -> None:
+    """As training does: with equal weights no gradient passes through a branch that ends in its norm."""
+    for module in model.modules():
+        if isinstance(module, nn.LayerNorm):
+            nn.init.uniform_(module.weight, 0.2, 1.0)
+
+
 def images_of(num: int, side: int = 32) -> torch.Tensor:
     return torch.randn(num, 3, side, side, generator=torch.Generator().manual_seed(0))
 
@@ -69,6 +83,8 @@ def images_of(num: int, side: int = 32) -> torch.Tensor:
 def test_it_is_the_definition_image_by_image(name):
     torch.manual_seed(0)
     model = MODELS[name]()
+    if "post norm" in name:
+        spread_norm_weights(model)
     side = 96 if name == "resnet" else 32
     images = images_of(5, side)
     field, *_ = receptive_fields(model, images.split(2))
@@ -153,6 +169,40 @@ def test_traps_are_announced(caplog):
         receptive_fields(MODELS["plain"](), [images_of(1)], ReceptiveFieldConfig(point=FeaturePoint(norm="after")))
     assert "LayerScale is below 1e-4" in caplog.messages[0]
     assert "its gradient is rounding noise" in caplog.messages[1]
+
+
+SWIN_V2 = {"img_size": 32, "patch_size": 2, "window_size": 4, "embed_dim": 12, "depths": (1, 1), "num_heads": (2, 2)}
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        MODELS["plain, post norm block"],
+        lambda: SwinTransformerV2(**SWIN_V2, num_classes=3),
+        lambda: timm.create_model("vit_relpos_medium_patch16_rpn_224", depth=2, embed_dim=24, num_heads=2),
+    ],
+    ids=["plain", "swin v2", "relpos"],
+)
+def test_untrained_post_norm_blocks_are_announced(build):
+    torch.manual_seed(0)
+    model = build()
+    assert "its own patch or rounding noise" in warnings_for(model, FeaturePoint())[0]
+    # The trap itself: nothing that attention does is seen.
+    side = model.patch_embed.img_size[0]
+    before = receptive_fields(model, [images_of(2, side)])[0]
+    attach_bias(model, GaussianBias(sigma=1, amplitude=3))
+    after = receptive_fields(model, [images_of(2, side)])[0]
+    assert after.map == pytest.approx(before.map, abs=1e-6)
+    spread_norm_weights(model)
+    assert warnings_for(model, FeaturePoint()) == []
+    assert np.abs(receptive_fields(model, [images_of(2, side)])[0].map - before.map).sum() > 0.1
+
+
+def test_after_a_norm_that_is_not_there_is_announced():
+    # With mean pooling a BEiT has its norm behind the pool.
+    (warning,) = warnings_for(MODELS["beit"](), FeaturePoint(norm="after"))
+    assert "no final norm over tokens" in warning
+    assert warnings_for(MODELS["beit"](), FeaturePoint()) == []
 
 
 def test_bf16_moves_the_map_a_little():
