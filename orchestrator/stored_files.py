@@ -1,9 +1,23 @@
 """Where the files of a stored trial may lie; a report does without them where they can't be reached."""
 
+import zipfile
+import zlib
 from pathlib import Path
 
 from orchestrator.hardware import trial_folder
 from orchestrator.store.tables import TrialRow
+
+UNREADABLE_ARRAYS = (
+    OSError,
+    EOFError,
+    KeyError,
+    TypeError,
+    ValueError,
+    NotImplementedError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""What numpy raises for an `.npz` that is empty, cut short, altered on the disk, or holds something else."""
 
 
 def find_trial_file(row: TrialRow, storage: Path | None, name: str) -> Path | None:

@@ -1,6 +1,6 @@
 """Receptive fields that trials have stored as arrays: read where the files can be reached, and told where not."""
 
-import zipfile
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,9 +10,11 @@ from orchestrator.report.field_content import TrialMaps
 from orchestrator.statistics.pairing import TrialKey
 from orchestrator.status import Phase, TrialStatus
 from orchestrator.store.tables import TrialRow
-from orchestrator.stored_files import find_trial_file
+from orchestrator.stored_files import UNREADABLE_ARRAYS, find_trial_file
 from trainers.analyses.study import GRID, MAPS
 from trainers.config import TrialConfig
+
+_NAME = re.compile(r"(initial|final)/\d+_\d+")
 
 
 def maps_of(rows: Sequence[TrialRow], storage: Path | None) -> dict[TrialKey, TrialMaps | str]:
@@ -46,6 +48,9 @@ def read_maps(row: TrialRow, storage: Path | None) -> TrialMaps | str:
         with np.load(file) as arrays:
             height, width = (int(length) for length in arrays[GRID])
             maps = {name: arrays[name].astype(np.float64) for name in arrays.files if name != GRID}
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+    except UNREADABLE_ARRAYS as error:
         return f"{file.name} is not what a trial writes: {error}"
+    for name, values in maps.items():
+        if not _NAME.fullmatch(name) or values.ndim != 2:
+            return f"{file.name} is not what a trial writes: it holds {name!r} of shape {values.shape}"
     return TrialMaps((height, width), maps)

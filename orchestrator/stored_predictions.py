@@ -1,7 +1,6 @@
 """Per-image predictions of stored trials, where their files can be reached; a report does without where not."""
 
 import logging
-import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from orchestrator.statistics.comparison import Comparison
 from orchestrator.statistics.mcnemar import McNemar, Scored, mcnemar
 from orchestrator.status import Phase, TrialStatus
 from orchestrator.store.tables import TrialRow
-from orchestrator.stored_files import find_trial_file
+from orchestrator.stored_files import UNREADABLE_ARRAYS, find_trial_file
 from trainers.loop import PREDICTIONS
 
 _log = logging.getLogger(__name__)
@@ -71,6 +70,6 @@ def _read(row: TrialRow, storage: Path, split: str) -> Scored | None:
     try:
         with np.load(file) as arrays:
             return Scored(arrays[f"{split}_index"], arrays[f"{split}_correct"].astype(bool))
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+    except UNREADABLE_ARRAYS as error:
         _log.warning("predictions of trial %s can't be read: %s", row.identity, error)
     return None

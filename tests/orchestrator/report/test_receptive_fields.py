@@ -3,6 +3,7 @@
 import csv
 import io
 import itertools
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -149,6 +150,51 @@ def test_maps_that_cannot_be_read_are_counted_and_named(store: Database, experim
     assert "gaussian/seed0" in broken
     assert "is not what a trial writes" in broken
     assert broken.split(":")[0] in " ".join(to_text(report).split())
+
+
+def _empty(_whole: bytes) -> bytes:
+    return b""
+
+
+def _flipped(whole: bytes) -> bytes:
+    middle = bytearray(whole)
+    middle[100] ^= 0xFF
+    return bytes(middle)
+
+
+def _packed(whole: bytes, **arrays: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    np.savez_compressed(file, **dict(np.load(io.BytesIO(whole))), **arrays)
+    return file.getvalue()
+
+
+def _one_array(_whole: bytes) -> bytes:
+    file = io.BytesIO()
+    np.save(file, np.ones((3, 3)))
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        _empty,
+        _one_array,
+        lambda whole: _flipped(_packed(whole)),
+        lambda whole: _packed(whole, unknown=np.ones((3, 3))),
+        lambda whole: _packed(whole, **{"final/0_0": np.ones(5)}),
+    ],
+    ids=["empty", "one array", "altered", "another name", "not a matrix"],
+)
+def test_one_broken_file_costs_its_own_maps_only(
+    store: Database, experiment_id: str, tmp_path: Path, damage: Callable[[bytes], bytes]
+) -> None:
+    file, *_ = write_all(tmp_path, make_records(make_spec(), num_epochs=1))
+    file.write_bytes(damage(file.read_bytes()))
+    fields = reported(store, experiment_id, tmp_path).receptive_fields
+    assert [len(mean.seeds) for mean in fields.means] == [5, 5, 6, 6, 6, 6]
+    (note,) = field_notes(fields)
+    assert "control/seed0" in note
+    assert "is not what a trial writes" in note
 
 
 def test_without_the_folder_the_numbers_stay(store: Database, experiment_id: str) -> None:
