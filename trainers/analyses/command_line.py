@@ -26,6 +26,9 @@ def run_command(work: Callable[[], StrictModel]) -> int:
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="warning: %(message)s")
     try:
         study = work()
+    except ValidationError as error:
+        sys.stderr.write(f"error: {problems('an option is out of range', error)}\n")
+        return 2
     except ConfigError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
@@ -45,7 +48,9 @@ def add_subject_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--checkpoint", type=Path, help="weights: a trial's checkpoint.pt, or any state dict")
     parser.add_argument("--pretrained", action="store_true", help="start from timm's published weights")
     parser.add_argument("--intervention", action="append", choices=get_args(Intervention), help="may be repeated")
-    parser.add_argument("--layers", type=_layers, help="layers that the intervention concerns, as 0,1,2")
+    parser.add_argument(
+        "--layers", type=_layers, help="blocks of a ViT, stages of a Swin that the intervention concerns, as 0,1,2"
+    )
     parser.add_argument("--sigma", type=float, default=2.0, help="of the intervention gaussian, in tokens")
     parser.add_argument("--amplitude", type=float, default=1.0, help="A of the intervention gaussian")
 
@@ -71,12 +76,19 @@ def read_subject(options: argparse.Namespace) -> SubjectConfig:
         ConfigError: it is none of these.
     """
     text: str = options.model
+    if options.pretrained and (text == "small_vit" or text.endswith(".json")):
+        raise ConfigError(
+            f"--pretrained is for timm's names; {text} would be looked at without published weights "
+            '(a config says "pretrained" itself, --checkpoint names a file of weights)'
+        )
     if text.endswith(".json"):
         try:
             value = json.loads(Path(text).read_bytes())
         except (OSError, ValueError) as error:
             raise ConfigError(f"{text} can't be read as JSON: {error}") from error
-        document = {name: value[name] for name in ("model", "attention_bias", "seed") if name in value}
+        if not isinstance(value, dict):
+            raise ConfigError(f"{text} holds no JSON object: it should be a model's config or a whole trial's")
+        document = {name: value[name] for name in SubjectConfig.model_fields if name in value}
         document = document or {"model": value}
     elif text == "small_vit":
         document = {"model": {"kind": "small_vit"}}
@@ -110,4 +122,7 @@ def target_of(text: str) -> TargetConfig:
 
 
 def _layers(text: str) -> list[int]:
-    return [int(part) for part in text.split(",")]
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} names no layers; write numbers from 0, as 0,1,2") from error

@@ -12,7 +12,7 @@ from trainers.checkpoint import UNREADABLE
 from trainers.data.normalization import NormalizationName
 from trainers.errors import AnalysisError
 from trainers.models import AttentionBiasConfig, ModelConfig, NoBias
-from trainers.models.bias import attach_bias
+from trainers.models.bias import attach_bias, attached_biases
 from trainers.models.gaussian import GaussianAttentionBias
 from trainers.models.position import PositionEmbedding, find_position, set_position_embedding
 from trainers.seeding import Stream, derive_seed, seed_weights
@@ -65,7 +65,7 @@ def build_subject(
         checkpoint: weights (`None`: those of the config, published or fresh).
         intervention: what is done to it.
         gaussian: what the intervention `gaussian` adds.
-        layers: layers that the intervention concerns (`None`: all).
+        layers: blocks of a ViT, stages of a Swin that the intervention concerns (`None`: all).
         num_classes: of the head, which no analysis looks at.
         data_root: where relative paths of weights start.
 
@@ -81,26 +81,47 @@ def build_subject(
         _load(model, checkpoint)
     chosen = None if layers is None else set(layers)
     if intervention == "gaussian":
-        if any(isinstance(module, GaussianAttentionBias) for module in model.modules()):
+        if attached_biases(model):
             raise AnalysisError("the model has a Gaussian already; the interventions none and no-gaussian compare it")
         attach_bias(model, gaussian)
         if chosen is not None:
+            _require_layers(chosen, _gaussians(model), "Gaussian")
             _switch_off(model, lambda layer: layer not in chosen)
     elif intervention == "no-gaussian":
+        if not attached_biases(model):
+            raise AnalysisError("the model has no Gaussian that could be left out")
+        if chosen is not None:
+            _require_layers(chosen, _gaussians(model), "Gaussian")
         _switch_off(model, lambda layer: chosen is None or layer in chosen)
     elif intervention != "none":
         _change_position(model, config, _POSITION[intervention], chosen, num_classes)
     return model
 
 
+def _gaussians(model: nn.Module) -> dict[str, GaussianAttentionBias]:
+    return {name: module for name, module in model.named_modules() if isinstance(module, GaussianAttentionBias)}
+
+
+def _require_layers(asked: set[int], names: Iterable[str], what: str) -> None:
+    """A layer that has nothing to change would leave the model as it was, under the intervention's name.
+
+    Raises:
+        AnalysisError: there is such a layer.
+    """
+    known = sorted({layer for name in names if (layer := _layer_of(name)) is not None})
+    if not known:
+        raise AnalysisError(f"no {what} belongs to the layers {sorted(asked)}: it is the whole model's")
+    if unknown := sorted(asked.difference(known)):
+        raise AnalysisError(
+            f"no {what} belongs to the layers {unknown}; the layers that have one: {', '.join(map(str, known))}"
+        )
+
+
 @torch.no_grad()
-def _switch_off(model: nn.Module, concerns: Callable[[int], bool]) -> None:
+def _switch_off(model: nn.Module, concerns: Callable[[int | None], bool]) -> None:
     """Give the Gaussian of some layers the height 0."""
-    gaussians = [module for module in model.modules() if isinstance(module, GaussianAttentionBias)]
-    if not gaussians:
-        raise AnalysisError("the model has no Gaussian that could be left out")
-    for layer, gaussian in enumerate(gaussians):
-        if concerns(layer):
+    for name, gaussian in _gaussians(model).items():
+        if concerns(_layer_of(name)):
             gaussian.amplitude_param.fill_(0.0 if gaussian.parameterization == "square" else float("-inf"))
 
 
@@ -110,8 +131,8 @@ def _change_position(
     def concerns(name: str) -> bool:
         return layers is None or _layer_of(name) in layers
 
-    if layers is not None and not any(map(concerns, find_position(model).all)):
-        raise AnalysisError(f"no position embedding belongs to the layers {sorted(layers)}: it is the whole model's")
+    if layers is not None:
+        _require_layers(layers, find_position(model).all, "position embedding")
     set_position_embedding(
         model,
         choice,

@@ -10,6 +10,7 @@ from orchestrator.report.field_study import draw_study, read_study
 from trainers.analyses.__main__ import main
 from trainers.analyses.subject import SubjectConfig, build_subject
 from trainers.config import TrialConfig
+from trainers.errors import AnalysisError
 from trainers.loop import train
 from trainers.models import GaussianBias, NoBias
 from trainers.models.bias import attached_biases
@@ -93,18 +94,72 @@ def test_a_gaussian_is_added_or_left_out_layer_by_layer(parameterization):
     assert attached_biases(subject("none")) == []
 
 
+SWIN = {"kind": "timm", "name": "swin_tiny_patch4_window7_224", "image_size_px": 56}
+
+
+def test_layers_are_the_same_ones_for_gaussians_and_for_tables():
+    """A stage of Swin has several blocks: numbering them would name other layers than those whose tables are zeroed."""
+
+    def swin(intervention):
+        config = SubjectConfig.model_validate({"model": SWIN})
+        return build_subject(
+            config, checkpoint=None, intervention=intervention, gaussian=GaussianBias(), layers=[2], num_classes=3
+        )
+
+    standing = [float(bias().detach().max()) > 0 for bias in attached_biases(swin("gaussian"))]
+    tables = [bool(table.any()) for name, table in swin("zero-position").named_parameters() if "bias_table" in name]
+    stage_2 = [False] * 4 + [True] * 6 + [False] * 2
+    assert standing == stage_2
+    assert tables == [not zeroed for zeroed in stage_2]
+
+
+@pytest.mark.parametrize("intervention", ["gaussian", "no-gaussian", "zero-position", "reinitialise-position"])
+def test_a_layer_that_is_not_there_is_refused(intervention):
+    """Else the untouched model would carry the intervention's name."""
+    bias = {"kind": "gaussian"} if intervention == "no-gaussian" else None
+    with pytest.raises(AnalysisError, match=r"belongs to the layers \[7\]; the layers that have one: 0, 1$"):
+        subject(intervention, bias=bias, layers=[0, 7])
+
+
+def test_a_gaussian_of_the_whole_model_has_no_layer():
+    model = {"kind": "timm", "name": "vit_srelpos_small_patch16_224", "image_size_px": 64}
+    config = SubjectConfig.model_validate({"model": model, "attention_bias": {"kind": "gaussian"}})
+    with pytest.raises(AnalysisError, match="it is the whole model's"):
+        build_subject(config, checkpoint=None, intervention="no-gaussian", gaussian=NoBias(), layers=[3], num_classes=3)
+
+
+def test_images_are_normalised_as_the_trial_did(tmp_path, capsys):
+    fields = {}
+    for name in ("model", "imagenet"):
+        file = tmp_path / f"{name}.json"
+        file.write_text(json.dumps({**TRIAL, "normalization": name}))
+        assert look(str(file)) == 0
+        fields[name] = json.loads(capsys.readouterr().out)["fields"][0]["metrics"]
+    assert fields["model"] != fields["imagenet"]
+
+
 def test_what_cannot_be_done_is_said(tmp_path, capsys):
     broken = tmp_path / "broken.pt"
     broken.write_bytes(b"no checkpoint")
     other = tmp_path / "other.pt"
     torch.save(subject(bias={"kind": "gaussian"}).state_dict(), other)
+    listed = tmp_path / "listed.json"
+    listed.write_text("[1]")
     cases = [
+        (("small_vit", "--pretrained"), 2, "--pretrained is for timm's names"),
+        ((str(listed),), 2, "holds no JSON object"),
+        (("small_vit", "--layer", "-1"), 2, "layer: Input should be greater than or equal to 0"),
+        (("small_vit", "--intervention", "gaussian", "--sigma", "0"), 2, "sigma: Input should be greater than"),
         (("small_vit", "--intervention", "no-gaussian"), 1, "the model has no Gaussian that could be left out"),
         (("small_vit", "--checkpoint", str(broken)), 1, "can't be read as a checkpoint"),
         (("small_vit", "--checkpoint", str(other)), 1, "holds another model's weights"),
         (("small_vit", "--layer", "9"), 1, "has no layer 9"),
         (("small_vit", "--target", "9,0"), 1, "the grid has rows 0 to 7"),
-        (("small_vit", "--intervention", "zero-position", "--layers", "7"), 1, "no position embedding belongs to"),
+        (
+            ("small_vit", "--intervention", "zero-position", "--layers", "7"),
+            1,
+            "no position embedding belongs to the layers [7]",
+        ),
         (("vit_relpos_smal_patch16_224",), 2, "vit_relpos_small_patch16_224"),
         ((str(tmp_path / "absent.json"),), 2, "can't be read as JSON"),
         (("small_vit", "--data", str(tmp_path / "absent")), 1, "no folder"),
@@ -115,6 +170,9 @@ def test_what_cannot_be_done_is_said(tmp_path, capsys):
     with pytest.raises(SystemExit, match="2"):
         look("small_vit", "--target", "middle")
     assert "write `center`, `ROW,COLUMN` or `lattice:N`" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        look("small_vit", "--layers", "first")
+    assert "'first' names no layers" in capsys.readouterr().err
 
 
 def test_a_checkpoint_with_a_gaussian_needs_the_bias(tmp_path):
