@@ -22,6 +22,7 @@ from api.cli.terminal import (
 )
 from api.cli.watching import PairWatch
 from api.client import Client
+from orchestrator.service.views import ExperimentView
 from orchestrator.status import ExperimentStatus
 
 
@@ -49,18 +50,7 @@ def submit(
     text = read_spec(spec)
     with errors_as_exits(), Client(url) as client:
         view = client.submit(text, idempotency_key=key)
-        if not then_watch:
-            if as_json:
-                write_json(view)
-            else:
-                print_experiment(out, view)
-                out.print(f"\nFollow it with: sigmalab watch {view.id}")
-            return
-        if as_json:
-            write_json_line(view)
-        else:
-            err.print(f"submitted as {view.id}")
-        follow(client, view.id, as_json=as_json)
+        _tell(client, view, "submitted as", then_watch=then_watch, as_json=as_json)
 
 
 def list_experiments(
@@ -112,16 +102,30 @@ def cancel(experiment_id: ExperimentId, url: ServiceUrl = None, as_json: AsJson 
 def extend(
     experiment_id: ExperimentId,
     seeds: Annotated[list[int], typer.Option("--seed", help="A seed to add (repeat the option for more).")],
+    then_watch: Annotated[bool, typer.Option("--watch", help="Follow it to its end, then show the report.")] = False,
     url: ServiceUrl = None,
     as_json: AsJson = False,
 ) -> None:
     """Add seeds to a finished experiment and run them; the pairs that exist stay as they are."""
     with errors_as_exits(), Client(url) as client:
         view = client.extend(resolve(client, experiment_id), seeds)
+        _tell(client, view, "extended", then_watch=then_watch, as_json=as_json)
+
+
+def _tell(client: Client, view: ExperimentView, what: str, *, then_watch: bool, as_json: bool) -> None:
+    """What was accepted; then its progress, if that is wanted."""
+    if not then_watch:
+        if as_json:
+            write_json(view)
+        else:
+            print_experiment(out, view)
+            out.print(f"\nFollow it with: sigmalab watch {view.id}")
+        return
     if as_json:
-        write_json(view)
+        write_json_line(view)
     else:
-        print_experiment(out, view)
+        err.print(f"{what} {view.id}")
+    follow(client, view.id, as_json=as_json)
 
 
 def resolve(client: Client, experiment_id: str) -> str:

@@ -33,7 +33,9 @@ def plan(spec: SpecFile, as_json: AsJson = False) -> None:
 
     text = read_spec(spec)
     try:
-        view = plan_here(text)
+        # A spinner on a terminal, nothing elsewhere.
+        with err.status("counting trials, reading models and data sets"):
+            view = plan_here(text)
     except SpecError as error:
         complain("\n  ".join(f"{problem.pointer or '/'}: {problem.message}" for problem in error.problems))
         raise typer.Exit(Exit.REFUSED) from error

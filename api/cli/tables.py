@@ -217,14 +217,14 @@ def print_plan(console: Console, plan: PlanView) -> None:
         trials += f"; {plan.num_reusable} are finished already and will be reused"
     console.print(f"  trials  {trials}")
     hours = " and ".join(
-        f"{_rounded(amount)} {kind} hours"
+        f"{_rounded(amount)} {kind} hours" if amount >= 0.01 else f"{_rounded(3600 * amount)} {kind} seconds"
         for amount, kind in ((plan.cost.cpu_hours, "CPU core"), (plan.cost.gpu_hours, "GPU"))
         if amount
     )
     time_needed = hours or ("time unknown" if plan.cost.num_trials else "no time")
     for heading, text in (
         ("cost", f"{plan.cost.num_trials} trainings, {time_needed}"),
-        ("", f"({plan.cost.basis})"),
+        ("", f"({plan.cost.basis}; the start of Ray and of each trial's process comes on top)"),
     ):
         lines = textwrap.fill(text, max(40, min(console.width, _READABLE_WIDTH) - 10)).splitlines()
         for place, line in enumerate(lines):

@@ -32,7 +32,7 @@ class PairWatch:
         self._id = experiment_id
         self._console = console
         self._told: set[tuple[str, str, int]] = set()
-        self._num_searched = 0
+        self._num_searched = self._num_reused = 0
         self._next_look_at = 0.0
         self._is_dirty = False
         self._bar = Progress(
@@ -66,6 +66,12 @@ class PairWatch:
     def see(self, event: Event) -> None:
         """One event."""
         payload = event.payload
+        if event.kind == "trial" and payload.get("reused_from"):
+            self._num_reused += 1
+        elif self._num_reused:
+            trials = "trial" if self._num_reused == 1 else "trials"
+            self._say(f"reused {self._num_reused} finished {trials}: nothing of them is trained again")
+            self._num_reused = 0
         if event.kind == "status":
             # A reason may end with a whole log; `show` has it.
             reason, _, _ = str(payload["reason"]).partition("\n")

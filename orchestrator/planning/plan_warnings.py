@@ -6,6 +6,7 @@ from orchestrator.search import OptunaSearch
 from orchestrator.search.budgets import cma_es_generation, search_differences
 from orchestrator.spec import ArmSearch, ExperimentSpec
 from orchestrator.statistics.permutation import sign_flip_floor
+from trainers.data.manifest import INCOMPLETE
 
 _SHARED_BY_A_PAIR = {
     "dataset": "the data",
@@ -91,6 +92,9 @@ def _about_search(name: str, search: ArmSearch) -> Iterator[str]:
 
 
 def _about_comparability(spec: ExperimentSpec) -> Iterator[str]:
+    for dataset in spec.datasets:
+        if dataset.label.endswith(INCOMPLETE):
+            yield f"the data set {dataset.label} is not whole: no result on it compares with published ones"
     if spec.primary_metric.startswith("best_val/"):
         yield (
             f"`{spec.primary_metric}` is taken at the epoch that was chosen by validation: every arm looks better than "

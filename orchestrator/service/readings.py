@@ -9,6 +9,7 @@ from orchestrator.service.views import Condition, EventView, ExperimentView, Pro
 from orchestrator.spec import ExperimentSpec
 from orchestrator.statistics.comparison import Cell
 from orchestrator.status import ExperimentStatus, Phase, TrialStatus
+from orchestrator.store.experiments import EXTENDED
 from orchestrator.store.progress import TrialCounts
 from orchestrator.store.tables import DriverAttemptRow, EventRow, ExperimentRow, TrialRow
 from orchestrator.tracking.links import chart_link
@@ -81,7 +82,8 @@ def driver_condition(
     if status.is_final:
         return Condition(type="driver", ok=status is not ExperimentStatus.FAILED, reason=row.reason or f"{status}")
     if attempt is None or attempt.ended_at is not None:
-        return Condition(type="driver", ok=attempt is None, reason=row.reason or "waits for its driver to be started")
+        is_expected = attempt is None or row.reason.startswith(EXTENDED)
+        return Condition(type="driver", ok=is_expected, reason=row.reason or "waits for its driver to be started")
     name = f"attempt {attempt.number} ({attempt.job_id or 'started by hand'})"
     if heartbeat_age_seconds is None:
         return Condition(type="driver", ok=True, reason=f"{name} is starting")

@@ -15,12 +15,13 @@ from fastapi import FastAPI
 from typer.testing import CliRunner
 
 from api.cli.application import application
+from orchestrator.hardware import Hardware
 from orchestrator.planning.planned import PlannedTrial
 from orchestrator.settings import Settings
 from orchestrator.statistics.comparison import Cell
 from orchestrator.status import Phase
 from orchestrator.store.database import Database, open_database
-from orchestrator.store.trials import plan_trials, trials_of
+from orchestrator.store.trials import find_reusable, plan_trials, reuse_trial, trials_of
 from tests.api import playing
 from tests.api.conftest import JsonObject
 from trainers.config import TrialConfig
@@ -139,6 +140,23 @@ def test_a_watched_search_tells_of_its_candidates(sigmalab: Sigmalab, store: Dat
     assert "search 1  " in watched
     assert "gaussian/seed1000  optimizer.lr=0.001235, attention_bias.sigma=2" in watched
     assert "search 2" not in watched
+
+
+def test_a_watch_tells_what_was_not_trained_again(sigmalab: Sigmalab, store: Database, spec_file: str) -> None:
+    playing.play(store, json.loads(sigmalab("submit", spec_file, "--json").stdout)["id"])
+    again = json.loads(sigmalab("submit", spec_file, "--json").stdout)["id"]
+    attempt = playing.begin(store, again)
+    with store.write() as session:
+        for trial in trials_of(session, again):
+            source = find_reusable(session, [trial.identity], Hardware("cpu", 1))[trial.identity]
+            reuse_trial(session, trial.id, source, attempt)
+    playing.finish(store, again, attempt)
+    watched = sigmalab("watch", "last").stderr
+    assert "reused 6 finished trials: nothing of them is trained again" in watched
+
+    extended = sigmalab("extend", "last", "--seed", "7")
+    assert f"Follow it with: sigmalab watch {again}" in extended.stdout
+    assert "ok  driver: extended by seeds 7" in extended.stdout
 
 
 def test_a_failed_trial_shows_with_its_reason(sigmalab: Sigmalab, store: Database, spec_file: str) -> None:

@@ -8,6 +8,7 @@ from orchestrator.errors import SpecError
 from orchestrator.planning.cost import CPU_FLOPS_PER_SECOND, GPU_FLOPS_PER_SECOND
 from orchestrator.planning.expansion import Expansion
 from orchestrator.planning.plan import Plan, make_plan
+from orchestrator.planning.plan_warnings import warnings_of
 from orchestrator.spec import parse_spec
 from trainers.data import DigitsConfig
 
@@ -264,3 +265,11 @@ def test_a_sweep_needs_one_control_per_cell_and_seed():
         finished |= {trial.identity for trial in alone.trials}
     assert num_trained == len(identities)
     assert finished == set(identities)
+
+
+def test_a_set_that_is_not_whole_is_named():
+    manifest = {"kind": "manifest", "path": "oxford_pet-paper-incomplete.manifest.parquet"}
+    spec = parse_spec({**deepcopy(SPEC), "datasets": [manifest]})
+    assert warnings_of(spec) == (
+        "the data set oxford_pet-paper-incomplete is not whole: no result on it compares with published ones",
+    )
