@@ -12,10 +12,7 @@ from typing import Annotated
 
 import typer
 
-from api.cli.terminal import AsJson, Exit
-
-_EXITS = {0: Exit.OK, 1: Exit.REFUSED, 2: Exit.USAGE, 130: Exit.INTERRUPTED}
-"""Exit status of `python -m trainers.data.prepare` -> ours."""
+from api.cli.terminal import CHILD_EXITS, AsJson, Exit
 
 
 class Protocol(StrEnum):
@@ -38,7 +35,9 @@ def prepare(
         str, typer.Argument(metavar="SET", help="Name of the data set; `sigmalab data list` tells them.")
     ],
     root: Annotated[Path, typer.Option(help="Folder where its archives were unpacked.")],
-    protocol: Annotated[Protocol, typer.Option(help="The publisher's split, or the paper's 70/15/15.")],
+    protocol: Annotated[
+        Protocol, typer.Option(help="The publisher's split, or the paper's 70/15/15.")
+    ] = Protocol.OFFICIAL,
     output: Annotated[
         Path | None,
         typer.Option(help="The manifest (default: <set>-<protocol>.manifest.parquet in SIGMALAB_DATA_ROOT, or here)."),
@@ -75,4 +74,4 @@ def _run(arguments: list[str], *, as_json: bool) -> None:
     command = [sys.executable, "-m", "trainers.data.prepare", *arguments, "--data-root", data_root]
     command += ["--json"] if as_json else []
     status = subprocess.run(command, check=False).returncode  # noqa: S603 (our own command)
-    raise typer.Exit(_EXITS.get(status, Exit.NOT_SUCCEEDED))
+    raise typer.Exit(CHILD_EXITS.get(status, Exit.NOT_SUCCEEDED))

@@ -11,13 +11,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from api.cli.terminal import AsJson, Exit, err, out
+from api.cli.subject import (
+    Amplitude,
+    Checkpoint,
+    Interventions,
+    Layers,
+    Model,
+    Pretrained,
+    Sigma,
+    subject_arguments,
+)
+from api.cli.terminal import CHILD_EXITS, AsJson, Exit, err, out
 
 if TYPE_CHECKING:
     from trainers.analyses.study import Study
-
-_EXITS = {0: Exit.OK, 1: Exit.REFUSED, 2: Exit.USAGE, 130: Exit.INTERRUPTED}
-"""Exit status of `python -m trainers.analyses` -> ours."""
 
 
 def add_commands(application: typer.Typer) -> None:
@@ -30,24 +37,17 @@ def add_commands(application: typer.Typer) -> None:
 
 
 def receptive_field(
-    model: Annotated[str, typer.Argument(help="A timm name, small_vit, or a JSON file: a model's or trial's config.")],
+    model: Model,
     data: Annotated[str, typer.Option(help="digits, a folder of images, or a data set's config as JSON.")] = "digits",
     output: Annotated[Path, typer.Option(help="Folder for picture, maps and JSON.", file_okay=False)] = Path(
         "receptive-field"
     ),
-    checkpoint: Annotated[
-        Path | None, typer.Option(help="Weights: a trial's checkpoint.pt, or any state dict.", dir_okay=False)
-    ] = None,
-    pretrained: Annotated[bool, typer.Option("--pretrained", help="Start from timm's published weights.")] = False,
-    intervention: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="What is done first: none, reinitialise-position, zero-position, gaussian, no-gaussian; repeatable."
-        ),
-    ] = None,
-    layers: Annotated[str | None, typer.Option(help="Layers that the intervention concerns, as 0,1,2.")] = None,
-    sigma: Annotated[float, typer.Option(help="Of the intervention gaussian, in tokens.")] = 2.0,
-    amplitude: Annotated[float, typer.Option(help="A of the intervention gaussian.")] = 1.0,
+    checkpoint: Checkpoint = None,
+    pretrained: Pretrained = False,
+    intervention: Interventions = None,
+    layers: Layers = None,
+    sigma: Sigma = 2.0,
+    amplitude: Amplitude = 1.0,
     images: Annotated[int, typer.Option(help="Validation images to use.", min=1)] = 64,
     target: Annotated[str, typer.Option(help="Whose field: center, ROW,COLUMN or lattice:N.")] = "center",
     layer: Annotated[int | None, typer.Option(help="Block of a ViT, stage of Swin (default: the last).")] = None,
@@ -56,18 +56,22 @@ def receptive_field(
     as_json: AsJson = False,
 ) -> None:
     """Show which pixels a token of a model depends on, and how Gaussian that is."""
-    arguments = [model, "--data", data, "--output", str(output), "--images", str(images), "--target", target]
-    arguments += ["--norm", norm, "--precision", precision, "--sigma", str(sigma), "--amplitude", str(amplitude)]
-    arguments += ["--checkpoint", str(checkpoint)] if checkpoint else []
-    arguments += ["--pretrained"] if pretrained else []
-    arguments += ["--layers", layers] if layers else []
+    arguments = subject_arguments(
+        model,
+        checkpoint=checkpoint,
+        pretrained=pretrained,
+        interventions=intervention,
+        layers=layers,
+        sigma=sigma,
+        amplitude=amplitude,
+    )
+    arguments += ["--data", data, "--output", str(output), "--images", str(images), "--target", target]
+    arguments += ["--norm", norm, "--precision", precision]
     arguments += ["--layer", str(layer)] if layer is not None else []
-    for each in intervention or []:
-        arguments += ["--intervention", each]
     command = [sys.executable, "-m", "trainers.analyses", *arguments]
     finished = subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True)  # noqa: S603 (our own command)
     if finished.returncode:
-        raise typer.Exit(_EXITS.get(finished.returncode, Exit.NOT_SUCCEEDED))
+        raise typer.Exit(CHILD_EXITS.get(finished.returncode, Exit.NOT_SUCCEEDED))
     # matplotlib takes a second to import, which no other command should pay.
     from orchestrator.report.field_study import draw_study, read_study  # noqa: PLC0415
     from trainers.analyses.study import MAPS, RESULT  # noqa: PLC0415

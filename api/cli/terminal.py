@@ -28,6 +28,9 @@ class Exit(IntEnum):
     INTERRUPTED = 130
 
 
+CHILD_EXITS = {0: Exit.OK, 1: Exit.REFUSED, 2: Exit.USAGE, 130: Exit.INTERRUPTED}
+"""Exit status of a `python -m trainers...` -> ours."""
+
 out = Console(highlight=False, soft_wrap=True)
 """Answers."""
 err = Console(stderr=True, highlight=False, soft_wrap=True)
