@@ -118,7 +118,8 @@ def warnings_for(model: nn.Module, point: FeaturePoint) -> list[str]:
     if scales and max(float(gamma.detach().abs().max()) for gamma in scales) < _DEAD_LAYER_SCALE:
         found.append(
             "every LayerScale is below 1e-4, as in an untrained timm model: each block is nearly the identity, and the "
-            "receptive field of a token is its own patch; build the model with init_values=0"
+            "receptive field of a token is its own patch; take published or trained "
+            "weights, or give the model a `layer_scale` such as 1"
         )
     branch_norms = [
         norm
