@@ -10,14 +10,17 @@ from orchestrator.report.content import Report
 from orchestrator.report.field_content import FieldCurve
 from orchestrator.report.field_map_figure import field_map_figure
 from orchestrator.report.figures import cell_title, clean, panel_grid
+from trainers.analyses.gaussian_fit import GOOD_R_SQUARED
 
 CONTROL_COLOR = "#6B6B6B"
 TREATMENT_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _MARKS = "Ds^vPX"
 _SMALL, _NORMAL = 8.5, 9.5
-_GOOD_R_SQUARED = 0.8
 _MAX_CELLS = 8
-_QUANTITIES = {"rms_radius_tokens": "rms radius (tokens)", "r_squared": "R² of the Gaussian (dotted: 0.8)"}
+_QUANTITIES = {
+    "rms_radius_tokens": "rms radius (tokens)",
+    "r_squared": f"R² of the Gaussian (dotted: {GOOD_R_SQUARED})",
+}
 
 
 def field_figures(report: Report) -> dict[str, Callable[[Report], Figure]]:
@@ -43,7 +46,7 @@ def field_curve_figure(report: Report) -> Figure:
             _draw(axes, of_panel, treatments)
             axes.set_title(f"{cell_title(cell)}\n{words}" if len(cells) > 1 else words, fontsize=_NORMAL)
             if name == "r_squared":
-                axes.axhline(_GOOD_R_SQUARED, color="#6B6B6B", lw=0.9, ls=":", zorder=1)
+                axes.axhline(GOOD_R_SQUARED, color="#6B6B6B", lw=0.9, ls=":", zorder=1)
     if cells:
         figure.supxlabel("epochs trained\nthick: mean over seeds, thin: single seeds", fontsize=_SMALL)
         handles, names = panels[0].get_legend_handles_labels()

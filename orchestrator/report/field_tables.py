@@ -1,6 +1,6 @@
 """The report's tables of receptive fields, as plain strings."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from orchestrator.report.content import Report
 from orchestrator.report.field_content import (
@@ -15,6 +15,7 @@ from orchestrator.report.numbers import MISSING, decimals_for, fixed, level_unit
 from orchestrator.report.tables import Table, interval
 from orchestrator.statistics.comparison import Comparison
 from orchestrator.statistics.metric import metric_named
+from trainers.analyses.gaussian_fit import GOOD_R_SQUARED
 
 WORDS = {
     "rms_radius_tokens": "rms radius",
@@ -163,9 +164,34 @@ def _fit_texts(mean: MeanField) -> tuple[str, str, str]:
 
 
 def field_notes(fields: ReceptiveFields | None) -> tuple[str, ...]:
-    """What is in no mean map, and why; nothing is dropped in silence."""
-    if fields is None or not fields.unreadable:
+    """Which widths describe little, and what is in no mean map, and why; nothing is dropped in silence."""
+    if fields is None:
         return ()
+    return (*_not_gaussian(fields), *_unreadable(fields))
+
+
+def _not_gaussian(fields: ReceptiveFields) -> Iterator[str]:
+    """A width of a Gaussian that is not there can be anything; its interval would not tell."""
+    found = [
+        f"{level.cell.key}/{level.arm} {moment} ({fixed(mean, 2)})"
+        for level in fields.levels
+        if level.metric == "r_squared"
+        for moment, mean in (
+            (MOMENT_WORDS["initial"], level.initial_mean),
+            (MOMENT_WORDS["final"] if fields.is_trained else UNTRAINED_WORDS, level.final_mean),
+        )
+        if mean is not None and mean < GOOD_R_SQUARED
+    ]
+    if found:
+        yield (
+            f"Not Gaussian, mean R² below {GOOD_R_SQUARED}: {', '.join(found[:_MAX_NAMED])}"
+            f"{f' and {len(found) - _MAX_NAMED} more' if len(found) > _MAX_NAMED else ''}. There the sigma of the fit, "
+            "and every difference of sigmas, describe little, whatever their intervals; rms radius, areas and mass "
+            "need no Gaussian."
+        )
+
+
+def _unreadable(fields: ReceptiveFields) -> tuple[str, ...]:
     by_reason: dict[str, list[str]] = {}
     for trial in fields.unreadable:
         by_reason.setdefault(trial.reason, []).append(f"{trial.cell.key}/{trial.arm}/seed{trial.seed}")

@@ -205,6 +205,34 @@ def test_without_the_folder_the_numbers_stay(store: Database, experiment_id: str
     assert "can't be reached" in field_notes(report.receptive_fields)[0]
 
 
+@pytest.mark.parametrize("is_trained", [True, False])
+def test_widths_of_what_is_no_gaussian_are_called_so(store: Database, is_trained: bool) -> None:
+    """The treatment's fit is good after training only; its sigma before, and the control's, come with a warning."""
+    spec = make_spec(
+        name="trained" if is_trained else "untrained",
+        analyses=[{"kind": "receptive_field"}],
+        arms=make_spec().arms[:2],
+        seeds=[0, 1],
+    )
+    r_squared = {"control": (0.9, 0.1), "gaussian": (0.5, 0.95)}
+    records = []
+    for record in map(with_fields, make_records(spec, num_epochs=5)):
+        before, after = r_squared[record.arm]
+        metrics = record.result.metrics | {"receptive_field/r_squared": after + 0.02 * record.seed}
+        metrics["receptive_field_initial/r_squared"] = before
+        if not is_trained:
+            metrics = {name: value for name, value in metrics.items() if "_initial/" not in name}
+        records.append(record.model_copy(update={"result": record.result.model_copy(update={"metrics": metrics})}))
+    report = reported(store, play(store, spec, records), None)
+    note = field_notes(report.receptive_fields)[0]
+    if is_trained:
+        named = f"{CELL.key}/control after training (0.11), {CELL.key}/gaussian before training (0.50). There"
+    else:
+        named = f"{CELL.key}/control weights as given (0.11). There"
+    assert f"mean R² below 0.8: {named} the sigma" in note
+    assert "describe little" in " ".join(to_text(report).split())
+
+
 def test_who_did_not_ask_gets_nothing(store: Database, storage: Path) -> None:
     report = reported(store, play(store, make_spec(name="other", seeds=[0])), storage)
     assert report.receptive_fields is None
