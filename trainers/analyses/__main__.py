@@ -21,7 +21,7 @@ from trainers.analyses.command_line import (
     run_command,
     target_of,
 )
-from trainers.analyses.images import BATCH_SIZE, image_batches
+from trainers.analyses.images import BATCH_SIZE, image_batches, spread_positions
 from trainers.analyses.map_metrics import ReceptiveField, measure
 from trainers.analyses.receptive_field import (
     FeaturePoint,
@@ -62,7 +62,7 @@ def _look(options: argparse.Namespace) -> tuple[Study, dict[str, ReceptiveField]
         augmentation=NoAugmentation(),
         seed=0,
     )
-    num_images = min(options.images, len(splits.val))
+    positions = spread_positions(options.images, len(splits.val))
     device = Device.choose(options.device, "fp32").torch_device
     normalize = Normalization.choose(subject.normalization, mean=subject.model.input_mean, std=subject.model.input_std)
     seen, maps = [], {}
@@ -71,9 +71,10 @@ def _look(options: argparse.Namespace) -> tuple[Study, dict[str, ReceptiveField]
 
         def batches(name: str = intervention) -> Iterator[Tensor]:
             done = 0
-            for batch in image_batches(splits.val, range(num_images), normalize, batch_size=options.batch_size):
+            for batch in image_batches(splits.val, positions, normalize, batch_size=options.batch_size):
                 done += len(batch)
-                sys.stderr.write(f"\r{name}: image {done} of {num_images}" + ("\n" if done == num_images else ""))
+                end = "\n" if done == len(positions) else ""
+                sys.stderr.write(f"\r{name}: image {done} of {len(positions)}{end}")
                 yield batch
 
         for field in receptive_fields(model, batches(), config):
@@ -132,7 +133,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m trainers.analyses", description="The receptive field of a model.")
     add_subject_arguments(parser)
     parser.add_argument("--data", default="digits", help="digits, a folder of images, or a data set's config as JSON")
-    parser.add_argument("--images", type=_positive, default=64, help="validation images to use")
+    parser.add_argument("--images", type=_positive, default=64, help="validation images to use, spread over the split")
     parser.add_argument("--batch-size", type=_positive, default=BATCH_SIZE)
     parser.add_argument("--target", type=target_of, default=CenterTarget(), help="center, ROW,COLUMN or lattice:N")
     parser.add_argument("--layer", type=int, help="block of a ViT, stage of Swin (default: the last)")

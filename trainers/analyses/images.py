@@ -9,6 +9,20 @@ from trainers.data.splits import ImageSplit
 BATCH_SIZE = 32
 
 
+def spread_positions(num_images: int, num_in_split: int) -> list[int]:
+    """Positions of `num_images` images spread evenly over a split, all of them if it has no more.
+
+    Not its first ones: a `val/` folder and a manifest are in the order of their classes, and the first 64 images of
+    ImageNet's validation set show two classes of a thousand.
+
+    Args:
+        num_images: how many are wanted.
+        num_in_split: images of the split.
+    """
+    num_images = min(num_images, num_in_split)
+    return [(2 * i + 1) * num_in_split // (2 * num_images) for i in range(num_images)]
+
+
 def image_batches(
     split: ImageSplit,
     positions: Sequence[int],

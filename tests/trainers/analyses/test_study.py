@@ -1,13 +1,16 @@
 """From the command line to maps: which weights are looked at, and what was done to them."""
 
+import itertools
 import json
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from orchestrator.report.field_study import draw_study, read_study
 from trainers.analyses.__main__ import main
+from trainers.analyses.images import spread_positions
 from trainers.analyses.subject import SubjectConfig, build_subject
 from trainers.config import TrialConfig
 from trainers.errors import AnalysisError
@@ -126,6 +129,31 @@ def test_a_gaussian_of_the_whole_model_has_no_layer():
     config = SubjectConfig.model_validate({"model": model, "attention_bias": {"kind": "gaussian"}})
     with pytest.raises(AnalysisError, match="it is the whole model's"):
         build_subject(config, checkpoint=None, intervention="no-gaussian", gaussian=NoBias(), layers=[3], num_classes=3)
+
+
+def test_images_are_of_all_classes_where_the_split_is_in_their_order(tmp_path, monkeypatch):
+    for part, value in itertools.product(("train", "val"), (40, 90, 140, 190)):
+        folder = tmp_path / part / f"class{value}"
+        folder.mkdir(parents=True)
+        for number in range(5):
+            Image.new("L", (16, 16), value + number).save(folder / f"{number}.png")
+    seen = []
+    monkeypatch.setattr(
+        "trainers.analyses.__main__.receptive_fields",
+        lambda _model, batches, _config: seen.extend(torch.cat(list(batches))[:, 0, 0, 0].tolist()) or [],
+    )
+    (tmp_path / "model.json").write_text(json.dumps(MODEL))
+    assert look(str(tmp_path / "model.json"), "--data", str(tmp_path)) == 0
+    levels = [round(255 * (value * 0.5 + 0.5)) for value in seen]
+    assert sorted(level // 50 for level in levels) == [0, 1, 2, 3]
+
+
+def test_positions_are_spread_over_a_split():
+    assert spread_positions(4, 20) == [2, 7, 12, 17]
+    assert spread_positions(64, 5) == [0, 1, 2, 3, 4]
+    many = spread_positions(64, 50_000)
+    assert len({position // 50 for position in many}) == 64
+    assert (many[0], many[-1]) == (390, 49_609)
 
 
 def test_images_are_normalised_as_the_trial_did(tmp_path, capsys):
