@@ -6,7 +6,9 @@ from orchestrator.search import OptunaSearch
 from orchestrator.search.budgets import cma_es_generation, search_differences
 from orchestrator.spec import ArmSearch, ExperimentSpec
 from orchestrator.statistics.permutation import sign_flip_floor
+from trainers.analyses.configs import receptive_field_in
 from trainers.data.manifest import INCOMPLETE
+from trainers.models import TimmConfig
 
 _SHARED_BY_A_PAIR = {
     "dataset": "the data",
@@ -22,7 +24,7 @@ _SHARED_BY_A_PAIR = {
 
 def warnings_of(spec: ExperimentSpec) -> tuple[str, ...]:
     """Everything that weakens what the spec can show, in words, with what would be better."""
-    return (*_about_seeds(spec), *_about_searches(spec), *_about_comparability(spec))
+    return (*_about_seeds(spec), *_about_replicates(spec), *_about_searches(spec), *_about_comparability(spec))
 
 
 def _about_seeds(spec: ExperimentSpec) -> Iterator[str]:
@@ -44,6 +46,24 @@ def _about_seeds(spec: ExperimentSpec) -> Iterator[str]:
             f"fall below {min(1.0, floor * num_comparisons):.3g}; {_seeds_for(level / num_comparisons)} seeds could "
             f"reach {level:.2g}"
         )
+
+
+def _about_replicates(spec: ExperimentSpec) -> Iterator[str]:
+    """Seeds that change nothing are one measurement told several times: their p would be small for no reason."""
+    analysis = receptive_field_in(spec.analyses)
+    given = [
+        model.label for model in spec.models if isinstance(model, TimmConfig) and (model.pretrained or model.weights)
+    ]
+    if spec.optimization.epochs or not given or len(spec.seeds) == 1:
+        return
+    if analysis is not None and analysis.images == "by_seed":
+        return
+    yield (
+        f"nothing is trained, {', '.join(given)} {'brings its' if len(given) == 1 else 'bring their'} weights, and "
+        f"every seed looks at the same images: where an arm draws nothing, {len(spec.seeds)} seeds measure one number "
+        f"{len(spec.seeds)} times, and an interval or a p over them means nothing"
+        + ('; ask for `"images": "by_seed"` in the analysis' if analysis is not None else "")
+    )
 
 
 def _seeds_for(level: float) -> int:

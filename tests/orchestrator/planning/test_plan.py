@@ -273,3 +273,23 @@ def test_a_set_that_is_not_whole_is_named():
     assert warnings_of(spec) == (
         "the data set oxford_pet-paper-incomplete is not whole: no result on it compares with published ones",
     )
+
+
+def test_seeds_that_measure_the_same_number_again_are_named():
+    def about(**analysis):
+        changes = {
+            "models": [{"kind": "timm", "name": "vit_tiny_patch16_224", "pretrained": True}],
+            "optimization": {"epochs": 0},
+            "analyses": [{"kind": "receptive_field", **analysis}],
+        }
+        document = {**deepcopy(SPEC), **changes}
+        return [text for text in warnings_of(parse_spec(document)) if "nothing is trained" in text], document
+
+    (found,), document = about()
+    assert "vit_tiny_patch16_224_pretrained brings its weights" in found
+    assert 'ask for `"images": "by_seed"`' in found
+    assert about(images="by_seed")[0] == []
+    trained = {**document, "optimization": {"epochs": 1}}
+    drawn = {**document, "models": [{"kind": "timm", "name": "vit_tiny_patch16_224"}]}
+    for other in (trained, drawn, {**document, "seeds": [0]}):
+        assert not any("nothing is trained" in text for text in warnings_of(parse_spec(other)))
