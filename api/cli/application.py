@@ -5,7 +5,7 @@ from types import FrameType
 
 import typer
 
-from api.cli import data, experiments, local, receptive_field, recipes, results, stack
+from api.cli import data, experiments, learned_bias, local, receptive_field, recipes, results, stack
 
 _EPILOG = (
     "Exit codes: 0 done; 1 the experiment failed or was cancelled; 2 wrong usage; 3 no service answers; "
@@ -21,7 +21,7 @@ application = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for _group in (stack, experiments, results, local, receptive_field, recipes, data):
+for _group in (stack, experiments, results, local, receptive_field, learned_bias, recipes, data):
     _group.add_commands(application)
 
 

@@ -42,6 +42,8 @@ COMMANDS = [
     "recipes",
     "plan",
     "run",
+    "receptive-field",
+    "learned-bias",
 ]
 
 

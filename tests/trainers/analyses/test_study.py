@@ -8,7 +8,9 @@ import pytest
 import torch
 from PIL import Image
 
+from orchestrator.report.bias_study import draw_bias_study, layer_rows, read_bias_study
 from orchestrator.report.field_study import draw_study, read_study
+from trainers.analyses import bias_study
 from trainers.analyses.__main__ import main
 from trainers.analyses.images import spread_positions
 from trainers.analyses.subject import SubjectConfig, build_subject
@@ -207,3 +209,56 @@ def test_a_checkpoint_with_a_gaussian_needs_the_bias(tmp_path):
     torch.save(subject(bias={"kind": "gaussian"}).state_dict(), tmp_path / "weights.pt")
     with pytest.raises(Exception, match="names its attention bias"):
         subject(bias=NoBias().model_dump(), checkpoint=tmp_path / "weights.pt")
+
+
+def test_a_study_of_a_position_bias(tmp_path, capsys):
+    (tmp_path / "model.json").write_text(json.dumps(MODEL))
+    arguments = [
+        "--intervention",
+        "none",
+        "--intervention",
+        "gaussian",
+        "--sigma",
+        "1.5",
+        "--query",
+        "0,3",
+        "--per-head",
+    ]
+    assert bias_study.main([str(tmp_path / "model.json"), *arguments, "--output", str(tmp_path)]) == 0
+    study = read_bias_study(tmp_path)
+    assert json.loads(capsys.readouterr().out) == json.loads(study.model_dump_json())
+    plain, treated = study.looks
+    assert (plain.gaussians, treated.gaussians["sigma/01"]) == ({}, 1.5)
+    assert [(fit.part, fit.layer, fit.head) for fit in treated.fits[:6]] == [
+        (part, 0, head) for part in ("own", "sum") for head in (None, 0, 1)
+    ]
+    with np.load(tmp_path / "learned_bias.npz") as maps:
+        both = maps["gaussian/query/sum/01/0_3"]
+        parts = maps["none/query/own/01/0_3"] + maps["gaussian/query/gaussian/01/0_3"]
+        np.testing.assert_allclose(both, parts, atol=1e-6)
+        y, x = np.mgrid[:4, :4]
+        bell = np.exp(-(y**2 + (x - 3) ** 2) / (2 * 1.5**2))
+        np.testing.assert_allclose(maps["gaussian/query/gaussian/01/0_3"][0], bell, atol=1e-6)
+        mine = {name.removeprefix("gaussian/"): maps[name] for name in maps.files if name.startswith("gaussian/")}
+    # own, Gaussian and sum, each from 0,3 and from the middle; every panel is what the file holds.
+    rows = layer_rows(mine, treated)
+    assert [(row.label.partition("\n")[0], len(row.panels)) for row in rows] == [
+        (part, 2) for part in ("own embedding", "Gaussian", "sum of both") for _ in range(2)
+    ]
+    np.testing.assert_array_equal(rows[0].panels[1].map, mine["query/own/01/0_3"].mean(axis=0))
+    files = draw_bias_study(tmp_path, study)
+    assert len(files) == 8
+    assert all(file.stat().st_size > 2000 for file in files)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["small_vit", "--query", "9,9"], "there is no token at row 9, column 9"),
+        # Rotary position only.
+        (["vit_medium_patch16_rope_reg1_gap_256"], "has neither a learned position embedding nor a Gaussian"),
+    ],
+)
+def test_a_bias_that_can_not_be_shown_is_refused(arguments, words, capsys):
+    assert bias_study.main(arguments) == 1
+    assert words in capsys.readouterr().err
