@@ -34,3 +34,10 @@ def find_trial_file(row: TrialRow, storage: Path | None, name: str) -> Path | No
     owners = [row.experiment_id, *([row.reused_from] if row.reused_from else [])]
     places = (storage / folder / name, *(storage / owner / folder / name for owner in owners))
     return next((place for place in places if place.is_file()), None)
+
+
+def reach_trial_file(row: TrialRow, storage: Path | None, name: str) -> Path | str:
+    """The same, or why it can't be reached."""
+    if storage is None or not storage.is_dir():
+        return f"the storage folder ({storage or 'none is set'}) can't be reached from here"
+    return find_trial_file(row, storage, name) or f"no {name} in the trial's folder under {storage}"

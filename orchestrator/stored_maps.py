@@ -10,7 +10,7 @@ from orchestrator.report.field_content import TrialMaps
 from orchestrator.statistics.pairing import TrialKey
 from orchestrator.status import Phase, TrialStatus
 from orchestrator.store.tables import TrialRow
-from orchestrator.stored_files import UNREADABLE_ARRAYS, find_trial_file
+from orchestrator.stored_files import UNREADABLE_ARRAYS, reach_trial_file
 from trainers.analyses.study import GRID, MAPS
 from trainers.config import TrialConfig
 
@@ -39,11 +39,9 @@ def asks_for_maps(row: TrialRow) -> bool:
 
 def read_maps(row: TrialRow, storage: Path | None) -> TrialMaps | str:
     """One trial's maps, or why there are none."""
-    if storage is None or not storage.is_dir():
-        return f"the storage folder ({storage or 'none is set'}) can't be reached from here"
-    file = find_trial_file(row, storage, MAPS)
-    if file is None:
-        return f"no {MAPS} in the trial's folder under {storage}"
+    file = reach_trial_file(row, storage, MAPS)
+    if isinstance(file, str):
+        return file
     try:
         with np.load(file) as arrays:
             height, width = (int(length) for length in arrays[GRID])
@@ -53,4 +51,6 @@ def read_maps(row: TrialRow, storage: Path | None) -> TrialMaps | str:
     for name, values in maps.items():
         if not _NAME.fullmatch(name) or values.ndim != 2:
             return f"{file.name} is not what a trial writes: it holds {name!r} of shape {values.shape}"
+    if not maps:
+        return f"{file.name} is not what a trial writes: it holds no map"
     return TrialMaps((height, width), maps)

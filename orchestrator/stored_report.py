@@ -18,6 +18,7 @@ from orchestrator.status import ExperimentStatus, Phase, TrialStatus
 from orchestrator.store.experiments import get_experiment, num_extensions
 from orchestrator.store.tables import ExperimentRow, TrialRow
 from orchestrator.store.trials import trials_of
+from orchestrator.stored_bias import views_of
 from orchestrator.stored_maps import maps_of
 from orchestrator.stored_predictions import mcnemar_of
 from trainers.config import TrialConfig
@@ -64,6 +65,7 @@ def report_of(
         pooled=pool_effects(comparisons),
         mcnemar=mcnemar_of(comparisons, rows, storage),
         maps=maps_of(rows, storage),
+        views=views_of(rows, storage),
     )
 
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
+from orchestrator.report.bias_content import TrialViews
+from orchestrator.report.bias_views import bias_views_of
 from orchestrator.report.caveats import caveats_of
 from orchestrator.report.content import (
     ArmSummary,
@@ -47,6 +49,7 @@ def build_report(
     facts: Mapping[str, str] | None = None,
     mcnemar: Sequence[McNemar | None] = (),
     maps: Mapping[TrialKey, TrialMaps | str] | None = None,
+    views: Mapping[TrialKey, TrialViews | str] | None = None,
 ) -> Report:
     """Put together all that the renderers need.
 
@@ -62,6 +65,7 @@ def build_report(
         facts: further provenance of the whole experiment, such as the orchestrator's version.
         mcnemar: one entry per comparison, or nothing.
         maps: receptive fields of the trials that were asked for them, or why they can't be read.
+        views: position biases of the trials that have one, or why they can't be read.
     """
     arms = tuple(_arm_summary(arm, trials) for arm in spec.arms)
     bias = bias_series(trials)
@@ -122,6 +126,7 @@ def build_report(
         pooled=pooled,
         bias=bias,
         position=position_fits(trials),
+        bias_views=bias_views_of(spec, cells, trials, views or {}),
         receptive_fields=receptive_fields_of(spec, cells, trials, maps or {}),
         placebo_contrasts=contrasts,
         mcnemar=tuple(mcnemar),

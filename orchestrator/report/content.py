@@ -6,6 +6,7 @@ Reading order: `Report` at the end of the file, then its parts above it.
 from datetime import datetime
 from typing import Literal
 
+from orchestrator.report.bias_content import BiasViews
 from orchestrator.report.field_content import ReceptiveFields
 from orchestrator.report.search_content import SearchSummary
 from orchestrator.search.space import Params
@@ -276,6 +277,8 @@ class Report(StrictModel):
     """Learned sigma and amplitude, by cell, arm, layer."""
     position: tuple[PositionFit, ...] = ()
     """Gaussians fitted to the learned position embeddings themselves, by cell, arm, part and layer."""
+    bias_views: BiasViews | None = None
+    """What a query token sees of these embeddings and of the Gaussian (`None`: no trial has a position bias)."""
     receptive_fields: ReceptiveFields | None = None
     """What the model sees, before and after training (`None`: the spec does not ask for it)."""
     placebo_contrasts: tuple[PlaceboContrast, ...] = ()

@@ -1,17 +1,21 @@
-"""Mean receptive fields as files of arrays."""
+"""Mean receptive fields and position biases as files of arrays."""
 
 import io
 
 import numpy as np
 
+from orchestrator.report.bias_content import BiasViews
 from orchestrator.report.field_content import Array, ReceptiveFields
 
 MEAN_MAPS = "receptive_field_maps.npz"
 """Name of the file in a report's folder."""
 
+MEAN_VIEWS = "learned_bias.npz"
+"""The same for what query tokens see."""
 
-def to_npz(fields: ReceptiveFields) -> bytes:
-    """`<model>/<data set>/<arm>/<moment>/<row>_<column>` -> [H, W], the mean over seeds."""
+
+def to_npz(fields: ReceptiveFields | BiasViews) -> bytes:
+    """The mean maps over seeds by their keys, such as `<model>/<data set>/<arm>/<moment>/<row>_<column>` -> [H, W]."""
     file = io.BytesIO()
     arrays = {mean.key: mean.map for mean in fields.means}
     np.savez_compressed(file, **arrays)  # type: ignore[arg-type]

@@ -10,6 +10,7 @@ from orchestrator.report.field_content import (
     FieldLevel,
     MeanField,
     ReceptiveFields,
+    Unreadable,
 )
 from orchestrator.report.numbers import MISSING, decimals_for, fixed, level_unit, mean_sd, p_text, percent, signed
 from orchestrator.report.tables import Table, interval
@@ -167,7 +168,7 @@ def field_notes(fields: ReceptiveFields | None) -> tuple[str, ...]:
     """Which widths describe little, and what is in no mean map, and why; nothing is dropped in silence."""
     if fields is None:
         return ()
-    return (*_not_gaussian(fields), *_unreadable(fields))
+    return (*_not_gaussian(fields), *unreadable_notes(fields.unreadable))
 
 
 def _not_gaussian(fields: ReceptiveFields) -> Iterator[str]:
@@ -191,9 +192,10 @@ def _not_gaussian(fields: ReceptiveFields) -> Iterator[str]:
         )
 
 
-def _unreadable(fields: ReceptiveFields) -> tuple[str, ...]:
+def unreadable_notes(unreadable: Sequence[Unreadable]) -> tuple[str, ...]:
+    """One sentence for each reason why maps of trials can't be read."""
     by_reason: dict[str, list[str]] = {}
-    for trial in fields.unreadable:
+    for trial in unreadable:
         by_reason.setdefault(trial.reason, []).append(f"{trial.cell.key}/{trial.arm}/seed{trial.seed}")
     return tuple(
         f"Maps of {len(names)} {'trial' if len(names) == 1 else 'trials'} are in no mean map "

@@ -10,7 +10,7 @@ from pathlib import Path
 from orchestrator.report.appendix import to_latex_appendix, to_markdown_appendix
 from orchestrator.report.content import Report
 from orchestrator.report.csv_table import fields_to_csv, to_csv, trials_to_csv, trials_to_parquet
-from orchestrator.report.field_arrays import MEAN_MAPS, to_npz
+from orchestrator.report.field_arrays import MEAN_MAPS, MEAN_VIEWS, to_npz
 from orchestrator.report.figures import render
 from orchestrator.report.html import figures_of, to_html
 from orchestrator.report.latex import to_latex
@@ -69,6 +69,8 @@ def report_files(report: Report) -> Iterator[tuple[str, str, bytes]]:
         yield "receptive_fields_csv", "receptive_fields.csv", fields_to_csv(report).encode()
         if report.receptive_fields.means:
             yield "receptive_field_maps", MEAN_MAPS, to_npz(report.receptive_fields)
+    if report.bias_views and report.bias_views.means:
+        yield "learned_bias_maps", MEAN_VIEWS, to_npz(report.bias_views)
     for name, figure in figures.items():
         yield f"{name}_svg", f"{name}.svg", svgs[name]
         yield f"{name}_png", f"{name}.png", render(figure, "png")

@@ -7,9 +7,16 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from orchestrator.report.bias_figures import learned_figures
+from orchestrator.report.bias_view_figure import bias_view_figures
 from orchestrator.report.content import Report
 from orchestrator.report.field_curve_figure import field_figures
-from orchestrator.report.field_tables import field_comparison_table, field_level_table, field_notes, mean_field_table
+from orchestrator.report.field_tables import (
+    field_comparison_table,
+    field_level_table,
+    field_notes,
+    mean_field_table,
+    unreadable_notes,
+)
 from orchestrator.report.figures import forest_figure, pair_figure, render
 from orchestrator.report.interval_svg import interval_svg
 from orchestrator.report.search_figure import has_candidates, search_figure
@@ -61,6 +68,7 @@ def to_html(report: Report, pictures: Mapping[str, bytes] | None = None) -> str:
         figures=drawn,
         by_dataset=sigma_by_dataset_table(report.bias),
         position=without_constant_columns(position_table(report.position)),
+        view_notes=unreadable_notes(report.bias_views.unreadable) if report.bias_views else (),
         field_levels=without_constant_columns(field_level_table(report.receptive_fields)),
         field_comparisons=without_constant_columns(field_comparison_table(report)),
         field_means=without_constant_columns(mean_field_table(report.receptive_fields)),
@@ -76,7 +84,8 @@ def draw_svgs(report: Report) -> dict[str, bytes]:
 
 def figures_of(report: Report) -> dict[str, Callable[[Report], Figure]]:
     """Name -> what draws it: effects and pairs always, the rest where there is something to show."""
-    figures = {"effects": forest_figure, "pairs": pair_figure, **learned_figures(report), **field_figures(report)}
+    figures = {"effects": forest_figure, "pairs": pair_figure, **learned_figures(report)}
+    figures |= {**bias_view_figures(report), **field_figures(report)}
     return figures | ({"search": search_figure} if has_candidates(report) else {})
 
 

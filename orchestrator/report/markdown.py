@@ -3,8 +3,16 @@
 import re
 from collections.abc import Iterable
 
+from orchestrator.report.bias_view_figure import bias_view_figures
 from orchestrator.report.content import Report
-from orchestrator.report.field_tables import field_comparison_table, field_level_table, field_notes, mean_field_table
+from orchestrator.report.field_arrays import MEAN_VIEWS
+from orchestrator.report.field_tables import (
+    field_comparison_table,
+    field_level_table,
+    field_notes,
+    mean_field_table,
+    unreadable_notes,
+)
 from orchestrator.report.search_tables import search_overview, search_table
 from orchestrator.report.tables import (
     Table,
@@ -39,6 +47,7 @@ def to_markdown(report: Report) -> str:
     for table in (*learned, search_overview(report), search_table(report), exclusion_table(report)):
         if table.rows:
             parts += [_heading(table), grid(table)]
+    parts += _bias_views(report)
     parts += _receptive_fields(report)
     parts += [_heading(pair_table(report)), grid(pair_table(report))]
     parts += ["## Caveats", _bullets(report.caveats), "## Provenance", grid(provenance_table(report))]
@@ -56,6 +65,15 @@ def to_short_markdown(report: Report) -> str:
             parts += [f"**{escape(table.title)}**", grid(table)]
     parts += ["**Caveats**", _bullets(report.caveats), f"Digest `{report.provenance.digest}`"]
     return "\n\n".join(parts) + "\n"
+
+
+def _bias_views(report: Report) -> list[str]:
+    """Where the pictures are; nothing without a position bias."""
+    if report.bias_views is None:
+        return []
+    files = [f"[{name}.png]({name}.png)" for name in bias_view_figures(report)]
+    told = f"What the middle token sees of it, layer by layer: {' and '.join(files)}; arrays: `{MEAN_VIEWS}`."
+    return [*([told] if files else []), *map(escape, unreadable_notes(report.bias_views.unreadable))]
 
 
 def _receptive_fields(report: Report) -> list[str]:

@@ -1,0 +1,145 @@
+"""From the trials' position biases to what a report shows of them."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple, get_args
+
+import numpy as np
+
+from orchestrator.report.bias_content import BiasView, BiasViews, TrialViews, ViewFit, ViewPart
+from orchestrator.report.content import TrialRecord
+from orchestrator.report.field_content import Unreadable
+from orchestrator.spec import ExperimentSpec
+from orchestrator.statistics.comparison import Cell
+from orchestrator.statistics.interval import spread
+from orchestrator.statistics.pairing import TrialKey
+from orchestrator.status import Phase, TrialStatus
+
+VIEW_NAME = re.compile(r"(?:(?P<part>own|gaussian|sum)/(?P<layer>\d+)|absolute)/(?P<row>\d+)_(?P<column>\d+)")
+"""How a trial names what a query sees."""
+
+_PARTS: tuple[ViewPart, ...] = get_args(ViewPart)
+
+
+class _Place(NamedTuple):
+    """Sorts as a reader wants it: part, layer, query."""
+
+    part: int
+    layer: int
+    query: tuple[int, int]
+
+
+def bias_views_of(
+    spec: ExperimentSpec,
+    cells: Sequence[Cell],
+    trials: Sequence[TrialRecord],
+    stored: Mapping[TrialKey, TrialViews | str],
+) -> BiasViews | None:
+    """What every arm's query tokens see; `None` if no trial has a position bias.
+
+    Args:
+        spec: the question.
+        cells: models x data sets, in the order of the spec.
+        trials: every trial.
+        stored: of every succeeded confirm trial with a position bias: its maps, or why they can't be read.
+    """
+    if not stored:
+        return None
+    done = [trial for trial in trials if trial.phase is Phase.CONFIRM and trial.status is TrialStatus.SUCCEEDED]
+    means: list[BiasView] = []
+    unreadable: list[Unreadable] = []
+    for cell in cells:
+        for arm in (spec.control, *spec.treatments):
+            of_arm = [trial for trial in done if trial.cell == cell and trial.arm == arm.name]
+            found: dict[int, TrialViews] = {}
+            for trial in of_arm:
+                views = stored.get((cell.key, arm.name, trial.seed))
+                if isinstance(views, str):
+                    unreadable.append(Unreadable(cell=cell, arm=arm.name, seed=trial.seed, reason=views))
+                elif views is not None:
+                    found[trial.seed] = views
+            means += _means(cell, arm.name, of_arm, found)
+    return BiasViews(means=tuple(means), unreadable=tuple(unreadable))
+
+
+def _means(cell: Cell, arm: str, trials: Sequence[TrialRecord], found: Mapping[int, TrialViews]) -> Iterator[BiasView]:
+    by_place = {_place(name): name for views in found.values() for name in views}
+    for place, name in sorted(by_place.items()):
+        maps = {seed: np.atleast_3d(views[name]) for seed, views in sorted(found.items()) if name in views}
+        if name.startswith("absolute"):
+            maps = {seed: values.transpose(2, 0, 1) for seed, values in maps.items()}
+        mean = np.mean(list(maps.values()), axis=0, dtype=np.float64)
+        part, layer = _PARTS[place.part], None if place.layer < 0 else place.layer
+        yield BiasView(
+            cell=cell,
+            arm=arm,
+            part=part,
+            layer=layer,
+            query=place.query,
+            shape=mean.shape,
+            seeds=tuple(maps),
+            fits=tuple(_fits([trial for trial in trials if trial.seed in maps], part, layer)),
+            values=np.ascontiguousarray(mean).tobytes(),
+        )
+
+
+def _place(name: str) -> _Place:
+    match = VIEW_NAME.fullmatch(name)
+    assert match is not None, "only such names are read"
+    part, layer = match["part"] or "absolute", match["layer"]
+    return _Place(
+        [*_PARTS].index(next(each for each in _PARTS if each == part)),
+        -1 if layer is None else int(layer),
+        (int(match["row"]), int(match["column"])),
+    )
+
+
+def _fits(trials: Sequence[TrialRecord], part: ViewPart, layer: int | None) -> Iterator[ViewFit]:
+    if part == "gaussian" and layer is not None:
+        yield from _known(trials, layer)
+        return
+    by_head: dict[int | None, list[tuple[bool, float | None, float | None, float | None]]] = {}
+    for trial in trials:
+        for fit in trial.result.learned_bias if trial.result else ():
+            if fit.part == part and fit.layer == layer:
+                numbers = (fit.is_gaussian, fit.sigma_x, fit.sigma_y, fit.r_squared)
+                by_head.setdefault(fit.head, []).append(numbers)
+    for head in sorted(by_head, key=lambda head: -1 if head is None else head):
+        fits = by_head[head]
+        sigma_x, sigma_y, r_squared = (
+            spread([value for fit in fits if (value := fit[place]) is not None]).mean for place in (1, 2, 3)
+        )
+        yield ViewFit(
+            head=head,
+            num_seeds=len(fits),
+            num_gaussian=sum(fit[0] for fit in fits),
+            num_nothing=sum(fit[1] is None for fit in fits),
+            sigma_x=sigma_x,
+            sigma_y=sigma_y,
+            r_squared=r_squared,
+        )
+
+
+def _known(trials: Sequence[TrialRecord], layer: int) -> Iterator[ViewFit]:
+    """The Gaussian's own sigma with the weights that are scored: nothing is to be fitted."""
+    name = re.compile(rf"sigma/{layer:02d}(?:_head(\d+))?")
+    by_head: dict[int | None, list[float]] = {}
+    for trial in trials:
+        if trial.result is None:
+            continue
+        best = trial.result.best_epoch
+        metrics = trial.result.metrics if best is None else trial.result.epochs[best].metrics
+        for key, value in metrics.items():
+            if match := name.fullmatch(key):
+                by_head.setdefault(None if match[1] is None else int(match[1]), []).append(value)
+    for head, sigmas in sorted(by_head.items(), key=lambda item: -1 if item[0] is None else item[0]):
+        sigma = float(np.mean(sigmas))
+        yield ViewFit(
+            head=head,
+            num_seeds=len(sigmas),
+            num_gaussian=len(sigmas),
+            num_nothing=0,
+            sigma_x=sigma,
+            sigma_y=sigma,
+            r_squared=None,
+        )

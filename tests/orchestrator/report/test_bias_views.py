@@ -1,0 +1,106 @@
+"""What query tokens see of an experiment's position biases: planted maps in, means and pictures out."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from orchestrator.report import Report
+from orchestrator.report.bias_view_figure import bias_heads_figure, bias_view_figure, one_view_figure
+from orchestrator.report.figures import render
+from orchestrator.report.files import write_report
+from orchestrator.store.database import Database, open_database
+from orchestrator.store.tables import ExperimentRow
+from orchestrator.stored_report import report_of
+from tests.orchestrator.planted_views import WINDOWS, planted_view, write_views
+from tests.orchestrator.synthetic import CELL, make_records, make_spec, play
+
+SEEDS = (0, 1)
+
+
+@pytest.fixture
+def store(tmp_path: Path):
+    database = open_database(f"sqlite:///{tmp_path / 'db'}")
+    yield database
+    database.close()
+
+
+def reported(
+    store: Database, storage: Path, *, windows: Sequence[tuple[int, int]] = WINDOWS, num_heads: int = 2
+) -> tuple[Report, list[Path]]:
+    spec = make_spec(seeds=list(SEEDS), arms=make_spec().arms[:2])
+    records = make_records(spec, num_epochs=2)
+    files = [
+        write_views(storage, record.identity, record.arm, record.seed, windows=windows, num_heads=num_heads)
+        for record in records
+    ]
+    experiment_id = play(store, spec, records)
+    with store.read() as session:
+        return report_of(session, experiment_id, storage=storage), files
+
+
+def test_views_are_the_means_over_seeds(store: Database, tmp_path: Path) -> None:
+    report, _ = reported(store, tmp_path / "storage")
+    views = {(view.arm, view.part, view.layer, view.query): view for view in report.bias_views.means}
+    # Own, and another query of layer 0, and the absolute one; the treatment has two parts more.
+    assert len(views) == (3 + 1 + 1) + (9 + 1 + 1)
+    for (arm, part, layer, query), view in views.items():
+        assert (view.cell, view.seeds) == (CELL, SEEDS)
+        if part == "absolute":
+            expected = [planted_view("own", 0, seed, (8, 8), 2)[:1] for seed in SEEDS]
+        else:
+            expected = [planted_view(part, layer, seed, WINDOWS[layer], 2, query) for seed in SEEDS]
+        np.testing.assert_allclose(view.map, np.mean(expected, axis=0), rtol=1e-6, err_msg=f"{arm} {part} {layer}")
+    assert [view.is_central for view in views.values()].count(False) == 2
+    fits = {
+        trial.seed: trial
+        for trial in make_records(report.spec, num_epochs=2)
+        if trial.arm == "gaussian" and trial.result
+    }
+    known = views["gaussian", "gaussian", 1, (3, 3)].fit()
+    expected_sigma = np.mean(
+        [trial.result.epochs[trial.result.best_epoch].metrics["sigma/01"] for trial in fits.values()]
+    )
+    assert known.sigma_x == pytest.approx(expected_sigma)
+
+    written = write_report(report, tmp_path / "report")
+    assert {"learned_bias_png", "learned_bias_svg", "learned_bias_heads_png"} <= set(written)
+    with np.load(written["learned_bias_maps"]) as arrays:
+        assert arrays.files == [view.key for view in views.values()]
+        np.testing.assert_array_equal(
+            arrays[f"{CELL.key}/gaussian/sum/02/2_2"], views["gaussian", "sum", 2, (2, 2)].map
+        )
+    assert "learned_bias.png" in written["md"].read_text()
+    assert "What a token sees" in written["html"].read_text()
+    again = Report.model_validate_json(written["json"].read_text())
+    assert len(again.bias_views.means) == len(views)
+
+
+def test_one_broken_file_costs_its_own_views_only(store: Database, tmp_path: Path) -> None:
+    _, files = reported(store, tmp_path / "storage")
+    files[0].write_bytes(b"no archive")
+    files[1].unlink()
+    np.savez(files[2], own_00=np.ones((2, 15, 15)))
+    with store.read() as session:
+        experiment_id = session.query(ExperimentRow).one().id
+        report = report_of(session, experiment_id, storage=tmp_path / "storage")
+    assert {view.arm for view in report.bias_views.means} == {"gaussian"}
+    assert {view.seeds for view in report.bias_views.means} == {(1,)}
+    reasons = [trial.reason for trial in report.bias_views.unreadable]
+    for reason, part in zip(
+        sorted(reasons),
+        ["learned_bias.npz has no view", "learned_bias.npz is not what", "no learned_bias.npz"],
+        strict=True,
+    ):
+        assert part in reason
+
+
+def test_twelve_heads_in_twelve_layers_can_be_drawn(store: Database, tmp_path: Path) -> None:
+    report, _ = reported(store, tmp_path / "storage", windows=[(14, 14)] * 12, num_heads=12)
+    for figure, num_blocks in ((bias_view_figure(report), 2), (bias_heads_figure(report), 3)):
+        blocks = [axes for axes in figure.axes if len(axes.images) > 1]
+        assert len(blocks) == num_blocks
+        assert render(figure, "png")[:4] == b"\x89PNG"
+    assert [len(axes.images) for axes in bias_heads_figure(report).axes[:3]] == [144, 144, 144]
+    assert len(one_view_figure(report.bias_views.means[0]).axes[0].images) == 13
