@@ -168,6 +168,12 @@ def _packed(whole: bytes, **arrays: np.ndarray) -> bytes:
     return file.getvalue()
 
 
+def _grid_alone(whole: bytes) -> bytes:
+    file = io.BytesIO()
+    np.savez(file, grid=np.load(io.BytesIO(whole))["grid"])
+    return file.getvalue()
+
+
 def _one_array(_whole: bytes) -> bytes:
     file = io.BytesIO()
     np.save(file, np.ones((3, 3)))
@@ -179,11 +185,12 @@ def _one_array(_whole: bytes) -> bytes:
     [
         _empty,
         _one_array,
+        _grid_alone,
         lambda whole: _flipped(_packed(whole)),
         lambda whole: _packed(whole, unknown=np.ones((3, 3))),
         lambda whole: _packed(whole, **{"final/0_0": np.ones(5)}),
     ],
-    ids=["empty", "one array", "altered", "another name", "not a matrix"],
+    ids=["empty", "one array", "no map", "altered", "another name", "not a matrix"],
 )
 def test_one_broken_file_costs_its_own_maps_only(
     store: Database, experiment_id: str, tmp_path: Path, damage: Callable[[bytes], bytes]

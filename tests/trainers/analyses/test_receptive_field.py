@@ -23,6 +23,7 @@ from trainers.analyses.receptive_field import (
     receptive_fields,
     warnings_for,
 )
+from trainers.analyses.single_query import single_query
 from trainers.analyses.targets import CenterTarget, LatticeTarget, TokenTarget
 from trainers.errors import AnalysisError
 from trainers.models.bias import attach_bias
@@ -93,6 +94,24 @@ def test_it_is_the_definition_image_by_image(name):
     assert field.place == tuple((side - 1) // 2 for side in field.grid)
     assert np.abs(field.map - expected).sum() < 1e-6
     assert field.map.sum() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_last_block_is_computed_for_the_target_alone_where_the_family_allows_it(name):
+    """Its MLP sees one token; the map above stays the definition's."""
+    model, seen = MODELS[name]().eval(), []
+    is_known = name in {"plain", "two prefix tokens", "relpos bias", "relpos mlp, class token", "beit", "eva"}
+    if is_known:
+        model.blocks[-1].mlp.register_forward_pre_hook(lambda _module, inputs: seen.append(inputs[0].shape[1]))
+    grid = (8, 8)
+    with single_query(model, 2, grid, (3, 3)) as is_done:
+        assert is_done == is_known
+        if is_known:
+            model.forward_features(images_of(1))
+            assert seen == [1]
+    if is_known:
+        model.forward_features(images_of(1))
+        assert seen[1] >= 64
 
 
 @pytest.mark.parametrize(("name", "layer"), [("plain", 0), ("relpos bias", 1), ("swin", 0)])
