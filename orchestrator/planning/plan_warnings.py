@@ -1,5 +1,6 @@
 """What a careful reader should know before an experiment runs."""
 
+import re
 from collections.abc import Iterator
 
 from orchestrator.search import OptunaSearch
@@ -8,7 +9,10 @@ from orchestrator.spec import ArmSearch, ExperimentSpec
 from orchestrator.statistics.permutation import sign_flip_floor
 from trainers.analyses.configs import receptive_field_in
 from trainers.data.manifest import INCOMPLETE
-from trainers.models import TimmConfig
+from trainers.models import ModelConfig, TimmConfig
+
+_POST_NORM = re.compile(r"^swinv2_|_rpn_")
+"""timm's names of models whose branches end in a norm."""
 
 _SHARED_BY_A_PAIR = {
     "dataset": "the data",
@@ -24,7 +28,13 @@ _SHARED_BY_A_PAIR = {
 
 def warnings_of(spec: ExperimentSpec) -> tuple[str, ...]:
     """Everything that weakens what the spec can show, in words, with what would be better."""
-    return (*_about_seeds(spec), *_about_replicates(spec), *_about_searches(spec), *_about_comparability(spec))
+    return (
+        *_about_seeds(spec),
+        *_about_replicates(spec),
+        *_about_fields(spec),
+        *_about_searches(spec),
+        *_about_comparability(spec),
+    )
 
 
 def _about_seeds(spec: ExperimentSpec) -> Iterator[str]:
@@ -64,6 +74,29 @@ def _about_replicates(spec: ExperimentSpec) -> Iterator[str]:
         f"{len(spec.seeds)} times, and an interval or a p over them means nothing"
         + ('; ask for `"images": "by_seed"` in the analysis' if analysis is not None else "")
     )
+
+
+def _has_given_weights(model: ModelConfig) -> bool:
+    return isinstance(model, TimmConfig) and (model.pretrained or model.weights is not None)
+
+
+def _about_fields(spec: ExperimentSpec) -> Iterator[str]:
+    """Receptive fields of fresh weights that show no attention; `trainers` says so too, but only in a trial's log."""
+    analysis = receptive_field_in(spec.analyses)
+    fresh = [model for model in spec.models if not _has_given_weights(model)]
+    if analysis is None or not fresh:
+        return
+    if analysis.point.norm == "after":
+        yield (
+            'the receptive field is asked for after the final norm ("norm": "after"): before training its weights are '
+            "all equal, and the gradient of their channel mean is rounding noise; read nothing into those maps"
+        )
+    post_norm = [model.label for model in fresh if isinstance(model, TimmConfig) and _POST_NORM.search(model.name)]
+    if post_norm:
+        yield (
+            f"before training, the blocks of {', '.join(post_norm)} end in norms with equal weights: a token's "
+            "receptive field is its own patch or rounding noise there, whatever the attention does"
+        )
 
 
 def _seeds_for(level: float) -> int:

@@ -293,3 +293,16 @@ def test_seeds_that_measure_the_same_number_again_are_named():
     drawn = {**document, "models": [{"kind": "timm", "name": "vit_tiny_patch16_224"}]}
     for other in (trained, drawn, {**document, "seeds": [0]}):
         assert not any("nothing is trained" in text for text in warnings_of(parse_spec(other)))
+
+
+def test_fields_of_fresh_weights_that_show_no_attention_are_named():
+    def about(name, *, pretrained=False, **point):
+        model = {"kind": "timm", "name": name, "pretrained": pretrained}
+        analysis = {"kind": "receptive_field", "images": "by_seed", "point": point}
+        spec = parse_spec({**deepcopy(SPEC), "models": [model], "analyses": [analysis]})
+        return " ".join(text for text in warnings_of(spec) if "rounding noise" in text)
+
+    assert "after the final norm" in about("vit_tiny_patch16_224", norm="after")
+    assert "the blocks of swinv2_tiny_window8_256 end in norms" in about("swinv2_tiny_window8_256")
+    assert about("vit_tiny_patch16_224") == about("swin_tiny_patch4_window7_224") == ""
+    assert about("swinv2_tiny_window8_256", pretrained=True, norm="after") == ""
