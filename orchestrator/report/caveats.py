@@ -73,7 +73,10 @@ def _scope(spec: ExperimentSpec) -> str:
         )
         analysis = receptive_field_in(spec.analyses)
         if analysis is not None and analysis.images == "by_seed":
-            return f"{start} and in the images that an analysis looks at; an interval covers these draws."
+            return (
+                f"{start} and in the {analysis.num_images} validation images that an analysis draws: an interval "
+                "covers these draws from one split, and is too narrow where that holds not many times as many."
+            )
         return f"{start}, not in the images: an interval covers these draws, and says nothing of other images."
     return (
         f"The answers hold for these models, data sets and this recipe ({epochs} epochs, batch {batch}); another size, "

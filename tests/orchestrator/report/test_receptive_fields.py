@@ -18,10 +18,11 @@ from orchestrator.report.field_tables import field_comparison_table, field_level
 from orchestrator.report.fields import mean_fields
 from orchestrator.report.files import write_report
 from orchestrator.report.terminal import to_text
+from orchestrator.status import TrialStatus
 from orchestrator.store.database import Database, open_database
 from orchestrator.stored_report import report_of
 from tests.orchestrator.planted_maps import PLACE, planted_map, rms_radius_tokens, with_fields, write_all
-from tests.orchestrator.synthetic import CELL, make_records, make_spec, play
+from tests.orchestrator.synthetic import CELL, make_records, make_spec, play, report_on
 from trainers.analyses.map_metrics import ReceptiveField, measure
 from trainers.analyses.study import MAPS, LookedAt, Study
 
@@ -140,7 +141,23 @@ def test_tables_say_what_they_are(report: Report) -> None:
     assert "descriptive" in table.title
     shares = next(row for row in table.rows if row[2] == "area of half the mass (%)")
     assert shares[6] == "12.5 ± 1.9"
-    assert field_level_table(report.receptive_fields).rows[0][2:4] == ("control", "6")
+    row = field_level_table(report.receptive_fields).rows[0]
+    assert row[2:4] == ("control", "6")
+    before, after = (
+        [rms_radius_tokens(planted_map("control", seed, moment)) for seed in SEEDS] for moment in ("initial", "final")
+    )
+    assert row[4] == f"{np.mean(before):.2f} → {np.mean(after):.2f} ± {np.std(after, ddof=1):.2f}"
+
+
+def test_a_failed_trial_is_called_failed_beside_its_field() -> None:
+    """Not "succeeded without"; and its pair counts in no comparison."""
+    spec = make_spec(name="failed", analyses=[{"kind": "receptive_field"}], seeds=[0, 1, 2])
+    records = [with_fields(record) for record in make_records(spec, num_epochs=3)]
+    lost = {"status": TrialStatus.FAILED, "result": None, "error": "out of memory"}
+    records[0] = records[0].model_copy(update=lost)
+    comparison = report_on(spec, records).receptive_fields.comparisons[0]
+    assert (comparison.num_pairs, comparison.num_planned_pairs) == (2, 3)
+    assert comparison.pairs[0].missing_because == "control: failed (out of memory)"
 
 
 def test_maps_that_cannot_be_read_are_counted_and_named(store: Database, experiment_id: str, tmp_path: Path) -> None:

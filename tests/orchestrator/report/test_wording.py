@@ -372,3 +372,11 @@ def test_a_report_on_weights_that_nobody_trained():
     assert report.comparisons[0].num_pairs == 6
     assert all(trial.best_epoch is None for trial in report.trials)
     assert "Nothing was trained" in to_html(report)
+    drawn = [{"kind": "receptive_field", "num_images": 48, "images": "by_seed"}]
+    (caveat,) = [
+        caveat
+        for caveat in report_on(make_spec(arms=arms, analyses=drawn, **idle), trials).caveats
+        if caveat.startswith("Nothing was trained")
+    ]
+    assert "and in the 48 validation images that an analysis draws" in caveat
+    assert "other images" not in caveat
