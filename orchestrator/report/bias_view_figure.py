@@ -34,6 +34,8 @@ MAX_BLOCKS, MAX_HEAD_BLOCKS = 6, 4
 _MAX_COLUMNS = 12
 _TILE_INCHES, _HEAD_INCHES = 0.95, 0.5
 _GAP = 0.08
+_MARGIN = 1.35
+_TITLE_INCHES, _BAR_INCHES = 0.62, 0.75
 _SMALL, _NORMAL = 7.0, 9.0
 _COLORS = "RdBu_r"
 _FAINT = "#6B6B6B"
@@ -54,6 +56,7 @@ class _Row(NamedTuple):
     label: str
     tiles: Sequence[_Tile]
     unit: str
+    scale: float
 
 
 class _Block(NamedTuple):
@@ -93,7 +96,7 @@ def one_view_figure(view: BiasView) -> Figure:
     layer = "" if view.layer is None else f"layer {view.layer}, "
     place = f"token {view.query[0]},{view.query[1]}"
     title = f"{view.arm}: {cell_title(view.cell)}\n{layer}{PART_WORDS[view.part]}, {place}"
-    return _draw([_Block(title, [*_folded(_Row("", tiles, _unit(view)))])], 1.6, 1, has_remarks=True)
+    return _draw([_Block(title, [*_folded(_Row("", tiles, _unit(view), _scale(tiles)))])], 1.6, 1, has_remarks=True)
 
 
 def _unit(view: BiasView) -> str:
@@ -122,7 +125,7 @@ def _layer_blocks(report: Report) -> list[_Block]:
                 for view in of_part
             ]
             if tiles:
-                rows += _folded(_Row(words, tiles, _unit(of_part[0])))
+                rows += _folded(_Row(words, tiles, _unit(of_part[0]), _scale(tiles)))
         blocks.append(_Block(title, rows))
     return blocks
 
@@ -136,6 +139,7 @@ def _head_blocks(report: Report) -> list[_Block]:
                     f"layer {view.layer}",
                     [_Tile(f"{head}", values, view.query, view.fit(head)) for head, values in enumerate(view.map)],
                     "logits",
+                    _scale([_Tile("", values, view.query, None) for values in view.map]),
                 )
                 for view in views
                 # A Gaussian that all heads share is in the other picture.
@@ -151,7 +155,7 @@ def _folded(row: _Row) -> Iterator[_Row]:
     num_lines = math.ceil(len(row.tiles) / _MAX_COLUMNS)
     length = math.ceil(len(row.tiles) / num_lines)
     for start in range(0, len(row.tiles), length):
-        yield _Row(row.label if start == 0 else "", row.tiles[start : start + length], row.unit)
+        yield row._replace(label=row.label if start == 0 else "", tiles=row.tiles[start : start + length])
 
 
 def _draw(blocks: Sequence[_Block], inches: float, most: int, *, has_remarks: bool) -> Figure:
@@ -159,28 +163,34 @@ def _draw(blocks: Sequence[_Block], inches: float, most: int, *, has_remarks: bo
     shown = blocks[:most]
     columns = max(len(row.tiles) for block in shown for row in block.rows)
     step = 1.0 + (0.46 if has_remarks else _GAP)
-    heights = [step * len(block.rows) * inches + 0.55 for block in shown]
-    width = max(4.2, columns * (1 + _GAP) * inches + 2.2)
-    figure = Figure(figsize=(width, sum(heights) + 0.55), layout="constrained")
-    grid = figure.subplots(len(shown), 1, squeeze=False, gridspec_kw={"height_ratios": heights})[:, 0]
-    for axes, block in zip(grid, shown, strict=True):
-        _draw_block(axes, block, step, columns, has_remarks=has_remarks)
-    bar = figure.colorbar(
-        ScalarMappable(Normalize(-1, 1), _COLORS), ax=list(grid), location="bottom", fraction=0.02, pad=0.01, aspect=45
-    )
-    bar.ax.set_box_aspect(0.02)
-    bar.set_ticks([-1, 0, 1], labels=["less attention", "mean", "more: the number beside the row"])
+    # Places in inches: every tile has one size, however many rows a block has.
+    width = (columns * (1 + _GAP) + 2 * _MARGIN) * inches if has_remarks else columns * (1 + _GAP) * inches + 1.8
+    margin = (width / inches - columns * (1 + _GAP)) / 2
+    heights = [step * len(block.rows) * inches for block in shown]
+    height = sum(heights) + _TITLE_INCHES * len(shown) + _BAR_INCHES
+    figure = Figure(figsize=(width, height))
+    top = height
+    for block, own in zip(shown, heights, strict=True):
+        top -= _TITLE_INCHES + own
+        axes = figure.add_axes((0, top / height, 1, own / height))
+        _draw_block(axes, block, step, has_remarks=has_remarks)
+        axes.set_xlim(-margin, columns * (1 + _GAP) + margin)
+    bar_axes = figure.add_axes((0.25, 0.3 / height, 0.5, 0.08 / height))
+    bar = figure.colorbar(ScalarMappable(Normalize(-1, 1), _COLORS), cax=bar_axes, orientation="horizontal")
+    bar.set_ticks([-1, 0, 1], labels=["− number\nbeside the row", "mean", "+ number\nbeside the row"])
     bar.ax.tick_params(labelsize=_SMALL)
     if len(blocks) > most:
-        figure.supxlabel(f"{len(blocks) - most} more are in the file of arrays", fontsize=_SMALL, color=_FAINT)
+        figure.text(
+            0.99, 0.1 / height, f"+{len(blocks) - most} in the arrays", ha="right", fontsize=_SMALL, color=_FAINT
+        )
     return figure
 
 
-def _draw_block(axes: Axes, block: _Block, step: float, columns: int, *, has_remarks: bool) -> None:
-    axes.set_title(block.title, fontsize=_NORMAL, loc="left", pad=11)
+def _draw_block(axes: Axes, block: _Block, step: float, *, has_remarks: bool) -> None:
+    axes.set_title(block.title, fontsize=_NORMAL, loc="left", x=0.01, pad=13)
     for line, row in enumerate(block.rows):
         top = line * step
-        scale = _scale(row)
+        scale = row.scale
         axes.text(-0.1, top + 0.5, row.label, ha="right", va="center", fontsize=_SMALL + 0.5)
         end = len(row.tiles) * (1 + _GAP)
         text = f"±{scale:.2g}\n{row.unit}" if scale else "flat"
@@ -192,9 +202,7 @@ def _draw_block(axes: Axes, block: _Block, step: float, columns: int, *, has_rem
                 axes.text(left + 0.5, top - 0.03, tile.title, ha="center", va="bottom", fontsize=_SMALL)
             if has_remarks:
                 axes.text(left + 0.5, top + 1.03, _remark(tile), ha="center", va="top", fontsize=_SMALL - 0.5)
-    axes.set_xlim(-1.1, columns * (1 + _GAP) + 0.7)
-    axes.set_ylim(len(block.rows) * step, -0.02)
-    axes.set_aspect("equal")
+    axes.set_ylim(len(block.rows) * step, 0)
     axes.set_axis_off()
 
 
@@ -242,9 +250,9 @@ def _centred(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return centred
 
 
-def _scale(row: _Row) -> float:
+def _scale(tiles: Sequence[_Tile]) -> float:
     """Largest distance from the mean in any map; 0 if all are flat."""
-    distances = np.concatenate([np.abs(_centred(tile.map)).ravel() for tile in row.tiles])
+    distances = np.concatenate([np.abs(_centred(tile.map)).ravel() for tile in tiles])
     finite = distances[np.isfinite(distances)]
     largest = float(finite.max()) if finite.size else 0.0
     return largest if largest > 1e-9 else 0.0

@@ -102,7 +102,7 @@ def _fits(trials: Sequence[TrialRecord], part: ViewPart, layer: int | None) -> I
     for trial in trials:
         for fit in trial.result.learned_bias if trial.result else ():
             if fit.part == part and fit.layer == layer:
-                numbers = (fit.is_gaussian, fit.sigma_x, fit.sigma_y, fit.r_squared)
+                numbers = (fit.is_gaussian, fit.sigma_x or fit.sigma, fit.sigma_y or fit.sigma, fit.r_squared)
                 by_head.setdefault(fit.head, []).append(numbers)
     for head in sorted(by_head, key=lambda head: -1 if head is None else head):
         fits = by_head[head]
