@@ -21,7 +21,7 @@ from pydantic import BaseModel, JsonValue, TypeAdapter, ValidationError
 
 from api.endpoint import Endpoint, find_endpoint
 from api.sse import Event, read_events
-from api.views import PlanView, ProblemView, ReadinessView, ReceptiveFieldView
+from api.views import BiasViewView, PlanView, ProblemView, ReadinessView, ReceptiveFieldView
 from orchestrator.service.views import ExperimentPage, ExperimentView, TrialView
 from orchestrator.statistics.comparison import Comparison
 from orchestrator.status import ExperimentStatus, Phase
@@ -36,6 +36,7 @@ _AWAY = frozenset({httpx.codes.BAD_GATEWAY, httpx.codes.SERVICE_UNAVAILABLE, htt
 """What a service says whose database restarts, and a proxy whose service does."""
 _TRIALS = TypeAdapter(tuple[TrialView, ...])
 _COMPARISONS = TypeAdapter(tuple[Comparison, ...])
+_VIEWS = TypeAdapter(tuple[BiasViewView, ...])
 _FIELDS = TypeAdapter(tuple[ReceptiveFieldView, ...])
 _DOCUMENT = TypeAdapter(dict[str, JsonValue])
 AnswerT = TypeVar("AnswerT")
@@ -165,6 +166,15 @@ class Client:
     def receptive_field_maps(self, experiment_id: str, file_format: Literal["npz", "png"] = "npz") -> bytes:
         """All of them as one file: arrays by key, or all arms side by side with their differences."""
         return self._get(_path(experiment_id, "receptive-fields", "maps"), {"format": file_format}).content
+
+    def learned_bias(self, experiment_id: str) -> tuple[BiasViewView, ...]:
+        """What query tokens see of every arm's position bias, mean over seeds: fits, and its `key`."""
+        return _read(_VIEWS, self._get(_path(experiment_id, "learned-bias")))
+
+    def learned_bias_map(self, experiment_id: str, key: str, file_format: Literal["npy", "png"] = "npy") -> bytes:
+        """One of them as a file: `numpy.load(io.BytesIO(...))` reads the array, [h, H, W]."""
+        path = _path(experiment_id, "learned-bias", *(quote(part, safe="") for part in key.split("/")))
+        return self._get(path, {"format": file_format}).content
 
     def logs(self, experiment_id: str) -> str:
         """What the newest driver has written."""

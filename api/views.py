@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from orchestrator.report.bias_content import ViewFit
 from orchestrator.statistics.comparison import Cell
 from orchestrator.status import Phase
 
@@ -40,6 +41,31 @@ class ReceptiveFieldView(View):
     nothing could be fitted)."""
     remark: str
     """What a reader must know before using the numbers; empty if nothing."""
+    links: dict[str, str]
+    """`npy` (the array, float64) and `png` (a picture): addresses on this service."""
+
+
+class BiasViewView(View):
+    """What one query token sees of one part of a layer's position bias, mean over seeds: its fits, and where it is."""
+
+    key: str
+    """Its name: `<model>/<data set>/<arm>/<part>/<layer>/<row>_<column>`."""
+    cell: Cell
+    """Model and data set."""
+    arm: str
+    """Name of the arm."""
+    part: Literal["own", "gaussian", "sum", "absolute"]
+    """The layer's own embedding, the Gaussian alone, both, or the similarity of an absolute embedding."""
+    layer: int | None
+    """Layer, from 0 (`null`: the embedding is the whole model's; `all` in its key)."""
+    query: tuple[int, int]
+    """Row and column of the token that looks, from 0."""
+    shape: tuple[int, int, int]
+    """Heads (1: all alike), height and width of the grid of tokens."""
+    seeds: tuple[int, ...]
+    """Seeds whose maps it is the mean of."""
+    fits: tuple[ViewFit, ...]
+    """Of the mean over heads, then of each head if the spec asks for that."""
     links: dict[str, str]
     """`npy` (the array, float64) and `png` (a picture): addresses on this service."""
 

@@ -36,7 +36,8 @@ class MapsFormat(StrEnum):
     PNG = "png"
 
 
-def _files(description: str) -> dict[int | str, dict[str, Any]]:
+def files_described(description: str) -> dict[int | str, dict[str, Any]]:
+    """The answer of a call that gives an array or a picture."""
     binary = {"schema": {"type": "string", "format": "binary"}}
     return {200: {"description": description, "content": {_ARRAY: binary, _PICTURE: binary}}}
 
@@ -50,7 +51,7 @@ def list_receptive_fields(experiment_id: str, experiments: ExperimentsDep) -> tu
 @router.get(
     "/maps",
     response_class=Response,
-    responses={**problems(404, 422), **_files("All mean maps: arrays by key, or all arms side by side.")},
+    responses={**problems(404, 422), **files_described("All mean maps: arrays by key, or all arms side by side.")},
 )
 def get_maps(
     experiment_id: str,
@@ -68,7 +69,7 @@ def get_maps(
 @router.get(
     "/{model}/{dataset}/{arm}/{moment}/{row}_{column}",
     response_class=Response,
-    responses={**problems(404, 422), **_files("One mean map: [H, W] of float64 with sum 1, or its picture.")},
+    responses={**problems(404, 422), **files_described("One mean map: [H, W] of float64 with sum 1, or its picture.")},
 )
 def get_map(
     experiment_id: str,
