@@ -13,7 +13,7 @@ from orchestrator.store.tables import TrialRow
 from orchestrator.stored_files import UNREADABLE_ARRAYS, reach_trial_file
 from trainers.analyses.study import BIAS_MAPS
 from trainers.config import TrialConfig
-from trainers.models import GaussianBias
+from trainers.models import GaussianBias, PermutedGaussianBias
 from trainers.result import TrialResult
 
 _VIEWS = "query/"
@@ -37,7 +37,7 @@ def has_views(row: TrialRow) -> bool:
     """Whether the trial found a position bias."""
     if row.result and TrialResult.model_validate_json(row.result).learned_bias:
         return True
-    return isinstance(TrialConfig.model_validate_json(row.config).attention_bias, GaussianBias)
+    return isinstance(TrialConfig.model_validate_json(row.config).attention_bias, GaussianBias | PermutedGaussianBias)
 
 
 def read_views(row: TrialRow, storage: Path | None) -> TrialViews | str:

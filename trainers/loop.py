@@ -267,7 +267,10 @@ class _Trial:
         if self._config.score_test:
             scored["test"] = self._score(self._eval_loader(self._splits.test))
         if self._best_epoch is not None:
-            best, metrics = self._reports[self._best_epoch].metrics, dict(self._reports[-1].metrics)
+            best = self._reports[self._best_epoch].metrics
+            # What a model saw in its last epoch is not what the scored weights see, even where these can't be measured.
+            last = self._reports[-1].metrics
+            metrics = {name: value for name, value in last.items() if not name.startswith("receptive_field")}
         else:
             best = {f"val/{name}": value for name, value in scored["val"].metrics().items()}
             metrics = best | bias_metrics(self._scored_model)

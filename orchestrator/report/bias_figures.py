@@ -8,7 +8,16 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from orchestrator.report.content import BiasSeries, PositionFit, Report
-from orchestrator.report.figures import MAX_PANELS, cell_title, clean, panel_grid, sigma_figure, wrapped
+from orchestrator.report.figures import (
+    MAX_PANELS,
+    MIN_SIGMA_RANGE,
+    at_least,
+    cell_title,
+    clean,
+    panel_grid,
+    sigma_figure,
+    wrapped,
+)
 from orchestrator.statistics.comparison import Cell
 
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#1A1A1A")
@@ -48,7 +57,8 @@ def heat_figure(report: Report) -> Figure:
         len(shown), width=_INCHES, height=1.3 + min(4.0, 0.16 * num_lines), columns=num_arms, is_shared=False
     )
     tables = [np.array([(each.initial, *each.mean_by_epoch) for each in panel]) for panel in shown]
-    low, high = (min(map(np.min, tables)), max(map(np.max, tables))) if tables else (0.0, 1.0)
+    low, high = (float(min(map(np.min, tables))), float(max(map(np.max, tables)))) if tables else (0.0, 1.0)
+    low, high = at_least(MIN_SIGMA_RANGE, low, high)
     for axes, table, panel in zip(panels, tables, shown, strict=True):
         # Without a range of colours of its own a panel can be compared with the next.
         image = axes.imshow(table, aspect="auto", cmap="viridis", vmin=low, vmax=high, interpolation="nearest")

@@ -54,6 +54,7 @@ def caveats_of(
         *_exclusions(exclusions),
         *_interval_against_p(comparisons, spec.confidence),
         *_unequal_search(spec, searches),
+        *_ties(searches),
         *_unmoved(bias),
         *_mixed(provenance),
         *_reused(provenance),
@@ -197,6 +198,21 @@ def _unequal_search(spec: ExperimentSpec, searches: Sequence[SearchSummary]) -> 
         return []
     start = f"The arms were not tuned with the same budget as {spec.control.name}"
     return [f"{start} ({listed}), which favours those that were tuned longer, or better."]
+
+
+def _ties(searches: Sequence[SearchSummary]) -> list[str]:
+    """Searches that had no reason to choose what they chose."""
+    tied = []
+    for search in searches:
+        best = next((found for found in search.candidates if found.is_chosen), None)
+        if best is None or best.score is None:
+            continue
+        equal = [found for found in search.candidates if found.score == best.score and not found.num_failed]
+        if len(equal) > 1:
+            tied.append(f"{len(equal)} candidates of {search.arm} on {cell_words(search.cell)}")
+    if not tied:
+        return []
+    return [f"Searches ended in a tie ({'; '.join(tied)}): the one proposed first was taken, for no better reason."]
 
 
 def _unmoved(bias: Sequence[BiasSeries]) -> list[str]:

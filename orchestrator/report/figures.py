@@ -44,6 +44,8 @@ _INK, _FAINT = "#1A1A1A", "#B8B8B8"
 _SMALL, _NORMAL, _TITLE = 8.5, 9.5, 11.0
 _LINE_INCHES = 0.29
 _PAIR_INCHES, _SIGMA_INCHES = 2.7, 3.5
+MIN_SIGMA_RANGE = 0.1
+"""In tokens: no picture of sigma shows less, whatever the values."""
 _MAX_STYLED_LAYERS = 3
 _MAX_COLUMNS = 3
 # Wide enough for the widest common text in the default font at `_NORMAL`.
@@ -133,7 +135,9 @@ def _numbers(effect: float | None, low: float | None, high: float | None, decima
 def _draw_forest(report: Report, rows: Sequence[_ForestRow]) -> Figure:
     """Names left, intervals in the middle, numbers right: widths follow the texts, so that none is clipped."""
     left = 0.3 + _INCHES_PER_CHARACTER * max((len(row.heading or f"  {row.name}") for row in rows), default=0)
-    numbers = 0.25 + _INCHES_PER_CHARACTER * max((len(row.numbers) for row in rows), default=0)
+    unit = f"  ({report.unit})" if report.unit else ""
+    heading = f"effect, {percent(report.confidence)} CI{unit}"
+    numbers = 0.25 + _INCHES_PER_CHARACTER * max(len(heading), *(len(row.numbers) for row in rows), 0)
     plot, right = 3.6, numbers + 0.45 + 1.0
     width, height = left + plot + right, 0.95 + _LINE_INCHES * (len(rows) + 1)
     figure = Figure(figsize=(width, height))
@@ -157,8 +161,7 @@ def _draw_forest(report: Report, rows: Sequence[_ForestRow]) -> Figure:
         write(plot + numbers + 0.4, line, row.verdict)
         axes.plot(row.pairs, [line + 0.27] * len(row.pairs), ls="", marker="|", ms=5, color=row.color, alpha=0.6)
         _interval(axes, line, row)
-    unit = f"  ({report.unit})" if report.unit else ""
-    write(plot + 0.15, -1, f"effect, {percent(report.confidence)} CI{unit}")
+    write(plot + 0.15, -1, heading)
     write(plot + numbers + 0.2, -1, "n", ha="right")
     write(plot + numbers + 0.4, -1, "verdict")
     _forest_frame(axes, report, len(rows))
@@ -238,6 +241,7 @@ def sigma_panels(bias: Sequence[BiasSeries]) -> Figure:
     for axes, series_of_panel in zip(panels, shown, strict=True):
         for series in series_of_panel:
             _sigma_lines(axes, series, num_layers)
+        axes.set_ylim(*at_least(MIN_SIGMA_RANGE, *axes.get_ylim()))
         first = series_of_panel[0]
         axes.set_title(f"{first.arm}\n{wrapped(cell_title(first.cell), _SIGMA_INCHES)}", fontsize=_SMALL)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
@@ -257,6 +261,12 @@ def sigma_panels(bias: Sequence[BiasSeries]) -> Figure:
             frameon=False,
         )
     return figure
+
+
+def at_least(width: float, low: float, high: float) -> tuple[float, float]:
+    """The range, or a wider one around its middle: what hardly moved must not fill a picture."""
+    lacking = max(0.0, width - (high - low)) / 2
+    return low - lacking, high + lacking
 
 
 def _sigma_lines(axes: Axes, series: BiasSeries, num_layers: int) -> None:

@@ -89,7 +89,9 @@ def _draw_control(axes: Axes, search: SearchSummary, report: Report) -> None:
 
 def _legend(axes: Axes, search: SearchSummary, report: Report) -> None:
     line = mpl.lines.Line2D
-    handles = [line([], [], color=_BLUE, marker="o", mec="white", ls="", label="candidate: mean ± sd over seeds")]
+    several = any(candidate.num_seeds > 1 for candidate in search.candidates)
+    label = "candidate: mean ± sd over seeds" if several else "candidate (one seed each)"
+    handles = [line([], [], color=_BLUE, marker="o", mec="white", ls="", label=label)]
     if search.chosen is not None:
         handles.append(line([], [], color=_INK, marker="o", mfc="none", ms=9, ls="", label="chosen"))
     if any(candidate.score is None for candidate in search.candidates):

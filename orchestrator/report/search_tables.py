@@ -138,7 +138,7 @@ def control_words(level: ControlLevel, name: str, metric: str, decimals: int) ->
     scale = metric_named(metric).scale
     text = mean_sd(scale * level.mean, None if level.sd is None else scale * level.sd, decimals)
     seeds = f"{level.num_seeds} seed{'s' if level.num_seeds > 1 else ''}"
-    whose = "best of its own search" if level.source == "search" else "confirm trials"
+    whose = "best of its own search" if level.source == "search" else "its confirm trials, not the search's seeds"
     return f"{name}: {text} ({whose}, {seeds})"
 
 

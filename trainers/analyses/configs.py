@@ -15,9 +15,10 @@ class ReceptiveFieldAnalysis(ReceptiveFieldConfig):
     kind: Literal["receptive_field"] = "receptive_field"
     num_images: int = Field(default=64, ge=1, le=100_000)
     """Validation images that it is taken over, the same in every arm."""
-    images: Literal["first", "by_seed"] = "first"
-    """Which of them: the first ones in every trial, or some that each seed draws for both trials of its pair. Intervals
-    over seeds cover the choice of images only where it is drawn."""
+    images: Literal["spread", "by_seed"] = "spread"
+    """Which of them: in every trial the same, spread evenly over the split (which may be in the order of its classes),
+    or some that each seed draws for both trials of its pair. Intervals over seeds cover the choice of images only
+    where it is drawn."""
     every_epochs: int | None = Field(default=None, ge=1)
     """Look again after every so many epochs (`null`: before and after training only)."""
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from torch import Tensor, nn
 
 from trainers.analyses.configs import ReceptiveFieldAnalysis
-from trainers.analyses.images import image_batches
+from trainers.analyses.images import image_batches, spread_positions
 from trainers.analyses.map_metrics import measure
 from trainers.analyses.receptive_field import receptive_fields
 from trainers.analyses.study import GRID, MAPS
@@ -93,7 +93,7 @@ class TrialObserver:
     def _positions(self, analysis: ReceptiveFieldAnalysis) -> list[int]:
         """Of the images, in the split: whatever is drawn here moves no random number of the training."""
         num_images = min(analysis.num_images, len(self._split))
-        if analysis.images == "first":
-            return list(range(num_images))
+        if analysis.images == "spread":
+            return spread_positions(num_images, len(self._split))
         random = np.random.default_rng(derive_seed(self._seed, Stream.ANALYSIS))
         return sorted(random.choice(len(self._split), num_images, replace=False).tolist())

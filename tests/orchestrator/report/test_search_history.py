@@ -75,6 +75,15 @@ def test_the_whole_history_is_kept_best_first_and_what_could_not_be_chosen_last(
     assert (search.num_planned, search.seeds, search.algorithm, search.importance) == (4, (100, 101), "random", {})
 
 
+def test_a_tie_is_named(report):
+    tied = [*tried("gaussian", {SIGMA: 2.0}, [0.7, 0.8]), *tried("gaussian", {SIGMA: 3.0}, [0.8, 0.7])]
+    tied += tried("gaussian", {SIGMA: 5.0}, [0.1, 0.2])
+    caveats = report_on(ONE, tied + make_records(ONE), chosen_params=CHOSEN).caveats
+    (found,) = [caveat for caveat in caveats if "tie" in caveat]
+    assert found.startswith("Searches ended in a tie (2 candidates of gaussian on ")
+    assert not any("tie" in caveat for caveat in report.caveats)
+
+
 def test_for_a_loss_the_smallest_is_best():
     spec = ONE.model_copy(update={"primary_metric": "test/loss"})
     (search,) = report_on(spec, TRIED + make_records(spec), chosen_params=CHOSEN).searches
@@ -137,7 +146,10 @@ def test_one_path_is_drawn_as_a_curve_with_the_control_as_a_band(report):
     assert sorted(means) == [(1.0, pytest.approx(55)), (2.0, pytest.approx(75)), (4.0, pytest.approx(90))]
     band, level = axes.patches[0].get_bbox(), report.searches[0].control
     assert (band.y0, band.y1) == pytest.approx((100 * (level.mean - level.sd), 100 * (level.mean + level.sd)))
-    assert any("(confirm trials, 6 seeds)" in text.get_text() for text in axes.get_legend().get_texts())
+    assert any(
+        "(its confirm trials, not the search's seeds, 6 seeds)" in text.get_text()
+        for text in axes.get_legend().get_texts()
+    )
 
 
 def test_listed_values_stand_where_they_belong():

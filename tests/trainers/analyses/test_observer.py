@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from trainers.analyses.configs import ReceptiveFieldAnalysis
+from trainers.analyses.images import spread_positions
 from trainers.analyses.map_metrics import measure
 from trainers.analyses.observer import TrialObserver
 from trainers.analyses.receptive_field import receptive_fields
@@ -49,7 +50,7 @@ def test_it_is_the_field_of_the_initial_and_of_the_scored_weights(tmp_path):
     config = TrialConfig.model_validate(TRIAL)
     splits = config.dataset.load(None, input_size_px=16, augmentation=config.augmentation, seed=0)
     normalize = Normalization(config.model.input_mean, config.model.input_std)
-    images = normalize(splits.val.__getitems__(range(40)).images)
+    images = normalize(splits.val.__getitems__(spread_positions(40, len(splits.val))).images)
     subject = SubjectConfig(model=config.model, attention_bias=config.attention_bias)
     with np.load(tmp_path / "receptive_field.npz") as maps:
         for checkpoint, prefix, name in (
