@@ -132,12 +132,14 @@ def _known(trials: Sequence[TrialRecord], layer: int) -> Iterator[ViewFit]:
         for key, value in metrics.items():
             if match := name.fullmatch(key):
                 by_head.setdefault(None if match[1] is None else int(match[1]), []).append(value)
+    is_permuted = any(isinstance(trial.config.attention_bias, PermutedGaussianBias) for trial in trials)
     for head, sigmas in sorted(by_head.items(), key=lambda item: -1 if item[0] is None else item[0]):
         sigma = float(np.mean(sigmas))
         yield ViewFit(
             head=head,
             num_seeds=len(sigmas),
-            num_gaussian=len(sigmas),
+            # The placebo's lies over permuted tokens: no bell around its query.
+            num_gaussian=0 if is_permuted else len(sigmas),
             num_nothing=0,
             sigma_x=sigma,
             sigma_y=sigma,
