@@ -14,6 +14,7 @@ from orchestrator.statistics.comparison import Cell
 from orchestrator.statistics.interval import spread
 from orchestrator.statistics.pairing import TrialKey
 from orchestrator.status import Phase, TrialStatus
+from trainers.models import PermutedGaussianBias
 
 VIEW_NAME = re.compile(r"(?:(?P<part>own|gaussian|sum)/(?P<layer>\d+)|absolute)/(?P<row>\d+)_(?P<column>\d+)")
 """How a trial names what a query sees."""
