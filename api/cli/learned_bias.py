@@ -67,7 +67,6 @@ def learned_bias(
         raise typer.Exit(CHILD_EXITS.get(finished.returncode, Exit.NOT_SUCCEEDED))
     # matplotlib takes a second to import, which no other command should pay.
     from orchestrator.report.bias_study import draw_bias_study, read_bias_study  # noqa: PLC0415
-
     from trainers.analyses.study import BIAS_MAPS, BIAS_RESULT  # noqa: PLC0415
 
     study = read_bias_study(output)

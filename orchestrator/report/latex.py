@@ -55,11 +55,19 @@ def _comparisons(report: Report) -> str:
         columns="lrrrrrr",
         header=header,
         rows=rows,
-        caption=caption(report),
+        caption=f"{caption(report)} {_what_is_compared(report)}",
         label=label(report),
         below=footer(report),
         size="footnotesize",
     )
+
+
+def _what_is_compared(report: Report) -> str:
+    """Model and data set, where the rows don't name them, and what each treatment adds."""
+    (cell, *others) = report.cells
+    where = "" if others else f"{escape(cell.dataset)}, {escape(cell.model)}. "
+    arms = "; ".join(f"{escape(arm.name)}: {escape(arm.description)}" for arm in report.arms if arm.role == "treatment")
+    return f"{where}{arms}."
 
 
 def _heading(text: str) -> str:
@@ -100,7 +108,7 @@ def _bias(report: Report, cell: Cell) -> str:
         rows=rows,
         caption=(
             rf"Learned attention bias by layer, {escape(cell.dataset)}, {escape(cell.model)}: initial $\rightarrow$ "
-            rf"final value, mean $\pm$ sd over {num_seeds} seeds."
+            rf"value after the last epoch, mean $\pm$ sd over {num_seeds} seeds."
         ),
         label=label(report, "sigma", cell.key),
         below=footer(report),
