@@ -4,7 +4,6 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from orchestrator.report.bias_content import ViewFit
 from orchestrator.statistics.comparison import Cell
 from orchestrator.status import Phase
 
@@ -45,6 +44,25 @@ class ReceptiveFieldView(View):
     """`npy` (the array, float64) and `png` (a picture): addresses on this service."""
 
 
+class BiasFitView(View):
+    """The Gaussian in one map of a position bias, over seeds."""
+
+    head: int | None
+    """Head, from 0 (`null`: mean over heads)."""
+    num_seeds: int
+    """Trials behind it."""
+    num_gaussian: int
+    """Those in which the map is a Gaussian around the query."""
+    num_nothing: int
+    """Those in which there was nothing to fit."""
+    sigma_x: float | None
+    """Mean width along a row in tokens (`null`: nothing could be fitted)."""
+    sigma_y: float | None
+    """Mean width along a column in tokens."""
+    r_squared: float | None
+    """Mean share of the map's variance that it explains (`null`: nothing was fitted, or it is the Gaussian itself)."""
+
+
 class BiasViewView(View):
     """What one query token sees of one part of a layer's position bias, mean over seeds: its fits, and where it is."""
 
@@ -64,7 +82,7 @@ class BiasViewView(View):
     """Heads (1: all alike), height and width of the grid of tokens."""
     seeds: tuple[int, ...]
     """Seeds whose maps it is the mean of."""
-    fits: tuple[ViewFit, ...]
+    fits: tuple[BiasFitView, ...]
     """Of the mean over heads, then of each head if the spec asks for that."""
     links: dict[str, str]
     """`npy` (the array, float64) and `png` (a picture): addresses on this service."""

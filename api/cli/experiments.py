@@ -1,6 +1,6 @@
 """Commands that speak of experiments: submit, list, show, watch, cancel, extend."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,8 +22,10 @@ from api.cli.terminal import (
 )
 from api.cli.watching import PairWatch
 from api.client import Client
-from orchestrator.service.views import ExperimentView
 from orchestrator.status import ExperimentStatus
+
+if TYPE_CHECKING:
+    from orchestrator.service.views import ExperimentView
 
 
 def add_commands(application: typer.Typer) -> None:
@@ -112,7 +114,7 @@ def extend(
         _tell(client, view, "extended", then_watch=then_watch, as_json=as_json)
 
 
-def _tell(client: Client, view: ExperimentView, what: str, *, then_watch: bool, as_json: bool) -> None:
+def _tell(client: Client, view: "ExperimentView", what: str, *, then_watch: bool, as_json: bool) -> None:
     """What was accepted; then its progress, if that is wanted."""
     if not then_watch:
         if as_json:
