@@ -207,12 +207,16 @@ def _ties(searches: Sequence[SearchSummary]) -> list[str]:
         best = next((found for found in search.candidates if found.is_chosen), None)
         if best is None or best.score is None:
             continue
-        equal = [found for found in search.candidates if found.score == best.score and not found.num_failed]
+        equal = [
+            found
+            for found in search.candidates
+            if found.score is not None and math.isclose(found.score, best.score) and not found.num_failed
+        ]
         if len(equal) > 1:
             tied.append(f"{len(equal)} candidates of {search.arm} on {cell_words(search.cell)}")
     if not tied:
         return []
-    return [f"Searches ended in a tie ({'; '.join(tied)}): the one proposed first was taken, for no better reason."]
+    return [f"Searches ended in a tie ({'; '.join(tied)}): one of them was taken, for no better reason."]
 
 
 def _unmoved(bias: Sequence[BiasSeries]) -> list[str]:

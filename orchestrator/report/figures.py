@@ -241,12 +241,13 @@ def sigma_panels(bias: Sequence[BiasSeries]) -> Figure:
     for axes, series_of_panel in zip(panels, shown, strict=True):
         for series in series_of_panel:
             _sigma_lines(axes, series, num_layers)
-        axes.set_ylim(*at_least(MIN_SIGMA_RANGE, *axes.get_ylim()))
         first = series_of_panel[0]
         axes.set_title(f"{first.arm}\n{wrapped(cell_title(first.cell), _SIGMA_INCHES)}", fontsize=_SMALL)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
         clean(axes)
     if shown:
+        # The panels share their axis, which must have seen all lines before its range is set.
+        panels[0].set_ylim(*at_least(MIN_SIGMA_RANGE, *panels[0].get_ylim()))
         single = max(len(series.seeds) for series in bias) == 1
         figure.supylabel("σ (tokens)", fontsize=_NORMAL)
         lines = "" if single else "\nthick: mean over seeds, faint: single seeds"

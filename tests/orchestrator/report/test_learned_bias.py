@@ -5,6 +5,7 @@ import statistics
 import pytest
 
 from orchestrator.report import Report
+from orchestrator.report.figures import sigma_panels
 from orchestrator.report.learned_bias import bias_series
 from orchestrator.report.tables import bias_table
 from tests.orchestrator.synthetic import make_record
@@ -52,3 +53,17 @@ def test_a_fixed_sigma_is_marked() -> None:
     bias = trial.config.attention_bias.model_copy(update={"learn_sigma": False})
     trial = trial.model_copy(update={"config": trial.config.model_copy(update={"attention_bias": bias})})
     assert bias_table(bias_series([trial])).rows[0][5] == "2.00 (fixed)"
+
+
+def test_no_curve_of_sigma_leaves_its_picture(report: Report) -> None:
+    """Panels share their axis: one that hardly moves must not hide the next."""
+    still, moved = (series for series in report.bias if series.quantity == "sigma" and series.layer == 0)
+    still = still.model_copy(update={"seeds": (), "initial": 2.0, "mean_by_epoch": (1.999, 1.998)})
+    moved = moved.model_copy(update={"seeds": (), "initial": 2.0, "mean_by_epoch": (9.0, 21.0)})
+    figure = sigma_panels([still, moved])
+    figure.draw_without_rendering()
+    for axes in figure.axes:
+        low, high = axes.get_ylim()
+        assert all(low <= value <= high for line in axes.lines for value in line.get_ydata())
+    (alone, *_) = sigma_panels([still]).axes
+    assert alone.get_ylim()[1] - alone.get_ylim()[0] == pytest.approx(0.1)
