@@ -8,9 +8,8 @@ import numpy as np
 from orchestrator.report.bias_content import TrialViews
 from orchestrator.report.bias_views import VIEW_NAME
 from orchestrator.statistics.pairing import TrialKey
-from orchestrator.status import Phase, TrialStatus
 from orchestrator.store.tables import TrialRow
-from orchestrator.stored_files import UNREADABLE_ARRAYS, reach_trial_file
+from orchestrator.stored_files import UNREADABLE_ARRAYS, of_confirm_trials, reach_trial_file
 from trainers.analyses.study import BIAS_MAPS
 from trainers.config import TrialConfig
 from trainers.models import GaussianBias, PermutedGaussianBias
@@ -26,11 +25,7 @@ def views_of(rows: Sequence[TrialRow], storage: Path | None) -> dict[TrialKey, T
         rows: one row per confirm trial.
         storage: folder that holds the trials' folders (`None`: it can't be reached from here).
     """
-    return {
-        (row.cell, row.arm, row.seed): read_views(row, storage)
-        for row in rows
-        if row.phase == Phase.CONFIRM and row.status == TrialStatus.SUCCEEDED and has_views(row)
-    }
+    return of_confirm_trials(rows, storage, has=has_views, read=read_views)
 
 
 def has_views(row: TrialRow) -> bool:

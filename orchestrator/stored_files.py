@@ -2,10 +2,16 @@
 
 import zipfile
 import zlib
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from orchestrator.hardware import trial_folder
+from orchestrator.statistics.pairing import TrialKey
+from orchestrator.status import Phase, TrialStatus
 from orchestrator.store.tables import TrialRow
+
+Arrays = TypeVar("Arrays")
 
 UNREADABLE_ARRAYS = (
     OSError,
@@ -18,6 +24,28 @@ UNREADABLE_ARRAYS = (
     zlib.error,
 )
 """What numpy raises for an `.npz` that is empty, cut short, altered on the disk, or holds something else."""
+
+
+def of_confirm_trials(
+    rows: Sequence[TrialRow],
+    storage: Path | None,
+    *,
+    has: Callable[[TrialRow], bool],
+    read: Callable[[TrialRow, Path | None], Arrays | str],
+) -> dict[TrialKey, Arrays | str]:
+    """What every succeeded confirm trial has stored, or why it can't be read.
+
+    Args:
+        rows: one row per confirm trial.
+        storage: folder that holds the trials' folders (`None`: it can't be reached from here).
+        has: whether a trial has such a file at all.
+        read: reads it.
+    """
+    return {
+        (row.cell, row.arm, row.seed): read(row, storage)
+        for row in rows
+        if row.phase == Phase.CONFIRM and row.status == TrialStatus.SUCCEEDED and has(row)
+    }
 
 
 def find_trial_file(row: TrialRow, storage: Path | None, name: str) -> Path | None:

@@ -8,9 +8,8 @@ import numpy as np
 
 from orchestrator.report.field_content import TrialMaps
 from orchestrator.statistics.pairing import TrialKey
-from orchestrator.status import Phase, TrialStatus
 from orchestrator.store.tables import TrialRow
-from orchestrator.stored_files import UNREADABLE_ARRAYS, reach_trial_file
+from orchestrator.stored_files import UNREADABLE_ARRAYS, of_confirm_trials, reach_trial_file
 from trainers.analyses.study import GRID, MAPS
 from trainers.config import TrialConfig
 
@@ -24,11 +23,7 @@ def maps_of(rows: Sequence[TrialRow], storage: Path | None) -> dict[TrialKey, Tr
         rows: one row per confirm trial.
         storage: folder that holds the trials' folders (`None`: it can't be reached from here).
     """
-    return {
-        (row.cell, row.arm, row.seed): read_maps(row, storage)
-        for row in rows
-        if row.phase == Phase.CONFIRM and row.status == TrialStatus.SUCCEEDED and asks_for_maps(row)
-    }
+    return of_confirm_trials(rows, storage, has=asks_for_maps, read=read_maps)
 
 
 def asks_for_maps(row: TrialRow) -> bool:

@@ -3,7 +3,6 @@
 The work is that of `trainers`, which knows torch; it runs as a process of its own.
 """
 
-import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -19,9 +18,10 @@ from api.cli.subject import (
     Model,
     Pretrained,
     Sigma,
+    run_analysis,
     subject_arguments,
 )
-from api.cli.terminal import CHILD_EXITS, AsJson, Exit, out
+from api.cli.terminal import AsJson, out
 
 if TYPE_CHECKING:
     from trainers.analyses.study import BiasStudy
@@ -61,10 +61,7 @@ def learned_bias(
         amplitude=amplitude,
     )
     arguments += ["--output", str(output), "--query", query, *(["--per-head"] if per_head else [])]
-    command = [sys.executable, "-m", "trainers.analyses.bias_study", *arguments]
-    finished = subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True)  # noqa: S603 (our own command)
-    if finished.returncode:
-        raise typer.Exit(CHILD_EXITS.get(finished.returncode, Exit.NOT_SUCCEEDED))
+    result = run_analysis("trainers.analyses.bias_study", arguments)
     # matplotlib takes a second to import, which no other command should pay.
     from orchestrator.report.bias_study import draw_bias_study, read_bias_study  # noqa: PLC0415
     from trainers.analyses.study import BIAS_MAPS, BIAS_RESULT  # noqa: PLC0415
@@ -72,7 +69,7 @@ def learned_bias(
     study = read_bias_study(output)
     pictures = draw_bias_study(output, study)
     if as_json:
-        sys.stdout.write(finished.stdout)
+        sys.stdout.write(result)
         return
     out.print(_table(study))
     for file in (*pictures, output / BIAS_MAPS, output / BIAS_RESULT):

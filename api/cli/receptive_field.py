@@ -3,7 +3,6 @@
 The work is that of `trainers`, which knows torch; it runs as a process of its own.
 """
 
-import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -19,9 +18,10 @@ from api.cli.subject import (
     Model,
     Pretrained,
     Sigma,
+    run_analysis,
     subject_arguments,
 )
-from api.cli.terminal import CHILD_EXITS, AsJson, Exit, err, out
+from api.cli.terminal import AsJson, err, out
 
 if TYPE_CHECKING:
     from trainers.analyses.study import Study
@@ -68,10 +68,7 @@ def receptive_field(
     arguments += ["--data", data, "--output", str(output), "--images", str(images), "--target", target]
     arguments += ["--norm", norm, "--precision", precision]
     arguments += ["--layer", str(layer)] if layer is not None else []
-    command = [sys.executable, "-m", "trainers.analyses", *arguments]
-    finished = subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True)  # noqa: S603 (our own command)
-    if finished.returncode:
-        raise typer.Exit(CHILD_EXITS.get(finished.returncode, Exit.NOT_SUCCEEDED))
+    result = run_analysis("trainers.analyses", arguments)
     # matplotlib takes a second to import, which no other command should pay.
     from orchestrator.report.field_study import draw_study, read_study  # noqa: PLC0415
     from trainers.analyses.study import MAPS, RESULT  # noqa: PLC0415
@@ -79,7 +76,7 @@ def receptive_field(
     study = read_study(output)
     pictures = draw_study(output, study)
     if as_json:
-        sys.stdout.write(finished.stdout)
+        sys.stdout.write(result)
         return
     out.print(_table(study))
     for field in study.fields:

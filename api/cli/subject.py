@@ -1,9 +1,14 @@
-"""Options of the commands that look at a model: which one, its weights, what is done to it first."""
+"""What the commands that look at a model share: which one, its weights, what is done to it first; the child at work."""
 
+import subprocess
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from api.cli.terminal import CHILD_EXITS, Exit
 
 Model = Annotated[str, typer.Argument(help="A timm name, small_vit, or a JSON file: a model's or trial's config.")]
 Checkpoint = Annotated[
@@ -40,3 +45,16 @@ def subject_arguments(
     for each in interventions or []:
         arguments += ["--intervention", each]
     return arguments
+
+
+def run_analysis(module: str, arguments: Sequence[str]) -> str:
+    """Run `python -m <module>`, which knows torch, as a process of its own; gives its JSON.
+
+    Raises:
+        typer.Exit: it failed, and has said why.
+    """
+    command = [sys.executable, "-m", module, *arguments]
+    finished = subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True)  # noqa: S603 (our own command)
+    if finished.returncode:
+        raise typer.Exit(CHILD_EXITS.get(finished.returncode, Exit.NOT_SUCCEEDED))
+    return finished.stdout

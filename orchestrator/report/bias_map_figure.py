@@ -18,14 +18,12 @@ class BiasPanel(NamedTuple):
 
     title: str
     """Above it, such as `layer 3`; empty for none."""
-    map: npt.NDArray[np.float64] | None
-    """[H, W], in logits (of an absolute embedding: cosines); `None`: there is no such part."""
+    map: npt.NDArray[np.float64]
+    """[H, W], in logits (of an absolute embedding: cosines)."""
     query: tuple[int, int]
     """Row and column of the query, which is marked."""
     sigma: tuple[float, float] | None = None
-    """Of the fitted Gaussian, in tokens: along a column and along a row; drawn around the query (`None`: no fit)."""
-    is_gaussian: bool = False
-    """Whether the ellipse means something; else it is dotted."""
+    """Of its Gaussian, in tokens: along a column and along a row; drawn around the query (`None`: it is none)."""
     remark: str = ""
     """Written below, such as R^2."""
 
@@ -61,9 +59,6 @@ def bias_map_figure(title: str, rows: Sequence[BiasRow]) -> Figure:
             axes.set_yticks([])
             axes.set_title(panel.title, fontsize=7, pad=2)
             axes.set_xlabel(panel.remark, fontsize=6, labelpad=1)
-            if panel.map is None:
-                axes.set_axis_off()
-                continue
             image = axes.imshow(
                 panel.map - _mean(panel.map), cmap="RdBu_r", vmin=-scale, vmax=scale, interpolation="nearest"
             )
@@ -71,8 +66,7 @@ def bias_map_figure(title: str, rows: Sequence[BiasRow]) -> Figure:
             axes.plot([x], [y], marker="+", color="black", markersize=5, markeredgewidth=0.9)
             if panel.sigma is not None:
                 down, across = panel.sigma
-                style = "-" if panel.is_gaussian else ":"
-                axes.add_patch(Ellipse((x, y), 2 * across, 2 * down, fill=False, ec="black", lw=0.8, ls=style))
+                axes.add_patch(Ellipse((x, y), 2 * across, 2 * down, fill=False, ec="black", lw=0.8))
             axes.set_xlim(-0.5, panel.map.shape[1] - 0.5)
             axes.set_ylim(panel.map.shape[0] - 0.5, -0.5)
         axes_row[0].set_ylabel(row.label, fontsize=7)
@@ -96,7 +90,7 @@ def _fold(row: BiasRow) -> list[BiasRow]:
 
 def _scale(row: BiasRow) -> float:
     """Largest distance from the mean in any panel, without the brightest thousandth; 1 if all are flat."""
-    distances = [np.abs(panel.map - _mean(panel.map)).ravel() for panel in row.panels if panel.map is not None]
+    distances = [np.abs(panel.map - _mean(panel.map)).ravel() for panel in row.panels]
     finite = np.concatenate(distances) if distances else np.zeros(0)
     finite = finite[np.isfinite(finite)]
     largest = float(np.quantile(finite, 0.999)) if finite.size else 0.0

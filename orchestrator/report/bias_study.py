@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from orchestrator.report.bias_map_figure import BiasPanel, BiasRow, bias_map_figure
+from orchestrator.report.bias_view_figure import PART_WORDS
 from orchestrator.report.figures import render
 from trainers.analyses.study import BIAS_MAPS, BIAS_RESULT, BiasLook, BiasStudy
 from trainers.atomic_file import replaced_file
@@ -15,8 +16,7 @@ from trainers.result import LayerFit
 
 Maps = Mapping[str, npt.NDArray[np.floating]]
 
-PARTS = {"own": "own embedding", "gaussian": "Gaussian", "sum": "sum of both"}
-"""Parts of a layer's bias -> how pictures call them."""
+_WORDS: dict[str, str] = {str(part): words for part, words in PART_WORDS.items()}
 _KEY = re.compile(r"query/(?P<part>own|gaussian|sum)/(?P<layer>\d+)/(?P<row>\d+)_(?P<column>\d+)")
 _ABSOLUTE = re.compile(r"query/absolute/(?P<row>\d+)_(?P<column>\d+)")
 
@@ -60,7 +60,7 @@ def layer_rows(maps: Maps, look: BiasLook) -> list[BiasRow]:
         if part == "gaussian":
             panel = _known(panel, look.gaussians, match["layer"])
         rows.setdefault((part, _place(maps, match["layer"], query)), []).append(panel)
-    found = [BiasRow(f"{PARTS[part]}\n{place}".strip(), panels) for (part, place), panels in rows.items()]
+    found = [BiasRow(f"{_WORDS[part]}\n{place}".strip(), panels) for (part, place), panels in rows.items()]
     absolute = [
         _panel(
             f"from {match['row']},{match['column']}",
@@ -91,7 +91,7 @@ def head_rows(maps: Maps, look: BiasLook) -> list[BiasRow]:
             _panel(f"head {head}", map_, query, fits.get((match["part"], layer, head)))
             for head, map_ in enumerate(values)
         ]
-        rows.append(BiasRow(f"layer {layer}\n{PARTS[match['part']]}", panels))
+        rows.append(BiasRow(f"layer {layer}\n{_WORDS[match['part']]}", panels))
     return rows
 
 
@@ -101,7 +101,7 @@ def _order(key: str) -> tuple[int, ...]:
     if match is None:
         absolute = _ABSOLUTE.fullmatch(key)
         return (9, *(map(int, absolute.groups()) if absolute else ()))
-    return (list(PARTS).index(match["part"]), int(match["layer"]), int(match["row"]), int(match["column"]))
+    return (list(_WORDS).index(match["part"]), int(match["layer"]), int(match["row"]), int(match["column"]))
 
 
 def _place(maps: Maps, layer: str, query: tuple[int, int]) -> str:
@@ -121,7 +121,6 @@ def _panel(title: str, values: npt.NDArray[np.floating], query: tuple[int, int],
         map_,
         query,
         (fit.sigma_y, fit.sigma_x) if fit.is_gaussian else None,
-        fit.is_gaussian,
         f"R$^2$ {fit.r_squared:.2f}" + (f", $\\sigma$ {fit.sigma:.1f}" if fit.is_gaussian else ", no bell"),
     )
 

@@ -20,6 +20,7 @@ VIEW_NAME = re.compile(r"(?:(?P<part>own|gaussian|sum)/(?P<layer>\d+)|absolute)/
 """How a trial names what a query sees."""
 
 _PARTS: tuple[ViewPart, ...] = get_args(ViewPart)
+_ORDER: dict[str, int] = {part: place for place, part in enumerate(_PARTS)}
 
 
 class _Place(NamedTuple):
@@ -89,7 +90,7 @@ def _place(name: str) -> _Place:
     assert match is not None, "only such names are read"
     part, layer = match["part"] or "absolute", match["layer"]
     return _Place(
-        [*_PARTS].index(next(each for each in _PARTS if each == part)),
+        _ORDER[part],
         -1 if layer is None else int(layer),
         (int(match["row"]), int(match["column"])),
     )
