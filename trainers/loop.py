@@ -268,9 +268,9 @@ class _Trial:
             scored["test"] = self._score(self._eval_loader(self._splits.test))
         if self._best_epoch is not None:
             best = self._reports[self._best_epoch].metrics
-            # What a model saw in its last epoch is not what the scored weights see, even where these can't be measured.
+            # What the model saw in its last epoch is not what the scored weights see.
             last = self._reports[-1].metrics
-            metrics = {name: value for name, value in last.items() if not name.startswith("receptive_field")}
+            metrics = {name: value for name, value in last.items() if not name.startswith("receptive_field_epoch/")}
         else:
             best = {f"val/{name}": value for name, value in scored["val"].metrics().items()}
             metrics = best | bias_metrics(self._scored_model)
@@ -292,6 +292,7 @@ class _Trial:
             training_seconds=sum(report.seconds for report in self._reports),
             provenance=self._provenance(),
             learned_bias=learned.fits,
+            receptive_field_remarks=self._observer.remarks,
         )
         if self._storage is not None and self._world.is_main:
             arrays = {name: array for split in scored for name, array in scored[split].arrays(split).items()}

@@ -8,13 +8,17 @@ BiasPart = Literal["own", "sum", "absolute"]
 """What a Gaussian was laid through: a layer's own relative position embedding (table or MLP, as timm has it), its sum
 with our Gaussian (as attention sees it), or the similarity map of an absolute embedding."""
 
+Moment = Literal["initial", "final"]
+"""When a receptive field is looked at: before training, or with the weights that are scored."""
+
 
 class EpochReport(StrictModel):
     """What every epoch reports, as one flat mapping.
 
     Keys: `train/loss`, `val/loss`, `val/top1`, `val/top5` (fractions, 0 to 1), `lr`, `images_per_second`,
     `data_wait_fraction`, and per layer `sigma/00`, `amplitude/00` (zero-padded layer number; tokens; per head
-    `sigma/00_head0`). Sigma is reported as its absolute value.
+    `sigma/00_head0`). Sigma is reported as its absolute value. Where the config asks for the receptive field every k
+    epochs, `receptive_field_epoch/...`: of that epoch's weights.
     """
 
     epoch: int
@@ -54,6 +58,15 @@ class LayerFit(StrictModel):
     """What a reader must know before using the numbers; why there is no fit."""
 
 
+class FieldRemark(StrictModel):
+    """What a reader must know of a trial's receptive field: why it misleads, or why there is none."""
+
+    moment: Moment
+    """When it was looked at."""
+    text: str
+    """A sentence without its full stop."""
+
+
 class TrialResult(StrictModel):
     """What a finished trial leaves behind."""
 
@@ -77,3 +90,5 @@ class TrialResult(StrictModel):
     learned_bias: tuple[LayerFit, ...] = ()
     """What each layer's position embedding looks like at the best epoch; the maps are in `learned_bias.npz` in the
     trial's storage folder. Empty for a model without a learned position embedding."""
+    receptive_field_remarks: tuple[FieldRemark, ...] = ()
+    """What makes the receptive field misleading or why it is missing, if anything does."""

@@ -10,10 +10,11 @@ from api.dependencies import ExperimentsDep
 from api.openapi import PROBLEMS, problems
 from api.views import ReceptiveFieldView
 from orchestrator.report.field_arrays import to_npy, to_npz
-from orchestrator.report.field_content import MeanField, Moment
+from orchestrator.report.field_content import MeanField
 from orchestrator.report.field_map_figure import field_map_figure, mean_field_figure
 from orchestrator.report.figures import render
 from orchestrator.service.maps import field_in, fields_in
+from trainers.result import Moment
 
 router = APIRouter(
     prefix="/experiments/{experiment_id}/receptive-fields", tags=["receptive fields"], responses=PROBLEMS

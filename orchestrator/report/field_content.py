@@ -5,7 +5,7 @@ HTTP gives each by itself.
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,15 +14,16 @@ from pydantic.json_schema import SkipJsonSchema
 
 from orchestrator.statistics.comparison import Cell, Comparison
 from trainers.analyses.map_metrics import ReceptiveFieldMetrics
+from trainers.result import Moment
 from trainers.strict import StrictModel
 
 Array = npt.NDArray[np.float64]
 
-Moment = Literal["initial", "final"]
-"""Before training, or with the weights that are scored."""
-
 PREFIXES: Mapping[Moment, str] = {"initial": "receptive_field_initial", "final": "receptive_field"}
 """How the trials' metrics of a moment begin."""
+
+EPOCH_PREFIX = "receptive_field_epoch"
+"""How those of an epoch's weights begin."""
 
 MOMENT_WORDS: Mapping[Moment, str] = {"initial": "before training", "final": "after training"}
 """What tables and pictures call them."""
@@ -133,6 +134,21 @@ class FieldCurve(StrictModel):
     """Every seed's own curve."""
 
 
+class FieldWarning(StrictModel):
+    """What makes receptive fields of an arm misleading, or why trials have none."""
+
+    cell: Cell
+    """Model and data set."""
+    arm: str
+    """Name of the arm."""
+    moment: Moment
+    """Before training, or with the weights that are scored."""
+    seeds: tuple[int, ...]
+    """Replicates that it holds for."""
+    text: str
+    """A sentence without its full stop."""
+
+
 class Unreadable(StrictModel):
     """A trial whose maps are in no mean."""
 
@@ -157,6 +173,8 @@ class ReceptiveFields(StrictModel):
     """One per cell, treatment, metric and moment; `p_value` is not adjusted for their number."""
     curves: tuple[FieldCurve, ...]
     """Width (rms radius) and R^2 over epochs."""
+    warnings: tuple[FieldWarning, ...]
+    """What the trials said of their own fields."""
     unreadable: tuple[Unreadable, ...]
     """Trials that have metrics but whose maps are out of reach."""
 

@@ -17,9 +17,10 @@ from matplotlib.image import AxesImage
 from matplotlib.patches import Ellipse, Rectangle
 
 from orchestrator.report.content import Report
-from orchestrator.report.field_content import MOMENT_WORDS, Array, MeanField, Moment
+from orchestrator.report.field_content import MOMENT_WORDS, Array, MeanField
 from orchestrator.statistics.comparison import Cell
 from trainers.analyses.gaussian_fit import GaussianFit
+from trainers.result import Moment
 
 MAX_GROUPS = 4
 """A figure shows at most so many cells and tokens; the file of arrays has all."""

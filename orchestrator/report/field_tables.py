@@ -168,7 +168,19 @@ def field_notes(fields: ReceptiveFields | None) -> tuple[str, ...]:
     """Which widths describe little, and what is in no mean map, and why; nothing is dropped in silence."""
     if fields is None:
         return ()
-    return (*_not_gaussian(fields), *unreadable_notes(fields.unreadable))
+    return (*_warned(fields), *_not_gaussian(fields), *unreadable_notes(fields.unreadable))
+
+
+def _warned(fields: ReceptiveFields) -> Iterator[str]:
+    """One sentence for each thing that trials said of their own fields, with all arms that it holds for."""
+    arms: dict[tuple[str, str], list[str]] = {}
+    for warning in fields.warnings:
+        words = MOMENT_WORDS[warning.moment] if fields.is_trained else UNTRAINED_WORDS
+        count = f"{len(warning.seeds)} {'seed' if len(warning.seeds) == 1 else 'seeds'}"
+        arms.setdefault((words, warning.text), []).append(f"{warning.cell.key}/{warning.arm} ({count})")
+    for (words, text), found in arms.items():
+        more = f" and {len(found) - _MAX_NAMED} more" if len(found) > _MAX_NAMED else ""
+        yield f"{words.capitalize()}, {', '.join(found[:_MAX_NAMED])}{more}: {text}."
 
 
 def _not_gaussian(fields: ReceptiveFields) -> Iterator[str]:

@@ -7,12 +7,13 @@ import numpy as np
 from orchestrator.report.content import TrialRecord
 from orchestrator.report.field_content import (
     COMPARED,
+    EPOCH_PREFIX,
     PREFIXES,
     FieldCurve,
     FieldLevel,
     FieldSeedCurve,
+    FieldWarning,
     MeanField,
-    Moment,
     ReceptiveFields,
     TrialMaps,
     Unreadable,
@@ -26,6 +27,7 @@ from orchestrator.statistics.pairing import TrialKey, TrialOutcome
 from orchestrator.status import Phase, TrialStatus
 from trainers.analyses.map_metrics import ReceptiveField, ReceptiveFieldMetrics, measure
 from trainers.errors import AnalysisError
+from trainers.result import FieldRemark, Moment
 
 _CURVES = ("rms_radius_tokens", "r_squared")
 
@@ -58,6 +60,7 @@ def receptive_fields_of(
         levels=tuple(level for cell, arm in places for level in _levels(cell, arm, done)),
         comparisons=tuple(_comparisons(spec, cells, asked)),
         curves=tuple(curve for cell, arm in places for curve in _curves(cell, arm, done)),
+        warnings=tuple(warning for cell, arm in places for warning in _warnings(cell, arm, done)),
         unreadable=tuple(_unreadable(done, maps)),
     )
 
@@ -206,11 +209,21 @@ def _curves(cell: Cell, arm: str, trials: Sequence[TrialRecord]) -> Iterator[Fie
 def _points(trial: TrialRecord, name: str) -> dict[int, float]:
     """Epochs trained -> value, where it was looked at; empty if only before and after training."""
     assert trial.result is not None
-    final, initial = f"{PREFIXES['final']}/{name}", f"{PREFIXES['initial']}/{name}"
-    points = {report.epoch + 1: report.metrics[final] for report in trial.result.epochs if final in report.metrics}
+    during, initial = f"{EPOCH_PREFIX}/{name}", f"{PREFIXES['initial']}/{name}"
+    points = {report.epoch + 1: report.metrics[during] for report in trial.result.epochs if during in report.metrics}
     if points and initial in trial.result.metrics:
         points[0] = trial.result.metrics[initial]
     return points
+
+
+def _warnings(cell: Cell, arm: str, trials: Sequence[TrialRecord]) -> Iterator[FieldWarning]:
+    """Each remark once, with all seeds that made it."""
+    seeds: dict[FieldRemark, list[int]] = {}
+    for trial in _of(trials, cell, arm):
+        for remark in trial.result.receptive_field_remarks if trial.result else ():
+            seeds.setdefault(remark, []).append(trial.seed)
+    for remark, found in seeds.items():
+        yield FieldWarning(cell=cell, arm=arm, moment=remark.moment, seeds=tuple(sorted(found)), text=remark.text)
 
 
 def _unreadable(trials: Sequence[TrialRecord], maps: Mapping[TrialKey, TrialMaps | str]) -> Iterator[Unreadable]:

@@ -39,7 +39,7 @@ def with_fields(record: TrialRecord) -> TrialRecord:
         rms_radius_tokens(planted_map(record.arm, record.seed, moment)) for moment in ("initial", "final")
     )
     epochs = [
-        report.model_copy(update={"metrics": report.metrics | {"receptive_field/rms_radius_tokens": final + 0.1}})
+        report.model_copy(update={"metrics": report.metrics | {"receptive_field_epoch/rms_radius_tokens": final + 0.1}})
         if report.epoch % 2
         else report
         for report in record.result.epochs

@@ -11,11 +11,12 @@ from torch import Tensor, nn
 from trainers.analyses.configs import ReceptiveFieldAnalysis
 from trainers.analyses.images import image_batches, spread_positions
 from trainers.analyses.map_metrics import measure
-from trainers.analyses.receptive_field import receptive_fields
+from trainers.analyses.receptive_field import receptive_fields, warnings_for
 from trainers.analyses.study import GRID, MAPS
 from trainers.atomic_file import replaced_file
 from trainers.data.splits import ImageSplit
 from trainers.errors import AnalysisError
+from trainers.result import FieldRemark, Moment
 from trainers.seeding import Stream, derive_seed
 
 logger = logging.getLogger(__name__)
@@ -47,24 +48,30 @@ class TrialObserver:
         self._analysis, self._split, self._normalize, self._seed = analysis, split, normalize, seed
         self._maps: dict[str, npt.NDArray[np.float32 | np.int64]] = {}
         self._initial: dict[str, float] = {}
+        self._remarks: list[FieldRemark] = []
 
     def before(self, model: nn.Module) -> None:
         """Look at the initial weights."""
         if self._analysis is not None:
-            self._initial = self._look(model, self._analysis, "receptive_field_initial", keep_as="initial")
+            self._initial = self._look(model, self._analysis, "receptive_field_initial", moment="initial")
 
     def during(self, model: nn.Module, epoch: int) -> dict[str, float]:
-        """Metrics after an epoch (from 0), where one is due: `receptive_field/...`."""
+        """Metrics after an epoch (from 0), where one is due: `receptive_field_epoch/...`."""
         analysis = self._analysis
         if analysis is None or not analysis.every_epochs or (epoch + 1) % analysis.every_epochs:
             return {}
-        return self._look(model, analysis, "receptive_field", keep_as="")
+        return self._look(model, analysis, "receptive_field_epoch", moment=None)
 
     def after(self, model: nn.Module) -> dict[str, float]:
         """Metrics of the scored weights, `receptive_field/...`, and of the initial, `receptive_field_initial/...`."""
         if self._analysis is None:
             return {}
-        return self._initial | self._look(model, self._analysis, "receptive_field", keep_as="final")
+        return self._initial | self._look(model, self._analysis, "receptive_field", moment="final")
+
+    @property
+    def remarks(self) -> tuple[FieldRemark, ...]:
+        """What a reader must know of the maps before and after training."""
+        return tuple(self._remarks)
 
     def save(self, folder: Path) -> None:
         """Write the maps, if any: `initial/<row>_<column>` and `final/<row>_<column>`, each [S, S]; and the `grid`."""
@@ -73,7 +80,7 @@ class TrialObserver:
                 np.savez_compressed(file, **self._maps)  # type: ignore[arg-type]
 
     def _look(
-        self, model: nn.Module, analysis: ReceptiveFieldAnalysis, prefix: str, *, keep_as: str
+        self, model: nn.Module, analysis: ReceptiveFieldAnalysis, prefix: str, *, moment: Moment | None
     ) -> dict[str, float]:
         """Mean over targets of every metric; nothing where the map can't be measured: no trial fails for that."""
         try:
@@ -82,11 +89,15 @@ class TrialObserver:
             scalars = [measure(field).scalars() for field in fields]
         except AnalysisError as error:
             logger.warning("%s is left out: %s", prefix, error)
+            if moment:
+                self._remarks.append(FieldRemark(moment=moment, text=f"not measured: {error}"))
             return {}
-        if keep_as:
+        if moment:
+            warnings = warnings_for(model, analysis.point)
+            self._remarks += [FieldRemark(moment=moment, text=warning) for warning in warnings]
             for field in fields:
                 row, column = field.place
-                self._maps[f"{keep_as}/{row}_{column}"] = field.map.astype(np.float32)
+                self._maps[f"{moment}/{row}_{column}"] = field.map.astype(np.float32)
                 self._maps[GRID] = np.array(field.grid, dtype=np.int64)
         return {f"{prefix}/{name}": float(np.mean([each[name] for each in scalars])) for name in scalars[0]}
 

@@ -25,6 +25,7 @@ from tests.orchestrator.planted_maps import PLACE, planted_map, rms_radius_token
 from tests.orchestrator.synthetic import CELL, make_records, make_spec, play, report_on
 from trainers.analyses.map_metrics import ReceptiveField, measure
 from trainers.analyses.study import MAPS, LookedAt, Study
+from trainers.result import FieldRemark
 
 SEEDS = range(6)
 
@@ -260,6 +261,25 @@ def test_widths_of_what_is_no_gaussian_are_called_so(store: Database, is_trained
         named = f"{CELL.key}/control weights as given (0.11). There"
     assert f"mean R² below 0.8: {named} the sigma" in note
     assert "describe little" in " ".join(to_text(report).split())
+
+
+def test_what_trials_say_of_their_own_fields_reaches_the_reader(store: Database) -> None:
+    """Once, with the seeds of each arm."""
+    spec = make_spec(name="misled", analyses=[{"kind": "receptive_field"}], arms=make_spec().arms[:2], seeds=[0, 1, 2])
+    dead = FieldRemark(moment="initial", text="every LayerScale is below 1e-4")
+    records = [with_fields(record) for record in make_records(spec, num_epochs=3)]
+    for place, record in enumerate(records):
+        if (record.arm, record.seed) != ("gaussian", 1):
+            result = record.result.model_copy(update={"receptive_field_remarks": (dead,)})
+            records[place] = record.model_copy(update={"result": result})
+    report = reported(store, play(store, spec, records), None)
+    assert [(each.arm, each.seeds) for each in report.receptive_fields.warnings] == [
+        ("control", (0, 1, 2)),
+        ("gaussian", (0, 2)),
+    ]
+    told = f"Before training, {CELL.key}/control (3 seeds), {CELL.key}/gaussian (2 seeds): {dead.text}."
+    assert field_notes(report.receptive_fields)[0] == told
+    assert told in " ".join(to_text(report).split())
 
 
 def test_who_did_not_ask_gets_nothing(store: Database, storage: Path) -> None:

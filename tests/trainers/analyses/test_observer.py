@@ -40,6 +40,9 @@ def test_looking_changes_no_number_of_the_training(tmp_path):
     assert without == training_of(plain.metrics)
     fields = [{name for name in report.metrics if "receptive_field" in name} for report in seen.epochs]
     assert [bool(names) for names in fields] == [False, True, False, True]
+    # The curve's end is not what the scored weights see.
+    assert {name.partition("/")[0] for name in fields[1]} == {"receptive_field_epoch"}
+    assert not any(name.startswith("receptive_field_epoch") for name in seen.metrics)
     assert {name.partition("/")[2] for name in fields[1]} == {
         name.partition("/")[2] for name in seen.metrics if name.startswith("receptive_field_initial/")
     }
@@ -107,3 +110,14 @@ def test_a_field_that_cannot_be_measured_fails_no_trial(caplog):
     seen = run({**TRIAL, "analyses": [impossible]})
     assert not [name for name in seen.metrics if "receptive_field" in name]
     assert "receptive_field is left out: there is no token at row 9" in caplog.text
+    assert [remark.moment for remark in seen.receptive_field_remarks] == ["initial", "final"]
+    assert all(remark.text.startswith("not measured: there is no token") for remark in seen.receptive_field_remarks)
+
+
+def test_a_trial_says_what_misleads():
+    """An untrained final norm has equal weights: after it the channel mean is constant. Training ends that."""
+    after_norm = {"kind": "receptive_field", "num_images": 4, "point": {"norm": "after"}}
+    seen = run({**TRIAL, "analyses": [after_norm]})
+    (remark,) = seen.receptive_field_remarks
+    assert (remark.moment, remark.text[:32]) == ("initial", "the final LayerNorm has equal we")
+    assert run(LOOKED_AT).receptive_field_remarks == ()
