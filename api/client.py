@@ -176,6 +176,10 @@ class Client:
         path = _path(experiment_id, "learned-bias", *(quote(part, safe="") for part in key.split("/")))
         return self._get(path, {"format": file_format}).content
 
+    def learned_bias_maps(self, experiment_id: str, file_format: Literal["npz", "png"] = "npz") -> bytes:
+        """All of them as one file: arrays by key, or every arm's layers as the middle token sees them."""
+        return self._get(_path(experiment_id, "learned-bias", "maps"), {"format": file_format}).content
+
     def logs(self, experiment_id: str) -> str:
         """What the newest driver has written."""
         return self._get(_path(experiment_id, "logs")).text

@@ -4,7 +4,7 @@
     |- SpecError               a spec that can't be run; carries every problem, each with its place
     |- ExperimentNotFoundError no experiment has this id
     |- TrialNotFoundError      no trial has this id
-    |- MapNotFoundError        no receptive field of this name, or none at all can be read
+    |- MapNotFoundError        no receptive field or position bias of this name, or none at all can be read
     |- StatusConflictError     the experiment's status forbids what was asked (cancel of a finished one, ...)
     |- IdempotencyConflictError  an Idempotency-Key came back with another body
     |- IdempotencyInFlightError  the first request with this Idempotency-Key is not answered yet
@@ -60,7 +60,7 @@ class TrialNotFoundError(OrchestratorError):
 
 
 class MapNotFoundError(OrchestratorError):
-    """No receptive field of this name, or none at all can be read."""
+    """No receptive field or position bias of this name, or none at all can be read."""
 
     code = "map_not_found"
 

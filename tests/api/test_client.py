@@ -1,11 +1,13 @@
 """The Python client against the application over a real socket."""
 
+import io
 import socket
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
 import uvicorn
 from fastapi import FastAPI
@@ -18,8 +20,10 @@ from orchestrator.settings import Settings
 from orchestrator.spec import ExperimentSpec
 from orchestrator.status import ExperimentStatus, Phase
 from orchestrator.store.database import Database, open_database
+from orchestrator.store.trials import trials_of
 from tests.api import playing
 from tests.api.conftest import JsonObject
+from tests.orchestrator.planted_views import write_views
 
 
 @pytest.fixture
@@ -68,6 +72,24 @@ def test_the_whole_conversation(client: Client, store: Database, spec: JsonObjec
     assert client.schema()["title"] == "ExperimentSpec"
     assert not client.readiness().checks["ray"].ok
     assert "no driver" in client.logs(view.id) or "by hand" in client.logs(view.id)
+
+
+def test_maps_come_one_by_one_and_together(
+    client: Client, store: Database, settings: Settings, spec: JsonObject
+) -> None:
+    view = client.submit(spec)
+    playing.play(store, view.id)
+    with store.read() as session:
+        for row in trials_of(session, view.id):
+            write_views(settings.effective_storage, row.identity, row.arm, row.seed)
+    listed = client.learned_bias(view.id)
+    with np.load(io.BytesIO(client.learned_bias_maps(view.id))) as arrays:
+        assert set(arrays.files) == {each.key for each in listed}
+        for each in listed:
+            alone = np.load(io.BytesIO(client.learned_bias_map(view.id, each.key)))
+            np.testing.assert_array_equal(alone, arrays[each.key])
+    for picture in (client.learned_bias_maps(view.id, "png"), client.learned_bias_map(view.id, listed[0].key, "png")):
+        assert picture.startswith(b"\x89PNG")
 
 
 def test_pages_are_turned(client: Client, spec: JsonObject) -> None:

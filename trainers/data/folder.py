@@ -41,7 +41,9 @@ class FolderConfig(StrictModel):
     def label(self) -> str:
         """Short name for tables: the folder's own."""
         suffix = f"-split{self.split_seed}" if self.split_seed else ""
-        return f"{Path(self.path).name or 'folder'}{suffix}"
+        name = Path(self.path).name
+        # `..` is no name; and in a URL it means another page.
+        return f"{name if name.strip('.') else 'folder'}{suffix}"
 
     def fingerprint(self, data_root: Path | None) -> str:
         """Digest of the tree: see `trainers.data.tree.fingerprint`.

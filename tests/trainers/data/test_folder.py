@@ -143,6 +143,12 @@ def test_a_corrupt_image_is_named(tree, content, loader_workers):
     assert "Traceback" not in message
 
 
+def test_it_is_called_after_its_folder():
+    """Not after a way to it, which would lead to another page in a URL."""
+    labels = {path: FolderConfig(path=path).label for path in ("pets/images", "pets/", "..", "../..", ".")}
+    assert labels == {"pets/images": "images", "pets/": "pets", "..": "folder", "../..": "folder", ".": "folder"}
+
+
 def test_a_missing_folder_says_where_it_was_sought(tmp_path):
     with pytest.raises(DataError) as caught:
         FolderConfig(path="pets/images").fingerprint(tmp_path)
