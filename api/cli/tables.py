@@ -134,7 +134,7 @@ def _judgement(comparison: Comparison, *, is_over: bool) -> tuple[str, Text]:
 def sigma_table(bias: Sequence[LearnedBias]) -> Table:
     """Sigma of every layer, initial -> final, one line for each cell and arm."""
     sigmas = [entry for entry in bias if entry.quantity == "sigma"]
-    table = _table("Learned sigma by layer, in tokens: initial → final mean ± sd over seeds")
+    table = _table("Learned sigma by layer, in tokens: initial → last epoch, mean ± sd over seeds")
     several = len({entry.cell.key for entry in sigmas}) > 1
     if several:
         table.add_column("cell", no_wrap=True)

@@ -123,7 +123,7 @@ def position_figure(report: Report) -> Figure:
     fits = [fit for fit in report.position if fit.part != "sum" and fit.layer is not None]
     cells = list(dict.fromkeys(fit.cell for fit in fits))[:MAX_PANELS]
     arms = list(dict.fromkeys(fit.arm for fit in fits))
-    has_widths = len(cells) <= _MAX_CELLS_WITH_WIDTHS
+    has_widths = len(cells) <= _MAX_CELLS_WITH_WIDTHS and any(map(_has_width, fits))
     per_cell = 2 if has_widths else 1
     figure, panels = panel_grid(per_cell * len(cells), width=_INCHES, height=2.4, columns=per_cell, is_shared=False)
     for place, cell in enumerate(cells):
@@ -154,13 +154,17 @@ def _explained_panel(axes: Axes, cell: Cell, by_arm: Mapping[str, Sequence[Posit
     clean(axes)
 
 
+def _has_width(fit: PositionFit) -> bool:
+    return fit.sigma_mean is not None and fit.num_gaussian == fit.num_seeds
+
+
 def _width_panel(axes: Axes, by_arm: Mapping[str, Sequence[PositionFit]]) -> None:
     is_empty = True
     for style, (arm, fits) in enumerate(by_arm.items()):
         points = [
             (fit.layer + _SHIFT * style, fit.sigma_mean, fit.sigma_sd or 0.0)
             for fit in fits
-            if fit.layer is not None and fit.sigma_mean is not None and fit.num_gaussian == fit.num_seeds
+            if fit.layer is not None and fit.sigma_mean is not None and _has_width(fit)
         ]
         is_empty = is_empty and not points
         _draw(axes, points, style, arm, line="none")

@@ -13,7 +13,7 @@ from orchestrator.statistics.comparison import Cell, Comparison, PooledEffect
 def to_latex(report: Report) -> str:
     """Tables for a paper: models x data sets, every comparison, then what was learned about position."""
     parts = [
-        f"% {report.experiment.name}, digest {report.provenance.digest}, made by: {command(report)}",
+        f"% {report.experiment.name}, digest {report.provenance.digest}; again: {command(report)}",
         r"% \usepackage{booktabs} in the preamble; \usepackage[T1]{fontenc} for names with quotation marks.",
         *matrix_tables(report),
         _comparisons(report),

@@ -27,7 +27,8 @@ def _sigma(report: Report, model: str, arm: str) -> list[str]:
         if series.cell.model == model and series.arm == arm and series.quantity == "sigma" and series.is_learned:
             text = mean_sd(series.final_mean, series.final_sd, 2)
             cells.setdefault(layer_name(series), {})[series.cell.dataset] = text
-    caption = rf"Final $\sigma$ (tokens) by layer, {escape(arm)}, {escape(model)}: mean $\pm$ sd over seeds."
+    what = r"$\sigma$ after the last epoch (tokens) by layer"
+    caption = rf"{what}, {escape(arm)}, {escape(model)}: mean $\pm$ sd over seeds."
     return _tables(report, cells, caption, label(report, "sigma", model, arm))
 
 

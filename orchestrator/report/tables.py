@@ -178,7 +178,7 @@ def bias_table(bias: Sequence[BiasSeries]) -> Table:
             )
         )
     return Table(
-        title="Learned attention bias by layer: initial → final, mean ± sd over seeds",
+        title="Learned attention bias by layer: initial → last epoch, mean ± sd over seeds",
         columns=("model", "data set", "arm", "layer", "seeds", "sigma (tokens)", "amplitude A"),
         num_text_columns=4,
         rows=rows,
@@ -215,7 +215,7 @@ def sigma_by_dataset_table(bias: Sequence[BiasSeries]) -> Table:
         for (model, arm, _, _), found in sorted(places.items())
     ]
     return Table(
-        title="Final sigma (tokens) by layer and data set, mean ± sd over seeds",
+        title="Sigma after the last epoch (tokens) by layer and data set, mean ± sd over seeds",
         columns=("model", "arm", "layer", *datasets),
         num_text_columns=3,
         rows=rows if len(datasets) > 1 else [],
@@ -310,7 +310,7 @@ def provenance_table(report: Report) -> Table:
         ("digest", provenance.digest),
         ("submitted", f"{experiment.created_at:%Y-%m-%d %H:%M:%S} UTC"),
         ("ended", f"{experiment.ended_at:%Y-%m-%d %H:%M:%S} UTC" if experiment.ended_at else MISSING),
-        ("command", command(report)),
+        ("to ask again", command(report)),
         ("seeds", ", ".join(map(str, report.seeds))),
         ("trials", f"{provenance.num_trials} planned, {provenance.num_succeeded} succeeded"),
         ("reused", f"{provenance.num_reused} of them stand-ins from earlier, identical trials"),
