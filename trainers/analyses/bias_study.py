@@ -40,7 +40,8 @@ def _look(options: argparse.Namespace) -> BiasStudy:
         learned = learned_bias(model, config)
         if not learned.maps:
             raise AnalysisError(
-                f"{subject.model.label} has neither a learned position embedding nor a Gaussian: nothing can be shown"
+                f"{subject.model.label} has neither a learned position embedding of a kind that can be shown (relative "
+                "tables and MLPs of ViTs, BEiT, Swin; absolute of ViTs, BEiT, EVA) nor a Gaussian"
             )
         if learned.queries_outside and not isinstance(config.query, CenterTarget):
             raise AnalysisError(learned.queries_outside[0])

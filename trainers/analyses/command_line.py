@@ -15,6 +15,7 @@ from trainers.analyses.subject import Intervention, SubjectConfig, build_subject
 from trainers.analyses.targets import CenterTarget, LatticeTarget, TargetConfig, TokenTarget
 from trainers.errors import ConfigError, TrainerError
 from trainers.models.gaussian import GaussianBias
+from trainers.models.timm_model import is_in_family
 from trainers.strict import StrictModel
 
 
@@ -93,7 +94,8 @@ def read_subject(options: argparse.Namespace) -> SubjectConfig:
     elif text == "small_vit":
         document = {"model": {"kind": "small_vit"}}
     else:
-        document = {"model": {"kind": "timm", "name": text, "pretrained": options.pretrained}}
+        kind = "timm" if is_in_family(text) else "timm_grid"
+        document = {"model": {"kind": kind, "name": text, "pretrained": options.pretrained}}
     try:
         return SubjectConfig.model_validate(document)
     except ValidationError as error:

@@ -35,6 +35,8 @@ logger = logging.getLogger(__name__)
 _POST_NORM_BLOCKS = (ResPostBlock, ResPostRelPosBlock, SwinTransformerV2Block, EvaBlockPostNorm)
 _DEAD_LAYER_SCALE = 1e-4
 _UNIFORM_WEIGHT = 1e-3
+_CONSTANT = 1e-6
+"""Of channels that vary by 1: fp32 rounds to about that."""
 
 
 class FeaturePoint(StrictModel):
@@ -87,7 +89,8 @@ def receptive_fields(
     """
     config = config or ReceptiveFieldConfig()
     layer = _layer(model, config.point)
-    for warning in warnings_for(model, config.point):
+    warnings = warnings_for(model, config.point)
+    for warning in warnings:
         logger.warning("%s", warning)
     device = next(model.parameters()).device
     sums: list[Tensor] = []
@@ -97,7 +100,8 @@ def receptive_fields(
         for batch in batches:
             images = batch.to(device).detach().requires_grad_()
             if not places:
-                grid = _grid(model, images[:1], layer)
+                # What is known to mislead has its warning, and is shown.
+                grid = _grid(model, images[:1], layer, must_vary=not warnings)
                 places = config.target.places(*grid)
                 sums = [torch.zeros(images.shape[-2:], dtype=torch.float64, device=device) for _ in places]
             for total, gradient in zip(sums, _gradients(model, images, layer, config, grid, places), strict=True):
@@ -173,15 +177,33 @@ def _layer(model: nn.Module, point: FeaturePoint) -> int:
 
 def _features(model: nn.Module, images: Tensor, layer: int, *, norm: bool) -> Tensor:
     """[B, C, H, W]."""
-    features = cast("_HasIntermediates", model).forward_intermediates(
-        images, [layer], norm=norm, stop_early=True, output_fmt="NCHW", intermediates_only=True
-    )
+    try:
+        features = cast("_HasIntermediates", model).forward_intermediates(
+            images, [layer], norm=norm, stop_early=True, output_fmt="NCHW", intermediates_only=True
+        )
+    # What timm's models raise that number their features otherwise or have no grid there.
+    except (AttributeError, IndexError, TypeError, AssertionError) as error:
+        name = type(model).__name__
+        raise AnalysisError(f"timm's {name} gives no grid of features for layer {layer}: {error}") from error
     return features[-1]
 
 
 @torch.no_grad()
-def _grid(model: nn.Module, image: Tensor, layer: int) -> tuple[int, int]:
-    height, width = _features(model, image, layer, norm=False).shape[-2:]
+def _grid(model: nn.Module, image: Tensor, layer: int, *, must_vary: bool) -> tuple[int, int]:
+    """Height and width of the features.
+
+    Raises:
+        AnalysisError: their mean over channels must vary over tokens, and doesn't: its gradient is rounding noise.
+    """
+    features = _features(model, image, layer, norm=False)
+    height, width = features.shape[-2:]
+    varying = features - features.mean(dim=(2, 3), keepdim=True)
+    if must_vary and float(varying.mean(dim=1).abs().max()) < _CONSTANT * float(varying.abs().max()):
+        raise AnalysisError(
+            f"the mean over channels is the same for every token of layer {layer}: its gradient would be rounding "
+            "noise. A norm with equal weights right before the target does that, as in an untrained model: look at "
+            "trained weights or at an earlier layer"
+        )
     return height, width
 
 

@@ -31,7 +31,10 @@ def single_query(model: nn.Module, layer: int, grid: tuple[int, int], place: tup
         Whether it is done; else the model works as ever.
     """
     blocks = getattr(model, "blocks", None)
-    block = blocks[layer] if isinstance(blocks, nn.Sequential | nn.ModuleList) else None
+    block = None
+    # Other models number their layers otherwise, or call something else their blocks.
+    if isinstance(blocks, nn.Sequential | nn.ModuleList) and layer < len(blocks):
+        block = blocks[layer]
     if not isinstance(block, _PRE_NORM_BLOCKS):
         yield False
         return

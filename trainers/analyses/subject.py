@@ -8,6 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from trainers.analyses.grid_model import GridModelConfig
 from trainers.checkpoint import UNREADABLE
 from trainers.data.normalization import NormalizationName
 from trainers.errors import AnalysisError
@@ -38,7 +39,7 @@ _WEIGHT_KEYS = ("best_weights", "model_ema", "state_dict", "model")
 class SubjectConfig(StrictModel):
     """A model with its weights, as far as an analysis must know it (any trial's config has these fields too)."""
 
-    model: Annotated[ModelConfig, Field(discriminator="kind")]
+    model: Annotated[ModelConfig | GridModelConfig, Field(discriminator="kind")]
     """The network."""
     attention_bias: Annotated[AttentionBiasConfig, Field(discriminator="kind")] = NoBias()
     """Its attention bias."""
@@ -151,7 +152,7 @@ def _layer_of(name: str) -> int | None:
 def _load(model: nn.Module, file: Path) -> None:
     weights = _weights(file)
     own = model.state_dict()
-    head = {name for name in own if name.startswith(("head.", "head_dist.", "fc."))}
+    head = {name for name in own if name.startswith(("head.", "head_dist.", "fc.", "classifier."))}
     fitting = {name: value for name, value in weights.items() if name not in head or own[name].shape == value.shape}
     try:
         missing, unexpected = model.load_state_dict(fitting, strict=False)

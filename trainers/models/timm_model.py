@@ -1,6 +1,8 @@
 """Models of timm by name, of every family in `trainers.models.families`."""
 
 import difflib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -110,17 +112,8 @@ class TimmConfig(StrictModel):
                 weights in the file are not this model's.
             CheckpointError: the file of weights is missing, is another one, or can't be read.
         """
-        try:
+        with published_weights(self.name):
             model = _create(self, num_classes, torch.device("cpu"))
-        # Every way in which the hub or the network fails (huggingface_hub, requests, urllib) is an OSError.
-        except OSError as error:
-            if not self.pretrained:
-                raise
-            raise ConfigError(
-                f"the published weights of {self.name} could not be loaded: they come from the Hugging Face hub, or "
-                f"from its local cache (HF_HOME) where the hub can't be reached; pretrained: false does without. "
-                f"The hub said: {error}"
-            ) from error
         if self.weights is not None:
             _load(model, self, self.weights.read(data_root))
         set_position_embedding(
@@ -141,6 +134,29 @@ class TimmConfig(StrictModel):
 
     def _without_weights(self) -> Self:
         return self.model_copy(update={"pretrained": False, "weights": None, "position_embedding": "keep"})
+
+
+@contextmanager
+def published_weights(name: str) -> Iterator[None]:
+    """Around timm's `create_model`, which may load published weights.
+
+    Raises:
+        ConfigError: neither the hub nor the local cache has them.
+    """
+    try:
+        yield
+    # Every way in which the hub or the network fails (huggingface_hub, requests, urllib) is an OSError.
+    except OSError as error:
+        raise ConfigError(
+            f"the published weights of {name} could not be loaded: they come from the Hugging Face hub, or "
+            f"from its local cache (HF_HOME) where the hub can't be reached; pretrained: false does without. "
+            f"The hub said: {error}"
+        ) from error
+
+
+def is_in_family(name: str) -> bool:
+    """Whether timm's model takes an attention bias."""
+    return name in _known_names()
 
 
 _LAYER_SCALES = ("gamma", "gamma_1", "gamma_2")

@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+import timm
 import torch
 from PIL import Image
 
@@ -240,15 +241,53 @@ def test_a_study_of_a_position_bias(tmp_path, capsys):
         bell = np.exp(-(y**2 + (x - 3) ** 2) / (2 * 1.5**2))
         np.testing.assert_allclose(maps["gaussian/query/gaussian/01/0_3"][0], bell, atol=1e-6)
         mine = {name.removeprefix("gaussian/"): maps[name] for name in maps.files if name.startswith("gaussian/")}
-    # own, Gaussian and sum, each from 0,3 and from the middle; every panel is what the file holds.
+    # own, Gaussian and sum, each from 0,3 and from the middle; every tile is what the file holds.
     rows = layer_rows(mine, treated)
-    assert [(row.label.partition("\n")[0], len(row.panels)) for row in rows] == [
+    assert [(row.label.partition("\n")[0], len(row.tiles)) for row in rows] == [
         (part, 2) for part in ("own embedding", "Gaussian", "sum of both") for _ in range(2)
     ]
-    np.testing.assert_array_equal(rows[0].panels[1].map, mine["query/own/01/0_3"].mean(axis=0))
+    np.testing.assert_array_equal(rows[0].tiles[1].map, mine["query/own/01/0_3"].mean(axis=0, dtype=float))
+    # A learned table explains nothing yet; the Gaussian's own sigma is known, and around the query.
+    assert [tile.sigma for row in rows for tile in row.tiles][:8] == [None] * 4 + [(1.5, 1.5)] * 4
+    assert {tile.remark for tile in rows[2].tiles} == {"σ 1.50"}
+    assert rows[0].tiles[0].remark.endswith("\nno Gaussian")
     files = draw_bias_study(tmp_path, study)
     assert len(files) == 8
     assert all(file.stat().st_size > 2000 for file in files)
+
+
+@pytest.mark.parametrize("name", ["test_resnet", "test_convnext", "levit_128s"])
+def test_models_that_take_no_bias_are_seen_all_the_same(name, tmp_path, capsys):
+    assert look(name, "--output", str(tmp_path)) == 0
+    (seen,) = read_study(tmp_path).fields
+    torch.manual_seed(3)
+    model = timm.create_model(name).eval()
+    side = timm.models.get_pretrained_cfg(name).input_size[-1]
+    features = model.forward_intermediates(torch.zeros(1, 3, side, side), intermediates_only=True)[-1]
+    assert seen.grid == tuple(features.shape[-2:])
+    assert seen.place == tuple((length - 1) // 2 for length in seen.grid)
+    with np.load(tmp_path / "receptive_field.npz") as maps:
+        assert maps[seen.key].shape == (side, side)
+    for intervention, words in (
+        ("gaussian", "has no layer that can take an attention bias"),
+        ("zero-position", "has no learned position embedding"),
+    ):
+        assert look(name, "--intervention", intervention) == 2
+        assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("resnet5O", "no model named 'resnet5O'; the nearest names are resnet50"),
+        ("resnet50.a1_in22k", "the nearest names are resnet50.a1_in1k"),
+        ("hiera_tiny_224", "Hiera gives no grid of features for layer 3"),
+        ("pvt_v2_b0", "the mean over channels is the same for every token of layer 3"),
+    ],
+)
+def test_models_that_can_not_be_seen_say_why(name, words, capsys):
+    assert look(name) in (1, 2)
+    assert words in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -256,7 +295,10 @@ def test_a_study_of_a_position_bias(tmp_path, capsys):
     [
         (["small_vit", "--query", "9,9"], "there is no token at row 9, column 9"),
         # Rotary position only.
-        (["vit_medium_patch16_rope_reg1_gap_256"], "has neither a learned position embedding nor a Gaussian"),
+        (
+            ["vit_medium_patch16_rope_reg1_gap_256"],
+            "has neither a learned position embedding of a kind",
+        ),
     ],
 )
 def test_a_bias_that_can_not_be_shown_is_refused(arguments, words, capsys):
