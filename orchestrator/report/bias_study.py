@@ -1,24 +1,37 @@
 """A study of position biases as files that `python -m trainers.analyses.bias_study` wrote: read, and drawn."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from orchestrator.report.bias_map_figure import BiasPanel, BiasRow, bias_map_figure
-from orchestrator.report.bias_view_figure import PART_WORDS
+from orchestrator.report.bias_content import ViewPart
+from orchestrator.report.bias_map_figure import (
+    HEAD_INCHES,
+    LAYER_INCHES,
+    NO_GAUSSIAN,
+    PART_WORDS,
+    Tile,
+    TileBlock,
+    TileRow,
+    draw_blocks,
+    fit_remark,
+    known_remark,
+)
+from orchestrator.report.bias_views import VIEW_NAME
 from orchestrator.report.figures import render
 from trainers.analyses.study import BIAS_MAPS, BIAS_RESULT, BiasLook, BiasStudy
 from trainers.atomic_file import replaced_file
-from trainers.result import LayerFit
 
 Maps = Mapping[str, npt.NDArray[np.floating]]
 
-_WORDS: dict[str, str] = {str(part): words for part, words in PART_WORDS.items()}
-_KEY = re.compile(r"query/(?P<part>own|gaussian|sum)/(?P<layer>\d+)/(?P<row>\d+)_(?P<column>\d+)")
-_ABSOLUTE = re.compile(r"query/absolute/(?P<row>\d+)_(?P<column>\d+)")
+_QUERY = "query/"
+_SIGMA = re.compile(r"sigma/(?P<layer>\d+)(?:_head(?P<head>\d+))?")
+_IS_GAUSSIAN = 0.999
+"""Correlation from which an added map lies around its query: a permuted one's is far lower."""
 
 
 def read_bias_study(folder: Path) -> BiasStudy:
@@ -34,12 +47,16 @@ def draw_bias_study(folder: Path, study: BiasStudy) -> list[Path]:
     for look in study.looks:
         start = f"{look.intervention}/"
         own = {name.removeprefix(start): values for name, values in maps.items() if name.startswith(start)}
-        title = f"{study.model}, {look.intervention}\nposition bias as a query token (+) sees it"
-        pictures = {"": (layer_rows(own, look), title), "_heads": (head_rows(own, look), f"{title}, head by head")}
-        for ending, (rows, text) in pictures.items():
-            if not rows:
+        title = f"{study.model}, {look.intervention}"
+        layers = layer_rows(own, look)
+        pictures = {
+            "": ([TileBlock(title, layers)] if layers else [], LAYER_INCHES),
+            "_heads": (head_blocks(own, look, title), HEAD_INCHES),
+        }
+        for ending, (blocks, inches) in pictures.items():
+            if not blocks:
                 continue
-            figure = bias_map_figure(text, rows)
+            figure = draw_blocks(blocks, inches)
             for kind in ("png", "svg"):
                 files.append(folder / f"learned_bias_{look.intervention}{ending}.{kind}")
                 with replaced_file(files[-1]) as file:
@@ -47,88 +64,105 @@ def draw_bias_study(folder: Path, study: BiasStudy) -> list[Path]:
     return files
 
 
-def layer_rows(maps: Maps, look: BiasLook) -> list[BiasRow]:
-    """One row for each part and query place, mean over heads, layers from left to right; then absolute embeddings."""
-    fits: dict[tuple[str, int | None], LayerFit] = {(fit.part, fit.layer): fit for fit in look.fits if fit.head is None}
-    rows: dict[tuple[str, str], list[BiasPanel]] = {}
-    for key, values in sorted(maps.items(), key=lambda item: _order(item[0])):
-        match = _KEY.fullmatch(key)
-        if match is None:
-            continue
-        part, layer, query = match["part"], int(match["layer"]), (int(match["row"]), int(match["column"]))
-        panel = _panel(f"layer {layer}", values.mean(axis=0), query, fits.get((part, layer)))
-        if part == "gaussian":
-            panel = _known(panel, look.gaussians, match["layer"])
-        rows.setdefault((part, _place(maps, match["layer"], query)), []).append(panel)
-    found = [BiasRow(f"{_WORDS[part]}\n{place}".strip(), panels) for (part, place), panels in rows.items()]
-    absolute = [
-        _panel(
-            f"from {match['row']},{match['column']}",
-            values,
-            (int(match["row"]), int(match["column"])),
-            fits.get(("absolute", None)),
-        )
-        for key, values in sorted(maps.items(), key=lambda item: _order(item[0]))
-        if (match := _ABSOLUTE.fullmatch(key))
-    ]
-    return [*found, *([BiasRow("absolute\n(cosine)", absolute)] if absolute else [])]
+class _View(NamedTuple):
+    """What one query token sees; sorts as a reader wants it."""
+
+    part: int
+    layer: int
+    """-1: the embedding is the whole model's."""
+    query: tuple[int, int]
+    map: npt.NDArray[np.float64]
+    """[h, H, W]."""
+
+    @property
+    def words(self) -> str:
+        """Of the part."""
+        return list(PART_WORDS.values())[self.part]
+
+    @property
+    def name(self) -> ViewPart:
+        """Of the part."""
+        return list(PART_WORDS)[self.part]
+
+    @property
+    def is_central(self) -> bool:
+        """Whether the query is the middle token; of an even grid the upper left of the four."""
+        return self.query == ((self.map.shape[1] - 1) // 2, (self.map.shape[2] - 1) // 2)
 
 
-def head_rows(maps: Maps, look: BiasLook) -> list[BiasRow]:
-    """One row for each layer, its heads from left to right, as the middle token sees own embedding and Gaussian."""
-    fits: dict[tuple[str, int | None, int | None], LayerFit] = {
-        (fit.part, fit.layer, fit.head): fit for fit in look.fits
+def layer_rows(maps: Maps, look: BiasLook) -> list[TileRow]:
+    """One row for each part and query, mean over heads, layers from left to right; then absolute embeddings."""
+    views = list(_views(maps))
+    has_places = not all(view.is_central for view in views)
+    rows: dict[str, list[Tile]] = {}
+    absolute: list[Tile] = []
+    for view in views:
+        place = f"from {view.query[0]},{view.query[1]}"
+        if view.layer < 0:
+            absolute.append(_tile(place, view, look))
+        else:
+            label = f"{view.words}\n{place}" if has_places else view.words
+            rows.setdefault(label, []).append(_tile(f"layer {view.layer}", view, look))
+    found = [TileRow(label, tiles) for label, tiles in rows.items()]
+    return [*found, *([TileRow(PART_WORDS["absolute"], absolute, "cosine")] if absolute else [])]
+
+
+def head_blocks(maps: Maps, look: BiasLook, title: str) -> list[TileBlock]:
+    """One block for each part: layers from top to bottom, heads from left to right, as the middle token sees them."""
+    rows: dict[str, list[TileRow]] = {}
+    for view in _views(maps):
+        # A Gaussian that all heads share is in the other picture.
+        if len(view.map) > 1 and view.is_central:
+            tiles = [_tile(f"head {head}", view, look, head) for head in range(len(view.map))]
+            rows.setdefault(view.words, []).append(TileRow(f"layer {view.layer}", tiles))
+    return [TileBlock(f"{title}\n{words}, each head", of_part) for words, of_part in rows.items()]
+
+
+def _views(maps: Maps) -> Iterator[_View]:
+    """Parts in their own order, then layers, then places."""
+    found = []
+    for key, values in maps.items():
+        match = VIEW_NAME.fullmatch(key.removeprefix(_QUERY)) if key.startswith(_QUERY) else None
+        if match:
+            part = list(PART_WORDS).index(cast("ViewPart", match["part"] or "absolute"))
+            layer = -1 if match["layer"] is None else int(match["layer"])
+            map_ = np.asarray(values, dtype=np.float64).reshape(-1, *values.shape[-2:])
+            found.append(_View(part, layer, (int(match["row"]), int(match["column"])), map_))
+    yield from sorted(found, key=lambda view: view[:3])
+
+
+def _tile(title: str, view: _View, look: BiasLook, head: int | None = None) -> Tile:
+    """The map of one head, or the mean over heads."""
+    tile = Tile(title, view.map.mean(axis=0) if head is None else view.map[head % len(view.map)], view.query)
+    if view.name == "gaussian":
+        return _added(tile, look.gaussians, view.layer, head)
+    layer = None if view.layer < 0 else view.layer
+    fit = next((fit for fit in look.fits if (fit.part, fit.layer, fit.head) == (view.name, layer, head)), None)
+    if fit is None:
+        return tile
+    sigma = (fit.sigma_y, fit.sigma_x) if fit.sigma_x is not None and fit.sigma_y is not None else None
+    return tile._replace(
+        sigma=sigma if fit.is_gaussian else None,
+        remark=fit_remark(tile, fit.r_squared, fit.sigma, verdict="" if fit.is_gaussian else NO_GAUSSIAN),
+    )
+
+
+def _added(tile: Tile, gaussians: Mapping[str, float], layer: int, head: int | None) -> Tile:
+    """A Gaussian has its own widths; the mean over different ones is none."""
+    by_head = {
+        None if match["head"] is None else int(match["head"]): value
+        for name, value in gaussians.items()
+        if (match := _SIGMA.fullmatch(name)) and int(match["layer"]) == layer
     }
-    rows = []
-    for key, values in sorted(maps.items(), key=lambda item: _order(item[0])):
-        match = _KEY.fullmatch(key)
-        if match is None or len(values) == 1 or match["part"] == "gaussian":
-            continue
-        layer, query = int(match["layer"]), (int(match["row"]), int(match["column"]))
-        if _place(maps, match["layer"], query):
-            continue
-        panels = [
-            _panel(f"head {head}", map_, query, fits.get((match["part"], layer, head)))
-            for head, map_ in enumerate(values)
-        ]
-        rows.append(BiasRow(f"layer {layer}\n{_WORDS[match['part']]}", panels))
-    return rows
+    sigmas = [by_head[head]] if head in by_head else list(by_head.values())
+    tile = tile._replace(remark=known_remark(sigmas))
+    return tile._replace(sigma=(sigmas[0], sigmas[0])) if len(sigmas) == 1 and _is_around(tile, sigmas[0]) else tile
 
 
-def _order(key: str) -> tuple[int, ...]:
-    """Parts in their own order, then places, then layers; the middle token's view (the first one stored) first."""
-    match = _KEY.fullmatch(key)
-    if match is None:
-        absolute = _ABSOLUTE.fullmatch(key)
-        return (9, *(map(int, absolute.groups()) if absolute else ()))
-    return (list(_WORDS).index(match["part"]), int(match["layer"]), int(match["row"]), int(match["column"]))
-
-
-def _place(maps: Maps, layer: str, query: tuple[int, int]) -> str:
-    """Empty for the middle token of the layer's grid, else where the query is."""
-    height, width = next(
-        values.shape[-2:] for key, values in maps.items() if (m := _KEY.fullmatch(key)) and m["layer"] == layer
-    )
-    return "" if query == ((height - 1) // 2, (width - 1) // 2) else f"from {query[0]},{query[1]}"
-
-
-def _panel(title: str, values: npt.NDArray[np.floating], query: tuple[int, int], fit: LayerFit | None) -> BiasPanel:
-    map_ = np.asarray(values, dtype=np.float64)
-    if fit is None or fit.sigma_x is None or fit.sigma_y is None or fit.r_squared is None:
-        return BiasPanel(title, map_, query, remark="nothing learned" if fit and fit.spread == 0 else "")
-    return BiasPanel(
-        title,
-        map_,
-        query,
-        (fit.sigma_y, fit.sigma_x) if fit.is_gaussian else None,
-        f"R$^2$ {fit.r_squared:.2f}" + (f", $\\sigma$ {fit.sigma:.1f}" if fit.is_gaussian else ", no bell"),
-    )
-
-
-def _known(panel: BiasPanel, gaussians: Mapping[str, float], layer: str) -> BiasPanel:
-    """A Gaussian's own sigma; of several heads, the range."""
-    sigmas = [value for name, value in gaussians.items() if name.partition("_head")[0] == f"sigma/{layer}"]
-    if not sigmas:
-        return panel
-    text = f"{min(sigmas):.2f}" if len(sigmas) == 1 else f"{min(sigmas):.1f} to {max(sigmas):.1f}"
-    return panel._replace(remark=f"$\\sigma$ {text}")
+def _is_around(tile: Tile, sigma: float) -> bool:
+    """Whether the Gaussian lies around its query: a placebo's lies over permuted tokens."""
+    down, across = np.indices(tile.map.shape)
+    expected = np.exp(-((down - tile.query[0]) ** 2 + (across - tile.query[1]) ** 2) / (2 * sigma**2))
+    if not np.ptp(tile.map):
+        return False
+    return bool(np.corrcoef(tile.map.ravel(), expected.ravel())[0, 1] > _IS_GAUSSIAN)

@@ -5,8 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.transforms import Bbox
 
 from orchestrator.report import Report
+from orchestrator.report.bias_map_figure import Tile, TileBlock, TileRow, draw_blocks, fit_remark
 from orchestrator.report.bias_view_figure import bias_heads_figure, bias_view_figure, one_view_figure
 from orchestrator.report.figures import render
 from orchestrator.report.files import write_report
@@ -104,3 +107,67 @@ def test_twelve_heads_in_twelve_layers_can_be_drawn(store: Database, tmp_path: P
         assert render(figure, "png")[:4] == b"\x89PNG"
     assert [len(axes.images) for axes in bias_heads_figure(report).axes[:3]] == [144, 144, 144]
     assert len(one_view_figure(report.bias_views.means[0]).axes[0].images) == 13
+
+
+def _block(title: str, label: str, num_tiles: int, *, heads: bool = False) -> TileBlock:
+    random = np.random.default_rng(0)
+    tiles = [
+        Tile(
+            f"{'head' if heads else 'layer'} {place}",
+            # As in Swin, grids differ.
+            random.standard_normal((14, 14) if place % 3 else (4, 7)),
+            (1, 2),
+            (2.0, 3.0),
+            "R² 0.12\nin 10/12 seeds",
+        )
+        for place in range(num_tiles)
+    ]
+    return TileBlock(title, [TileRow(label, tiles), TileRow(label, tiles, "cosine")])
+
+
+@pytest.mark.parametrize(
+    ("num_blocks", "num_tiles", "inches", "num_columns"),
+    [(1, 1, 1.6, 1), (3, 2, 0.95, 3), (4, 4, 0.95, 2), (2, 12, 0.95, 1), (2, 24, 0.5, 1)],
+)
+def test_no_text_is_cut_or_touches_another(num_blocks: int, num_tiles: int, inches: float, num_columns: int) -> None:
+    name = "gaussian-of-a-long-name_lr_multiplier_20: imagenette-300, vit_tiny_patch16_224.augreg_in21k_rel_bias"
+    second_line = "own embedding" if num_blocks > 1 else "unbreakable" * 5
+    blocks = [
+        _block(f"{name}\n{second_line}", "own embedding\nfrom 13,13", num_tiles, heads=inches < 0.9)
+        for _ in range(num_blocks)
+    ]
+    figure = draw_blocks(blocks, inches)
+    assert len({axes.get_position().x0 for axes in figure.axes[:-1]}) == num_columns
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    texts = [text for part in (figure, *figure.axes) for text in part.texts if text.get_text()]
+    boxes = [text.get_window_extent(renderer) for text in texts]
+    images = [image.get_window_extent(renderer) for axes in figure.axes for image in axes.images]
+    width, height = figure.bbox.size
+    for place, (text, box) in enumerate(zip(texts, boxes, strict=True)):
+        assert box.x0 >= 0, text
+        assert box.y0 >= 0, text
+        assert box.x1 <= width, text
+        assert box.y1 <= height, text
+        # A pixel of anti-aliasing is none.
+        overlapped = [other for other in (*boxes[:place], *images) if _overlap(box, other) > 1]
+        assert not overlapped, text
+
+
+def _overlap(one: Bbox, other: Bbox) -> float:
+    """The shorter side, in pixels."""
+    across = min(one.x1, other.x1) - max(one.x0, other.x0)
+    down = min(one.y1, other.y1) - max(one.y0, other.y0)
+    return float(min(across, down))
+
+
+def test_rounding_is_no_pattern_and_a_token_is_like_itself() -> None:
+    noise = 0.3 + 1e-9 * np.random.default_rng(0).standard_normal((5, 5))
+    assert fit_remark(Tile("", noise, (2, 2)), None, None) == "nothing\nlearned"
+    similarity = 0.1 * np.random.default_rng(1).uniform(-1, 1, (6, 6))
+    similarity[2, 2] = 1.0
+    block = TileBlock(
+        "", [TileRow("noise", [Tile("", noise, (2, 2))]), TileRow("same", [Tile("", similarity, (2, 2))], "cosine")]
+    )
+    flat, alike = draw_blocks([block], 1.0).axes[0].images
+    assert np.abs(flat.norm(flat.get_array()) - 0.5).max() < 1e-6
+    assert alike.norm.vmax < 0.2
