@@ -35,7 +35,7 @@ from trainers.training import Descent
 from trainers.version import library_versions
 from trainers.world import ALONE, World
 
-RESULT = "result.json"
+RESULT, CONFIG = "result.json", "trial.json"
 PREDICTIONS = "predictions.npz"
 LEARNED_BIAS = "learned_bias.npz"
 
@@ -174,6 +174,10 @@ class _Trial:
         if folder is None:
             return
         folder.mkdir(parents=True, exist_ok=True)
+        if self._world.is_main:
+            # For people, and for analyses of the checkpoint: nothing here reads it.
+            with replaced_file(folder / CONFIG) as file:
+                file.write(self._config.model_dump_json(indent=1).encode())
         state = self._world.from_main(lambda: load_checkpoint(folder, self._identity))
         if state is None:
             return

@@ -1,10 +1,16 @@
 """What a single trial must keep to beyond the types of its fields."""
 
+from collections.abc import Iterator
+
 from orchestrator.problems import Path
 from orchestrator.search import Asha
 from orchestrator.spec import ArmSearch, Resources
+from trainers.analyses.configs import ReceptiveFieldAnalysis
+from trainers.analyses.learned_bias import check_query
+from trainers.analyses.receptive_field import check_target
 from trainers.config import TrialConfig
 from trainers.data import DigitsConfig
+from trainers.errors import AnalysisError
 from trainers.mixing import MixupMixing
 
 
@@ -16,7 +22,19 @@ def broken_rules(config: TrialConfig, resources: Resources, search: ArmSearch | 
         resources: what it takes from the cluster.
         search: the search of its arm, if there is one.
     """
-    return _batch(config, resources) + _early_stopping(config, search)
+    return [*_batch(config, resources), *_early_stopping(config, search), *_analyses(config)]
+
+
+def _analyses(config: TrialConfig) -> Iterator[tuple[Path, str]]:
+    """Tokens and layers that the model has not: its trials would succeed, and show nothing."""
+    for i, analysis in enumerate(config.analyses):
+        try:
+            if isinstance(analysis, ReceptiveFieldAnalysis):
+                check_target(analysis, config.model.grids().features, config.model.label)
+            else:
+                check_query(analysis, config.model.grids().attention)
+        except AnalysisError as error:
+            yield ("analyses", i), str(error)
 
 
 def _batch(config: TrialConfig, resources: Resources) -> list[tuple[Path, str]]:

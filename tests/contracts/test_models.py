@@ -15,10 +15,12 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from tests.contracts.model_examples import EXAMPLES, Example, Grids, build, treat
+from trainers.analyses.receptive_field import receptive_fields
 from trainers.errors import ConfigError
 from trainers.models import GaussianBias, ModelConfig, SmallVitConfig
 from trainers.models.bias import attach_bias, attached_biases
 from trainers.models.families import FAMILIES
+from trainers.models.grids import grids_of
 from trainers.models.position import find_position, set_position_embedding
 
 
@@ -50,6 +52,20 @@ def test_gives_one_logit_per_class(example: Example) -> None:
     logits = build(example.config()).eval()(example.images())
     assert logits.shape == (2, 7)
     assert torch.isfinite(logits).all()
+
+
+def test_tells_its_grids(example: Example) -> None:
+    for side, expected in example.grids.items():
+        model = build(example.config(side))
+        grids = grids_of(model, side)
+        # Layers that share one bias are one.
+        assert set(grids.attention) == set(expected)
+        assert len(grids.features) == len(model.feature_info)
+        if len(grids.features) == len(expected):
+            # Not windowed: attention sees all that the block puts out.
+            assert grids.features == tuple(expected)
+        (field,) = receptive_fields(model, [example.images(side)])
+        assert grids.features[-1] == field.grid
 
 
 def test_label_fits_into_run_names_and_paths(example: Example) -> None:

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from trainers.__main__ import main
+from trainers.config import TrialConfig
 from trainers.result import TrialResult
 
 
@@ -41,6 +42,9 @@ def test_the_result_can_go_to_a_file_and_the_state_to_a_folder(trial_file, tmp_p
     assert capsys.readouterr().out == ""
     first = output.read_text()
     assert {path.name for path in storage.iterdir()} >= {"checkpoint.pt", "predictions.npz", "result.json"}
+    # The config lies beside the weights that it explains.
+    written = TrialConfig.model_validate_json((storage / "trial.json").read_bytes())
+    assert written == TrialConfig.model_validate_json(trial_file.read_bytes())
     # Again: nothing is trained, the same result is written.
     output.unlink()
     assert main(arguments) == 0

@@ -8,7 +8,7 @@ Shapes: h = heads, H x W = grid of patch tokens, T = H*W.
 
 import logging
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated, Any, NamedTuple
 
 import numpy as np
@@ -154,6 +154,27 @@ def similarity_map(embedding: Tensor, grid: TokenGrid, query: Place | None = Non
     [(row, column)] = [query] if query else CenterTarget().places(grid.height, grid.width)
     similarity: Array = (units @ units[row * grid.width + column]).reshape(grid.height, grid.width)
     return similarity
+
+
+def check_query(config: LearnedBiasConfig, grids: Sequence[tuple[int, int]]) -> None:
+    """Refuse queries that no layer has.
+
+    Args:
+        config: how closely the bias is looked at.
+        grids: height and width of what each attention layer sees at once; where only some of them have the queries
+            (the windows of Swin's stages differ), the others show their middle token.
+
+    Raises:
+        AnalysisError: none of them has.
+    """
+    reasons = []
+    for grid in dict.fromkeys(grids):
+        try:
+            config.query.places(*grid)
+        except AnalysisError as error:
+            reasons.append(error)
+    if len(reasons) == len(set(grids)):
+        raise reasons[0]
 
 
 def _places(query: TargetConfig, grid: TokenGrid, why_not: list[str]) -> list[Place]:

@@ -115,6 +115,20 @@ def receptive_fields(
     ]
 
 
+def check_target(config: ReceptiveFieldConfig, grids: Sequence[tuple[int, int]], name: str) -> None:
+    """Refuse a target that a model has not, before anything is built.
+
+    Args:
+        config: what is looked at.
+        grids: height and width of the features of every layer.
+        name: the model's.
+
+    Raises:
+        AnalysisError: there is no such layer or token.
+    """
+    config.target.places(*grids[_chosen(config.point, len(grids), name)])
+
+
 def warnings_for(model: nn.Module, point: FeaturePoint) -> list[str]:
     """What makes the receptive field of this model misleading, in words; empty if nothing is known."""
     found = []
@@ -163,11 +177,14 @@ def _layer(model: nn.Module, point: FeaturePoint) -> int:
             f"{type(model).__name__} gives no feature grid; a receptive field needs a timm model with "
             "forward_intermediates"
         )
-    num_layers = len(cast("Sequence[object]", model.feature_info))
+    return _chosen(point, len(cast("Sequence[object]", model.feature_info)), type(model).__name__)
+
+
+def _chosen(point: FeaturePoint, num_layers: int, name: str) -> int:
     if point.layer is None:
         return num_layers - 1
     if point.layer >= num_layers:
-        raise AnalysisError(f"{type(model).__name__} has no layer {point.layer}: its layers are 0 to {num_layers - 1}")
+        raise AnalysisError(f"{name} has no layer {point.layer}: its layers are 0 to {num_layers - 1}")
     if point.norm == "after" and point.layer != num_layers - 1:
         raise AnalysisError(
             f'"norm": "after" means the final norm, and layer {point.layer} is not the last ({num_layers - 1})'

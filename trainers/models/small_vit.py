@@ -12,6 +12,7 @@ from torch import nn
 
 from trainers.models.flops import count_forward_flops
 from trainers.models.grid import check_image_size
+from trainers.models.grids import ModelGrids, grids_of
 from trainers.models.position import PositionEmbedding, set_position_embedding
 from trainers.strict import StrictModel
 
@@ -102,6 +103,10 @@ class SmallVitConfig(StrictModel):
         """Floating-point operations of one image's forward pass (2 per multiply-add)."""
         return _forward_flops(self)
 
+    def grids(self) -> ModelGrids:
+        """Where its tokens lie, layer by layer."""
+        return _grids(self)
+
 
 def _build(config: SmallVitConfig, num_classes: int, device: torch.device) -> nn.Module:
     position = (
@@ -133,3 +138,8 @@ def _build(config: SmallVitConfig, num_classes: int, device: torch.device) -> nn
 def _forward_flops(config: SmallVitConfig) -> float:
     # The head's size is noise here: 10 classes stand for any number.
     return count_forward_flops(_build(config, 10, torch.device("meta")), config.input_size_px)
+
+
+@lru_cache(maxsize=256)
+def _grids(config: SmallVitConfig) -> ModelGrids:
+    return grids_of(_build(config, 10, torch.device("meta")), config.input_size_px)

@@ -22,6 +22,7 @@ from trainers.models.families import FAMILIES
 from trainers.models.families.patches import patch_embedding
 from trainers.models.flops import count_forward_flops
 from trainers.models.grid import check_image_size
+from trainers.models.grids import ModelGrids, grids_of
 from trainers.models.position import PositionEmbedding, find_position, set_position_embedding
 from trainers.models.weights_file import WeightsFile
 from trainers.strict import StrictModel
@@ -131,6 +132,10 @@ class TimmConfig(StrictModel):
     def forward_flops_per_image(self) -> float:
         """Floating-point operations of one image's forward pass (2 per multiply-add)."""
         return _forward_flops(self._without_weights())
+
+    def grids(self) -> ModelGrids:
+        """Where its tokens lie, layer by layer."""
+        return _grids(self._without_weights())
 
     def _without_weights(self) -> Self:
         return self.model_copy(update={"pretrained": False, "weights": None, "position_embedding": "keep"})
@@ -301,3 +306,8 @@ def _load(model: nn.Module, config: TimmConfig, weights: dict[str, torch.Tensor]
 def _forward_flops(config: TimmConfig) -> float:
     # The head's size is noise here: 10 classes stand for any number.
     return count_forward_flops(_create(config, 10, torch.device("meta")), config.input_size_px)
+
+
+@lru_cache(maxsize=256)
+def _grids(config: TimmConfig) -> ModelGrids:
+    return grids_of(_create(config, 10, torch.device("meta")), config.input_size_px)

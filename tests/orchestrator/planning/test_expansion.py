@@ -11,7 +11,7 @@ from orchestrator.planning.expansion import Expansion
 from orchestrator.spec import parse_spec
 from orchestrator.status import Phase
 from trainers.config import trial_identity
-from trainers.models import GaussianBias
+from trainers.models import GaussianBias, TimmConfig
 from trainers.version import code_version
 
 GAUSSIAN = {"kind": "gaussian", "sigma": 2.0}
@@ -254,6 +254,30 @@ def test_a_batch_that_the_workers_cannot_share():
     assert pointer == "/optimization/global_batch_size"
     assert message.startswith("arm `control` in cell `small_vit_48x3_rel_bias/digits-300` (and 11 more): ")
     assert message.endswith("a global batch of 50 can't be shared by 4 workers x 2 accumulation steps; 48 or 56 could")
+
+
+@pytest.mark.parametrize(
+    ("analysis", "message"),
+    [
+        ({"kind": "receptive_field", "target": {"kind": "token", "row": 20, "column": 2}}, "rows 0 to 7 and"),
+        ({"kind": "receptive_field", "target": {"kind": "lattice", "per_side": 9}}, "a grid of 8 x 8 tokens"),
+        ({"kind": "receptive_field", "point": {"layer": 3}}, "small_vit_48x3_rel_bias has no layer 3: its layers are"),
+        ({"kind": "learned_bias", "query": {"kind": "token", "row": 0, "column": 8}}, "row 0, column 8: the grid has"),
+    ],
+)
+def test_an_analysis_of_what_the_model_has_not(analysis, message):
+    """Its trials would train, succeed, and have nothing to show."""
+    ((pointer, found),) = problems(models=[{"kind": "small_vit"}], analyses=[analysis])
+    assert pointer == "/analyses/0"
+    assert message in found
+
+
+def test_a_query_that_some_layers_have_is_no_mistake():
+    """Swin's windows are 7 x 7, but for the last stage of a small image."""
+    swin = {"kind": "timm", "name": "swin_tiny_patch4_window7_224", "image_size_px": 128}
+    asked = {"kind": "learned_bias", "query": {"kind": "token", "row": 5, "column": 5}}
+    assert set(TimmConfig.model_validate(swin).grids().attention) == {(7, 7), (4, 4)}
+    assert expand(models=[swin], analyses=[asked])
 
 
 def test_a_batch_larger_than_the_training_set():
