@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from api.cli.readings import ReportReading
-from api.cli.tables import experiment_table, print_experiment, print_report
+from api.cli.report_tables import print_report
+from api.cli.tables import experiment_table, print_experiment
 from api.cli.terminal import (
     AsJson,
     Exit,

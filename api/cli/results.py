@@ -9,7 +9,7 @@ import typer
 
 from api.cli.experiments import resolve
 from api.cli.readings import ReportReading
-from api.cli.tables import print_report
+from api.cli.report_tables import print_report
 from api.cli.terminal import AsJson, ExperimentId, ServiceUrl, errors_as_exits, out, write_json
 from api.client import Client, ReportFormat
 

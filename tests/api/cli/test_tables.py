@@ -3,8 +3,11 @@
 from datetime import UTC, datetime
 from io import StringIO
 
+import pytest
 from rich.console import Console
 
+from api.cli.readings import ReportReading
+from api.cli.report_tables import print_report
 from api.cli.tables import experiment_table
 from orchestrator.service.views import ExperimentView, Progress
 from orchestrator.status import ExperimentStatus
@@ -41,3 +44,90 @@ def test_only_names_are_cut_in_a_narrow_terminal() -> None:
     assert "1m82prhyhehjf0v" in text.getvalue()
     assert "succeeded  14/14  21/21   2026-11-22 22:41" in text.getvalue()
     assert "n…" in text.getvalue()
+
+
+def _comparison(model: str, treatment: str, effect: float, num_pairs: int = 10) -> dict[str, object]:
+    return {
+        "cell": {"model": model, "dataset": "oxford_pets"},
+        "treatment": treatment,
+        "control": "control",
+        "metric": "test/top1",
+        "unit": "pp",
+        "num_pairs": num_pairs,
+        "num_planned_pairs": 10,
+        "pairs": [],
+        "control_mean": 88.88,
+        "control_sd": 1.0,
+        "treatment_mean": 88.88 + effect,
+        "treatment_sd": 1.0,
+        "effect": effect,
+        "effect_sd": 1.0,
+        "ci_low": effect - 3.21,
+        "ci_high": effect + 3.21,
+        "confidence": 0.95,
+        "p_value": 0.123,
+        "p_holm": 0.987,
+        "probability_of_superiority": 0.5,
+        "equivalence_margin": 0.0,
+        "verdict": "inconclusive",
+        "higher_is_better": True,
+    }
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 120, 160])
+@pytest.mark.parametrize("num_pairs", [9, 10])
+def test_no_number_of_a_report_is_cut(width: int, num_pairs: int) -> None:
+    models = ["vit_relpos_small_patch16_224_px64", "beit_base_patch16_224_px64"]
+    arms = ["gaussian_sigma_2", "permuted_gaussian"]
+    effects = [-12.34, 11.17, -1.05, 2.61]
+    places = [(model, arm) for model in models for arm in arms]
+    learned = {"quantity": "sigma", "head": None, "is_learned": True, "initial": 5, "final_mean": 3.875, "final_sd": 1}
+    level = {"metric": "r_squared", "initial_mean": 0.125, "final_mean": 0.875, "final_sd": 0.25}
+    position = {"part": "own", "num_seeds": 2, "num_gaussian": 2, "num_nothing": 0, "sigma_sd": 1, "r_squared_sd": 0.1}
+    cells = [{"model": model, "dataset": "oxford_pets"} for model in models]
+    report = ReportReading.model_validate(
+        {
+            "experiment": {"status": "succeeded"},
+            "metric": "test/top1",
+            "unit": "pp",
+            "decimals": 2,
+            "confidence": 0.95,
+            "answers": [],
+            "remarks": [],
+            "caveats": [],
+            "comparisons": [
+                _comparison(model, arm, effect, num_pairs if effect > 11 else 10)
+                for (model, arm), effect in zip(places, effects, strict=True)
+            ],
+            "bias": [{"cell": cell, "arm": arms[0], "layer": n, **learned} for cell in cells for n in (0, 11)],
+            "position": [
+                {"cell": cell, "arm": arms[0], "layer": n, "sigma_mean": 2, "r_squared_mean": 0.625, **position}
+                for cell in cells
+                for n in range(12)
+            ],
+            "receptive_fields": {"levels": [{"cell": cell, "arm": arm, **level} for cell in cells for arm in arms]},
+            "exclusions": [],
+        }
+    )
+    text = StringIO()
+    print_report(Console(file=text, width=width, soft_wrap=True), report)
+    shown = text.getvalue()
+    assert "…" not in shown
+    lines = [line for line in shown.splitlines() if "inconclusive" in line]
+    for line, effect in zip(lines, effects, strict=True):
+        assert f" {effect:+.2f} " in line
+        assert f"[{effect - 3.21:+.2f}, {effect + 3.21:+.2f}]" in line
+    assert shown.count("5.00 → 3.88 ± 1.00") == 4
+    assert shown.count("0.12 → 0.88 ± 0.25") == 4
+    assert shown.count("11: 0.62*") == 2
+    assert shown.count("●") == 4
+    if num_pairs == 10:
+        assert "10 pairs of the same seed" in shown.replace("\n", " ")
+    else:
+        assert "9 of 10" in lines[1]
+    tables = shown.partition("no room for")[0]
+    assert max(map(len, tables.splitlines())) <= width or width < 80
+    for heading in ("control", "treatment", "p Holm"):
+        assert heading in shown
+    # Whose numbers they are can be read.
+    assert all(shown.count(model) >= 4 for model in models)
