@@ -1,7 +1,7 @@
 """Position biases of all arms as pictures: what the middle token sees, layer by layer, part by part, head by head."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from matplotlib.figure import Figure
@@ -39,22 +39,27 @@ def bias_view_figures(report: Report) -> dict[str, Callable[[Report], Figure]]:
 
 def has_views(report: Report) -> bool:
     """Whether there is anything to draw."""
-    return report.bias_views is not None and any(view.is_central for view in report.bias_views.means)
+    return bool(_by_arm(_means(report)))
 
 
 def has_heads(report: Report) -> bool:
     """Whether any layer has heads that differ."""
-    return bool(_head_blocks(report))
+    return bool(_head_blocks(_means(report)))
 
 
 def bias_view_figure(report: Report) -> Figure:
     """One block for each cell and arm: parts from top to bottom, layers from left to right, mean over heads."""
-    return draw_blocks(_layer_blocks(report), LAYER_INCHES, most=MAX_BLOCKS)
+    return mean_views_figure(_means(report))
+
+
+def mean_views_figure(views: Sequence[BiasView]) -> Figure:
+    """The same of any views; at least one must be that of a middle token."""
+    return draw_blocks(_layer_blocks(views), LAYER_INCHES, most=MAX_BLOCKS)
 
 
 def bias_heads_figure(report: Report) -> Figure:
     """One block for each cell, arm and part: layers from top to bottom, heads from left to right."""
-    return draw_blocks(_head_blocks(report), HEAD_INCHES, most=MAX_HEAD_BLOCKS)
+    return draw_blocks(_head_blocks(_means(report)), HEAD_INCHES, most=MAX_HEAD_BLOCKS)
 
 
 def one_view_figure(view: BiasView) -> Figure:
@@ -66,9 +71,13 @@ def one_view_figure(view: BiasView) -> Figure:
     return draw_blocks([TileBlock(title, [TileRow("", tiles, _unit(view))])], SINGLE_INCHES)
 
 
-def _layer_blocks(report: Report) -> list[TileBlock]:
+def _means(report: Report) -> Sequence[BiasView]:
+    return report.bias_views.means if report.bias_views else ()
+
+
+def _layer_blocks(all_views: Sequence[BiasView]) -> list[TileBlock]:
     blocks = []
-    for title, views in _by_arm(report).items():
+    for title, views in _by_arm(all_views).items():
         rows = []
         for part, words in PART_WORDS.items():
             of_part = [view for view in views if view.part == part]
@@ -79,9 +88,9 @@ def _layer_blocks(report: Report) -> list[TileBlock]:
     return blocks
 
 
-def _head_blocks(report: Report) -> list[TileBlock]:
+def _head_blocks(all_views: Sequence[BiasView]) -> list[TileBlock]:
     blocks = []
-    for title, views in _by_arm(report).items():
+    for title, views in _by_arm(all_views).items():
         for part, words in PART_WORDS.items():
             # A Gaussian that all heads share is in the other picture.
             rows = [
@@ -94,10 +103,10 @@ def _head_blocks(report: Report) -> list[TileBlock]:
     return blocks
 
 
-def _by_arm(report: Report) -> dict[str, list[BiasView]]:
+def _by_arm(views: Sequence[BiasView]) -> dict[str, list[BiasView]]:
     """Central views by the title of their block, in the order of the report."""
     arms: dict[str, list[BiasView]] = {}
-    for view in report.bias_views.means if report.bias_views else ():
+    for view in views:
         if view.is_central:
             arms.setdefault(f"{view.arm}: {cell_title(view.cell)}", []).append(view)
     return arms

@@ -60,11 +60,21 @@ def bias_views_of(
                     unreadable.append(Unreadable(cell=cell, arm=arm.name, seed=trial.seed, reason=views))
                 elif views is not None:
                     found[trial.seed] = views
-            means += _means(cell, arm.name, of_arm, found)
+            means += mean_views(cell, arm.name, of_arm, found)
     return BiasViews(means=tuple(means), unreadable=tuple(unreadable))
 
 
-def _means(cell: Cell, arm: str, trials: Sequence[TrialRecord], found: Mapping[int, TrialViews]) -> Iterator[BiasView]:
+def mean_views(
+    cell: Cell, arm: str, trials: Sequence[TrialRecord], found: Mapping[int, TrialViews]
+) -> Iterator[BiasView]:
+    """The mean over seeds of every map of one arm, part by part, layer by layer.
+
+    Args:
+        cell: model and data set.
+        arm: name of the arm.
+        trials: its trials, whose fits belong to the maps.
+        found: seed -> what that trial has stored.
+    """
     by_place = {_place(name): name for views in found.values() for name in views}
     for place, name in sorted(by_place.items()):
         maps = {seed: np.atleast_3d(views[name]) for seed, views in sorted(found.items()) if name in views}

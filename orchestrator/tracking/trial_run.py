@@ -12,9 +12,12 @@ from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
 
+from matplotlib.figure import Figure
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
 
+from orchestrator.report.bias_view_figure import mean_views_figure
+from orchestrator.report.bias_views import mean_views
 from orchestrator.report.content import BiasSeries, TrialRecord
 from orchestrator.report.field_map_figure import mean_field_figure
 from orchestrator.report.fields import mean_fields
@@ -29,6 +32,7 @@ from orchestrator.status import Phase, TrialStatus
 from orchestrator.store.database import Database
 from orchestrator.store.tables import ExperimentRow, MetricRow, TrialRow
 from orchestrator.store.telemetry import mark_shipped
+from orchestrator.stored_bias import has_views, read_views
 from orchestrator.stored_maps import read_maps
 from orchestrator.stored_report import trial_record
 from orchestrator.tracking.client import MAX_METRICS_PER_BATCH
@@ -48,7 +52,7 @@ from trainers.result import TrialResult
 
 TABLE = "sigma_by_layer.json"
 FIGURE = "sigma_by_layer.png"
-FIELD_FIGURE = "receptive_field.png"
+FIELD_FIGURE, VIEW_FIGURE = "receptive_field.png", "learned_bias.png"
 
 
 class Shipped(NamedTuple):
@@ -151,6 +155,8 @@ class TrialRuns:
             tags["mlflow.loggedArtifacts"] = json.dumps([{"path": TABLE, "type": "table"}])
         if record.result is not None and any(each.kind == "receptive_field" for each in record.config.analyses):
             self._log_receptive_field(run_id, trial, record)
+        if trial.status == TrialStatus.SUCCEEDED and has_views(trial):
+            self._log_position_bias(run_id, trial, record)
         effect = None
         if trial.arm == self._experiment.control:
             self._ship_deltas(trial, partners)
@@ -209,9 +215,21 @@ class TrialRuns:
             return
         is_trained = record.result is not None and bool(record.result.epochs)
         means = list(mean_fields(record.cell, record.arm, {record.seed: stored}, is_trained=is_trained))
+        self._log_picture(run_id, FIELD_FIGURE, mean_field_figure(means))
+
+    def _log_position_bias(self, run_id: str, trial: TrialRow, record: TrialRecord) -> None:
+        """What the trial's middle token sees of it, layer by layer; nothing where that can't be read."""
+        stored = read_views(trial, self._storage)
+        if isinstance(stored, str):
+            return
+        views = list(mean_views(record.cell, record.arm, [record], {record.seed: stored}))
+        self._log_picture(run_id, VIEW_FIGURE, mean_views_figure(views))
+
+    def _log_picture(self, run_id: str, name: str, figure: Figure) -> None:
         with tempfile.TemporaryDirectory() as folder:
-            Path(folder, FIELD_FIGURE).write_bytes(render(mean_field_figure(means), "png"))
-            self._client.log_artifacts(run_id, folder)
+            file = Path(folder, name)
+            file.write_bytes(render(figure, "png"))
+            self._client.log_artifact(run_id, str(file))
 
 
 def sigma_by_layer(bias: Sequence[BiasSeries]) -> dict[str, list[object]]:

@@ -23,6 +23,7 @@ from orchestrator.tracking.outbox import backlog
 from orchestrator.tracking.shipper import Shipper
 from orchestrator.tracking.summary_run import all_runs
 from tests.orchestrator.planted_maps import planted_map, rms_radius_tokens, with_fields, write_all
+from tests.orchestrator.planted_views import write_views
 from tests.orchestrator.synthetic import (
     DIGEST,
     begin,
@@ -104,6 +105,9 @@ def test_deltas_and_receptive_fields_sit_on_the_treatment_and_the_summary(
     records = [with_fields(record) for record in make_records(spec, num_epochs=5)]
     experiment_id = play(store, spec, records)
     write_all(tmp_path, records)
+    for record in records:
+        if record.arm != "placebo":
+            write_views(tmp_path, record.identity, record.arm, record.seed)
     assert Shipper(store, mlflow_url, storage=tmp_path).drain(120)
     runs = runs_of(client, store, experiment_id)
     with store.read() as session:
@@ -137,8 +141,14 @@ def test_deltas_and_receptive_fields_sit_on_the_treatment_and_the_summary(
     expected = np.mean(widths["gaussian"]) - np.mean(widths["control"])
     assert summary.data.metrics[f"receptive_field_delta/rms_radius_tokens/{cell}/gaussian"] == pytest.approx(expected)
     assert f"receptive_field_initial_delta_ci_low/rms_radius_tokens/{cell}/gaussian" in summary.data.metrics
-    control = runs[f"control/seed0/{cell}"]
-    assert [file.path for file in client.list_artifacts(control.info.run_id)] == ["receptive_field.png"]
+    pictures = {
+        arm: {file.path for file in client.list_artifacts(runs[f"{arm}/seed0/{cell}"].info.run_id)}
+        for arm in ("control", "gaussian", "placebo")
+    }
+    assert pictures["control"] == {"receptive_field.png", "learned_bias.png"}
+    assert {"receptive_field.png", "learned_bias.png"} <= pictures["gaussian"]
+    # Its file is lost.
+    assert "learned_bias.png" not in pictures["placebo"]
 
 
 def test_sigma_is_a_table_and_a_figure(
