@@ -141,7 +141,7 @@ def _position(report: Report, cell: Cell) -> str:
         header="\n".join(header),
         rows=rows,
         caption=(
-            rf"Gaussian fitted to each layer's learned position embedding itself, {escape(cell.dataset)}, "
+            rf"Gaussian fitted to each layer's position embedding itself, {escape(cell.dataset)}, "
             rf"{escape(cell.model)}: mean $\pm$ sd over seeds; $\sigma$ in tokens, and only where every seed has a "
             r"Gaussian ($R^2 \ge 0.8$, a hill around displacement 0 that fits into the map)."
         ),

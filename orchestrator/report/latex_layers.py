@@ -38,7 +38,7 @@ def _position(report: Report, model: str, arm: str) -> list[str]:
         if fit.cell.model == model and fit.arm == arm and fit.part != "sum":
             cells.setdefault("all" if fit.layer is None else str(fit.layer), {})[fit.cell.dataset] = _fit_text(fit)
     caption = (
-        rf"Gaussian fitted to each layer's learned position embedding itself, {escape(arm)}, {escape(model)}: "
+        rf"Gaussian fitted to each layer's position embedding itself, {escape(arm)}, {escape(model)}: "
         r"$R^2$ / $\sigma$ (tokens), means over seeds; $\sigma$ only where every seed has a Gaussian ($R^2 \ge 0.8$, a "
         "hill around displacement 0 that fits into the map)."
     )

@@ -30,6 +30,10 @@ def flat_settings(config: Mapping[str, JsonValue], prefix: str = "") -> Iterator
     for name, value in config.items():
         if isinstance(value, dict):
             yield from flat_settings(value, f"{prefix}{name}.")
+        elif isinstance(value, list) and any(isinstance(each, dict) for each in value):
+            # Several of a kind of thing, such as analyses: each is called by its own kind.
+            named = {str(each.get("kind", i)): each for i, each in enumerate(value) if isinstance(each, dict)}
+            yield from flat_settings(named, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", _text(value)
 

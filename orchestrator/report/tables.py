@@ -231,9 +231,9 @@ PART_WORDS = {"own": "its own", "sum": "own + Gaussian", "absolute": "absolute"}
 
 
 def position_table(position: Sequence[PositionFit]) -> Table:
-    """Does a layer's learned position embedding look like a Gaussian? One row per arm, part and layer."""
+    """Does a layer's position embedding look like a Gaussian? One row per arm, part and layer."""
     return Table(
-        title="Gaussian fitted to each layer's learned position embedding (mean over heads), mean ± sd over seeds",
+        title="Gaussian fitted to each layer's position embedding (mean over heads), mean ± sd over seeds",
         columns=("model", "data set", "arm", "embedding", "layer", "Gaussian in", "R²", "sigma (tokens)", "height"),
         num_text_columns=5,
         rows=[

@@ -16,6 +16,7 @@ from orchestrator.report.csv_table import trials_to_parquet
 from orchestrator.report.figures import forest_figure, pair_figure
 from orchestrator.report.files import report_files
 from orchestrator.report.latex import to_latex
+from orchestrator.report.settings import flat_settings
 from orchestrator.spec import ExperimentSpec
 from orchestrator.statistics.comparison import Cell
 from tests.orchestrator.report.test_formats import assert_rows_are_whole
@@ -106,3 +107,14 @@ def test_a_dozen_cells_stay_on_a_page(paper: Report) -> None:
 def test_the_appendix_tells_which_data_a_fingerprint_is_of(paper: Report) -> None:
     assert paper.provenance.facts["data_fingerprint"] == tuple(f"{name} 0123456789ab" for name in sorted(DATASETS))
     assert "caltech-101 0123456789ab, oxford-iiit-pet 0123456789ab" in to_markdown_appendix(paper)
+
+
+def test_a_list_of_things_is_told_field_by_field() -> None:
+    """An analysis is no single value; a list of numbers is."""
+    document = {"analyses": [{"kind": "receptive_field", "point": {"layer": 2}}], "sizes": [1, 2], "none": []}
+    assert dict(flat_settings(document)) == {
+        "analyses.receptive_field.kind": "receptive_field",
+        "analyses.receptive_field.point.layer": "2",
+        "sizes": "1, 2",
+        "none": "",
+    }
