@@ -1,8 +1,10 @@
-"""What batching buys: receptive fields of a batch against the definition image by image, interleaved, as ratios.
+"""What batching buys: receptive fields of a batch against the definition image by image, interleaved, as ratios; and
+what it buys that several targets share a forward pass, against one call for each.
 
     .venv/bin/python bench/receptive_field.py [--device cuda] [--rounds 5] [--models vit_relpos_small_patch16_224 ...]
 
-Prints, for each model, images per second of both and the median ratio with its quartiles over rounds.
+Prints, for each model, images per second of both and the median ratio with its quartiles over rounds. The definition is
+always in fp32; a call for one target computes the last block for that token only, which a shared pass can't.
 """
 
 import argparse
@@ -13,15 +15,33 @@ import timm
 import torch
 
 from trainers.analyses.receptive_field import ReceptiveFieldConfig, receptive_fields
+from trainers.analyses.targets import CenterTarget, LatticeTarget, TargetConfig, TokenTarget
 from trainers.models import SmallVitConfig
 
 BATCH = 32
+MIDDLE = CenterTarget()
 
 
-def seconds(model: torch.nn.Module, batches: list[torch.Tensor], precision: str) -> float:
+def seconds(
+    model: torch.nn.Module, batches: list[torch.Tensor], precision: str = "fp32", target: TargetConfig = MIDDLE
+) -> float:
     started = time.perf_counter()
-    receptive_fields(model, batches, ReceptiveFieldConfig(precision=precision))
+    receptive_fields(model, batches, ReceptiveFieldConfig(precision=precision, target=target))
     return time.perf_counter() - started
+
+
+def shared_pass(model: torch.nn.Module, images: torch.Tensor, rounds: int) -> None:
+    """Targets on a lattice: together, and one after the other."""
+    side = model.patch_embed.grid_size[0]
+    for per_side in (2, 3):
+        lattice = LatticeTarget(per_side=per_side)
+        tokens = [TokenTarget(row=row, column=column) for row, column in lattice.places(side, side)]
+        ratios = []
+        for _ in range(rounds):
+            apart = sum(seconds(model, [images], target=token) for token in tokens)
+            ratios.append(apart / seconds(model, [images], target=lattice))
+        low, middle, high = statistics.quantiles(ratios, n=4)
+        print(f"{'':30} {len(tokens)} targets share a pass: {middle:.2f} x (quartiles {low:.2f} to {high:.2f})")
 
 
 def one_by_one(model: torch.nn.Module, images: torch.Tensor) -> float:
@@ -70,6 +90,7 @@ def main() -> None:
                 f"{name:30} {precision}  one by one {by_one:7.1f} images/s, batched {batched:7.1f}: "
                 f"{middle:.2f} x (quartiles {low:.2f} to {high:.2f})"
             )
+        shared_pass(model, images, arguments.rounds)
 
 
 if __name__ == "__main__":
