@@ -310,7 +310,7 @@ def wrapped(text: str, width_inches: float) -> str:
     """
     room = max(1, int(width_inches / (_INCHES_PER_CHARACTER * _SMALL / _NORMAL)))
     lines = [""]
-    for part in re.findall(r"[^\s_/-]*[\s_/-]*", text):
+    for part in re.findall(r"[^\s_/-]+[\s_/-]*|[\s_/-]+", text):
         if lines[-1] and len(lines[-1]) + len(part.rstrip()) > room:
             lines.append("")
         lines[-1] += part
