@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from orchestrator.report.arm_style import ArmStyle, arm_style
 from orchestrator.report.content import BiasSeries, PositionFit, Report
 from orchestrator.report.figures import (
     MAX_PANELS,
@@ -122,15 +123,16 @@ def position_figure(report: Report) -> Figure:
     """R^2 of the Gaussian in each layer's own position embedding; for few cells also its width, where it is one."""
     fits = [fit for fit in report.position if fit.part != "sum" and fit.layer is not None]
     cells = list(dict.fromkeys(fit.cell for fit in fits))[:MAX_PANELS]
-    arms = list(dict.fromkeys(fit.arm for fit in fits))
+    names = [arm.name for arm in report.arms]
+    styles = {arm: arm_style(arm, names, report.control) for arm in dict.fromkeys(fit.arm for fit in fits)}
     has_widths = len(cells) <= _MAX_CELLS_WITH_WIDTHS and any(map(_has_width, fits))
     per_cell = 2 if has_widths else 1
     figure, panels = panel_grid(per_cell * len(cells), width=_INCHES, height=2.4, columns=per_cell, is_shared=False)
     for place, cell in enumerate(cells):
-        by_arm = {arm: [fit for fit in fits if fit.cell == cell and fit.arm == arm] for arm in arms}
-        _explained_panel(panels[per_cell * place], cell, by_arm)
+        by_arm = {arm: [fit for fit in fits if fit.cell == cell and fit.arm == arm] for arm in styles}
+        _explained_panel(panels[per_cell * place], cell, by_arm, styles)
         if has_widths:
-            _width_panel(panels[2 * place + 1], by_arm)
+            _width_panel(panels[2 * place + 1], by_arm, styles)
             panels[2 * place + 1].set_xlim(panels[2 * place].get_xlim())
     if cells:
         figure.supxlabel("layer", fontsize=_NORMAL)
@@ -139,14 +141,16 @@ def position_figure(report: Report) -> Figure:
     return figure
 
 
-def _explained_panel(axes: Axes, cell: Cell, by_arm: Mapping[str, Sequence[PositionFit]]) -> None:
-    for style, (arm, fits) in enumerate(by_arm.items()):
+def _explained_panel(
+    axes: Axes, cell: Cell, by_arm: Mapping[str, Sequence[PositionFit]], styles: Mapping[str, ArmStyle]
+) -> None:
+    for place, (arm, fits) in enumerate(by_arm.items()):
         points = [
-            (fit.layer + _SHIFT * style, fit.r_squared_mean, fit.r_squared_sd or 0.0)
+            (fit.layer + _SHIFT * place, fit.r_squared_mean, fit.r_squared_sd or 0.0)
             for fit in fits
             if fit.layer is not None and fit.r_squared_mean is not None
         ]
-        _draw(axes, points, style, arm, line="-")
+        _draw(axes, points, styles[arm], arm, line="-")
     axes.axhline(_GOOD_R_SQUARED, color="#6B6B6B", lw=0.9, ls=":")
     axes.set_ylim(-0.05, 1.05)
     axes.set_title(f"{wrapped(cell_title(cell), _INCHES)}\nR² of the fit (dotted: 0.8)", fontsize=_SMALL)
@@ -158,16 +162,16 @@ def _has_width(fit: PositionFit) -> bool:
     return fit.sigma_mean is not None and fit.num_gaussian == fit.num_seeds
 
 
-def _width_panel(axes: Axes, by_arm: Mapping[str, Sequence[PositionFit]]) -> None:
+def _width_panel(axes: Axes, by_arm: Mapping[str, Sequence[PositionFit]], styles: Mapping[str, ArmStyle]) -> None:
     is_empty = True
-    for style, (arm, fits) in enumerate(by_arm.items()):
+    for place, (arm, fits) in enumerate(by_arm.items()):
         points = [
-            (fit.layer + _SHIFT * style, fit.sigma_mean, fit.sigma_sd or 0.0)
+            (fit.layer + _SHIFT * place, fit.sigma_mean, fit.sigma_sd or 0.0)
             for fit in fits
             if fit.layer is not None and fit.sigma_mean is not None and _has_width(fit)
         ]
         is_empty = is_empty and not points
-        _draw(axes, points, style, arm, line="none")
+        _draw(axes, points, styles[arm], arm, line="none")
     axes.set_title("σ of the fit (tokens),\nwhere every seed has a Gaussian", fontsize=_SMALL)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
     clean(axes)
@@ -176,7 +180,7 @@ def _width_panel(axes: Axes, by_arm: Mapping[str, Sequence[PositionFit]]) -> Non
         axes.set_yticks([])
 
 
-def _draw(axes: Axes, points: Sequence[tuple[float, float, float]], style: int, label: str, *, line: str) -> None:
+def _draw(axes: Axes, points: Sequence[tuple[float, float, float]], style: ArmStyle, label: str, *, line: str) -> None:
     """Layers, means and spreads with error bars; arms stand a little apart, or they would hide each other."""
     axes.errorbar(
         [layer for layer, _, _ in points],
@@ -185,8 +189,8 @@ def _draw(axes: Axes, points: Sequence[tuple[float, float, float]], style: int, 
         ls="-" if line == "-" else "none",
         lw=1.4,
         label=label,
-        color=_COLORS[style % len(_COLORS)],
-        marker=_MARKS[style % len(_MARKS)],
+        color=style.color,
+        marker=style.mark,
         ms=5,
         capsize=2.5,
     )

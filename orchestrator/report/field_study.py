@@ -3,10 +3,13 @@
 from pathlib import Path
 
 import numpy as np
+from matplotlib.figure import Figure
 
+from orchestrator.report.field_choice import MAX_BESIDE, left_out_words, middle_first
+from orchestrator.report.field_figure import FieldRow, FieldTile, draw_fields
+from orchestrator.report.field_map_figure import MAX_TOKENS
 from orchestrator.report.figures import render
-from orchestrator.report.receptive_field_figure import FieldPanel, receptive_field_figure
-from trainers.analyses.study import MAPS, RESULT, LookedAt, Study
+from trainers.analyses.study import MAPS, RESULT, Study
 from trainers.atomic_file import replaced_file
 
 
@@ -16,10 +19,13 @@ def read_study(folder: Path) -> Study:
 
 
 def draw_study(folder: Path, study: Study) -> list[Path]:
-    """Draw all maps into one picture beside them, as PNG and SVG; gives the files."""
+    """Draw the maps into one picture beside them, as PNG and SVG; gives the files."""
     with np.load(folder / MAPS) as maps:
-        panels = [_panel(field, maps[field.key]) for field in study.fields]
-    figure = receptive_field_figure(panels)
+        tiles = {
+            (field.intervention, field.place): FieldTile(maps[field.key], field.place, field.grid, field.metrics)
+            for field in study.fields
+        }
+    figure = study_figure(study, tiles)
     files = []
     for kind in ("png", "svg"):
         files.append(folder / f"receptive_field.{kind}")
@@ -28,15 +34,32 @@ def draw_study(folder: Path, study: Study) -> list[Path]:
     return files
 
 
-def _panel(field: LookedAt, values: np.ndarray) -> FieldPanel:
-    fit = field.metrics.fit_px
-    row, column = field.place
-    return FieldPanel(
-        title=f"{field.intervention}, token {row},{column}",
-        map=values,
-        center_px=(fit.center_y, fit.center_x),
-        sigma_px=(fit.sigma_y, fit.sigma_x),
-        remark=f"sigma {field.metrics.sigma_x_tokens:.2f} x {field.metrics.sigma_y_tokens:.2f} tokens, "
-        f"R$^2$ {fit.r_squared:.2f}",
-        is_gaussian=fit.is_gaussian,
+def study_figure(study: Study, tiles: dict[tuple[str, tuple[int, int]], FieldTile]) -> Figure:
+    """Rows are tokens; columns are interventions, then how each differs from the first.
+
+    With one intervention only, tokens stand side by side instead.
+    """
+    names = list(dict.fromkeys(name for name, _ in tiles))
+    is_wide = len(names) == 1
+    grid = study.fields[0].grid
+    tokens = middle_first(list(dict.fromkeys(place for _, place in tiles)), grid)
+    most = 2 * MAX_BESIDE if is_wide else MAX_TOKENS
+    shown = tokens if len(tokens) <= most + 1 else tokens[:most]
+    words = {token: f"token {token[0]},{token[1]}" for token in shown}
+    if is_wide:
+        columns = list(words.values())
+        rows = [FieldRow("", {words[token]: tiles[names[0], token] for token in shown})]
+    else:
+        columns = names
+        rows = [
+            FieldRow(words[token], {name: tiles[name, token] for name in names if (name, token) in tiles})
+            for token in shown
+        ]
+    done = f"\nintervention: {names[0]}" if is_wide else ""
+    return draw_fields(
+        rows,
+        columns,
+        reference=None if is_wide else names[0],
+        title=f"{study.model}, {study.fields[0].num_images} images of {study.dataset}{done}",
+        left_out=left_out_words(tokens=len(tokens) - len(shown), cells=0, where=MAPS),
     )

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from orchestrator.report.content import Report
+from orchestrator.report.field_captions import SCORED
 from orchestrator.report.field_content import (
     MOMENT_WORDS,
     PREFIXES,
@@ -21,11 +22,14 @@ from trainers.analyses.gaussian_fit import GOOD_R_SQUARED
 WORDS = {
     "rms_radius_tokens": "rms radius",
     "sigma_tokens": "sigma of the fit",
-    "r_squared": "R² of the fit",
+    "r_squared": "R² of each seed's fit",
     "area_50_fraction": "area of half the mass",
     "mass_within_2.5": "mass within 2.5 tokens",
 }
 """What tables call the compared metrics."""
+
+NO_GAUSSIAN = "no Gaussian"
+"""Beside a mean map whose widths describe little."""
 
 _MAX_NAMED = 5
 
@@ -37,7 +41,7 @@ def field_comparison_table(report: Report) -> Table:
     is_trained = fields is not None and fields.is_trained
     return Table(
         title=f"Receptive fields: treatment - {report.control}, over pairs of the same seed "
-        "(descriptive, outside Holm's family: p is not adjusted)",
+        f"(descriptive, outside Holm's family: p is not adjusted){_after_training(is_trained=is_trained)}",
         columns=(
             "model",
             "data set",
@@ -98,7 +102,8 @@ def _in_unit(name: str) -> str:
 def field_level_table(fields: ReceptiveFields | None) -> Table:
     """A line per arm: how wide and how Gaussian before and after training."""
     levels = fields.levels if fields else ()
-    change = "before training → after, " if fields and fields.is_trained else ""
+    is_trained = fields is not None and fields.is_trained
+    change = "before training → after, " if is_trained else ""
     by_place: dict[tuple[str, str], dict[str, FieldLevel]] = {}
     for level in levels:
         by_place.setdefault((level.cell.key, level.arm), {})[level.metric] = level
@@ -108,11 +113,24 @@ def field_level_table(fields: ReceptiveFields | None) -> Table:
         changes = [_change(found.get(name)) for name in ("rms_radius_tokens", "sigma_tokens", "r_squared")]
         rows.append((first.cell.model, first.cell.dataset, first.arm, str(first.num_seeds), *changes))
     return Table(
-        title=f"Receptive fields: {change}mean ± sd over seeds",
-        columns=("model", "data set", "arm", "seeds", "rms radius (tokens)", "sigma of the fit (tokens)", "R²"),
+        title=f"Receptive fields: {change}mean ± sd over seeds{_after_training(is_trained=is_trained)}",
+        columns=(
+            "model",
+            "data set",
+            "arm",
+            "seeds",
+            "rms radius (tokens)",
+            "sigma of the fit (tokens)",
+            WORDS["r_squared"],
+        ),
         num_text_columns=3,
         rows=rows,
     )
+
+
+def _after_training(*, is_trained: bool) -> str:
+    """What tables mean by it; empty where nothing was trained."""
+    return f"; after training: {SCORED}" if is_trained else ""
 
 
 def _change(level: FieldLevel | None) -> str:
@@ -127,7 +145,8 @@ def mean_field_table(fields: ReceptiveFields | None) -> Table:
     means = fields.means if fields else ()
     has_targets = len({mean.target for mean in means}) > 1
     return Table(
-        title="Gaussian through the mean map of each arm (widths along a row x along a column, in tokens)",
+        title="Gaussian through the mean map of each arm (widths along a row x along a column, in tokens)"
+        f"{_after_training(is_trained=any(mean.is_trained for mean in means))}",
         columns=(
             "model",
             "data set",
@@ -137,7 +156,7 @@ def mean_field_table(fields: ReceptiveFields | None) -> Table:
             "remark",
             "seeds",
             "sigma",
-            "R²",
+            "R² of the mean map",
             "rms radius",
         ),
         num_text_columns=6 if has_targets else 5,
@@ -148,13 +167,20 @@ def mean_field_table(fields: ReceptiveFields | None) -> Table:
                 mean.arm,
                 mean.moment_words,
                 *((f"{mean.target[0]},{mean.target[1]}",) if has_targets else ()),
-                mean.remark,
+                _short_remark(mean),
                 str(len(mean.seeds)),
                 *_fit_texts(mean),
             )
             for mean in means
         ],
     )
+
+
+def _short_remark(mean: MeanField) -> str:
+    """What is the matter, without what follows from it, which a note tells once for all rows."""
+    if mean.metrics is not None and not mean.metrics.fit_px.is_gaussian:
+        return NO_GAUSSIAN
+    return mean.remark if mean.metrics is None else mean.remark.partition(":")[0]
 
 
 def _fit_texts(mean: MeanField) -> tuple[str, str, str]:
@@ -171,6 +197,19 @@ def field_notes(fields: ReceptiveFields | None) -> tuple[str, ...]:
     return (*_warned(fields), *_not_gaussian(fields), *unreadable_notes(fields.unreadable))
 
 
+def remark_notes(fields: ReceptiveFields | None) -> tuple[str, ...]:
+    """What the remarks of `mean_field_table` mean, as far as it has any."""
+    means = fields.means if fields else ()
+    notes = {f'"{_short_remark(mean)}": {mean.remark.partition(": ")[2]}' for mean in means if _is_explained(mean)}
+    if any(_short_remark(mean) == NO_GAUSSIAN for mean in means):
+        notes.add(f'"{NO_GAUSSIAN}": R² of the mean map below {GOOD_R_SQUARED}, the widths describe little')
+    return (f"Remarks on mean maps: {'; '.join(sorted(notes))}.",) if notes else ()
+
+
+def _is_explained(mean: MeanField) -> bool:
+    return mean.metrics is not None and mean.metrics.fit_px.is_gaussian and ": " in mean.remark
+
+
 def _warned(fields: ReceptiveFields) -> Iterator[str]:
     """One sentence for each thing that trials said of their own fields, with all arms that it holds for."""
     arms: dict[tuple[str, str], list[str]] = {}
@@ -179,8 +218,7 @@ def _warned(fields: ReceptiveFields) -> Iterator[str]:
         count = f"{len(warning.seeds)} {'seed' if len(warning.seeds) == 1 else 'seeds'}"
         arms.setdefault((words, warning.text), []).append(f"{warning.cell.key}/{warning.arm} ({count})")
     for (words, text), found in arms.items():
-        more = f" and {len(found) - _MAX_NAMED} more" if len(found) > _MAX_NAMED else ""
-        yield f"{words.capitalize()}, {', '.join(found[:_MAX_NAMED])}{more}: {text}."
+        yield f"{words.capitalize()}, {_named(found)}: {text}."
 
 
 def _not_gaussian(fields: ReceptiveFields) -> Iterator[str]:
@@ -197,10 +235,9 @@ def _not_gaussian(fields: ReceptiveFields) -> Iterator[str]:
     ]
     if found:
         yield (
-            f"Not Gaussian, mean R² below {GOOD_R_SQUARED}: {', '.join(found[:_MAX_NAMED])}"
-            f"{f' and {len(found) - _MAX_NAMED} more' if len(found) > _MAX_NAMED else ''}. There the sigma of the fit, "
-            "and every difference of sigmas, describe little, whatever their intervals; rms radius, areas and mass "
-            "need no Gaussian."
+            f"Not Gaussian, mean R² of the seeds' fits below {GOOD_R_SQUARED}: {_named(found)}. There the sigma of "
+            "the fit, and every difference of sigmas, describe little, whatever their intervals; rms radius, areas "
+            "and mass need no Gaussian."
         )
 
 
@@ -211,6 +248,13 @@ def unreadable_notes(unreadable: Sequence[Unreadable]) -> tuple[str, ...]:
         by_reason.setdefault(trial.reason, []).append(f"{trial.cell.key}/{trial.arm}/seed{trial.seed}")
     return tuple(
         f"Maps of {len(names)} {'trial' if len(names) == 1 else 'trials'} are in no mean map "
-        f"({', '.join(names[:_MAX_NAMED])}{', ...' if len(names) > _MAX_NAMED else ''}): {reason}."
+        f"({_named(names)}): {reason}."
         for reason, names in by_reason.items()
     )
+
+
+def _named(names: Sequence[str]) -> str:
+    """The first ones and how many more; "and 1 more" would be as long as the name."""
+    if len(names) <= _MAX_NAMED + 1:
+        return ", ".join(names)
+    return f"{', '.join(names[:_MAX_NAMED])} and {len(names) - _MAX_NAMED} more"

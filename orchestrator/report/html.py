@@ -9,12 +9,14 @@ from matplotlib.figure import Figure
 from orchestrator.report.bias_figures import learned_figures
 from orchestrator.report.bias_view_figure import bias_view_figures
 from orchestrator.report.content import Report
+from orchestrator.report.field_captions import INTRODUCTION, field_captions
 from orchestrator.report.field_curve_figure import field_figures
 from orchestrator.report.field_tables import (
     field_comparison_table,
     field_level_table,
     field_notes,
     mean_field_table,
+    remark_notes,
     unreadable_notes,
 )
 from orchestrator.report.figures import forest_figure, pair_figure, render
@@ -72,7 +74,9 @@ def to_html(report: Report, pictures: Mapping[str, bytes] | None = None) -> str:
         field_levels=without_constant_columns(field_level_table(report.receptive_fields)),
         field_comparisons=without_constant_columns(field_comparison_table(report)),
         field_means=without_constant_columns(mean_field_table(report.receptive_fields)),
-        field_notes=field_notes(report.receptive_fields),
+        field_introduction=INTRODUCTION,
+        field_captions=field_captions(report),
+        field_notes=(*remark_notes(report.receptive_fields), *field_notes(report.receptive_fields)),
         settings=settings_table(report),
     )
 

@@ -5,12 +5,14 @@ from collections.abc import Iterable
 
 from orchestrator.report.bias_view_figure import bias_view_figures
 from orchestrator.report.content import Report
-from orchestrator.report.field_arrays import MEAN_VIEWS
+from orchestrator.report.field_arrays import MEAN_MAPS, MEAN_VIEWS
+from orchestrator.report.field_captions import INTRODUCTION, field_captions
 from orchestrator.report.field_tables import (
     field_comparison_table,
     field_level_table,
     field_notes,
     mean_field_table,
+    remark_notes,
     unreadable_notes,
 )
 from orchestrator.report.search_tables import search_overview, search_table
@@ -77,12 +79,20 @@ def _bias_views(report: Report) -> list[str]:
 
 
 def _receptive_fields(report: Report) -> list[str]:
-    """Tables; the pictures lie beside this file."""
+    """Where the pictures are and what they show, then tables; nothing where nobody asked."""
     fields = report.receptive_fields
+    if fields is None:
+        return []
+    captions = [f"[{name}.png]({name}.png): {escape(caption)}" for name, caption in field_captions(report).items()]
+    arrays = [f"Arrays of all mean maps: `{MEAN_MAPS}`."] if fields.means else []
     tables = [field_level_table(fields), field_comparison_table(report), mean_field_table(fields)]
     return [
-        *(part for table in tables if table.rows for part in (_heading(table), grid(table))),
-        *map(escape, field_notes(fields)),
+        "## Receptive fields",
+        escape(INTRODUCTION),
+        *captions,
+        *arrays,
+        *(part for table in tables if table.rows for part in (f"**{escape(table.title)}**", grid(table))),
+        *map(escape, (*remark_notes(fields), *field_notes(fields))),
     ]
 
 

@@ -1,0 +1,48 @@
+"""What must be told of receptive fields for their pictures and tables to be read: the same words in every format."""
+
+from orchestrator.report.content import Report
+from orchestrator.report.field_choice import in_report
+from trainers.analyses.gaussian_fit import GOOD_R_SQUARED
+
+INTRODUCTION = (
+    "Which pixels a token's final feature depends on: the gradient of the token with respect to the picture "
+    "(arXiv 2305.04722, section 3)."
+)
+
+LEGEND = (
+    "Square: the token that is looked at. Ellipse: one σ of the Gaussian through the map that is shown, as σ "
+    "(tokens, across × down) and R² below the map; dotted where it is no Gaussian "
+    f"(R² below {GOOD_R_SQUARED}). Density 1 is an even spread. Maps of a row share one scale, by the square root, "
+    "which ends where the surround is brightest: the token's own pixels may lie beyond it."
+)
+"""Below every picture of maps."""
+
+SCORED = "with the weights that are scored (best validation epoch)"
+"""What \"after training\" means in maps and tables."""
+
+R_SQUARED_OF_MEAN = "R² is that of the fit of the mean map, not the mean of the seeds' R²"
+R_SQUARED_OF_SEEDS = "R² is the mean over seeds of the R² of each seed's own fit"
+
+MAPS, CURVES = "receptive_field_maps", "receptive_field_curves"
+"""Names of the figures."""
+
+
+def field_captions(report: Report) -> dict[str, str]:
+    """Name of a figure -> its caption, for the figures that this report has something for."""
+    fields = report.receptive_fields
+    captions: dict[str, str] = {}
+    if fields and fields.means:
+        trained = any(mean.is_trained for mean in fields.means)
+        when = f"before training and after it, {SCORED}" if trained else "with the weights as given"
+        sentences = [
+            f"Mean maps over seeds {when}; {R_SQUARED_OF_MEAN}.",
+            LEGEND,
+            in_report(fields).left_out,
+        ]
+        captions[MAPS] = " ".join(sentence for sentence in sentences if sentence)
+    if fields and fields.curves:
+        captions[CURVES] = (
+            "Width and R² over epochs, with each epoch's own weights: the last point is the last epoch's, "
+            f"while maps and tables are {SCORED}. {R_SQUARED_OF_SEEDS}."
+        )
+    return captions
