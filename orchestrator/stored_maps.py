@@ -10,7 +10,7 @@ from orchestrator.report.field_content import TrialMaps
 from orchestrator.statistics.pairing import TrialKey
 from orchestrator.store.tables import TrialRow
 from orchestrator.stored_files import UNREADABLE_ARRAYS, of_confirm_trials, reach_trial_file
-from trainers.analyses.study import GRID, MAPS
+from trainers.analyses.study import GRADIENT_SUM, GRID, MAPS
 from trainers.config import TrialConfig
 
 _NAME = re.compile(r"(initial|final)/\d+_\d+")
@@ -40,7 +40,8 @@ def read_maps(row: TrialRow, storage: Path | None) -> TrialMaps | str:
     try:
         with np.load(file) as arrays:
             height, width = (int(length) for length in arrays[GRID])
-            maps = {name: arrays[name].astype(np.float64) for name in arrays.files if name != GRID}
+            names = [name for name in arrays.files if name != GRID and not name.startswith(f"{GRADIENT_SUM}/")]
+            maps = {name: arrays[name].astype(np.float64) for name in names}
     except UNREADABLE_ARRAYS as error:
         return f"{file.name} is not what a trial writes: {error}"
     for name, values in maps.items():

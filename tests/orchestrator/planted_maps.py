@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from orchestrator.hardware import trial_folder
 from orchestrator.report import TrialRecord
-from trainers.analyses.study import GRID, MAPS
+from trainers.analyses.study import GRADIENT_SUM, GRID, MAPS
 
 GRID_TOKENS, SIZE_PX = 8, 32
 PLACE = (3, 3)
@@ -60,7 +60,8 @@ def write_maps(storage: Path, identity: str, arm: str, seed: int) -> Path:
     file.parent.mkdir(parents=True)
     name = f"{PLACE[0]}_{PLACE[1]}"
     maps = {f"{moment}/{name}": planted_map(arm, seed, moment) for moment in ("initial", "final")}
-    np.savez(file, **maps, **{GRID: np.array([GRID_TOKENS, GRID_TOKENS])})
+    sums = {f"{GRADIENT_SUM}/{key}": np.array(0.3) for key in maps}
+    np.savez(file, **maps, **sums, **{GRID: np.array([GRID_TOKENS, GRID_TOKENS])})
     return file
 
 

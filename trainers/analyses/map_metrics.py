@@ -24,6 +24,13 @@ class ReceptiveField:
     """Height and width of the token grid."""
     num_images: int
     """Images behind the map."""
+    gradient_sum: float = 1.0
+    """What the map was divided by, per image; 1 where it was not."""
+
+    @property
+    def gradient(self) -> npt.NDArray[np.float64]:
+        """[S, S], not normalised: mean over images of the positive part of d(channel mean) / d(pixel)."""
+        return self.map * self.gradient_sum
 
     @property
     def token_px(self) -> tuple[float, float]:

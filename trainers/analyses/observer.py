@@ -12,7 +12,7 @@ from trainers.analyses.configs import ReceptiveFieldAnalysis
 from trainers.analyses.images import image_batches, spread_positions
 from trainers.analyses.map_metrics import measure
 from trainers.analyses.receptive_field import receptive_fields, warnings_for
-from trainers.analyses.study import GRID, MAPS
+from trainers.analyses.study import GRADIENT_SUM, GRID, MAPS
 from trainers.atomic_file import replaced_file
 from trainers.data.splits import ImageSplit
 from trainers.errors import AnalysisError
@@ -46,7 +46,7 @@ class TrialObserver:
             seed: the trial's, for images that are drawn.
         """
         self._analysis, self._split, self._normalize, self._seed = analysis, split, normalize, seed
-        self._maps: dict[str, npt.NDArray[np.float32 | np.int64]] = {}
+        self._maps: dict[str, npt.NDArray[np.float32 | np.float64 | np.int64]] = {}
         self._initial: dict[str, float] = {}
         self._remarks: list[FieldRemark] = []
 
@@ -74,7 +74,7 @@ class TrialObserver:
         return tuple(self._remarks)
 
     def save(self, folder: Path) -> None:
-        """Write the maps, if any: `initial/<row>_<column>` and `final/<row>_<column>`, each [S, S]; and the `grid`."""
+        """Write the maps, if any: `initial/<row>_<column>` and `final/<row>_<column>`, each [S, S] with sum 1; `gradient_sum/<map>`, the `grid`."""
         if self._maps:
             with replaced_file(folder / MAPS) as file:
                 np.savez_compressed(file, **self._maps)  # type: ignore[arg-type]
@@ -98,6 +98,7 @@ class TrialObserver:
             for field in fields:
                 row, column = field.place
                 self._maps[f"{moment}/{row}_{column}"] = field.map.astype(np.float32)
+                self._maps[f"{GRADIENT_SUM}/{moment}/{row}_{column}"] = np.array(field.gradient_sum)
                 self._maps[GRID] = np.array(field.grid, dtype=np.int64)
         return {f"{prefix}/{name}": float(np.mean([each[name] for each in scalars])) for name in scalars[0]}
 

@@ -109,10 +109,7 @@ def receptive_fields(
             num_images += len(images)
     if not num_images:
         raise AnalysisError("a receptive field needs at least one image; none was given")
-    return [
-        ReceptiveField(_normalised(total, place), place, grid, num_images)
-        for total, place in zip(sums, places, strict=True)
-    ]
+    return [_field(total, place, grid, num_images) for total, place in zip(sums, places, strict=True)]
 
 
 def check_target(config: ReceptiveFieldConfig, grids: Sequence[tuple[int, int]], name: str) -> None:
@@ -249,7 +246,7 @@ def _gradients(
         yield gradient
 
 
-def _normalised(total: Tensor, place: Place) -> npt.NDArray[np.float64]:
+def _field(total: Tensor, place: Place, grid: tuple[int, int], num_images: int) -> ReceptiveField:
     array = cast("npt.NDArray[np.float64]", total.cpu().numpy())
     broken = int((~np.isfinite(array)).sum())
     if broken:
@@ -257,7 +254,7 @@ def _normalised(total: Tensor, place: Place) -> npt.NDArray[np.float64]:
     mass = float(array.sum())
     if mass <= 0:
         raise AnalysisError(f"the receptive field of token {place} is zero everywhere: no pixel raises its mean")
-    return array / mass
+    return ReceptiveField(array / mass, place, grid, num_images, gradient_sum=mass / num_images)
 
 
 @contextmanager

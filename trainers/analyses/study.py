@@ -8,6 +8,8 @@ RESULT, MAPS = "receptive_field.json", "receptive_field.npz"
 BIAS_RESULT, BIAS_MAPS = "learned_bias.json", "learned_bias.npz"
 GRID = "grid"
 """In a trial's `MAPS`: height and width of the token grid, which turn pixels into tokens."""
+GRADIENT_SUM = "gradient_sum"
+"""In `MAPS`, before the name of a map: what it was divided by, per image."""
 
 
 class LookedAt(StrictModel):

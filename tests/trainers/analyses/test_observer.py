@@ -65,6 +65,7 @@ def test_it_is_the_field_of_the_initial_and_of_the_scored_weights(tmp_path):
             )
             (field,) = receptive_fields(model, [images])
             assert maps[f"{name}/1_1"] == pytest.approx(field.map, abs=1e-6)
+            assert maps[f"gradient_sum/{name}/1_1"] == pytest.approx(field.gradient_sum, rel=1e-3)
             for key, value in measure(field).scalars().items():
                 assert seen.metrics[f"{prefix}/{key}"] == pytest.approx(value, rel=1e-3), key
 

@@ -46,7 +46,7 @@ MODELS = {
 
 
 def by_definition(model: nn.Module, images: torch.Tensor, place: tuple[int, int], layer: int | None) -> np.ndarray:
-    """One image at a time, from what a hook sees of the layer."""
+    """Mean over images, one at a time, from what a hook sees of the layer; not normalised."""
     seen = []
     modules = dict(model.named_modules())
     names = [info["module"] for info in model.feature_info]
@@ -66,7 +66,7 @@ def by_definition(model: nn.Module, images: torch.Tensor, place: tuple[int, int]
         token.mean().backward()
         total += leaf.grad[0].mean(0).clamp(min=0)
     hook.remove()
-    return (total / total.sum()).numpy()
+    return (total / len(images)).numpy()
 
 
 def spread_norm_weights(model: nn.Module) -> None:
@@ -92,8 +92,9 @@ def test_it_is_the_definition_image_by_image(name):
     expected = by_definition(model, images, field.place, None)
     assert field.num_images == 5
     assert field.place == tuple((side - 1) // 2 for side in field.grid)
-    assert np.abs(field.map - expected).sum() < 1e-6
+    assert np.abs(field.map - expected / expected.sum()).sum() < 1e-6
     assert field.map.sum() == pytest.approx(1)
+    np.testing.assert_allclose(field.gradient, expected, atol=1e-6 * expected.sum())
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -124,7 +125,7 @@ def test_inner_layers_and_several_targets_at_once(name, layer):
     assert len({field.place for field in fields}) == 4
     for field in fields:
         expected = by_definition(model, images, field.place, layer)
-        assert np.abs(field.map - expected).sum() < 1e-6
+        assert np.abs(field.map - expected / expected.sum()).sum() < 1e-6
 
 
 def test_the_model_is_left_as_it_was():
