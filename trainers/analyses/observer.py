@@ -74,7 +74,10 @@ class TrialObserver:
         return tuple(self._remarks)
 
     def save(self, folder: Path) -> None:
-        """Write the maps, if any: `initial/<row>_<column>` and `final/<row>_<column>`, each [S, S] with sum 1; `gradient_sum/<map>`, the `grid`."""
+        """Write the maps, if any: `initial/<row>_<column>` and `final/<row>_<column>`, each [S, S] with sum 1.
+
+        Beside them `gradient_sum/<map>`, what each was divided by, and the `grid` of tokens, [2].
+        """
         if self._maps:
             with replaced_file(folder / MAPS) as file:
                 np.savez_compressed(file, **self._maps)  # type: ignore[arg-type]
