@@ -2,7 +2,8 @@
 
 from orchestrator.report.content import Report
 from orchestrator.report.field_choice import in_report
-from trainers.analyses.gaussian_fit import GOOD_R_SQUARED
+from orchestrator.report.numbers import fixed
+from trainers.analyses.gaussian_fit import GOOD_R_SQUARED, GaussianFit
 
 INTRODUCTION = (
     "Which pixels a token's final feature depends on: the gradient of the token with respect to the picture "
@@ -25,6 +26,12 @@ R_SQUARED_OF_SEEDS = "R² is the mean over seeds of the R² of each seed's own f
 
 MAPS, CURVES = "receptive_field_maps", "receptive_field_curves"
 """Names of the figures."""
+
+
+def r_squared_text(fit: GaussianFit) -> str:
+    """With two digits, or one more where two would read as a Gaussian that it is not."""
+    is_close = not fit.is_gaussian and round(fit.r_squared, 2) >= GOOD_R_SQUARED
+    return fixed(fit.r_squared, 3 if is_close else 2)
 
 
 def field_captions(report: Report) -> dict[str, str]:

@@ -21,7 +21,7 @@ from matplotlib.patches import Ellipse, Rectangle
 from matplotlib.patheffects import Normal, Stroke
 from matplotlib.textpath import text_to_path
 
-from orchestrator.report.field_captions import LEGEND
+from orchestrator.report.field_captions import LEGEND, r_squared_text
 from orchestrator.report.field_choice import MAX_BESIDE
 from orchestrator.report.field_content import Array
 from trainers.analyses.gaussian_fit import GaussianFit
@@ -93,7 +93,7 @@ def draw_fields(
     *,
     reference: str | None = None,
     title: str = "",
-    left_out: str = "",
+    note: str = "",
 ) -> Figure:
     """Maps row by row, then (beside them or, where they are many, below) the differences from one column.
 
@@ -102,7 +102,7 @@ def draw_fields(
         columns: from left to right.
         reference: column from which the others' differences are drawn (`None`: no differences).
         title: above everything; wrapped.
-        left_out: what is not shown; said below.
+        note: what else must be known, such as what is not shown; said below.
     """
     differing = [name for name in columns if name != reference] if reference in columns else []
     num_panels = len(columns) + len(differing)
@@ -112,7 +112,7 @@ def draw_fields(
     across = min(num_panels, MAX_BESIDE)
     width = max(_MIN_WIDTH, left + across * (_PANEL + _GAP) + _BORDER + (_BLOCK_GAP if is_beside and differing else 0))
     above = fitted(title, width - 2 * _BORDER, _TITLE)
-    below = fitted(f"{LEGEND}\n{left_out}".strip(), width - 2 * _BORDER, _SMALL)
+    below = fitted(f"{LEGEND}\n{note}".strip(), width - 2 * _BORDER, _SMALL)
     top = _BORDER + _height(above, _TITLE)
     height = top + sum(band.height for band in bands) + 0.1 + _height(below, _SMALL) + _BORDER
     paper = _Paper(Figure(figsize=(width, height)), width, height)
@@ -321,7 +321,7 @@ def _remark(block: _Block, name: str) -> str:
         return "nothing to fit"
     across, down, fit = tile.metrics.sigma_x_tokens, tile.metrics.sigma_y_tokens, tile.metrics.fit_px
     width = f"σ {across:.1f} × {down:.1f}" if fit.is_gaussian else "no Gaussian"
-    return f"{width}, R² {fit.r_squared:.2f}".replace("-", "−")
+    return f"{width}, R² {r_squared_text(fit)}".replace("-", "−")
 
 
 def _color_bar(paper: _Paper, image: AxesImage, left: float, top: float, width: float) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 
 from orchestrator.report.content import Report
+from orchestrator.report.field_captions import SCORED
 from orchestrator.report.field_choice import MAX_BESIDE, choose, in_report
 from orchestrator.report.field_content import MOMENT_WORDS, MeanField
 from orchestrator.report.field_figure import FieldRow, FieldTile, draw_fields
@@ -34,7 +35,7 @@ def field_map_figure(report: Report) -> Figure:
     if len(choice.places) == 1:
         ((cell, target),) = choice.places
         title = f"{cell_title(cell)}, {_token(target)}"
-    return draw_fields(rows, arms, reference=report.control, title=title, left_out=choice.left_out)
+    return draw_fields(rows, arms, reference=report.control, title=title, note=_note(means, choice.left_out))
 
 
 def mean_field_figure(fields: Sequence[MeanField]) -> Figure:
@@ -61,7 +62,7 @@ def mean_field_figure(fields: Sequence[MeanField]) -> Figure:
         columns,
         reference=None if is_wide or not moments else moments[0],
         title=_title(fields, moments),
-        left_out=choice.left_out,
+        note=_note(fields, choice.left_out),
     )
 
 
@@ -72,6 +73,12 @@ def _title(fields: Sequence[MeanField], moments: Sequence[str]) -> str:
     seeds = f"mean over {count} seeds" if count > 1 else f"seed {field.seeds[0]}"
     when = f"\n{moments[0]}" if len(moments) == 1 else ""
     return f"{field.arm}, {seeds}: {cell_title(field.cell)}{when}"
+
+
+def _note(fields: Sequence[MeanField], left_out: str) -> str:
+    is_scored = any(field.is_trained and field.moment == "final" for field in fields)
+    weights = f"After training: {SCORED}." if is_scored else ""
+    return f"{weights} {left_out}".strip()
 
 
 def _tile(field: MeanField) -> FieldTile:

@@ -61,5 +61,5 @@ def study_figure(study: Study, tiles: dict[tuple[str, tuple[int, int]], FieldTil
         columns,
         reference=None if is_wide else names[0],
         title=f"{study.model}, {study.fields[0].num_images} images of {study.dataset}{done}",
-        left_out=left_out_words(tokens=len(tokens) - len(shown), cells=0, where=MAPS),
+        note=left_out_words(tokens=len(tokens) - len(shown), cells=0, where=MAPS),
     )

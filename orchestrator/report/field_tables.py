@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from orchestrator.report.content import Report
-from orchestrator.report.field_captions import SCORED
+from orchestrator.report.field_captions import SCORED, r_squared_text
 from orchestrator.report.field_content import (
     MOMENT_WORDS,
     PREFIXES,
@@ -187,7 +187,7 @@ def _fit_texts(mean: MeanField) -> tuple[str, str, str]:
     if mean.metrics is None:
         return MISSING, MISSING, MISSING
     sigma = f"{mean.metrics.sigma_x_tokens:.2f} x {mean.metrics.sigma_y_tokens:.2f}"
-    return sigma, fixed(mean.metrics.fit_px.r_squared, 2), fixed(mean.metrics.rms_radius_tokens, 2)
+    return sigma, r_squared_text(mean.metrics.fit_px), fixed(mean.metrics.rms_radius_tokens, 2)
 
 
 def field_notes(fields: ReceptiveFields | None) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from matplotlib.patches import Ellipse, Rectangle
 from orchestrator.report import Report, field_study
 from orchestrator.report.arm_style import arm_style
 from orchestrator.report.bias_figures import position_figure
-from orchestrator.report.field_captions import field_captions
+from orchestrator.report.field_captions import field_captions, r_squared_text
 from orchestrator.report.field_choice import choose, in_report
 from orchestrator.report.field_content import MeanField, TrialMaps, Unreadable
 from orchestrator.report.field_curve_figure import field_curve_figure, field_figures
@@ -261,3 +261,9 @@ def test_a_study_shows_what_each_intervention_changes() -> None:
         "density (1: even)",
         "difference of densities",
     ]
+
+
+@pytest.mark.parametrize(("r_squared", "text"), [(0.7962, "0.796"), (0.8, "0.80"), (0.794, "0.79")])
+def test_what_is_no_gaussian_does_not_read_as_one(r_squared: float, text: str) -> None:
+    fit = lattice("control")[0].metrics.fit_px.model_copy(update={"r_squared": r_squared})
+    assert r_squared_text(fit) == text
