@@ -53,7 +53,7 @@ def fit_table(title: str, columns: Sequence[Column], width: int, sections: Colum
             fits, else lines between the rows.
     """
     shown, beside = _choose(columns, width, sections)
-    left_out = tuple(column.heading.replace("\n", " ") for column in columns if column not in shown)
+    left_out = tuple(column.heading.replace("-\n", "").replace("\n", " ") for column in columns if column not in shown)
     parts: list[RenderableType] = [Text(fill(title, width), style="bold")] if title else []
     if sections is not None and beside:
         shown = [sections._replace(cells=_once(sections.cells)), *shown]
@@ -108,9 +108,12 @@ def _table(columns: Sequence[Column], widths: Sequence[int], rows: Sequence[int]
         show_header=has_header,
         width=_total(widths),
     )
+    num_lines = max(column.heading.count("\n") for column in columns)
     for column, width in zip(columns, widths, strict=True):
+        # A short heading stands on the last line, above its cells.
+        missing = num_lines - column.heading.count("\n")
         table.add_column(
-            Text(column.heading),
+            Text("\n" * missing + column.heading),
             width=width,
             justify="right" if column.is_number else "left",
             no_wrap=not column.is_name,

@@ -5,11 +5,12 @@ The work is that of `trainers`, which knows torch; it runs as a process of its o
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
-from rich.table import Table
+from rich.text import Text
 
+from api.cli.fitted_table import Column, FittedTable, fit_table
 from api.cli.subject import (
     Amplitude,
     Checkpoint,
@@ -24,14 +25,16 @@ from api.cli.subject import (
 from api.cli.terminal import AsJson, out
 
 if TYPE_CHECKING:
-    from trainers.analyses.study import BiasStudy
+    from trainers.analyses.study import BiasLook, BiasStudy
+    from trainers.result import LayerFit
 
 
 def add_commands(application: typer.Typer) -> None:
     """Add this file's commands."""
     application.command(
         "learned-bias",
-        epilog="Example: sigmalab learned-bias trial.json --checkpoint checkpoint.pt --per-head --output bias",
+        epilog="Example: sigmalab learned-bias <storage>/<trial>/trial.json "
+        "--checkpoint <storage>/<trial>/checkpoint.pt --per-head --output bias",
     )(learned_bias)
 
 
@@ -71,45 +74,118 @@ def learned_bias(
     if as_json:
         sys.stdout.write(result)
         return
-    out.print(_table(study))
+    rows = [row for look in study.looks for row in _rows(look)]
+    out.print(_table(study.model, rows, out.width).table)
+    for line in _notes(study, rows):
+        out.print(Text(line, style="dim"))
     for file in (*pictures, output / BIAS_MAPS, output / BIAS_RESULT):
         out.print(str(file))
 
 
-def _table(study: "BiasStudy") -> Table:
-    table = Table(
-        title=f"Position bias of {study.model}; lengths in tokens", title_justify="left", box=None, header_style="bold"
+_SHORT = (
+    ("nothing learned", "nothing learned", "the same at every displacement"),
+    ("not a Gaussian", "no Gaussian", "R^2 below 0.8, so that sigma and height describe nothing"),
+    ("a hollow", "hollow", "lowest, not highest, where the query is"),
+    ("a hill", "off centre", "a hill, so many tokens away from the query"),
+    ("narrower than a cell", "narrow", "narrower than a token: the width is a guess"),
+    ("wider than the map", "wide", "wider than the grid: the width is extrapolated"),
+)
+"""How a remark begins, what stands in the table for it, what that means."""
+_PARTS = ("own", "gaussian", "sum", "absolute")
+
+
+class _Row(NamedTuple):
+    intervention: str
+    layer: int | None
+    part: str
+    head: int | None
+    sigma: str
+    height: str
+    r_squared: str
+    remark: str
+
+    @property
+    def place(self) -> tuple[float, int, int]:
+        """Layer by layer and head by head, own embedding, Gaussian and sum one below the other."""
+        layer = float("inf") if self.layer is None else self.layer
+        return layer, -1 if self.head is None else self.head, _PARTS.index(self.part)
+
+
+def _rows(look: "BiasLook") -> list[_Row]:
+    off = _layers_off(look)
+    # Where the Gaussian is switched off, the sum is the layer's own embedding once more.
+    rows = [_fit_row(look.intervention, fit) for fit in look.fits if not (fit.part == "sum" and fit.layer in off)]
+    for name, sigma in look.gaussians.items():
+        quantity, _, place = name.partition("/")
+        layer, _, head = place.partition("_head")
+        if quantity == "sigma" and int(layer) not in off:
+            height = look.gaussians[f"amplitude/{place}"] ** 2
+            which = int(head) if head else None
+            sigmas = f"{sigma:.2f} {sigma:5.2f}"
+            rows.append(_Row(look.intervention, int(layer), "gaussian", which, sigmas, f"{height:.3f}", "-", ""))
+    return sorted(rows, key=lambda row: row.place)
+
+
+def _layers_off(look: "BiasLook") -> list[int]:
+    """Layers whose Gaussians all have the height 0: the intervention leaves them out."""
+    heights: dict[int, float] = {}
+    for name, value in look.gaussians.items():
+        quantity, _, place = name.partition("/")
+        if quantity == "amplitude":
+            layer = int(place.partition("_head")[0])
+            heights[layer] = max(heights.get(layer, 0.0), value**2)
+    return [layer for layer, height in heights.items() if height == 0]
+
+
+def _fit_row(intervention: str, fit: "LayerFit") -> _Row:
+    return _Row(
+        intervention,
+        fit.layer,
+        fit.part,
+        fit.head,
+        "-" if fit.sigma_x is None or fit.sigma_y is None else f"{fit.sigma_x:.2f} {fit.sigma_y:5.2f}",
+        "-" if fit.height is None else f"{fit.height:.3f}",
+        "-" if fit.r_squared is None else f"{fit.r_squared:.2f}",
+        _short(fit),
     )
-    for name in ("intervention", "layer", "part", "head"):
-        table.add_column(name, no_wrap=True)
-    for name in ("sigma x, y", "height", "R^2"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("remark")
+
+
+def _short(fit: "LayerFit") -> str:
+    """The remark in two words; what can't be fitted has a reason of its own in the JSON."""
+    if not fit.remark:
+        return ""
+    short = next((short for start, short, _ in _SHORT if fit.remark.startswith(start)), "not fitted")
+    return f"{short} {fit.offset:.1f}" if short == "off centre" and fit.offset is not None else short
+
+
+def _table(model: str, rows: list[_Row], width: int) -> FittedTable:
+    whole = {"gaussian": "all"}
+    heads = [whole.get(row.part, "mean") if row.head is None else str(row.head) for row in rows]
+    columns = [
+        Column("layer", ["all" if row.layer is None else str(row.layer) for row in rows]),
+        Column("part", [row.part for row in rows], is_number=False),
+        Column("head", heads),
+        Column("sigma x, y", [row.sigma for row in rows]),
+        Column("height", [row.height for row in rows]),
+        Column("R^2", [row.r_squared for row in rows]),
+        Column("remark", [row.remark for row in rows], is_number=False),
+    ]
+    interventions = Column("intervention", [row.intervention for row in rows], is_number=False)
+    return fit_table(f"Position bias of {model}; lengths in tokens", columns, width, interventions)
+
+
+def _notes(study: "BiasStudy", rows: list[_Row]) -> list[str]:
+    """What the words of the table mean, those that it has."""
+    notes = []
+    if any(row.part == "gaussian" for row in rows):
+        notes.append("part gaussian: as it was added, not fitted; its height is A^2, A its amplitude")
     for look in study.looks:
-        for fit in look.fits:
-            table.add_row(
-                look.intervention,
-                "all" if fit.layer is None else str(fit.layer),
-                fit.part,
-                "mean" if fit.head is None else str(fit.head),
-                "-" if fit.sigma_x is None or fit.sigma_y is None else f"{fit.sigma_x:.2f} {fit.sigma_y:5.2f}",
-                "-" if fit.height is None else f"{fit.height:.3f}",
-                "-" if fit.r_squared is None else f"{fit.r_squared:.2f}",
-                fit.remark,
-            )
-        for name, value in look.gaussians.items():
-            quantity, _, layer = name.partition("/")
-            if quantity == "sigma":
-                height = look.gaussians[f"amplitude/{layer}"] ** 2
-                number, _, head = layer.partition("_head")
-                table.add_row(
-                    look.intervention,
-                    str(int(number)),
-                    "gaussian",
-                    head or "all",
-                    f"{value:.2f} {value:5.2f}",
-                    f"{height:.3f}",
-                    "",
-                    "what was added",
-                )
-    return table
+        if off := _layers_off(look):
+            is_range = len(off) > 2 and off == list(range(off[0], off[-1] + 1))
+            listed = f"{off[0]} to {off[-1]}" if is_range else ", ".join(map(str, off))
+            where = f"layer{'s' * (len(off) > 1)} {listed}"
+            notes.append(f"intervention {look.intervention}: the Gaussian is off in {where}")
+    notes += [f"{short}: {meaning}" for _, short, meaning in _SHORT if any(r.remark.startswith(short) for r in rows)]
+    if any(row.remark == "not fitted" for row in rows):
+        notes.append("not fitted: the reason is in the JSON")
+    return notes

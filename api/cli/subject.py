@@ -1,5 +1,6 @@
 """What the commands that look at a model share: which one, its weights, what is done to it first; the child at work."""
 
+import difflib
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -10,21 +11,49 @@ import typer
 
 from api.cli.terminal import CHILD_EXITS, Exit
 
-Model = Annotated[str, typer.Argument(help="A timm name, small_vit, or a JSON file: a model's or trial's config.")]
+INTERVENTIONS = ("none", "reinitialise-position", "zero-position", "gaussian", "no-gaussian")
+"""Those of `trainers.analyses.subject`, which imports torch: a slip is told at once."""
+
+
+def _checked(names: list[str] | None) -> list[str] | None:
+    """Refuse unknown interventions.
+
+    Raises:
+        typer.BadParameter: there is one.
+    """
+    for name in names or []:
+        if name not in INTERVENTIONS:
+            nearest = difflib.get_close_matches(name, INTERVENTIONS, n=1)
+            hint = f"; did you mean {nearest[0]}?" if nearest else ""
+            raise typer.BadParameter(f"{name!r} is none of {', '.join(INTERVENTIONS)}{hint}")
+    return names
+
+
+Model = Annotated[
+    str,
+    typer.Argument(
+        help="A timm name, small_vit, or a JSON file: a model's config, or the trial.json of a trial's folder."
+    ),
+]
 Checkpoint = Annotated[
-    Path | None, typer.Option(help="Weights: a trial's checkpoint.pt, or any state dict.", dir_okay=False)
+    Path | None,
+    typer.Option(help="Weights: the checkpoint.pt beside a trial's trial.json, or any state dict.", dir_okay=False),
 ]
 Pretrained = Annotated[bool, typer.Option("--pretrained", help="Start from timm's published weights.")]
 Interventions = Annotated[
     list[str] | None,
     typer.Option(
-        "--intervention",
-        help="What is done first: none, reinitialise-position, zero-position, gaussian, no-gaussian; repeatable.",
+        "--intervention", callback=_checked, help=f"What is done first: {', '.join(INTERVENTIONS)}; repeatable."
     ),
 ]
-Layers = Annotated[str | None, typer.Option(help="Layers that the intervention concerns, as 0,1,2.")]
+Layers = Annotated[
+    str | None,
+    typer.Option(help="Layers that the intervention concerns, as 0,1,2: blocks of a ViT, stages of a Swin."),
+]
 Sigma = Annotated[float, typer.Option(help="Of the intervention gaussian, in tokens.")]
-Amplitude = Annotated[float, typer.Option(help="A of the intervention gaussian.")]
+Amplitude = Annotated[
+    float, typer.Option(help="A of the intervention gaussian; its height on the attention logits is A squared.")
+]
 
 
 def subject_arguments(

@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
 from trainers.analyses.command_line import (
+    CommandParser,
     add_subject_arguments,
     build_model,
     problems,
@@ -63,6 +64,11 @@ def _look(options: argparse.Namespace) -> tuple[Study, dict[str, ReceptiveField]
         seed=0,
     )
     positions = spread_positions(options.images, len(splits.val))
+    if len(positions) < options.images:
+        sys.stderr.write(
+            f"note: {len(positions)} images instead of {options.images}: the validation part of {dataset.label} has "
+            "no more\n"
+        )
     device = Device.choose(options.device, "fp32").torch_device
     normalize = Normalization.choose(subject.normalization, mean=subject.model.input_mean, std=subject.model.input_std)
     seen, maps = [], {}
@@ -130,9 +136,13 @@ def _positive(text: str) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m trainers.analyses", description="The receptive field of a model.")
+    parser = CommandParser(prog="python -m trainers.analyses", description="The receptive field of a model.")
     add_subject_arguments(parser)
-    parser.add_argument("--data", default="digits", help="digits, a folder of images, or a data set's config as JSON")
+    parser.add_argument(
+        "--data",
+        default="digits",
+        help="digits, a folder of images, or a data set's config as JSON; its validation part is used, as in a trial",
+    )
     parser.add_argument("--images", type=_positive, default=64, help="validation images to use, spread over the split")
     parser.add_argument("--batch-size", type=_positive, default=BATCH_SIZE)
     parser.add_argument("--target", type=target_of, default=CenterTarget(), help="center, ROW,COLUMN or lattice:N")

@@ -12,8 +12,16 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from trainers.analyses.command_line import add_subject_arguments, build_model, read_subject, run_command, target_of
-from trainers.analyses.learned_bias import LearnedBiasConfig, learned_bias
+from trainers.analyses.command_line import (
+    CommandParser,
+    add_subject_arguments,
+    build_model,
+    read_subject,
+    run_command,
+    target_of,
+)
+from trainers.analyses.grid_model import GridModelConfig
+from trainers.analyses.learned_bias import LearnedBiasConfig, check_query, learned_bias
 from trainers.analyses.study import BIAS_MAPS, BIAS_RESULT, BiasLook, BiasStudy
 from trainers.analyses.targets import CenterTarget
 from trainers.atomic_file import replaced_file
@@ -33,6 +41,8 @@ def main(arguments: list[str] | None = None) -> int:
 def _look(options: argparse.Namespace) -> BiasStudy:
     subject = read_subject(options)
     config = LearnedBiasConfig(query=options.query, per_head=options.per_head)
+    if not isinstance(subject.model, GridModelConfig):
+        check_query(config, subject.model.grids().attention)
     looks: list[BiasLook] = []
     maps: dict[str, npt.NDArray[np.float32]] = {}
     for intervention in options.intervention or ["none"]:
@@ -43,8 +53,6 @@ def _look(options: argparse.Namespace) -> BiasStudy:
                 f"{subject.model.label} has neither a learned position embedding of a kind that can be shown (relative "
                 "tables and MLPs of ViTs, BEiT, Swin; absolute of ViTs, BEiT, EVA) nor a Gaussian"
             )
-        if learned.queries_outside and not isinstance(config.query, CenterTarget):
-            raise AnalysisError(learned.queries_outside[0])
         looks.append(
             BiasLook(intervention=intervention, fits=learned.fits, gaussians=bias_metrics(model)),
         )
@@ -65,9 +73,7 @@ def _write(folder: Path | None, study: BiasStudy, maps: dict[str, npt.NDArray[np
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m trainers.analyses.bias_study", description="The position bias of a model."
-    )
+    parser = CommandParser(prog="python -m trainers.analyses.bias_study", description="The position bias of a model.")
     add_subject_arguments(parser)
     parser.add_argument("--query", type=target_of, default=CenterTarget(), help="center, ROW,COLUMN or lattice:N")
     parser.add_argument("--per-head", action="store_true", help="fit a Gaussian to each head too")

@@ -1,12 +1,13 @@
 """What the command lines of all analyses share: the model, what is done to it, how errors end."""
 
 import argparse
+import difflib
 import json
 import logging
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import get_args
+from typing import NoReturn, get_args
 
 from pydantic import ValidationError
 from torch import nn
@@ -43,12 +44,20 @@ def run_command(work: Callable[[], StrictModel]) -> int:
     return 0
 
 
+class CommandParser(argparse.ArgumentParser):
+    """Says what is wrong in one line: the usage belongs to `sigmalab`, which has its own."""
+
+    def error(self, message: str) -> NoReturn:
+        """End with exit code 2."""
+        self.exit(2, f"error: {message}\n")
+
+
 def add_subject_arguments(parser: argparse.ArgumentParser) -> None:
     """Which model, its weights, and the interventions."""
     parser.add_argument("model", help="a timm name, small_vit, or a JSON file with a model's or trial's config")
     parser.add_argument("--checkpoint", type=Path, help="weights: a trial's checkpoint.pt, or any state dict")
     parser.add_argument("--pretrained", action="store_true", help="start from timm's published weights")
-    parser.add_argument("--intervention", action="append", choices=get_args(Intervention), help="may be repeated")
+    parser.add_argument("--intervention", action="append", type=_intervention, help="may be repeated")
     parser.add_argument(
         "--layers", type=_layers, help="blocks of a ViT, stages of a Swin that the intervention concerns, as 0,1,2"
     )
@@ -90,16 +99,26 @@ def read_subject(options: argparse.Namespace) -> SubjectConfig:
         if not isinstance(value, dict):
             raise ConfigError(f"{text} holds no JSON object: it should be a model's config or a whole trial's")
         document = {name: value[name] for name in SubjectConfig.model_fields if name in value}
-        document = document or {"model": value}
+        if "model" not in value and "kind" not in value:
+            has = ", ".join(list(value)[:6]) or "nothing"
+            raise ConfigError(
+                f"{text} is no model: it has {has}; expected a model's config, which has `kind`, or a trial's, which "
+                "has `model`: trial.json in a trial's storage folder"
+            )
+        document = {"model": value} if "model" not in value else document
     elif text == "small_vit":
         document = {"model": {"kind": "small_vit"}}
     else:
         kind = "timm" if is_in_family(text) else "timm_grid"
         document = {"model": {"kind": kind, "name": text, "pretrained": options.pretrained}}
     try:
-        return SubjectConfig.model_validate(document)
+        subject = SubjectConfig.model_validate(document)
     except ValidationError as error:
         raise ConfigError(problems(f"{text} is no model", error)) from error
+    if getattr(subject.model, "pretrained", False):
+        # Asking a hub that doesn't answer takes most of a minute.
+        sys.stderr.write(f"loading the published weights of {subject.model.label}\n")
+    return subject
 
 
 def problems(title: str, error: ValidationError) -> str:
@@ -121,6 +140,15 @@ def target_of(text: str) -> TargetConfig:
     except ValueError as error:
         message = f"{text!r} is no target; write `center`, `ROW,COLUMN` or `lattice:N`"
         raise argparse.ArgumentTypeError(message) from error
+
+
+def _intervention(text: str) -> Intervention:
+    known: tuple[Intervention, ...] = get_args(Intervention)
+    if text in known:
+        return text
+    nearest = difflib.get_close_matches(text, known, n=1)
+    hint = f"; did you mean {nearest[0]}?" if nearest else ""
+    raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(known)}{hint}")
 
 
 def _layers(text: str) -> list[int]:

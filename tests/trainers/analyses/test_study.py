@@ -44,7 +44,7 @@ def subject(intervention="none", *, bias=None, layers=None, checkpoint=None, see
 
 
 def look(*arguments):
-    return main([*arguments, "--images", "4", "--device", "cpu"])
+    return main(["--images", "4", "--device", "cpu", *arguments])
 
 
 def test_a_study_of_a_trained_trial(tmp_path, capsys):
@@ -134,7 +134,7 @@ def test_a_gaussian_of_the_whole_model_has_no_layer():
         build_subject(config, checkpoint=None, intervention="no-gaussian", gaussian=NoBias(), layers=[3], num_classes=3)
 
 
-def test_images_are_of_all_classes_where_the_split_is_in_their_order(tmp_path, monkeypatch):
+def test_images_are_of_all_classes_where_the_split_is_in_their_order(tmp_path, monkeypatch, capsys):
     for part, value in itertools.product(("train", "val"), (40, 90, 140, 190)):
         folder = tmp_path / part / f"class{value}"
         folder.mkdir(parents=True)
@@ -146,9 +146,14 @@ def test_images_are_of_all_classes_where_the_split_is_in_their_order(tmp_path, m
         lambda _model, batches, _config: seen.extend(torch.cat(list(batches))[:, 0, 0, 0].tolist()) or [],
     )
     (tmp_path / "model.json").write_text(json.dumps(MODEL))
-    assert look(str(tmp_path / "model.json"), "--data", str(tmp_path)) == 0
+    capsys.readouterr()
+    arguments = [str(tmp_path / "model.json"), "--data", str(tmp_path)]
+    assert look(*arguments) == 0
+    assert "note:" not in capsys.readouterr().err
     levels = [round(255 * (value * 0.5 + 0.5)) for value in seen]
     assert sorted(level // 50 for level in levels) == [0, 1, 2, 3]
+    assert look(*arguments, "--images", "30") == 0
+    assert "note: 20 images instead of 30: the validation part of " in capsys.readouterr().err
 
 
 def test_positions_are_spread_over_a_split():
@@ -198,12 +203,43 @@ def test_what_cannot_be_done_is_said(tmp_path, capsys):
     for arguments, code, message in cases:
         assert look(*arguments) == code, arguments
         assert message in capsys.readouterr().err, arguments
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--target", "middle", "write `center`, `ROW,COLUMN` or `lattice:N`"),
+        ("--layers", "first", "'first' names no layers"),
+        ("--norm", "behind", "choose from 'before', 'after'"),
+        ("--intervention", "gausian", "did you mean gaussian?"),
+    ],
+)
+def test_wrong_usage_takes_one_line(option, value, message, capsys):
     with pytest.raises(SystemExit, match="2"):
-        look("small_vit", "--target", "middle")
-    assert "write `center`, `ROW,COLUMN` or `lattice:N`" in capsys.readouterr().err
-    with pytest.raises(SystemExit, match="2"):
-        look("small_vit", "--layers", "first")
-    assert "'first' names no layers" in capsys.readouterr().err
+        look("small_vit", option, value)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    assert message in line
+
+
+def test_json_that_is_no_model_says_what_it_is(tmp_path, capsys):
+    train(TrialConfig.model_validate(TRIAL), Runtime(device="cpu", num_threads=1, storage=tmp_path))
+    assert look(str(tmp_path / "result.json")) == 2
+    message = capsys.readouterr().err
+    assert "result.json is no model: it has " in message
+    assert "expected a model's config, which has `kind`, or a trial's, which has `model`: trial.json" in message
+    # What the message names is there, and does.
+    arguments = [str(tmp_path / "trial.json"), "--checkpoint", str(tmp_path / "checkpoint.pt")]
+    assert bias_study.main(arguments) == 0
+
+
+def test_published_weights_are_announced(monkeypatch, capsys):
+    def build(*_):
+        assert capsys.readouterr().err == "loading the published weights of vit_tiny_patch16_224_pretrained\n"
+        raise AnalysisError("none here")
+
+    monkeypatch.setattr(bias_study, "build_model", build)
+    assert bias_study.main(["vit_tiny_patch16_224", "--pretrained"]) == 1
 
 
 def test_a_checkpoint_with_a_gaussian_needs_the_bias(tmp_path):
@@ -303,4 +339,5 @@ def test_models_that_can_not_be_seen_say_why(name, words, capsys):
 )
 def test_a_bias_that_can_not_be_shown_is_refused(arguments, words, capsys):
     assert bias_study.main(arguments) == 1
-    assert words in capsys.readouterr().err
+    (line,) = capsys.readouterr().err.splitlines()
+    assert words in line
