@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+# Grey for the control, then Okabe and Ito's colours, which stay apart for colour-blind readers.
 CONTROL_COLOR = "#6B6B6B"
 TREATMENT_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _CONTROL_MARK, _TREATMENT_MARKS = "o", "Ds^vPX"

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from pydantic import JsonValue
 
+from orchestrator.report.arm_style import arm_style
 from orchestrator.status import ExperimentStatus, Phase, TrialStatus
 from orchestrator.store.tables import ExperimentRow, TrialRow
 from trainers.config import TrialConfig
@@ -31,8 +32,6 @@ SUMMARY_STATUS = {
     ExperimentStatus.CANCELLED: "KILLED",
 }
 
-_CONTROL_COLOR = "#7A7A7A"
-_TREATMENT_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _MAX_TAG, _MAX_PARAM = 5000, 6000
 _NOT_IN_KEY = re.compile(r"[^\w\-. :/]")
 
@@ -71,7 +70,7 @@ def trial_tags(trial: TrialRow, experiment: ExperimentRow, arms: Sequence[str]) 
         "mlflow.runName": run_name(trial),
         "mlflow.source.name": "sigmalab",
         "mlflow.user": "sigmalab",
-        "mlflow.runColor": _color(trial.arm, experiment.control, arms),
+        "mlflow.runColor": arm_style(trial.arm, arms, experiment.control).color,
         "arm": trial.arm,
         "cell": trial.cell,
         "seed": str(trial.seed),
@@ -129,13 +128,6 @@ def tracked_key(key: str) -> str:
 def delta_key(metric: str) -> str:
     """`test/top1` -> `delta/test_top1`: the pair's difference, on the treatment's run."""
     return metric_key("delta", metric.replace("/", "_"))
-
-
-def _color(arm: str, control: str, arms: Sequence[str]) -> str:
-    """Grey for the control, then Okabe and Ito's colours, which stay apart for colour-blind readers."""
-    if arm == control:
-        return _CONTROL_COLOR
-    return _TREATMENT_COLORS[[name for name in arms if name != control].index(arm) % len(_TREATMENT_COLORS)]
 
 
 def _short(value: JsonValue) -> str:
