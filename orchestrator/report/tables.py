@@ -179,7 +179,7 @@ def bias_table(bias: Sequence[BiasSeries]) -> Table:
         )
     return Table(
         title="Learned attention bias by layer: initial → last epoch, mean ± sd over seeds",
-        columns=("model", "data set", "arm", "layer", "seeds", "sigma (tokens)", "amplitude A"),
+        columns=("model", "data set", "arm", "layer", "seeds", "sigma (tokens)", "A (height A²)"),
         num_text_columns=4,
         rows=rows,
     )

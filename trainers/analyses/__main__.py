@@ -30,7 +30,7 @@ from trainers.analyses.receptive_field import (
     receptive_fields,
     warnings_for,
 )
-from trainers.analyses.study import MAPS, RESULT, LookedAt, Study
+from trainers.analyses.study import GRADIENT_SUM, MAPS, RESULT, LookedAt, Study
 from trainers.analyses.targets import CenterTarget
 from trainers.atomic_file import replaced_file
 from trainers.data import DatasetConfig, DigitsConfig, FolderConfig, NoAugmentation
@@ -94,6 +94,7 @@ def _look(options: argparse.Namespace) -> tuple[Study, dict[str, ReceptiveField]
                     place=field.place,
                     grid=field.grid,
                     num_images=field.num_images,
+                    gradient_sum=field.gradient_sum,
                     metrics=metrics,
                     remark=metrics.fit_px.remark,
                     warnings=tuple(warnings_for(model, config.point)),
@@ -107,6 +108,7 @@ def _write(folder: Path | None, study: Study, maps: dict[str, ReceptiveField]) -
         return
     folder.mkdir(parents=True, exist_ok=True)
     arrays = {key: field.map for key, field in maps.items()}
+    arrays |= {f"{GRADIENT_SUM}/{key}": np.array(field.gradient_sum) for key, field in maps.items()}
     with replaced_file(folder / MAPS) as file:
         np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
     with replaced_file(folder / RESULT) as file:

@@ -59,9 +59,6 @@ class LearnedBias(NamedTuple):
     [h, H, W] (a Gaussian that all heads share: [1, H, W]); `query/absolute/<row>_<column>`: [H, W].
     """
 
-    queries_outside: tuple[str, ...] = ()
-    """One reason for each grid that has not all the queries."""
-
     def metrics(self) -> dict[str, float]:
         """`rpe_sigma/00`, `rpe_r_squared/00` of each layer's own embedding, `ape_...` of an absolute one."""
         named: dict[str, float] = {}
@@ -120,7 +117,7 @@ def learned_bias(model: nn.Module, config: LearnedBiasConfig | None = None) -> L
             module.training = True
     for reason in dict.fromkeys(why_not):
         logger.warning("the position bias is shown from the middle token only: %s", reason)
-    return LearnedBias(tuple(fits), maps, tuple(why_not))
+    return LearnedBias(tuple(fits), maps)
 
 
 def displacement_map(bias: Tensor, grid: TokenGrid) -> Array:

@@ -25,6 +25,8 @@ class LookedAt(StrictModel):
     """Height and width of the token grid."""
     num_images: int
     """Images behind it."""
+    gradient_sum: float
+    """What the map was divided by, per image: times this it is the mean gradient of the channel mean."""
     metrics: ReceptiveFieldMetrics
     """What it measures."""
     remark: str

@@ -64,6 +64,7 @@ def seen(intervention: str, place: tuple[int, int], remark: str) -> dict[str, An
         "place": place,
         "grid": (8, 8),
         "num_images": 9,
+        "gradient_sum": 1.0,
         "metrics": metrics,
         "remark": remark,
         "warnings": (),

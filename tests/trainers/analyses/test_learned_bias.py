@@ -126,8 +126,7 @@ def test_a_query_outside_the_grid_leaves_the_middle(make, caplog):
     _, model = make("plain")
     found = learned_bias(model, LearnedBiasConfig(query=TokenTarget(row=99, column=0)))
     assert [key for key in found.maps if key.startswith("query/")] == ["query/absolute/1_1"]
-    assert "there is no token at row 99" in caplog.text
-    assert len(found.queries_outside) == 1
+    assert caplog.text.count("there is no token at row 99") == 1
 
 
 @pytest.mark.parametrize("name", RELATIVE)

@@ -304,6 +304,8 @@ def test_models_that_take_no_bias_are_seen_all_the_same(name, tmp_path, capsys):
     assert seen.place == tuple((length - 1) // 2 for length in seen.grid)
     with np.load(tmp_path / "receptive_field.npz") as maps:
         assert maps[seen.key].shape == (side, side)
+        # As it was summed, too: of another size than 1, in the file as in the JSON.
+        assert maps[f"gradient_sum/{seen.key}"] == seen.gradient_sum != 1
     for intervention, words in (
         ("gaussian", "has no layer that can take an attention bias"),
         ("zero-position", "has no learned position embedding"),
