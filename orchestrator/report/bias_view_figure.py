@@ -23,7 +23,7 @@ from orchestrator.report.bias_map_figure import (
 from orchestrator.report.content import Report
 from orchestrator.report.figures import cell_title
 
-MAX_BLOCKS, MAX_HEAD_BLOCKS = 6, 4
+MAX_BLOCKS = 6
 """A figure shows at most so many arms of cells; the file of arrays has all."""
 
 
@@ -59,7 +59,7 @@ def mean_views_figure(views: Sequence[BiasView]) -> Figure:
 
 def bias_heads_figure(report: Report) -> Figure:
     """One block for each cell, arm and part: layers from top to bottom, heads from left to right."""
-    return draw_blocks(_head_blocks(_means(report)), HEAD_INCHES, most=MAX_HEAD_BLOCKS)
+    return draw_blocks(_head_blocks(_means(report)), HEAD_INCHES, most=MAX_BLOCKS)
 
 
 def one_view_figure(view: BiasView) -> Figure:
