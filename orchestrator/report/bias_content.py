@@ -70,7 +70,7 @@ class BiasView(StrictModel):
     """Seeds whose maps it is the mean of."""
     fits: tuple[ViewFit, ...]
     """Of the mean over heads, then of each head if the spec asks for that. Taken over displacements, not from this
-    query only."""
+    query only; of an absolute embedding, from the middle token, and empty for others."""
     values: Annotated[SkipJsonSchema[bytes], Field(exclude=True, repr=False)] = b""
     """The map as float64, head by head, row by row; not in JSON."""
 

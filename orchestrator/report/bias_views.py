@@ -82,7 +82,7 @@ def mean_views(
             maps = {seed: values.transpose(2, 0, 1) for seed, values in maps.items()}
         mean = np.mean(list(maps.values()), axis=0, dtype=np.float64)
         part, layer = _PARTS[place.part], None if place.layer < 0 else place.layer
-        yield BiasView(
+        view = BiasView(
             cell=cell,
             arm=arm,
             part=part,
@@ -93,6 +93,8 @@ def mean_views(
             fits=tuple(_fits([trial for trial in trials if trial.seed in maps], part, layer)),
             values=np.ascontiguousarray(mean).tobytes(),
         )
+        # A relative embedding's fit is over displacements, the same from every query; an absolute one's is the middle's.
+        yield view if part != "absolute" or view.is_central else view.model_copy(update={"fits": ()})
 
 
 def _place(name: str) -> _Place:

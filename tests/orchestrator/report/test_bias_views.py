@@ -11,6 +11,7 @@ from matplotlib.transforms import Bbox
 from orchestrator.report import Report
 from orchestrator.report.bias_map_figure import Tile, TileBlock, TileRow, draw_blocks, fit_remark
 from orchestrator.report.bias_view_figure import bias_heads_figure, bias_view_figure, one_view_figure
+from orchestrator.report.bias_views import mean_views
 from orchestrator.report.figures import render
 from orchestrator.report.files import write_report
 from orchestrator.store.database import Database, open_database
@@ -18,6 +19,7 @@ from orchestrator.store.tables import ExperimentRow
 from orchestrator.stored_report import report_of
 from tests.orchestrator.planted_views import WINDOWS, planted_view, write_views
 from tests.orchestrator.synthetic import CELL, make_records, make_spec, play
+from trainers.result import LayerFit
 
 SEEDS = (0, 1)
 
@@ -171,3 +173,23 @@ def test_rounding_is_no_pattern_and_a_token_is_like_itself() -> None:
     flat, alike = draw_blocks([block], 1.0).axes[0].images
     assert np.abs(flat.norm(flat.get_array()) - 0.5).max() < 1e-6
     assert alike.norm.vmax < 0.2
+
+
+def test_the_fit_of_an_absolute_embedding_is_the_middle_tokens() -> None:
+    """Cosines depend on the token that looks; a relative embedding's fit is over displacements."""
+    record = make_records(make_spec(name="absolute", seeds=[0]), num_epochs=1)[0]
+    fits = (
+        LayerFit(part="absolute", layer=None, sigma=2.0, r_squared=0.9),
+        LayerFit(part="own", layer=0, sigma=1.0, r_squared=0.9),
+    )
+    record = record.model_copy(update={"result": record.result.model_copy(update={"learned_bias": fits})})
+    grid = np.random.default_rng(0).normal(size=(8, 8))
+    stored = {"absolute/3_3": grid, "absolute/0_5": grid, "own/00/3_3": grid[None], "own/00/0_5": grid[None]}
+    views = {(view.part, view.query): view for view in mean_views(record.cell, record.arm, [record], {0: stored})}
+    assert {key: len(view.fits) for key, view in views.items()} == {
+        ("own", (0, 5)): 1,
+        ("own", (3, 3)): 1,
+        ("absolute", (0, 5)): 0,
+        ("absolute", (3, 3)): 1,
+    }
+    one_view_figure(views["absolute", (0, 5)])
