@@ -93,7 +93,7 @@ def mean_views(
             fits=tuple(_fits([trial for trial in trials if trial.seed in maps], part, layer)),
             values=np.ascontiguousarray(mean).tobytes(),
         )
-        # A relative embedding's fit is over displacements, the same from every query; an absolute one's is the middle's.
+        # A relative embedding's fit is over displacements, alike from every query; an absolute one's is the middle's.
         yield view if part != "absolute" or view.is_central else view.model_copy(update={"fits": ()})
 
 
