@@ -6,7 +6,6 @@ and the command `learned-bias` turn their data into tiles and share the words.
 
 import math
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -15,13 +14,11 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
 from matplotlib.image import AxesImage
 from matplotlib.patches import Ellipse, Rectangle
-from matplotlib.textpath import text_to_path
 
 from orchestrator.report.bias_content import ViewPart
-from orchestrator.report.figures import wrapped
+from orchestrator.report.measured_text import LINE_SPACING, fitted, text_height, text_width
 
 PART_WORDS: dict[ViewPart, str] = {
     "own": "own embedding",
@@ -40,8 +37,6 @@ LAYER_INCHES, HEAD_INCHES, SINGLE_INCHES = 0.95, 0.5, 1.6
 _PAGE_INCHES = 11.0
 _MAX_COLUMNS = 12
 _TITLE, _LABEL, _SMALL, _TINY = 8.5, 7.5, 7.0, 6.5
-_LINE = 1.25
-"""Height of a line of text, in sizes of its font."""
 _GAP, _BORDER = 0.06, 0.08
 _LABEL_INCHES, _MIN_BLOCK_INCHES, _BETWEEN_BLOCKS = 0.62, 3.3, 0.25
 _BAR_INCHES = (0.9, 0.08)
@@ -153,8 +148,8 @@ def draw_blocks(blocks: Sequence[TileBlock], inches: float, *, most: int | None 
     """
     shown = blocks[:most]
     sizes = _sizes(shown, inches)
-    titles = [_fitted(block.title, _TITLE, sizes.width) for block in shown]
-    sizes = sizes._replace(width=max(sizes.width, *(_text_width(title, _TITLE) for title in titles)))
+    titles = [fitted(block.title, _TITLE, sizes.width) for block in shown]
+    sizes = sizes._replace(width=max(sizes.width, *(text_width(title, _TITLE) for title in titles)))
     lines = [list(_lines(block, sizes.tile)) for block in shown]
     in_a_row = max(1, int((_PAGE_INCHES + _BETWEEN_BLOCKS) / (sizes.width + _BETWEEN_BLOCKS)))
     in_a_row = math.ceil(len(shown) / math.ceil(len(shown) / in_a_row))
@@ -164,13 +159,13 @@ def draw_blocks(blocks: Sequence[TileBlock], inches: float, *, most: int | None 
     top = _BORDER
     for start in range(0, len(shown), in_a_row):
         together = range(start, min(start + in_a_row, len(shown)))
-        top += max(_text_height(titles[each], _TITLE) for each in together) + _GAP
+        top += max(text_height(titles[each], _TITLE) for each in together) + _GAP
         places += [(_BORDER + (each - start) * (sizes.width + _BETWEEN_BLOCKS), top) for each in together]
         top += max(lines[each][-1].bottom for each in together) + _BETWEEN_BLOCKS
 
     legend = _LEGEND if len(blocks) == len(shown) else f"{_LEGEND}; {len(blocks) - len(shown)} more in the arrays"
-    legend = _fitted(legend, _TINY, width - _BAR_INCHES[0] - 0.6)
-    height = top + _text_height(legend, _TINY) + _BORDER
+    legend = fitted(legend, _TINY, width - _BAR_INCHES[0] - 0.6)
+    height = top + text_height(legend, _TINY) + _BORDER
     figure = Figure(figsize=(width, height))
     # An SVG would make one large image of a block's small ones, at 10 ms for each.
     figure.suppressComposite = True
@@ -180,7 +175,7 @@ def draw_blocks(blocks: Sequence[TileBlock], inches: float, *, most: int | None 
         axes.set_xlim(0, sizes.width)
         axes.set_ylim(own, 0)
         axes.set_axis_off()
-        axes.text(0, -_GAP, title, ha="left", va="bottom", fontsize=_TITLE, linespacing=_LINE)
+        axes.text(0, -_GAP, title, ha="left", va="bottom", fontsize=_TITLE, linespacing=LINE_SPACING)
         for line in of_block:
             _draw_line(axes, line, sizes)
     _draw_legend(figure, legend, top)
@@ -191,13 +186,11 @@ def _sizes(blocks: Sequence[TileBlock], inches: float) -> _Sizes:
     """As small as the texts allow: they are measured, so that none is cut and none touches the next."""
     rows = [line for block in blocks for row in block.rows for line in _folded(row)]
     columns = max(len(row.tiles) for row in rows)
-    left = max(_text_width(_label(row), _LABEL) for row in rows)
+    left = max(text_width(_label(row), _LABEL) for row in rows)
     left += _GAP if left else 0.0
-    right = _GAP + max(_text_width(_note(row, _scale(row)), _TINY) for row in rows)
+    right = _GAP + max(text_width(_note(row, _scale(row)), _TINY) for row in rows)
     tile = max(HEAD_INCHES, min(inches, (_PAGE_INCHES - left - right) / columns - _GAP))
-    below = [
-        max(_text_width(tile.title, _SMALL), _text_width(tile.remark, _TINY)) for row in rows for tile in row.tiles
-    ]
+    below = [max(text_width(tile.title, _SMALL), text_width(tile.remark, _TINY)) for row in rows for tile in row.tiles]
     pitch = max(tile, *below) + _GAP
     return _Sizes(left, pitch, tile, max(_MIN_BLOCK_INCHES, left + columns * pitch + right))
 
@@ -212,9 +205,9 @@ def _lines(block: TileBlock, tile_inches: float) -> Iterator[_Line]:
             # What stands above a column already need not be said again.
             new = [] if titles == above[: len(titles)] else titles
             above = titles
-            top += max((_text_height(title, _SMALL) for title in new), default=0.0)
+            top += max((text_height(title, _SMALL) for title in new), default=0.0)
             height = tile_inches * max(tile.map.shape[0] / max(tile.map.shape) for tile in part.tiles)
-            bottom = top + height + max(_text_height(tile.remark, _TINY) for tile in part.tiles)
+            bottom = top + height + max(text_height(tile.remark, _TINY) for tile in part.tiles)
             yield _Line(_label(part), part.tiles, row.unit, _note(row, scale), scale, new, top, height, bottom)
             top = bottom + _GAP
 
@@ -227,7 +220,7 @@ def _folded(row: TileRow) -> Iterator[TileRow]:
 
 
 def _label(row: TileRow) -> str:
-    return _fitted(row.label, _LABEL, _LABEL_INCHES)
+    return fitted(row.label, _LABEL, _LABEL_INCHES)
 
 
 def _note(row: TileRow, scale: float) -> str:
@@ -278,7 +271,7 @@ def _draw_legend(figure: Figure, text: str, top: float) -> None:
     """The colours, with what must be known of them, below everything else."""
     width, height = figure.get_size_inches()
     bar_width, bar_height = _BAR_INCHES
-    middle = top + _TINY * _LINE / 72 / 2
+    middle = top + text_height("1", _TINY) / 2
     left = _BORDER + 0.15
     place = (left / width, 1 - (middle + bar_height / 2) / height, bar_width / width, bar_height / height)
     bar = figure.colorbar(
@@ -289,31 +282,9 @@ def _draw_legend(figure: Figure, text: str, top: float) -> None:
     for x, sign in ((left - 0.07, "−"), (left + bar_width + 0.07, "+")):
         figure.text(x / width, 1 - middle / height, sign, ha="center", va="center", fontsize=_SMALL)
     x = left + bar_width + 0.2
-    figure.text(x / width, 1 - top / height, text, ha="left", va="top", fontsize=_TINY, color=_FAINT, linespacing=_LINE)
-
-
-def _fitted(text: str, size: float, inches: float) -> str:
-    """Lines that are as long as the width allows; `wrapped` leaves room for wide letters, which few texts need."""
-    lines = []
-    for line in text.splitlines():
-        tries = (wrapped(line, inches * _TITLE / size * room) for room in (2.0, 1.6, 1.5, 1.4, 1.3, 1.2, 1.1))
-        fitting = (each for each in tries if _text_width(each, size) <= inches)
-        # A word that is too long is followed by an empty line.
-        lines.append(next(fitting, wrapped(line, inches * _TITLE / size).rstrip()))
-    return "\n".join(lines)
-
-
-@lru_cache(maxsize=4096)
-def _text_width(text: str, size: float) -> float:
-    """Of its longest line, in inches."""
-    font = FontProperties(size=size)
-    widths = [text_to_path.get_text_width_height_descent(line, font, ismath=False)[0] for line in text.splitlines()]
-    return max(widths, default=0.0) / 72
-
-
-def _text_height(text: str, size: float) -> float:
-    """Of all its lines, in inches."""
-    return len(text.splitlines()) * size * _LINE / 72
+    figure.text(
+        x / width, 1 - top / height, text, ha="left", va="top", fontsize=_TINY, color=_FAINT, linespacing=LINE_SPACING
+    )
 
 
 def _scale(row: TileRow) -> float:

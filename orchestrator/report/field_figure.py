@@ -6,32 +6,27 @@ and the command `receptive-field` turn their data into rows.
 """
 
 import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import FuncNorm
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
 from matplotlib.image import AxesImage
 from matplotlib.patches import Ellipse, Rectangle
 from matplotlib.patheffects import Normal, Stroke
-from matplotlib.textpath import text_to_path
 
 from orchestrator.report.field_captions import LEGEND, r_squared_text
 from orchestrator.report.field_choice import MAX_BESIDE
 from orchestrator.report.field_content import Array
+from orchestrator.report.measured_text import fitted, text_height
 from trainers.analyses.gaussian_fit import GaussianFit
 from trainers.analyses.map_metrics import ReceptiveFieldMetrics
 
 _PANEL, _GAP, _BLOCK_GAP, _BORDER = 1.6, 0.12, 0.35, 0.15
 _LABEL, _MIN_WIDTH = 1.25, 4.2
 _TITLE, _NORMAL, _SMALL = 10.0, 8.5, 7.5
-_LINE = 1.3 / 72
-"""Inches of a line of text for each point of its font."""
 _BAR, _BELOW_BAR, _BETWEEN = 0.09, 0.34, 0.14
 _INK, _FAINT, _ELLIPSE = "#1A1A1A", "#6B6B6B", "#56B4E9"
 _BRIGHTEST = 0.999
@@ -111,10 +106,10 @@ def draw_fields(
     left = _BORDER + (_LABEL if any(row.label for row in rows) else 0.0)
     across = min(num_panels, MAX_BESIDE)
     width = max(_MIN_WIDTH, left + across * (_PANEL + _GAP) + _BORDER + (_BLOCK_GAP if is_beside and differing else 0))
-    above = fitted(title, width - 2 * _BORDER, _TITLE)
-    below = fitted(f"{LEGEND}\n{note}".strip(), width - 2 * _BORDER, _SMALL)
-    top = _BORDER + _height(above, _TITLE)
-    height = top + sum(band.height for band in bands) + 0.1 + _height(below, _SMALL) + _BORDER
+    above = fitted(title, _TITLE, width - 2 * _BORDER)
+    below = fitted(f"{LEGEND}\n{note}".strip(), _SMALL, width - 2 * _BORDER)
+    top = _BORDER + text_height(above, _TITLE)
+    height = top + sum(band.height for band in bands) + 0.1 + text_height(below, _SMALL) + _BORDER
     paper = _Paper(Figure(figsize=(width, height)), width, height)
     paper.write(_BORDER, _BORDER, above, _TITLE, va="top")
     for band in bands:
@@ -124,38 +119,6 @@ def draw_fields(
         paper.write(width / 2, top, "no maps", _NORMAL, ha="center", va="top")
     paper.write(_BORDER, top + 0.1, below, _SMALL, va="top", color=_FAINT)
     return paper.figure
-
-
-def fitted(text: str, inches: float, size: float) -> str:
-    """The text in lines that are no wider; what has no spaces ends lines at `_`, `-` and `/`, or anywhere."""
-    lines = []
-    for given in text.splitlines():
-        lines.append("")
-        for word in given.split(" "):
-            pieces = [word] if _text_width(word, size) <= inches else re.findall(r"[^_/-]*[_/-]*", word)
-            for place, piece in enumerate(pieces):
-                added = f" {piece}" if lines[-1] and place == 0 else piece
-                if _text_width(lines[-1] + added, size) <= inches:
-                    lines[-1] += added
-                else:
-                    lines += _broken(piece, inches, size)
-    return "\n".join(line for line in lines if line)
-
-
-def _broken(piece: str, inches: float, size: float) -> list[str]:
-    lines = [""]
-    for letter in piece:
-        if lines[-1] and _text_width(lines[-1] + letter, size) > inches:
-            lines.append("")
-        lines[-1] += letter
-    return lines
-
-
-@lru_cache(maxsize=4096)
-def _text_width(line: str, size: float) -> float:
-    """In inches."""
-    width, _, _ = text_to_path.get_text_width_height_descent(line, FontProperties(size=size), ismath=False)
-    return float(width) / 72
 
 
 class _Paper(NamedTuple):
@@ -191,25 +154,25 @@ class _Band(NamedTuple):
     @property
     def title_height(self) -> float:
         """Of the longest."""
-        return 0.06 + max(_height(text, _NORMAL) for text in self.titles.values())
+        return 0.06 + max(text_height(text, _NORMAL) for text in self.titles.values())
 
     @property
     def height(self) -> float:
         """With all texts and what is left free below."""
-        remarks = 0.04 + _SMALL * _LINE
+        remarks = 0.04 + text_height("1", _SMALL)
         bars = 0.06 + _BAR + _BELOW_BAR if self.has_bars else 0.0
         content = self.title_height + _PANEL + remarks + bars
-        return max(content, self.title_height + _height(self.label, _NORMAL)) + _BETWEEN
+        return max(content, self.title_height + text_height(self.label, _NORMAL)) + _BETWEEN
 
 
 def _bands(
     row: FieldRow, columns: Sequence[str], differing: Sequence[str], reference: str | None, *, is_beside: bool
 ) -> Iterator[_Band]:
-    label = fitted(row.label, _LABEL - 0.1, _NORMAL)
+    label = fitted(row.label, _NORMAL, _LABEL - 0.1)
     blocks = [_map_block(row, columns)]
     if differing and reference is not None:
         blocks.append(_difference_block(row, differing, reference))
-    titles = {name: fitted(name, _PANEL, _NORMAL) for block in blocks for name in block.panels}
+    titles = {name: fitted(name, _NORMAL, _PANEL) for block in blocks for name in block.panels}
     if is_beside:
         yield _Band(label, [(block, list(block.panels)) for block in blocks], True, titles)
         return
@@ -257,7 +220,7 @@ def _draw_band(paper: _Paper, band: _Band, left: float, top: float) -> None:
             left += _PANEL + _GAP
         if band.has_bars and image is not None:
             width = min(2, len(names)) * (_PANEL + _GAP) - _GAP
-            _color_bar(paper, image, start, top + _PANEL + 0.1 + _SMALL * _LINE, width)
+            _color_bar(paper, image, start, top + _PANEL + 0.1 + text_height("1", _SMALL), width)
         left += _BLOCK_GAP - _GAP
 
 
@@ -349,8 +312,3 @@ def _rounded_down(value: float) -> float:
     """To one digit: a tick that lies on the scale."""
     step = 10.0 ** math.floor(math.log10(value))
     return math.floor(value / step) * step
-
-
-def _height(text: str, size: float) -> float:
-    """Of all lines, in inches."""
-    return len(text.splitlines()) * size * _LINE
