@@ -53,7 +53,7 @@ class BiasFitView(View):
     """Trials behind it."""
     num_gaussian: int
     """Those in which the map is a Gaussian around the query."""
-    num_nothing: int
+    num_not_fitted: int
     """Those in which there was nothing to fit."""
     sigma_x: float | None
     """Mean width along a row in tokens (`null`: nothing could be fitted)."""

@@ -41,7 +41,7 @@ class LearnedPosition(View):
     layer: int | None
     num_seeds: int
     num_gaussian: int
-    num_nothing: int
+    num_not_fitted: int
     sigma_mean: float | None
     sigma_sd: float | None
     r_squared_mean: float | None

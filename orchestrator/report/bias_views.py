@@ -127,7 +127,7 @@ def _fits(trials: Sequence[TrialRecord], part: ViewPart, layer: int | None) -> I
             head=head,
             num_seeds=len(fits),
             num_gaussian=sum(fit[0] for fit in fits),
-            num_nothing=sum(fit[1] is None for fit in fits),
+            num_not_fitted=sum(fit[1] is None for fit in fits),
             sigma_x=sigma_x,
             sigma_y=sigma_y,
             r_squared=r_squared,
@@ -154,7 +154,7 @@ def _known(trials: Sequence[TrialRecord], layer: int) -> Iterator[ViewFit]:
             num_seeds=len(sigmas),
             # The placebo's lies over permuted tokens: no bell around its query.
             num_gaussian=0 if is_permuted else len(sigmas),
-            num_nothing=0,
+            num_not_fitted=0,
             sigma_x=sigma,
             sigma_y=sigma,
             r_squared=None,

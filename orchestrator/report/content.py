@@ -168,7 +168,7 @@ class PositionFit(StrictModel):
     """Trials that were looked at."""
     num_gaussian: int
     """Those in which it is a Gaussian: R^2 of 0.8 or more, a hill around displacement 0 that fits into the map."""
-    num_nothing: int
+    num_not_fitted: int
     """Those in which there was nothing to fit: the same at every displacement, or broken."""
     sigma_mean: float | None
     """Mean width of the fits in tokens (`None`: none); only where all are Gaussian does it mean much."""

@@ -44,7 +44,7 @@ def _mean(cell: Cell, place: _Place, fits: Sequence[LayerFit]) -> PositionFit:
         layer=None if layer < 0 else layer,
         num_seeds=len(fits),
         num_gaussian=sum(fit.is_gaussian for fit in fits),
-        num_nothing=sum(fit.sigma is None for fit in fits),
+        num_not_fitted=sum(fit.sigma is None for fit in fits),
         sigma_mean=sigma.mean,
         sigma_sd=sigma.sd,
         height_mean=spread([fit.height for fit in fits if fit.height is not None]).mean,

@@ -255,7 +255,7 @@ def position_table(position: Sequence[PositionFit]) -> Table:
 
 
 def _gaussian_count(fit: PositionFit) -> str:
-    if fit.num_nothing == fit.num_seeds:
+    if fit.num_not_fitted == fit.num_seeds:
         return "nothing learned"
     return f"{fit.num_gaussian} of {fit.num_seeds}"
 

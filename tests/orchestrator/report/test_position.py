@@ -37,7 +37,7 @@ def test_nothing_learned_is_said() -> None:
     fits = (LayerFit(part="own", layer=0, spread=0.0, remark="nothing learned"), LayerFit(part="own", layer=0, head=1))
     trial = trial.model_copy(update={"result": trial.result.model_copy(update={"learned_bias": fits})})
     (fit,) = position_fits([trial])
-    assert (fit.num_seeds, fit.num_nothing, fit.sigma_mean) == (1, 1, None)
+    assert (fit.num_seeds, fit.num_not_fitted, fit.sigma_mean) == (1, 1, None)
     assert position_table([fit]).rows[0][5:] == ("nothing learned", "-", "-", "-")
 
 
