@@ -83,7 +83,8 @@ def test_no_number_of_a_report_is_cut(width: int, num_pairs: int) -> None:
     places = [(model, arm) for model in models for arm in arms]
     learned = {"quantity": "sigma", "head": None, "is_learned": True, "initial": 5, "final_mean": 3.875, "final_sd": 1}
     level = {"metric": "r_squared", "initial_mean": 0.125, "final_mean": 0.875, "final_sd": 0.25}
-    position = {"part": "own", "num_seeds": 2, "num_gaussian": 2, "num_not_fitted": 0, "sigma_sd": 1, "r_squared_sd": 0.1}
+    seeds = {"num_seeds": 2, "num_gaussian": 2, "num_not_fitted": 0}
+    position = {"part": "own", "sigma_sd": 1, "r_squared_sd": 0.1} | seeds
     cells = [{"model": model, "dataset": "oxford_pets"} for model in models]
     report = ReportReading.model_validate(
         {
