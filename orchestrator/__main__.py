@@ -30,7 +30,7 @@ from orchestrator.status import ExperimentStatus  # noqa: E402
 from orchestrator.store.database import Database, open_database  # noqa: E402
 from orchestrator.store.experiments import begin_attempt, insert_experiment, move  # noqa: E402
 from orchestrator.store.trials import plan_trials  # noqa: E402
-from orchestrator.stored_report import report_of  # noqa: E402
+from orchestrator.stored_report import read_experiment, report_of  # noqa: E402
 
 _EXIT_CODES = {
     ExperimentStatus.SUCCEEDED: 0,
@@ -107,7 +107,8 @@ def _run(database: Database, settings: Settings, options: argparse.Namespace) ->
     if not status.is_final:
         return _UNFINISHED
     with database.read() as session:
-        report = report_of(session, experiment_id, storage=settings.effective_storage)
+        stored = read_experiment(session, experiment_id)
+    report = report_of(stored, storage=settings.effective_storage)
     files = write_report(report, options.output or settings.home / "reports" / experiment_id)
     sys.stdout.write(report.model_dump_json(indent=1) + "\n" if options.json else f"\n{to_text(report)}\n")
     say(f"report: {files['md'].absolute().parent}")

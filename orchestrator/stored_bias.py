@@ -43,10 +43,13 @@ def read_views(row: TrialRow, storage: Path | None) -> TrialViews | str:
     try:
         with np.load(file) as arrays:
             names = [name for name in arrays.files if name.startswith(_VIEWS)]
-            views = {name.removeprefix(_VIEWS): arrays[name].astype(np.float32, copy=False) for name in names}
+            views = {
+                name.removeprefix(_VIEWS): arrays[name].astype(np.float32, casting="same_kind", copy=False)
+                for name in names
+            }
     except UNREADABLE_ARRAYS as error:
         return f"{file.name} is not what a trial writes: {error}"
     for name, values in views.items():
-        if not VIEW_NAME.fullmatch(name) or values.ndim != (2 if name.startswith("absolute") else 3):
+        if not values.size or not VIEW_NAME.fullmatch(name) or values.ndim != (2 if name.startswith("absolute") else 3):
             return f"{file.name} is not what a trial writes: it holds {_VIEWS}{name} of shape {values.shape}"
     return views or f"{file.name} has no view from a token: an older version wrote it"

@@ -6,14 +6,16 @@ from pathlib import Path
 
 import numpy as np
 
-from orchestrator.report.field_content import TrialMaps
+from orchestrator.report.field_content import Array, TrialMaps
 from orchestrator.statistics.pairing import TrialKey
 from orchestrator.store.tables import TrialRow
 from orchestrator.stored_files import UNREADABLE_ARRAYS, of_confirm_trials, reach_trial_file
 from trainers.analyses.study import GRADIENT_SUM, GRID, MAPS
 from trainers.config import TrialConfig
 
-_NAME = re.compile(r"(initial|final)/\d+_\d+")
+_NAME = re.compile(r"(initial|final)/(?P<row>\d+)_(?P<column>\d+)")
+_SUM_TOLERANCE = 1e-3
+"""Trials write float32: the sum of their maps is 1 within rounding."""
 
 
 def maps_of(rows: Sequence[TrialRow], storage: Path | None) -> dict[TrialKey, TrialMaps | str]:
@@ -41,12 +43,27 @@ def read_maps(row: TrialRow, storage: Path | None) -> TrialMaps | str:
         with np.load(file) as arrays:
             height, width = (int(length) for length in arrays[GRID])
             names = [name for name in arrays.files if name != GRID and not name.startswith(f"{GRADIENT_SUM}/")]
-            maps = {name: arrays[name].astype(np.float64) for name in names}
+            maps = {name: arrays[name].astype(np.float64, casting="same_kind") for name in names}
     except UNREADABLE_ARRAYS as error:
         return f"{file.name} is not what a trial writes: {error}"
-    for name, values in maps.items():
-        if not _NAME.fullmatch(name) or values.ndim != 2:
-            return f"{file.name} is not what a trial writes: it holds {name!r} of shape {values.shape}"
     if not maps:
         return f"{file.name} is not what a trial writes: it holds no map"
+    for name, values in maps.items():
+        if fault := _fault(name, values, (height, width)):
+            return f"{file.name} is not what a trial writes: {fault}"
+    if len({values.shape for values in maps.values()}) > 1:
+        return f"{file.name} is not what a trial writes: its maps differ in size"
     return TrialMaps((height, width), maps)
+
+
+def _fault(name: str, values: Array, grid: tuple[int, int]) -> str:
+    """What is wrong with a map; empty if nothing."""
+    match = _NAME.fullmatch(name)
+    if match is None or values.ndim != 2:
+        return f"it holds {name!r} of shape {values.shape}"
+    if int(match["row"]) >= grid[0] or int(match["column"]) >= grid[1]:
+        return f"it holds {name!r} on a grid of {grid[0]} x {grid[1]} tokens"
+    # `not` around the whole: NaN compares as false.
+    if not (values.size and values.min() >= 0 and abs(values.sum() - 1) <= _SUM_TOLERANCE):
+        return f"{name!r} is no share of a whole: it should hold numbers from 0 that add up to 1"
+    return ""

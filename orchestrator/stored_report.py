@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session, defer
@@ -9,6 +10,7 @@ from sqlalchemy.orm import Session, defer
 from orchestrator.planning.cells import cells_of
 from orchestrator.planning.findings import Findings
 from orchestrator.report import ExperimentFacts, Report, TrialRecord, build_report
+from orchestrator.report.parts import WHOLE, ReportParts
 from orchestrator.spec import ExperimentSpec
 from orchestrator.statistics.compare import compare_arms
 from orchestrator.statistics.comparison import Cell, Comparison
@@ -25,25 +27,47 @@ from trainers.config import TrialConfig
 from trainers.result import TrialResult
 
 
-def report_of(
-    session: Session, experiment_id: str, *, mlflow_url: str | None = None, storage: Path | None = None
-) -> Report:
-    """The report as it stands now.
+class StoredExperiment(NamedTuple):
+    """All that the database knows of an experiment, of one moment."""
 
-    Args:
-        session: an open read.
-        experiment_id: its id.
-        mlflow_url: link to the experiment in MLflow, if there is one.
-        storage: folder of the trials' folders, for per-image predictions and maps; the report does without where it
-            is not.
+    row: ExperimentRow
+    """The experiment itself."""
+    trials: Sequence[TrialRow]
+    """Its trials of both phases."""
+    num_extensions: int
+    """How often seeds were added."""
+
+
+def read_experiment(session: Session, experiment_id: str) -> StoredExperiment:
+    """What a report is made of; its rows outlive the session, so that none stays open while files are read.
 
     Raises:
         ExperimentNotFoundError: no such experiment.
     """
     row = get_experiment(session, experiment_id)
+    return StoredExperiment(row, trials_of(session, experiment_id), num_extensions(session, experiment_id))
+
+
+def report_of(
+    stored: StoredExperiment,
+    *,
+    mlflow_url: str | None = None,
+    storage: Path | None = None,
+    parts: ReportParts = WHOLE,
+) -> Report:
+    """The report as it stands now.
+
+    Args:
+        stored: the experiment.
+        mlflow_url: link to the experiment in MLflow, if there is one.
+        storage: folder of the trials' folders, for per-image predictions and maps; the report does without where it
+            is not.
+        parts: what of the maps is wanted.
+    """
+    row = stored.row
     spec = ExperimentSpec.model_validate_json(row.spec)
     cells = _cells(spec)
-    rows = newest_of_each(trials_of(session, experiment_id))
+    rows = newest_of_each(stored.trials)
     comparisons = _compare(spec, cells, rows)
     return build_report(
         experiment=ExperimentFacts(
@@ -54,7 +78,7 @@ def report_of(
             created_at=row.created_at,
             ended_at=row.ended_at,
             mlflow_url=mlflow_url,
-            num_extensions=num_extensions(session, experiment_id),
+            num_extensions=stored.num_extensions,
         ),
         spec=spec,
         digest=row.digest,
@@ -64,8 +88,9 @@ def report_of(
         comparisons=comparisons,
         pooled=pool_effects(comparisons),
         mcnemar=mcnemar_of(comparisons, rows, storage),
-        maps=maps_of(rows, storage),
-        views=views_of(rows, storage),
+        maps=maps_of(rows, storage) if parts.fields else {},
+        views=views_of(rows, storage) if parts.views else {},
+        is_measured=parts.fits,
     )
 
 

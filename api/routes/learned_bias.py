@@ -12,6 +12,7 @@ from api.views import BiasViewView
 from orchestrator.report.bias_view_figure import bias_view_figure, one_view_figure
 from orchestrator.report.field_arrays import to_npy, to_npz
 from orchestrator.report.figures import render
+from orchestrator.report.parts import VIEWS
 from orchestrator.service.maps import view_in, views_in
 
 router = APIRouter(prefix="/experiments/{experiment_id}/learned-bias", tags=["learned bias"], responses=PROBLEMS)
@@ -29,7 +30,7 @@ def list_learned_bias(experiment_id: str, experiments: ExperimentsDep) -> tuple[
             key=view.key,
             links={kind.value: f"{place}/{quote(view.key)}?format={kind.value}" for kind in MapFormat},
         )
-        for view in views_in(experiments.report(experiment_id)).means
+        for view in views_in(experiments.report(experiment_id, VIEWS)).means
     )
 
 
@@ -44,7 +45,7 @@ def get_learned_bias_maps(
     maps_format: Annotated[MapsFormat, Query(alias="format", description="How to write them.")] = MapsFormat.NPZ,
 ) -> Response:
     """All mean maps in one file: `.npz` by key, or the report's picture."""
-    report = experiments.report(experiment_id)
+    report = experiments.report(experiment_id, VIEWS)
     views = views_in(report)
     if maps_format is MapsFormat.NPZ:
         return Response(to_npz(views), media_type=_ARRAY)
@@ -69,7 +70,7 @@ def get_learned_bias_map(
     map_format: Annotated[MapFormat, Query(alias="format", description="How to write it.")] = MapFormat.NPY,
 ) -> Response:
     """What one token sees of one part of one layer's bias, by the key that the list tells."""
-    report = experiments.report(experiment_id)
+    report = experiments.report(experiment_id, VIEWS)
     view = view_in(report, f"{model}/{dataset}/{arm}/{part}/{layer}/{row}_{column}")
     if map_format is MapFormat.NPY:
         return Response(to_npy(view.map), media_type=_ARRAY)

@@ -13,6 +13,7 @@ from orchestrator.report.field_arrays import to_npy, to_npz
 from orchestrator.report.field_content import MeanField
 from orchestrator.report.field_map_figure import field_map_figure, mean_field_figure
 from orchestrator.report.figures import render
+from orchestrator.report.parts import FIELD_ARRAYS, FIELDS
 from orchestrator.service.maps import field_in, fields_in
 from trainers.result import Moment
 
@@ -46,7 +47,7 @@ def files_described(description: str) -> dict[int | str, dict[str, Any]]:
 @router.get("", responses=problems(404))
 def list_receptive_fields(experiment_id: str, experiments: ExperimentsDep) -> tuple[ReceptiveFieldView, ...]:
     """Every mean map of the experiment, with what it measures and where its array and picture are."""
-    return tuple(_view(experiment_id, mean) for mean in fields_in(experiments.report(experiment_id)).means)
+    return tuple(_view(experiment_id, mean) for mean in fields_in(experiments.report(experiment_id, FIELDS)).means)
 
 
 @router.get(
@@ -60,7 +61,7 @@ def get_maps(
     maps_format: Annotated[MapsFormat, Query(alias="format", description="How to write them.")] = MapsFormat.NPZ,
 ) -> Response:
     """All mean maps in one file: `.npz` by key, or the report's picture with the differences between arms."""
-    report = experiments.report(experiment_id)
+    report = experiments.report(experiment_id, FIELD_ARRAYS)
     fields = fields_in(report)
     if maps_format is MapsFormat.NPZ:
         return Response(to_npz(fields), media_type=_ARRAY)
@@ -84,7 +85,7 @@ def get_map(
     map_format: Annotated[MapFormat, Query(alias="format", description="How to write it.")] = MapFormat.NPY,
 ) -> Response:
     """The mean over seeds of one arm's receptive field, by the key that the list tells."""
-    mean = field_in(experiments.report(experiment_id), f"{model}/{dataset}/{arm}/{moment}/{row}_{column}")
+    mean = field_in(experiments.report(experiment_id, FIELD_ARRAYS), f"{model}/{dataset}/{arm}/{moment}/{row}_{column}")
     if map_format is MapFormat.NPY:
         return Response(to_npy(mean.map), media_type=_ARRAY)
     return Response(render(mean_field_figure([mean]), "png"), media_type=_PICTURE)

@@ -16,6 +16,7 @@ from orchestrator.report.files import to_zip
 from orchestrator.report.html import to_html
 from orchestrator.report.latex import to_latex
 from orchestrator.report.markdown import to_markdown
+from orchestrator.report.parts import NO_MAPS, WHOLE, ReportParts
 
 router = APIRouter(prefix="/experiments/{experiment_id}", tags=["results"], responses=PROBLEMS)
 
@@ -38,6 +39,7 @@ class ReportFormat(StrEnum):
 class _Writer(NamedTuple):
     media_type: str
     write: Callable[[Report], str | bytes]
+    parts: ReportParts = WHOLE
 
 
 def _to_json(report: Report) -> str:
@@ -48,12 +50,12 @@ _WRITERS = {
     ReportFormat.JSON: _Writer("application/json", _to_json),
     ReportFormat.MARKDOWN: _Writer("text/markdown; charset=utf-8", to_markdown),
     ReportFormat.HTML: _Writer("text/html; charset=utf-8", to_html),
-    ReportFormat.CSV: _Writer("text/csv; charset=utf-8", to_csv),
+    ReportFormat.CSV: _Writer("text/csv; charset=utf-8", to_csv, NO_MAPS),
     ReportFormat.LATEX: _Writer("application/x-tex; charset=utf-8", to_latex),
     ReportFormat.APPENDIX_LATEX: _Writer("application/x-tex; charset=utf-8", to_latex_appendix),
     ReportFormat.APPENDIX_MARKDOWN: _Writer("text/markdown; charset=utf-8", to_markdown_appendix),
-    ReportFormat.TRIALS_CSV: _Writer("text/csv; charset=utf-8", trials_to_csv),
-    ReportFormat.TRIALS_PARQUET: _Writer("application/vnd.apache.parquet", trials_to_parquet),
+    ReportFormat.TRIALS_CSV: _Writer("text/csv; charset=utf-8", trials_to_csv, NO_MAPS),
+    ReportFormat.TRIALS_PARQUET: _Writer("application/vnd.apache.parquet", trials_to_parquet, NO_MAPS),
     # Every file that `sigmalab run --output` writes, figures included.
     ReportFormat.ZIP: _Writer("application/zip", to_zip),
 }
@@ -73,7 +75,7 @@ def get_report(
 ) -> Response:
     """Comparisons with their verdicts, learned sigma, exclusions, provenance; a preview while the experiment runs."""
     writer = _WRITERS[report_format]
-    return Response(writer.write(experiments.report(experiment_id)), media_type=writer.media_type)
+    return Response(writer.write(experiments.report(experiment_id, writer.parts)), media_type=writer.media_type)
 
 
 @router.get("/logs", response_class=PlainTextResponse, responses=problems(404, 503))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from orchestrator.planning.cost import Cost, CostModel
 from orchestrator.planning.expansion import Expansion
-from orchestrator.planning.plan_warnings import warnings_of
+from orchestrator.planning.plan_warnings import token_warnings, warnings_of
 from orchestrator.planning.planned import PlannedSearch, PlannedTrial
 from orchestrator.search.space import Params
 from orchestrator.spec import ExperimentSpec
@@ -116,7 +116,7 @@ def plan_of(
             confidence=spec.confidence,
         ),
         expected_effects=spec.expected_effects,
-        warnings=(*_absence(expansion.absent_data), *warnings_of(spec)),
+        warnings=(*_absence(expansion.absent_data), *warnings_of(spec), *token_warnings(expansion)),
     )
 
 

@@ -3,11 +3,13 @@
 import re
 from collections.abc import Iterator
 
+from orchestrator.planning.expansion import Expansion
 from orchestrator.search import OptunaSearch
 from orchestrator.search.budgets import cma_es_generation, search_differences
 from orchestrator.spec import ArmSearch, ExperimentSpec
 from orchestrator.statistics.permutation import sign_flip_floor
 from trainers.analyses.configs import receptive_field_in
+from trainers.config import TrialConfig
 from trainers.data.manifest import INCOMPLETE
 from trainers.models import ModelConfig, TimmConfig
 
@@ -74,6 +76,28 @@ def _about_replicates(spec: ExperimentSpec) -> Iterator[str]:
         f"{len(spec.seeds)} times, and an interval or a p over them means nothing"
         + ('; ask for `"images": "by_seed"` in the analysis' if analysis is not None else "")
     )
+
+
+def token_warnings(expansion: Expansion) -> Iterator[str]:
+    """Arms whose tokens are not those of the control: lengths in tokens and maps can't be compared."""
+    spec = expansion.spec
+    if receptive_field_in(spec.analyses) is None:
+        return
+    for cell in expansion.cells:
+        grids = {arm.name: _grid_looked_at(expansion.config_of(cell, arm.name)) for arm in spec.arms}
+        control = grids[spec.control.name]
+        others = [f"`{name}` {grid[0]} x {grid[1]}" for name, grid in grids.items() if grid != control]
+        if others:
+            yield (
+                f"{cell.key}: {', '.join(others)} tokens are not the control's {control[0]} x {control[1]}: receptive "
+                "fields will be shown, but no length in tokens is compared and no map subtracted; areas and R^2 are"
+            )
+
+
+def _grid_looked_at(config: TrialConfig) -> tuple[int, int]:
+    analysis = receptive_field_in(config.analyses)
+    layer = analysis.point.layer if analysis is not None else None
+    return config.model.grids().features[-1 if layer is None else layer]
 
 
 def _has_given_weights(model: ModelConfig) -> bool:

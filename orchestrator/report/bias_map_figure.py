@@ -142,11 +142,15 @@ def draw_blocks(blocks: Sequence[TileBlock], inches: float, *, most: int | None 
     """Blocks side by side as far as a page is wide, else below each other; blue is less attention, red is more.
 
     Args:
-        blocks: at least one row with at least one tile in all.
+        blocks: each with at least one row with at least one tile; without any, the figure says so.
         inches: longer side of a tile, where there is room.
         most: further blocks are only counted.
     """
     shown = blocks[:most]
+    if not shown:
+        empty = Figure(figsize=(2 * SINGLE_INCHES, SINGLE_INCHES / 2))
+        empty.text(0.5, 0.5, "no maps of a middle token", ha="center", va="center", fontsize=_TITLE)
+        return empty
     sizes = _sizes(shown, inches)
     titles = [fitted(block.title, _TITLE, sizes.width) for block in shown]
     sizes = sizes._replace(width=max(sizes.width, *(text_width(title, _TITLE) for title in titles)))

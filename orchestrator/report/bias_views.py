@@ -1,6 +1,7 @@
 """From the trials' position biases to what a report shows of them."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, get_args
 
@@ -60,8 +61,25 @@ def bias_views_of(
                     unreadable.append(Unreadable(cell=cell, arm=arm.name, seed=trial.seed, reason=views))
                 elif views is not None:
                     found[trial.seed] = views
-            means += mean_views(cell, arm.name, of_arm, found)
+            odd = _odd_ones(found)
+            unreadable += [Unreadable(cell=cell, arm=arm.name, seed=seed, reason=odd[seed]) for seed in odd]
+            alike = {seed: views for seed, views in found.items() if seed not in odd}
+            means += mean_views(cell, arm.name, of_arm, alike)
     return BiasViews(means=tuple(means), unreadable=tuple(unreadable))
+
+
+def _odd_ones(found: Mapping[int, TrialViews]) -> dict[int, str]:
+    """Seeds whose maps are not of the shape that most have, and why no mean can be taken over them."""
+    odd: dict[int, str] = {}
+    for name in dict.fromkeys(name for views in found.values() for name in views):
+        shapes = {seed: views[name].shape for seed, views in found.items() if name in views}
+        [(usual, _)] = Counter(shapes.values()).most_common(1)
+        odd |= {
+            seed: f"its {name} has the shape {shape}, that of other seeds {usual}"
+            for seed, shape in shapes.items()
+            if shape != usual
+        }
+    return odd
 
 
 def mean_views(
@@ -73,7 +91,7 @@ def mean_views(
         cell: model and data set.
         arm: name of the arm.
         trials: its trials, whose fits belong to the maps.
-        found: seed -> what that trial has stored.
+        found: seed -> what that trial has stored; maps of one name have one shape.
     """
     by_place = {_place(name): name for views in found.values() for name in views}
     for place, name in sorted(by_place.items()):

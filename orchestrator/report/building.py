@@ -50,6 +50,7 @@ def build_report(
     mcnemar: Sequence[McNemar | None] = (),
     maps: Mapping[TrialKey, TrialMaps | str] | None = None,
     views: Mapping[TrialKey, TrialViews | str] | None = None,
+    is_measured: bool = True,
 ) -> Report:
     """Put together all that the renderers need.
 
@@ -66,6 +67,7 @@ def build_report(
         mcnemar: one entry per comparison, or nothing.
         maps: receptive fields of the trials that were asked for them, or why they can't be read.
         views: position biases of the trials that have one, or why they can't be read.
+        is_measured: whether mean receptive fields are measured; else they are arrays only.
     """
     arms = tuple(_arm_summary(arm, trials) for arm in spec.arms)
     bias = bias_series(trials)
@@ -127,7 +129,7 @@ def build_report(
         bias=bias,
         position=position_fits(trials),
         bias_views=bias_views_of(spec, cells, trials, views or {}),
-        receptive_fields=receptive_fields_of(spec, cells, trials, maps or {}),
+        receptive_fields=receptive_fields_of(spec, cells, trials, maps or {}, is_measured=is_measured),
         placebo_contrasts=contrasts,
         mcnemar=tuple(mcnemar),
         settings=settings_of(trials),

@@ -22,7 +22,7 @@ class Choice(NamedTuple):
     """What a picture shows."""
 
     places: list[tuple[Cell, Token]]
-    """In the order of cells, the middle token first."""
+    """In the order of cells, the middle token first; tokens of the control (see `MeanField.beside`)."""
     left_out: str
     """What it does not show; empty if it shows all."""
 
@@ -45,7 +45,7 @@ def choose(means: Sequence[MeanField], most: int, *, where: str = MEAN_MAPS) -> 
     """
     grids: dict[Cell, dict[Token, Token]] = {}
     for mean in means:
-        grids.setdefault(mean.cell, {})[mean.target] = mean.grid
+        grids.setdefault(mean.cell, {}).setdefault(mean.beside, mean.grid)
     by_cell = {cell: _middle_first(tokens) for cell, tokens in grids.items()}
     rounds = max(map(len, by_cell.values()), default=0)
     places = [(cell, tokens[turn]) for turn in range(rounds) for cell, tokens in by_cell.items() if turn < len(tokens)]

@@ -31,6 +31,9 @@ MOMENT_WORDS: Mapping[Moment, str] = {"initial": "before training", "final": "af
 UNTRAINED_WORDS = "weights as given"
 """What they call the final moment of an experiment that trains nothing."""
 
+IN_TOKENS = ("rms_radius_tokens", "sigma_tokens", "mass_within_2.5")
+"""Those of the following that mean different lengths where the tokens differ."""
+
 COMPARED = ("rms_radius_tokens", "sigma_tokens", "r_squared", "area_50_fraction", "mass_within_2.5")
 """What is compared between arms; every trial's other numbers are in the table of trials."""
 
@@ -41,7 +44,7 @@ class TrialMaps(NamedTuple):
     grid: tuple[int, int]
     """Height and width of the token grid."""
     maps: Mapping[str, Array]
-    """`<moment>/<row>_<column>` -> [H, W], sum 1; row and column of the token that is looked at."""
+    """`<moment>/<row>_<column>` -> [H, W], sum 1, all of one size; row and column of the token that is looked at."""
 
 
 class MeanField(StrictModel):
@@ -55,6 +58,8 @@ class MeanField(StrictModel):
     """Before training, or with the weights that are scored."""
     target: tuple[int, int]
     """Row and column of the token that is looked at, from 0."""
+    beside: tuple[int, int]
+    """Token of the control that it is shown beside: the same, unless their grids differ."""
     grid: tuple[int, int]
     """Height and width of the token grid."""
     shape_px: tuple[int, int]
@@ -64,7 +69,7 @@ class MeanField(StrictModel):
     is_trained: bool
     """Whether the trials trained at all; else `final` is what they started from."""
     metrics: ReceptiveFieldMetrics | None
-    """What the mean map measures (`None`: nothing could be fitted)."""
+    """What the mean map measures (`None`: nothing could be fitted, or only the array was asked for)."""
     remark: str
     """What a reader must know before using the numbers; empty if nothing."""
     pixels: Annotated[SkipJsonSchema[bytes], Field(exclude=True, repr=False)] = b""
@@ -85,6 +90,33 @@ class MeanField(StrictModel):
         """`<model>/<data set>/<arm>/<moment>/<row>_<column>`: its name in the `.npz`, and its path over HTTP."""
         row, column = self.target
         return f"{self.cell.key}/{self.arm}/{self.moment}/{row}_{column}"
+
+
+class FieldDifference(StrictModel):
+    """How much more of a pixel a treatment sees than the control: mean over pairs of the same seed.
+
+    Only where both grids are alike: else a token of one is no token of the other.
+    """
+
+    cell: Cell
+    """Model and data set."""
+    arm: str
+    """Name of the treatment."""
+    moment: Moment
+    """Before training, or with the weights that are scored."""
+    target: tuple[int, int]
+    """Row and column of the token that is looked at, from 0."""
+    shape_px: tuple[int, int]
+    """Height and width of the map."""
+    seeds: tuple[int, ...]
+    """Seeds of the pairs."""
+    pixels: Annotated[SkipJsonSchema[bytes], Field(exclude=True, repr=False)] = b""
+    """The map as float64, row by row; not in JSON."""
+
+    @property
+    def map(self) -> Array:
+        """[H, W], sum 0."""
+        return np.frombuffer(self.pixels, dtype=np.float64).reshape(self.shape_px)
 
 
 class FieldLevel(StrictModel):
@@ -167,16 +199,25 @@ class ReceptiveFields(StrictModel):
 
     means: tuple[MeanField, ...]
     """One per cell, token, arm (the control first) and moment, as far as the maps can be read."""
+    differences: tuple[FieldDifference, ...]
+    """One per cell, token, treatment and moment that have pairs."""
     levels: tuple[FieldLevel, ...]
     """One per cell, arm and compared metric."""
     comparisons: tuple[Comparison, ...]
-    """One per cell, treatment, metric and moment; `p_value` is not adjusted for their number."""
+    """One per cell, treatment, metric and moment; `p_value` is not adjusted for their number. Without the primary
+    metric, which has its own, and without lengths in tokens where the tokens differ."""
+    not_compared: tuple[str, ...]
+    """What is missing there, and why."""
     curves: tuple[FieldCurve, ...]
     """Width (rms radius) and R^2 over epochs."""
     warnings: tuple[FieldWarning, ...]
     """What the trials said of their own fields."""
     unreadable: tuple[Unreadable, ...]
     """Trials that have metrics but whose maps are out of reach."""
+
+    def grid(self, cell: Cell, arm: str) -> tuple[int, int] | None:
+        """Height and width of an arm's token grid (`None`: none of its maps can be read)."""
+        return next((mean.grid for mean in self.means if (mean.cell, mean.arm) == (cell, arm)), None)
 
     @property
     def is_trained(self) -> bool:

@@ -67,6 +67,9 @@ class FieldRow(NamedTuple):
     """On the left, such as `before training`; empty for none."""
     tiles: Mapping[str, FieldTile]
     """By the name of their column."""
+    differences: Mapping[str, Array] | None = None
+    """[H, W] by the name of their column, where they are known better than by subtracting one tile's map from another,
+    as a mean over pairs is (`None`: they are not)."""
 
 
 class _Block(NamedTuple):
@@ -76,6 +79,8 @@ class _Block(NamedTuple):
     """By what is written above them."""
     values: Mapping[str, Array]
     """What is drawn, where there is something."""
+    missing: Mapping[str, str]
+    """What stands where nothing is drawn."""
     is_map: bool
     """Else differences."""
     largest: float
@@ -187,7 +192,7 @@ def _bands(
 def _map_block(row: FieldRow, columns: Sequence[str]) -> _Block:
     panels = {name: row.tiles.get(name) for name in columns}
     values = {name: tile.density for name, tile in panels.items() if tile is not None}
-    return _Block(panels, values, True, _brightest(row))
+    return _Block(panels, values, dict.fromkeys(columns, "no map"), True, _brightest(row))
 
 
 def _brightest(row: FieldRow) -> float:
@@ -196,14 +201,22 @@ def _brightest(row: FieldRow) -> float:
 
 def _difference_block(row: FieldRow, differing: Sequence[str], reference: str) -> _Block:
     base = row.tiles.get(reference)
-    panels, values, largest = {}, {}, _FAINTEST * _brightest(row)
+    panels: dict[str, FieldTile | None] = {}
+    values, missing, largest = {}, {}, _FAINTEST * _brightest(row)
     for name in differing:
         title, tile = f"{name} − {reference}", row.tiles.get(name)
-        panels[title] = tile if base is not None else None
-        if tile is not None and base is not None:
-            values[title] = tile.density - base.density
+        panels[title] = None
+        if tile is None or base is None:
+            missing[title] = "no map"
+        elif (tile.map.shape, tile.grid) != (base.map.shape, base.grid):
+            missing[title] = "another grid"
+        elif row.differences is not None and name not in row.differences:
+            missing[title] = "no pair"
+        else:
+            difference = tile.map - base.map if row.differences is None else row.differences[name]
+            panels[title], values[title] = tile, difference * difference.size
             largest = max(largest, _largest(np.abs(values[title]), tile))
-    return _Block(panels, values, False, largest)
+    return _Block(panels, values, missing, False, largest)
 
 
 def _draw_band(paper: _Paper, band: _Band, left: float, top: float) -> None:
@@ -229,7 +242,9 @@ def _draw_panel(axes: Axes, block: _Block, name: str) -> AxesImage | None:
     axes.set_yticks([])
     tile, values = block.panels[name], block.values.get(name)
     if tile is None or values is None:
-        axes.text(0.5, 0.5, "no map", transform=axes.transAxes, ha="center", va="center", fontsize=8, color=_FAINT)
+        axes.text(
+            0.5, 0.5, block.missing[name], transform=axes.transAxes, ha="center", va="center", fontsize=8, color=_FAINT
+        )
         return None
     if block.is_map:
         norm, colors = FuncNorm((np.sqrt, np.square), vmin=0, vmax=block.largest, clip=True), "magma"

@@ -9,11 +9,14 @@ from orchestrator.report.field_captions import SCORED
 from orchestrator.report.field_choice import MAX_BESIDE, choose, in_report
 from orchestrator.report.field_content import MOMENT_WORDS, MeanField
 from orchestrator.report.field_figure import FieldRow, FieldTile, draw_fields
+from orchestrator.report.field_means import measured
 from orchestrator.report.figures import cell_title
 from trainers.analyses.study import MAPS
 
 MAX_TOKENS = 9
 """Rows of the figure of one arm."""
+
+_MAX_NAMED = 4
 
 
 def field_map_figure(report: Report) -> Figure:
@@ -23,19 +26,26 @@ def field_map_figure(report: Report) -> Figure:
     arms = [arm.name for arm in report.arms if any(arm.name == mean.arm for mean in means)]
     arms.sort(key=lambda name: name != report.control)
     rows = []
-    for cell, target in choice.places:
-        of_place = [mean for mean in means if (mean.cell, mean.target) == (cell, target)]
+    for cell, token in choice.places:
+        of_place = [mean for mean in means if (mean.cell, mean.beside) == (cell, token)]
         for moment in MOMENT_WORDS:
             of_moment = [mean for mean in of_place if mean.moment == moment]
             if of_moment:
-                where = f"{cell.dataset}\n{cell.model}\n{_token(target)}\n" if len(choice.places) > 1 else ""
+                where = f"{cell.dataset}\n{cell.model}\n{_tokens(of_place)}\n" if len(choice.places) > 1 else ""
                 tiles = {mean.arm: _tile(mean) for mean in of_moment}
-                rows.append(FieldRow(f"{where}{of_moment[0].moment_words}", tiles))
+                differences = {
+                    each.arm: each.map
+                    for each in (report.receptive_fields.differences if report.receptive_fields else ())
+                    if (each.cell, each.moment, each.target) == (cell, moment, token)
+                }
+                rows.append(FieldRow(f"{where}{of_moment[0].moment_words}", tiles, differences))
     title = ""
     if len(choice.places) == 1:
-        ((cell, target),) = choice.places
-        title = f"{cell_title(cell)}, {_token(target)}"
-    return draw_fields(rows, arms, reference=report.control, title=title, note=_note(means, choice.left_out))
+        ((cell, token),) = choice.places
+        title = f"{cell_title(cell)}, {_tokens([mean for mean in means if mean.beside == token])}"
+    shown = [mean for mean in means if (mean.cell, mean.beside) in choice.places]
+    note = f"{_seeds(shown, report.control)} {_note(means, choice.left_out)}".strip()
+    return draw_fields(rows, arms, reference=report.control, title=title, note=note)
 
 
 def mean_field_figure(fields: Sequence[MeanField]) -> Figure:
@@ -75,6 +85,20 @@ def _title(fields: Sequence[MeanField], moments: Sequence[str]) -> str:
     return f"{field.arm}, {seeds}: {cell_title(field.cell)}{when}"
 
 
+def _seeds(shown: Sequence[MeanField], control: str) -> str:
+    """How many seeds the maps are means of; who has other ones, for then two means differ by more than their arms."""
+    if not shown:
+        return ""
+    seeds = {(mean.cell.key, mean.arm): mean.seeds for mean in shown}
+    most = max(seeds.values(), key=len)
+    fewer = [f"{place}/{arm}: {len(each)}" for (place, arm), each in seeds.items() if each != most]
+    words = f"Means over {len(most)} {'seed' if len(most) == 1 else 'seeds'}"
+    if fewer:
+        words += f" ({', '.join(fewer[:_MAX_NAMED])}{', …' if len(fewer) > _MAX_NAMED else ''})"
+    arms = {mean.arm for mean in shown}
+    return f"{words}; differences over pairs of the same seed." if {control} < arms else f"{words}."
+
+
 def _note(fields: Sequence[MeanField], left_out: str) -> str:
     is_scored = any(field.is_trained and field.moment == "final" for field in fields)
     weights = f"After training: {SCORED}." if is_scored else ""
@@ -82,7 +106,15 @@ def _note(fields: Sequence[MeanField], left_out: str) -> str:
 
 
 def _tile(field: MeanField) -> FieldTile:
-    return FieldTile(field.map, field.target, field.grid, field.metrics)
+    return FieldTile(field.map, field.target, field.grid, measured(field).metrics)
+
+
+def _tokens(means: Sequence[MeanField]) -> str:
+    """Of arms that stand beside each other: `token 3,3`, or `tokens 3,3 of 8 x 8 and 1,1 of 4 x 4`."""
+    seen = dict.fromkeys((mean.target, mean.grid) for mean in means)
+    if len({target for target, _ in seen}) == 1:
+        return _token(means[0].target)
+    return f"tokens {' and '.join(f'{row},{column} of {grid[0]} x {grid[1]}' for (row, column), grid in seen)}"
 
 
 def _token(target: tuple[int, int]) -> str:

@@ -8,16 +8,17 @@ from orchestrator.report.content import TrialRecord
 from orchestrator.report.field_content import (
     COMPARED,
     EPOCH_PREFIX,
+    IN_TOKENS,
     PREFIXES,
     FieldCurve,
     FieldLevel,
     FieldSeedCurve,
     FieldWarning,
-    MeanField,
     ReceptiveFields,
     TrialMaps,
     Unreadable,
 )
+from orchestrator.report.field_means import alike, differences_of, means_beside, means_of
 from orchestrator.spec import ExperimentSpec
 from orchestrator.statistics.compare import compare_arms
 from orchestrator.statistics.comparison import Cell, Comparison
@@ -25,11 +26,11 @@ from orchestrator.statistics.interval import spread
 from orchestrator.statistics.metric import metric_named
 from orchestrator.statistics.pairing import TrialKey, TrialOutcome
 from orchestrator.status import Phase, TrialStatus
-from trainers.analyses.map_metrics import ReceptiveField, ReceptiveFieldMetrics, measure
-from trainers.errors import AnalysisError
-from trainers.result import FieldRemark, Moment
+from trainers.result import FieldRemark
 
 _CURVES = ("rms_radius_tokens", "r_squared")
+
+_Grid = tuple[int, int]
 
 
 def receptive_fields_of(
@@ -37,6 +38,8 @@ def receptive_fields_of(
     cells: Sequence[Cell],
     trials: Sequence[TrialRecord],
     maps: Mapping[TrialKey, TrialMaps | str],
+    *,
+    is_measured: bool = True,
 ) -> ReceptiveFields | None:
     """All about receptive fields; `None` if no trial was asked for its own.
 
@@ -45,6 +48,7 @@ def receptive_fields_of(
         cells: models x data sets, in the order of the spec.
         trials: every trial.
         maps: of every succeeded confirm trial that was asked: its maps, or why they can't be read.
+        is_measured: whether the mean maps are measured; else they are arrays only.
     """
     asked = [
         trial
@@ -55,84 +59,31 @@ def receptive_fields_of(
         return None
     done = [trial for trial in asked if trial.status is TrialStatus.SUCCEEDED and trial.result is not None]
     places = [(cell, arm.name) for cell in cells for arm in (spec.control, *spec.treatments)]
+    unreadable: list[Unreadable] = []
+    found = {place: alike(*place, _of(done, *place), maps, unreadable) for place in places}
+    means = [
+        mean for place in places for mean in means_of(*place, _of(done, *place), found[place], is_measured=is_measured)
+    ]
+    grids = {(mean.cell, mean.arm): mean.grid for mean in means}
     return ReceptiveFields(
-        means=tuple(_means(places, done, maps)),
+        means=tuple(means_beside(means, spec.control.name)),
+        differences=tuple(
+            difference
+            for cell in cells
+            for arm in spec.treatments
+            for difference in differences_of(cell, arm.name, found[cell, arm.name], found[cell, spec.control.name])
+        ),
         levels=tuple(level for cell, arm in places for level in _levels(cell, arm, done)),
-        comparisons=tuple(_comparisons(spec, cells, asked)),
+        comparisons=tuple(_comparisons(spec, cells, asked, grids)),
+        not_compared=tuple(_not_compared(spec, cells, asked, grids)),
         curves=tuple(curve for cell, arm in places for curve in _curves(cell, arm, done)),
         warnings=tuple(warning for cell, arm in places for warning in _warnings(cell, arm, done)),
-        unreadable=tuple(_unreadable(done, maps)),
+        unreadable=tuple(unreadable),
     )
 
 
 def _of(trials: Sequence[TrialRecord], cell: Cell, arm: str) -> list[TrialRecord]:
     return [trial for trial in trials if trial.cell == cell and trial.arm == arm]
-
-
-def _means(
-    places: Sequence[tuple[Cell, str]], trials: Sequence[TrialRecord], maps: Mapping[TrialKey, TrialMaps | str]
-) -> Iterator[MeanField]:
-    for cell, arm in places:
-        found = {
-            trial.seed: stored
-            for trial in _of(trials, cell, arm)
-            if isinstance(stored := maps.get((cell.key, arm, trial.seed)), TrialMaps)
-        }
-        is_trained = any(trial.result and trial.result.epochs for trial in _of(trials, cell, arm))
-        yield from mean_fields(cell, arm, found, is_trained=is_trained)
-
-
-def mean_fields(cell: Cell, arm: str, found: Mapping[int, TrialMaps], *, is_trained: bool) -> Iterator[MeanField]:
-    """The mean over seeds of every map of one arm, by token, before training first.
-
-    Args:
-        cell: model and data set.
-        arm: name of the arm.
-        found: seed -> maps.
-        is_trained: whether there was any training between the two moments.
-    """
-    names = dict.fromkeys(name for stored in found.values() for name in stored.maps)
-    for name in sorted(names, key=_order):
-        having = {seed: stored for seed, stored in found.items() if name in stored.maps}
-        yield _mean(cell, arm, name, having, is_trained=is_trained)
-
-
-def _order(name: str) -> tuple[tuple[int, int], bool]:
-    """By token, then before and after training."""
-    moment, target = _parsed(name)
-    return target, moment == "final"
-
-
-def _parsed(name: str) -> tuple[Moment, tuple[int, int]]:
-    """`final/3_3` -> what and where."""
-    moment, _, place = name.partition("/")
-    row, _, column = place.partition("_")
-    return ("initial" if moment == "initial" else "final"), (int(row), int(column))
-
-
-def _mean(cell: Cell, arm: str, name: str, found: Mapping[int, TrialMaps], *, is_trained: bool) -> MeanField:
-    moment, target = _parsed(name)
-    grid = next(iter(found.values())).grid
-    mean = np.mean([found[seed].maps[name] for seed in sorted(found)], axis=0)
-    metrics: ReceptiveFieldMetrics | None = None
-    try:
-        metrics = measure(ReceptiveField(mean, target, grid, num_images=len(found)))
-        remark = metrics.fit_px.remark
-    except AnalysisError as error:
-        remark = str(error)
-    return MeanField(
-        cell=cell,
-        arm=arm,
-        moment=moment,
-        target=target,
-        grid=grid,
-        shape_px=mean.shape,
-        seeds=tuple(sorted(found)),
-        is_trained=is_trained,
-        metrics=metrics,
-        remark=remark,
-        pixels=np.ascontiguousarray(mean, dtype=np.float64).tobytes(),
-    )
 
 
 def _levels(cell: Cell, arm: str, trials: Sequence[TrialRecord]) -> Iterator[FieldLevel]:
@@ -158,7 +109,12 @@ def _values(trials: Sequence[TrialRecord], metric: str) -> list[float]:
     return [trial.result.metrics[metric] * scale for trial in trials if trial.result and metric in trial.result.metrics]
 
 
-def _comparisons(spec: ExperimentSpec, cells: Sequence[Cell], trials: Sequence[TrialRecord]) -> Iterator[Comparison]:
+def _comparisons(
+    spec: ExperimentSpec,
+    cells: Sequence[Cell],
+    trials: Sequence[TrialRecord],
+    grids: Mapping[tuple[Cell, str], _Grid],
+) -> Iterator[Comparison]:
     outcomes = [
         TrialOutcome(
             cell=trial.cell,
@@ -172,7 +128,9 @@ def _comparisons(spec: ExperimentSpec, cells: Sequence[Cell], trials: Sequence[T
     ]
     for name in COMPARED:
         for prefix in PREFIXES.values():
-            if not any(f"{prefix}/{name}" in outcome.metrics for outcome in outcomes):
+            metric = f"{prefix}/{name}"
+            # The primary metric has a comparison of its own, in Holm's family: two p of one question are one too many.
+            if metric == spec.primary_metric or not any(metric in outcome.metrics for outcome in outcomes):
                 continue
             for comparison in compare_arms(
                 cells=cells,
@@ -180,12 +138,45 @@ def _comparisons(spec: ExperimentSpec, cells: Sequence[Cell], trials: Sequence[T
                 treatments=[arm.name for arm in spec.treatments],
                 seeds=spec.seeds,
                 outcomes=outcomes,
-                metric=f"{prefix}/{name}",
+                metric=metric,
                 confidence=spec.confidence,
                 equivalence_margin=0.0,
             ):
+                if name in IN_TOKENS and _has_other_tokens(spec, comparison.cell, comparison.treatment, grids):
+                    continue
                 # The family that Holm corrects is the question's; these describe.
                 yield comparison.model_copy(update={"p_holm": None})
+
+
+def _has_other_tokens(spec: ExperimentSpec, cell: Cell, arm: str, grids: Mapping[tuple[Cell, str], _Grid]) -> bool:
+    """Whether an arm's grid is known, and not the control's."""
+    both = {grids.get((cell, name)) for name in (spec.control.name, arm)}
+    return None not in both and len(both) > 1
+
+
+def _not_compared(
+    spec: ExperimentSpec,
+    cells: Sequence[Cell],
+    trials: Sequence[TrialRecord],
+    grids: Mapping[tuple[Cell, str], _Grid],
+) -> Iterator[str]:
+    """A sentence for each thing that the comparisons lack."""
+    for cell in cells:
+        others = [arm.name for arm in spec.treatments if _has_other_tokens(spec, cell, arm.name, grids)]
+        if others:
+            sizes = [f"{name} {grids[cell, name][0]} x {grids[cell, name][1]}" for name in (spec.control.name, *others)]
+            yield (
+                f"{cell.key}: the arms have different grids of tokens ({', '.join(sizes)}). A length in tokens is "
+                "another length in each, so none is compared, and maps are not subtracted; areas and R² are shares of "
+                "the picture."
+            )
+    prefix, _, name = spec.primary_metric.partition("/")
+    if name in COMPARED and prefix in PREFIXES.values():
+        yield f"{spec.primary_metric} is the question itself: its comparison stands with the answers, corrected too."
+        if name in IN_TOKENS and any(
+            _has_other_tokens(spec, cell, arm.name, grids) for cell in cells for arm in spec.treatments
+        ):
+            yield f"{spec.primary_metric} is in tokens, which are not the same in all arms: its answers say little."
 
 
 def _curves(cell: Cell, arm: str, trials: Sequence[TrialRecord]) -> Iterator[FieldCurve]:
@@ -224,10 +215,3 @@ def _warnings(cell: Cell, arm: str, trials: Sequence[TrialRecord]) -> Iterator[F
             seeds.setdefault(remark, []).append(trial.seed)
     for remark, found in seeds.items():
         yield FieldWarning(cell=cell, arm=arm, moment=remark.moment, seeds=tuple(sorted(found)), text=remark.text)
-
-
-def _unreadable(trials: Sequence[TrialRecord], maps: Mapping[TrialKey, TrialMaps | str]) -> Iterator[Unreadable]:
-    for trial in trials:
-        stored = maps.get((trial.cell.key, trial.arm, trial.seed), "its maps were not looked for")
-        if isinstance(stored, str):
-            yield Unreadable(cell=trial.cell, arm=trial.arm, seed=trial.seed, reason=stored)

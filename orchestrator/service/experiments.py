@@ -9,6 +9,7 @@ from orchestrator.hardware import Hardware
 from orchestrator.planning.expansion import Expansion
 from orchestrator.planning.plan import Plan, plan_of
 from orchestrator.report import Report
+from orchestrator.report.parts import WHOLE, ReportParts
 from orchestrator.service.jobs import RayJobs
 from orchestrator.service.readiness import check_readiness
 from orchestrator.service.readings import (
@@ -49,7 +50,7 @@ from orchestrator.store.trials import (
     reopen_trials,
     summaries_of,
 )
-from orchestrator.stored_report import comparisons_of, report_of
+from orchestrator.stored_report import comparisons_of, read_experiment, report_of
 from trainers.config import canonical_json
 
 
@@ -162,17 +163,22 @@ class Experiments:
             stored_spec(row)  # refuses what another version wrote
             return comparisons_of(session, row)
 
-    def report(self, experiment_id: str) -> Report:
-        """Comparisons, what was learned, exclusions, provenance; a preview while the experiment runs."""
+    def report(self, experiment_id: str, parts: ReportParts = WHOLE) -> Report:
+        """Comparisons, what was learned, exclusions, provenance; a preview while the experiment runs.
+
+        Args:
+            experiment_id: its id.
+            parts: what of the maps is wanted.
+        """
         with self._database.read() as session:
-            row = get_experiment(session, experiment_id)
-            stored_spec(row)  # refuses what another version wrote
-            return report_of(
-                session,
-                experiment_id,
-                mlflow_url=mlflow_url(row, self._settings.mlflow_link),
-                storage=self._settings.effective_storage,
-            )
+            stored = read_experiment(session, experiment_id)
+        stored_spec(stored.row)  # refuses what another version wrote
+        return report_of(
+            stored,
+            mlflow_url=mlflow_url(stored.row, self._settings.mlflow_link),
+            storage=self._settings.effective_storage,
+            parts=parts,
+        )
 
     def logs(self, experiment_id: str) -> str:
         """What the newest driver wrote.

@@ -19,7 +19,7 @@ from orchestrator.status import ExperimentStatus
 from orchestrator.store.database import Database
 from orchestrator.store.tables import ExperimentRow, TrialRow
 from orchestrator.store.trials import summaries_of
-from orchestrator.stored_report import comparisons_of, confirm_trials, report_of
+from orchestrator.stored_report import comparisons_of, confirm_trials, read_experiment, report_of
 from orchestrator.tracking.client import MAX_METRICS_PER_BATCH
 from orchestrator.tracking.naming import EXPERIMENT_ID, NOTE, SUMMARY, SUMMARY_STATUS, TRIAL, metric_key
 from orchestrator.tracking.outbox import claim_summary_run, close_summary
@@ -58,8 +58,9 @@ class SummaryRuns:
         """Send deltas, report and figures, close the run; gives whether it is up to date now."""
         run_id = self._run(known_runs)
         with self._database.read() as session:
-            report = report_of(session, self._experiment.id, mlflow_url=mlflow_url, storage=self._storage)
+            stored = read_experiment(session, self._experiment.id)
             trials = confirm_trials(session, self._experiment.id)
+        report = report_of(stored, mlflow_url=mlflow_url, storage=self._storage)
         self._log_metrics(run_id, list(_delta_metrics(report.comparisons, trials)))
         ended_at = _milliseconds(self._experiment.ended_at or self._experiment.updated_at)
         self._log_metrics(run_id, list(_final_metrics(report, ended_at)))

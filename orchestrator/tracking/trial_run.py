@@ -20,7 +20,7 @@ from orchestrator.report.bias_view_figure import mean_views_figure
 from orchestrator.report.bias_views import mean_views
 from orchestrator.report.content import BiasSeries, TrialRecord
 from orchestrator.report.field_map_figure import mean_field_figure
-from orchestrator.report.fields import mean_fields
+from orchestrator.report.field_means import mean_fields
 from orchestrator.report.figures import render, sigma_panels
 from orchestrator.report.learned_bias import bias_series
 from orchestrator.report.markdown import escape, grid

@@ -7,7 +7,7 @@ from orchestrator.service.experiments import Experiments
 from orchestrator.status import ExperimentStatus
 from orchestrator.store.database import Database, open_database
 from orchestrator.store.experiments import begin_attempt, move
-from orchestrator.stored_report import report_of
+from orchestrator.stored_report import read_experiment, report_of
 from tests.orchestrator.small_experiments import (
     TINY,
     experiment_of,
@@ -76,7 +76,7 @@ def test_a_sweep_shares_its_control_and_extend_trains_only_what_is_missing(datab
     assert experiment_of(database, one_more).status == ExperimentStatus.SUCCEEDED
     assert experiments.get(one_more).progress.trials_reused == 3
     with database.read() as session:
-        report = report_of(session, one_more)
+        report = report_of(read_experiment(session, one_more))
     assert {(trial.arm, trial.reused_from) for trial in report.trials} == {("control", sweep), ("sigma-8", None)}
     assert (report.provenance.num_reused, report.comparisons[0].num_pairs) == (3, 3)
     assert any("3 of 6 trials were not trained again" in caveat for caveat in report.caveats)

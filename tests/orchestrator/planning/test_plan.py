@@ -295,6 +295,15 @@ def test_seeds_that_measure_the_same_number_again_are_named():
         assert not any("nothing is trained" in text for text in warnings_of(parse_spec(other)))
 
 
+def test_arms_with_other_tokens_are_named():
+    coarse = {"name": "coarse", "patch": {"model": {"patch_size_px": 8}}}
+    fine = {"name": "fine", "patch": {"model": {"num_heads": 4}}}
+    plan = plan_with(arms=[*SPEC["arms"], coarse, fine], analyses=[{"kind": "receptive_field"}])
+    (found,) = [text for text in plan.warnings if "tokens are not" in text]
+    assert found.startswith(f"{CELL}: `coarse` 4 x 4 tokens are not the control's 8 x 8:")
+    assert not any("tokens are not" in text for text in plan_with(arms=[*SPEC["arms"], coarse]).warnings)
+
+
 def test_fields_of_fresh_weights_that_show_no_attention_are_named():
     def about(name, *, pretrained=False, **point):
         model = {"kind": "timm", "name": name, "pretrained": pretrained}

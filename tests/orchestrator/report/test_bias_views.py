@@ -16,7 +16,7 @@ from orchestrator.report.figures import render
 from orchestrator.report.files import write_report
 from orchestrator.store.database import Database, open_database
 from orchestrator.store.tables import ExperimentRow
-from orchestrator.stored_report import report_of
+from orchestrator.stored_report import read_experiment, report_of
 from tests.orchestrator.planted_views import WINDOWS, planted_view, write_views
 from tests.orchestrator.synthetic import CELL, make_records, make_spec, play
 from trainers.result import LayerFit
@@ -42,7 +42,7 @@ def reported(
     ]
     experiment_id = play(store, spec, records)
     with store.read() as session:
-        return report_of(session, experiment_id, storage=storage), files
+        return report_of(read_experiment(session, experiment_id), storage=storage), files
 
 
 def test_views_are_the_means_over_seeds(store: Database, tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_one_broken_file_costs_its_own_views_only(store: Database, tmp_path: Pat
     np.savez(files[2], own_00=np.ones((2, 15, 15)))
     with store.read() as session:
         experiment_id = session.query(ExperimentRow).one().id
-        report = report_of(session, experiment_id, storage=tmp_path / "storage")
+        report = report_of(read_experiment(session, experiment_id), storage=tmp_path / "storage")
     assert {view.arm for view in report.bias_views.means} == {"gaussian"}
     assert {view.seeds for view in report.bias_views.means} == {(1,)}
     reasons = [trial.reason for trial in report.bias_views.unreadable]

@@ -20,7 +20,7 @@ from orchestrator.report.files import write_report
 from orchestrator.report.terminal import to_text
 from orchestrator.status import TrialStatus
 from orchestrator.store.database import Database, open_database
-from orchestrator.stored_report import report_of
+from orchestrator.stored_report import read_experiment, report_of
 from tests.orchestrator.planted_maps import PLACE, planted_map, rms_radius_tokens, with_fields, write_all
 from tests.orchestrator.synthetic import CELL, make_records, make_spec, play, report_on
 from trainers.result import FieldRemark
@@ -43,7 +43,7 @@ def experiment_id(store: Database) -> str:
 
 def reported(store: Database, experiment_id: str, storage: Path | None) -> Report:
     with store.read() as session:
-        return report_of(session, experiment_id, storage=storage)
+        return report_of(read_experiment(session, experiment_id), storage=storage)
 
 
 @pytest.fixture(scope="module")
@@ -167,7 +167,9 @@ def test_maps_that_cannot_be_read_are_counted_and_named(store: Database, experim
     by_arm = {mean.arm: mean.seeds for mean in report.receptive_fields.means}
     assert by_arm == {"control": (1, 2, 3, 4, 5), "gaussian": (1, 2, 3, 4, 5), "placebo": tuple(SEEDS)}
     missing, broken = field_notes(report.receptive_fields)
-    assert f"Maps of 1 trial are in no mean map ({CELL.key}/control/seed0): no receptive_field.npz" in missing
+    assert (
+        f"Receptive fields of 1 trial are in no mean map ({CELL.key}/control/seed0): no receptive_field.npz" in missing
+    )
     assert "gaussian/seed0" in broken
     assert "is not what a trial writes" in broken
     assert broken.split(":")[0] in " ".join(to_text(report).split())
@@ -185,7 +187,7 @@ def _flipped(whole: bytes) -> bytes:
 
 def _packed(whole: bytes, **arrays: np.ndarray) -> bytes:
     file = io.BytesIO()
-    np.savez_compressed(file, **dict(np.load(io.BytesIO(whole))), **arrays)
+    np.savez_compressed(file, **(dict(np.load(io.BytesIO(whole))) | arrays))
     return file.getvalue()
 
 
@@ -210,8 +212,29 @@ def _one_array(_whole: bytes) -> bytes:
         lambda whole: _flipped(_packed(whole)),
         lambda whole: _packed(whole, unknown=np.ones((3, 3))),
         lambda whole: _packed(whole, **{"final/0_0": np.ones(5)}),
+        lambda whole: _packed(whole, **{"final/0_0": np.full((32, 32), np.nan)}),
+        lambda whole: _packed(whole, **{"final/0_0": np.zeros((32, 32))}),
+        lambda whole: _packed(whole, **{"final/0_0": np.diag([2.0, -1.0])}),
+        lambda whole: _packed(whole, **{"final/0_0": np.full((2, 2), 0.25)}),
+        lambda whole: _packed(whole, **{"final/0_0": np.full((32, 32), 1 / 1024, dtype=complex)}),
+        lambda whole: _packed(whole, **{"final/8_0": np.full((32, 32), 1 / 1024)}),
+        lambda whole: _packed(whole, grid=np.array([0, 0])),
     ],
-    ids=["empty", "one array", "no map", "altered", "another name", "not a matrix"],
+    ids=[
+        "empty",
+        "one array",
+        "no map",
+        "altered",
+        "another name",
+        "not a matrix",
+        "nan",
+        "zero",
+        "negative",
+        "another size",
+        "complex",
+        "no such token",
+        "no tokens",
+    ],
 )
 def test_one_broken_file_costs_its_own_maps_only(
     store: Database, experiment_id: str, tmp_path: Path, damage: Callable[[bytes], bytes]
