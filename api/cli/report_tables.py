@@ -188,10 +188,13 @@ def field_table(fields: ReceptiveFields, width: int) -> FittedTable:
     for level in fields.levels:
         found.setdefault((level.cell, level.arm), {})[level.metric] = _level(level)
     columns = [_names("arm", [arm for _, arm in found])]
-    for name, heading in (("rms_radius_tokens", "rms radius (tokens)"), ("r_squared", "R² of the Gaussian")):
+    for name, heading in (("rms_radius_tokens", "rms radius (tokens)"), ("r_squared", "R² of each seed's fit")):
         columns.append(Column(heading, [row.get(name, MISSING) for row in found.values()], is_number=False))
     title = f"Receptive fields: {'before training → after, ' if is_trained else ''}mean ± sd over seeds"
-    note = f"maps of {len(fields.unreadable)} trials can't be read and are in no picture" if fields.unreadable else ""
+    note = ""
+    if fields.unreadable:
+        count = f"{len(fields.unreadable)} {'trial' if len(fields.unreadable) == 1 else 'trials'}"
+        note = f"receptive fields of {count} are in no mean map and in no picture: they can't be read"
     return fit_table(title, columns, width, _cells([cell for cell, _ in found]))._replace(note=note)
 
 

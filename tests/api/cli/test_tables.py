@@ -9,6 +9,7 @@ from rich.console import Console
 from api.cli.readings import ReportReading
 from api.cli.report_tables import print_report
 from api.cli.tables import experiment_table
+from orchestrator.report.field_tables import WORDS
 from orchestrator.service.views import ExperimentView, Progress
 from orchestrator.status import ExperimentStatus
 
@@ -120,6 +121,7 @@ def test_no_number_of_a_report_is_cut(width: int, num_pairs: int) -> None:
         assert f"[{effect - 3.21:+.2f}, {effect + 3.21:+.2f}]" in line
     assert shown.count("5.00 → 3.88 ± 1.00") == 4
     assert shown.count("0.12 → 0.88 ± 0.25") == 4
+    assert WORDS["r_squared"] in shown
     assert shown.count("11: 0.62*") == 2
     assert shown.count("●") == 4
     if num_pairs == 10:
