@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from orchestrator.report.content import Report
 from orchestrator.report.field_captions import SCORED, r_squared_text
+from orchestrator.report.field_choice import in_report
 from orchestrator.report.field_content import (
     MOMENT_WORDS,
     PREFIXES,
@@ -39,9 +40,10 @@ def field_comparison_table(report: Report) -> Table:
     fields = report.receptive_fields
     comparisons = fields.comparisons if fields else ()
     is_trained = fields is not None and fields.is_trained
+    count = f"the {len(comparisons)} p are" if len(comparisons) > 1 else "p is"
     return Table(
         title=f"Receptive fields: treatment - {report.control}, over pairs of the same seed "
-        f"(descriptive, outside Holm's family: p is not adjusted){_after_training(is_trained=is_trained)}",
+        f"(descriptive, outside Holm's family: {count} not adjusted){_after_training(is_trained=is_trained)}",
         columns=(
             "model",
             "data set",
@@ -141,8 +143,9 @@ def _change(level: FieldLevel | None) -> str:
 
 
 def mean_field_table(fields: ReceptiveFields | None) -> Table:
-    """The Gaussian through every mean map."""
+    """The Gaussian through the mean maps that the report's figure shows: a lattice has hundreds."""
     means = fields.means if fields else ()
+    # Of all, shown or not: a table of one token out of many has to say which.
     has_targets = len({mean.target for mean in means}) > 1
     return Table(
         title="Gaussian through the mean map of each arm (widths along a row x along a column, in tokens)"
@@ -171,9 +174,15 @@ def mean_field_table(fields: ReceptiveFields | None) -> Table:
                 str(len(mean.seeds)),
                 *_fit_texts(mean),
             )
-            for mean in means
+            for mean in _shown(fields)
         ],
     )
+
+
+def _shown(fields: ReceptiveFields | None) -> list[MeanField]:
+    """Mean maps of the tokens in the report's figure; only these are asked for what they measure, which takes time."""
+    places = set(in_report(fields).places)
+    return [mean for mean in (fields.means if fields else ()) if (mean.cell, mean.beside) in places]
 
 
 def _short_remark(mean: MeanField) -> str:
@@ -194,12 +203,29 @@ def field_notes(fields: ReceptiveFields | None) -> tuple[str, ...]:
     """Which widths describe little, and what is in no mean map, and why; nothing is dropped in silence."""
     if fields is None:
         return ()
-    return (*_warned(fields), *_not_gaussian(fields), *unreadable_notes(fields.unreadable))
+    return (
+        *_warned(fields),
+        *fields.not_compared,
+        *_not_gaussian(fields),
+        *unreadable_notes(fields.unreadable, what="Receptive fields"),
+    )
+
+
+def left_out_notes(fields: ReceptiveFields | None) -> tuple[str, ...]:
+    """How many rows `mean_field_table` does not have, and where they are."""
+    means = fields.means if fields else ()
+    if num_left_out := len(means) - len(_shown(fields)):
+        return (
+            f"The table of mean maps has the tokens of the figure, {len(means) - num_left_out} of {len(means)} rows. "
+            f"{in_report(fields).left_out} What all of them measure: report.json, and over HTTP `/receptive-fields` "
+            "of the experiment.",
+        )
+    return ()
 
 
 def remark_notes(fields: ReceptiveFields | None) -> tuple[str, ...]:
     """What the remarks of `mean_field_table` mean, as far as it has any."""
-    means = fields.means if fields else ()
+    means = _shown(fields)
     notes = {f'"{_short_remark(mean)}": {mean.remark.partition(": ")[2]}' for mean in means if _is_explained(mean)}
     if any(_short_remark(mean) == NO_GAUSSIAN for mean in means):
         notes.add(f'"{NO_GAUSSIAN}": R² of the mean map below {GOOD_R_SQUARED}, the widths describe little')
@@ -241,13 +267,18 @@ def _not_gaussian(fields: ReceptiveFields) -> Iterator[str]:
         )
 
 
-def unreadable_notes(unreadable: Sequence[Unreadable]) -> tuple[str, ...]:
-    """One sentence for each reason why maps of trials can't be read."""
+def unreadable_notes(unreadable: Sequence[Unreadable], *, what: str) -> tuple[str, ...]:
+    """One sentence for each reason why maps of trials can't be read.
+
+    Args:
+        unreadable: the trials.
+        what: which maps, as the sentence begins: `Receptive fields`.
+    """
     by_reason: dict[str, list[str]] = {}
     for trial in unreadable:
         by_reason.setdefault(trial.reason, []).append(f"{trial.cell.key}/{trial.arm}/seed{trial.seed}")
     return tuple(
-        f"Maps of {len(names)} {'trial' if len(names) == 1 else 'trials'} are in no mean map "
+        f"{what} of {len(names)} {'trial' if len(names) == 1 else 'trials'} are in no mean map "
         f"({_named(names)}): {reason}."
         for reason, names in by_reason.items()
     )

@@ -15,6 +15,7 @@ from orchestrator.report.field_tables import (
     field_comparison_table,
     field_level_table,
     field_notes,
+    left_out_notes,
     mean_field_table,
     remark_notes,
     unreadable_notes,
@@ -70,13 +71,17 @@ def to_html(report: Report, pictures: Mapping[str, bytes] | None = None) -> str:
         figures=drawn,
         by_dataset=sigma_by_dataset_table(report.bias),
         position=without_constant_columns(position_table(report.position)),
-        view_notes=unreadable_notes(report.bias_views.unreadable) if report.bias_views else (),
+        view_notes=unreadable_notes(report.bias_views.unreadable, what="Position biases") if report.bias_views else (),
         field_levels=without_constant_columns(field_level_table(report.receptive_fields)),
         field_comparisons=without_constant_columns(field_comparison_table(report)),
         field_means=without_constant_columns(mean_field_table(report.receptive_fields)),
         field_introduction=INTRODUCTION,
         field_captions=field_captions(report),
-        field_notes=(*remark_notes(report.receptive_fields), *field_notes(report.receptive_fields)),
+        field_notes=(
+            *left_out_notes(report.receptive_fields),
+            *remark_notes(report.receptive_fields),
+            *field_notes(report.receptive_fields),
+        ),
         settings=settings_table(report),
     )
 

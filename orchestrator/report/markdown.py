@@ -11,6 +11,7 @@ from orchestrator.report.field_tables import (
     field_comparison_table,
     field_level_table,
     field_notes,
+    left_out_notes,
     mean_field_table,
     remark_notes,
     unreadable_notes,
@@ -75,7 +76,10 @@ def _bias_views(report: Report) -> list[str]:
         return []
     files = [f"[{name}.png]({name}.png)" for name in bias_view_figures(report)]
     told = f"What the middle token sees of it, layer by layer: {' and '.join(files)}; arrays: `{MEAN_VIEWS}`."
-    return [*([told] if files else []), *map(escape, unreadable_notes(report.bias_views.unreadable))]
+    return [
+        *([told] if files else []),
+        *map(escape, unreadable_notes(report.bias_views.unreadable, what="Position biases")),
+    ]
 
 
 def _receptive_fields(report: Report) -> list[str]:
@@ -92,7 +96,7 @@ def _receptive_fields(report: Report) -> list[str]:
         *captions,
         *arrays,
         *(part for table in tables if table.rows for part in (f"**{escape(table.title)}**", grid(table))),
-        *map(escape, (*remark_notes(fields), *field_notes(fields))),
+        *map(escape, (*left_out_notes(fields), *remark_notes(fields), *field_notes(fields))),
     ]
 
 

@@ -17,12 +17,12 @@ from orchestrator.report.arm_style import arm_style
 from orchestrator.report.bias_figures import position_figure
 from orchestrator.report.field_captions import field_captions, r_squared_text
 from orchestrator.report.field_choice import choose, in_report
-from orchestrator.report.field_content import MeanField, TrialMaps, Unreadable
+from orchestrator.report.field_content import FieldDifference, MeanField, TrialMaps, Unreadable
 from orchestrator.report.field_curve_figure import field_curve_figure, field_figures
 from orchestrator.report.field_figure import FieldTile
 from orchestrator.report.field_map_figure import field_map_figure, mean_field_figure
-from orchestrator.report.field_tables import mean_field_table, remark_notes, unreadable_notes
-from orchestrator.report.fields import mean_fields
+from orchestrator.report.field_means import mean_fields
+from orchestrator.report.field_tables import left_out_notes, mean_field_table, remark_notes, unreadable_notes
 from orchestrator.report.html import figures_of, to_html
 from orchestrator.report.markdown import escape, to_markdown
 from orchestrator.statistics.comparison import Cell
@@ -58,9 +58,18 @@ def report() -> Report:
 
 
 def with_means(report: Report, means: list[MeanField]) -> Report:
-    return report.model_copy(
-        update={"receptive_fields": report.receptive_fields.model_copy(update={"means": tuple(means)})}
-    )
+    """Of one seed each: differences over pairs are those of the means."""
+    control = {(mean.cell, mean.moment, mean.target): mean for mean in means if mean.arm == report.control}
+    differences = [
+        FieldDifference(
+            **mean.model_dump(include={"cell", "arm", "moment", "target", "shape_px", "seeds"}),
+            pixels=(mean.map - control[place].map).tobytes(),
+        )
+        for mean in means
+        if mean.arm != report.control and (place := (mean.cell, mean.moment, mean.target)) in control
+    ]
+    fields = report.receptive_fields.model_copy(update={"means": tuple(means), "differences": tuple(differences)})
+    return report.model_copy(update={"receptive_fields": fields})
 
 
 @cache
@@ -165,8 +174,8 @@ def test_nothing_is_hidden_that_needs_no_more_room_than_saying_so(report: Report
     assert choose(means, 8).left_out == ""
     assert "+ 2 more tokens" in choose(means, 7).left_out
     unreadable = [Unreadable(cell=CELL, arm="a", seed=seed, reason="lost") for seed in range(7)]
-    assert "a/seed5): lost" in unreadable_notes(unreadable[:6])[0]
-    assert "a/seed4 and 2 more): lost" in unreadable_notes(unreadable)[0]
+    assert "a/seed5): lost" in unreadable_notes(unreadable[:6], what="Receptive fields")[0]
+    assert "a/seed4 and 2 more): lost" in unreadable_notes(unreadable, what="Receptive fields")[0]
 
 
 @pytest.mark.parametrize("arms", [("gaussian",), ("control", "gaussian", "placebo")])
@@ -204,6 +213,35 @@ def test_markdown_names_the_pictures_with_the_words_of_the_page(report: Report) 
         assert str(markupsafe.escape(caption)) in page
     assert "best validation epoch" in captions["receptive_field_maps"]
     assert "each epoch's own weights" in captions["receptive_field_curves"]
+
+
+def test_the_table_of_mean_maps_ends_where_the_figure_does(report: Report) -> None:
+    """Two models with 9 tokens, 3 arms and 2 moments; a figure of 16 lines has room for 8 tokens, four a model."""
+    many = lattice_of(report, num_cells=2)
+    table = mean_field_table(many.receptive_fields)
+    places = {(row[0][:6], row[table.columns.index("token")]) for row in table.rows}
+    assert places == set(itertools.product(("model0", "model1"), ("1,1", "1,3", "1,6", "3,3")))
+    assert len(table.rows) == 8 * 3 * 2
+    (note,) = left_out_notes(many.receptive_fields)
+    assert "48 of 108 rows. Not shown: + 10 more tokens" in note
+    for written in (to_markdown(many), to_html(many, dict.fromkeys(figures_of(many), b"<svg/>"))):
+        assert "48 of 108 rows" in written
+    assert left_out_notes(report.receptive_fields) == ()
+
+
+def test_what_no_table_shows_is_not_measured(report: Report, monkeypatch: pytest.MonkeyPatch) -> None:
+    many = lattice_of(report, num_cells=2)
+    asked = []
+    plain = MeanField.__getattribute__
+
+    def noted(mean: MeanField, name: str) -> object:
+        if name in ("metrics", "remark"):
+            asked.append(plain(mean, "target"))
+        return plain(mean, name)
+
+    monkeypatch.setattr(MeanField, "__getattribute__", noted)
+    to_markdown(many)
+    assert set(asked) == {(1, 1), (1, 3), (1, 6), (3, 3)}
 
 
 def test_remarks_are_short_and_explained_once(report: Report) -> None:
