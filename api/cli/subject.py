@@ -5,14 +5,15 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 
 from api.cli.terminal import CHILD_EXITS, Exit
+from trainers.analyses.intervention import Intervention
 
-INTERVENTIONS = ("none", "reinitialise-position", "zero-position", "gaussian", "no-gaussian")
-"""Those of `trainers.analyses.subject`, which imports torch: a slip is told at once."""
+INTERVENTIONS: tuple[Intervention, ...] = get_args(Intervention)
+"""A slip is told at once, before the process that imports torch is started."""
 
 
 def _checked(names: list[str] | None) -> list[str] | None:

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Annotated, Literal, cast
+from typing import Annotated, cast
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
 from trainers.analyses.grid_model import GridModelConfig
+from trainers.analyses.intervention import Intervention
 from trainers.checkpoint import UNREADABLE
 from trainers.data.normalization import NormalizationName
 from trainers.errors import AnalysisError
@@ -18,14 +19,6 @@ from trainers.models.gaussian import GaussianAttentionBias
 from trainers.models.position import PositionEmbedding, find_position, set_position_embedding
 from trainers.seeding import Stream, derive_seed, seed_weights
 from trainers.strict import StrictModel
-
-Intervention = Literal["none", "reinitialise-position", "zero-position", "gaussian", "no-gaussian"]
-"""What is done to a model before it is looked at (paper, section 3):
-
-`none`: as it is. `reinitialise-position`, `zero-position`: its relative or absolute position embedding drawn anew, or
-set to zero. `gaussian`: a Gaussian with its initial values added. `no-gaussian`: the Gaussian that it has left out.
-An experiment has the same as arms that change `model.position_embedding` and `attention_bias`, see `docs/paper.md`.
-"""
 
 _POSITION: dict[Intervention, PositionEmbedding] = {
     "reinitialise-position": "reinitialise",

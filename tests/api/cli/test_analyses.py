@@ -2,7 +2,7 @@
 
 from io import StringIO
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 from rich.console import Console, RenderableType
@@ -10,9 +10,7 @@ from typer.testing import CliRunner
 
 from api.cli import learned_bias, receptive_field
 from api.cli.application import application
-from api.cli.subject import INTERVENTIONS
 from trainers.analyses.study import BiasStudy, Study
-from trainers.analyses.subject import Intervention
 
 
 def shown(table: RenderableType, width: int) -> str:
@@ -20,10 +18,6 @@ def shown(table: RenderableType, width: int) -> str:
     Console(file=text, width=width, soft_wrap=True).print(table)
     assert "…" not in text.getvalue()
     return text.getvalue()
-
-
-def test_the_interventions_are_those_of_the_analyses() -> None:
-    assert get_args(Intervention) == INTERVENTIONS
 
 
 @pytest.mark.parametrize("command", ["receptive-field", "learned-bias"])
