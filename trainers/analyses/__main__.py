@@ -17,16 +17,19 @@ from trainers.analyses.command_line import (
     CommandParser,
     add_subject_arguments,
     build_model,
+    make_output,
     problems,
     read_subject,
     run_command,
     target_of,
 )
+from trainers.analyses.grid_model import GridModelConfig
 from trainers.analyses.images import BATCH_SIZE, image_batches, spread_positions
 from trainers.analyses.map_metrics import ReceptiveField, measure
 from trainers.analyses.receptive_field import (
     FeaturePoint,
     ReceptiveFieldConfig,
+    check_target,
     receptive_fields,
     warnings_for,
 )
@@ -57,6 +60,10 @@ def _look(options: argparse.Namespace) -> tuple[Study, dict[str, ReceptiveField]
     config = ReceptiveFieldConfig(
         target=options.target, point=FeaturePoint(layer=options.layer, norm=options.norm), precision=options.precision
     )
+    # Before any image is read: it can take long.
+    if not isinstance(subject.model, GridModelConfig):
+        check_target(config, subject.model.grids().features, subject.model.label)
+    make_output(options.output)
     splits = dataset.load(
         None,
         input_size_px=subject.model.input_size_px,
@@ -106,7 +113,6 @@ def _look(options: argparse.Namespace) -> tuple[Study, dict[str, ReceptiveField]
 def _write(folder: Path | None, study: Study, maps: dict[str, ReceptiveField]) -> None:
     if folder is None:
         return
-    folder.mkdir(parents=True, exist_ok=True)
     arrays = {key: field.map for key, field in maps.items()}
     arrays |= {f"{GRADIENT_SUM}/{key}": np.array(field.gradient_sum) for key, field in maps.items()}
     with replaced_file(folder / MAPS) as file:

@@ -16,6 +16,7 @@ from trainers.analyses.command_line import (
     CommandParser,
     add_subject_arguments,
     build_model,
+    make_output,
     read_subject,
     run_command,
     target_of,
@@ -43,6 +44,7 @@ def _look(options: argparse.Namespace) -> BiasStudy:
     config = LearnedBiasConfig(query=options.query, per_head=options.per_head)
     if not isinstance(subject.model, GridModelConfig):
         check_query(config, subject.model.grids().attention)
+    make_output(options.output)
     looks: list[BiasLook] = []
     maps: dict[str, npt.NDArray[np.float32]] = {}
     for intervention in options.intervention or ["none"]:
@@ -65,7 +67,6 @@ def _look(options: argparse.Namespace) -> BiasStudy:
 def _write(folder: Path | None, study: BiasStudy, maps: dict[str, npt.NDArray[np.float32]]) -> None:
     if folder is None:
         return
-    folder.mkdir(parents=True, exist_ok=True)
     with replaced_file(folder / BIAS_MAPS) as file:
         np.savez_compressed(file, **maps)  # type: ignore[arg-type]
     with replaced_file(folder / BIAS_RESULT) as file:

@@ -4,15 +4,18 @@ import argparse
 import difflib
 import json
 import logging
+import os
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn, get_args
+from typing import Any, NoReturn, get_args
 
 from pydantic import ValidationError
 from torch import nn
 
-from trainers.analyses.subject import Intervention, SubjectConfig, build_subject
+from trainers.analyses.intervention import Intervention
+from trainers.analyses.subject import SubjectConfig, build_subject
 from trainers.analyses.targets import CenterTarget, LatticeTarget, TargetConfig, TokenTarget
 from trainers.errors import ConfigError, TrainerError
 from trainers.models.gaussian import GaussianBias
@@ -52,12 +55,33 @@ class CommandParser(argparse.ArgumentParser):
         self.exit(2, f"error: {message}\n")
 
 
+class _EachOnce(argparse.Action):
+    """Appends, but not the same again: both would have one name in the result."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        option_string: str | None = None,
+    ) -> None:
+        """Refuse what is there already."""
+        so_far = getattr(namespace, self.dest) or []
+        if values in so_far:
+            raise argparse.ArgumentError(
+                self,
+                f"{values} is given twice; for another --sigma, --amplitude or --layers look again, into another "
+                "--output",
+            )
+        setattr(namespace, self.dest, [*so_far, values])
+
+
 def add_subject_arguments(parser: argparse.ArgumentParser) -> None:
     """Which model, its weights, and the interventions."""
     parser.add_argument("model", help="a timm name, small_vit, or a JSON file with a model's or trial's config")
     parser.add_argument("--checkpoint", type=Path, help="weights: a trial's checkpoint.pt, or any state dict")
     parser.add_argument("--pretrained", action="store_true", help="start from timm's published weights")
-    parser.add_argument("--intervention", action="append", type=_intervention, help="may be repeated")
+    parser.add_argument("--intervention", action=_EachOnce, type=_intervention, help="may be repeated")
     parser.add_argument(
         "--layers", type=_layers, help="blocks of a ViT, stages of a Swin that the intervention concerns, as 0,1,2"
     )
@@ -119,6 +143,26 @@ def read_subject(options: argparse.Namespace) -> SubjectConfig:
         # Asking a hub that doesn't answer takes most of a minute.
         sys.stderr.write(f"loading the published weights of {subject.model.label}\n")
     return subject
+
+
+def make_output(folder: Path | None) -> None:
+    """Make the folder before the work, which would else be lost.
+
+    Args:
+        folder: where the result goes (`None`: to stdout only).
+
+    Raises:
+        ConfigError: it can't be made, or nothing can be written into it.
+    """
+    if folder is None:
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        in_the_way = [each for each in (folder, *folder.parents) if os.path.lexists(each) and not each.is_dir()]
+        reason = f"{in_the_way[-1]} is no folder" if in_the_way else error.strerror
+        raise ConfigError(f"nothing can be written to the folder --output {folder}: {reason}") from error
 
 
 def problems(title: str, error: ValidationError) -> str:

@@ -222,6 +222,49 @@ def test_wrong_usage_takes_one_line(option, value, message, capsys):
     assert message in line
 
 
+@pytest.mark.parametrize("command", [main, bias_study.main])
+def test_an_intervention_is_looked_at_once(command, capsys):
+    """Twice, it would have two rows under one name."""
+    with pytest.raises(SystemExit, match="2"):
+        command(["small_vit", *["--intervention", "none", "--intervention", "gaussian"] * 2])
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: argument --intervention: none is given twice")
+
+
+@pytest.mark.parametrize("command", [main, bias_study.main])
+def test_a_folder_that_can_not_be_is_told_before_the_work(command, tmp_path, monkeypatch, capsys):
+    for name in ("data.DigitsConfig.load", "analyses.bias_study.build_model"):
+        monkeypatch.setattr(f"trainers.{name}", lambda *_, **__: pytest.fail("the work was begun"))
+    file = tmp_path / "file"
+    file.write_text("a user's")
+    (tmp_path / "nowhere").symlink_to(tmp_path / "gone" / "away")
+    # Nobody, root neither, writes into /proc.
+    for folder, reason in (
+        (file, f"{file} is no folder"),
+        (file / "a" / "b", f"{file} is no folder"),
+        (tmp_path / "nowhere" / "a", f"{tmp_path}/nowhere is no folder"),
+        ("/proc", "No such file or directory"),
+    ):
+        assert command(["small_vit", "--output", str(folder)]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line == f"error: nothing can be written to the folder --output {folder}: {reason}"
+    assert file.read_text() == "a user's"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--target", "9,9"], "no token at row 9, column 9: the grid has rows 0 to 7 and"),
+        (["--layer", "3"], "has no layer 3: its layers are 0 to 2"),
+    ],
+)
+def test_a_target_that_is_not_there_is_told_before_any_image_is_read(arguments, words, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("trainers.data.DigitsConfig.load", lambda *_, **__: pytest.fail("images were read"))
+    assert look("small_vit", *arguments, "--output", str(tmp_path / "new")) == 1
+    assert words in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
+
+
 def test_json_that_is_no_model_says_what_it_is(tmp_path, capsys):
     train(TrialConfig.model_validate(TRIAL), Runtime(device="cpu", num_threads=1, storage=tmp_path))
     assert look(str(tmp_path / "result.json")) == 2
