@@ -1,9 +1,10 @@
 """A study of position biases as files that `python -m trainers.analyses.bias_study` wrote: read, and drawn."""
 
+import itertools
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import NamedTuple, cast, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -23,12 +24,14 @@ from orchestrator.report.bias_map_figure import (
 )
 from orchestrator.report.bias_views import VIEW_NAME
 from orchestrator.report.figures import render
+from trainers.analyses.intervention import Intervention
 from trainers.analyses.study import BIAS_MAPS, BIAS_RESULT, BiasLook, BiasStudy
 from trainers.atomic_file import replaced_file
 
 Maps = Mapping[str, npt.NDArray[np.floating]]
 
 _QUERY = "query/"
+_KINDS = ("png", "svg")
 _SIGMA = re.compile(r"sigma/(?P<layer>\d+)(?:_head(?P<head>\d+))?")
 _IS_GAUSSIAN = 0.999
 """Correlation from which an added map lies around its query: a permuted one's is far lower."""
@@ -40,8 +43,11 @@ def read_bias_study(folder: Path) -> BiasStudy:
 
 
 def draw_bias_study(folder: Path, study: BiasStudy) -> list[Path]:
-    """Two pictures for each intervention, as PNG and SVG: layers (mean over heads), and every head; gives the files."""
-    files = []
+    """Two pictures for each intervention, as PNG and SVG: layers (mean over heads), and every head; gives the files.
+
+    Pictures that an earlier study left there, of other interventions, are removed: the maps behind them are gone.
+    """
+    files: list[Path] = []
     with np.load(folder / BIAS_MAPS) as arrays:
         maps = {name: arrays[name] for name in arrays.files}
     for look in study.looks:
@@ -57,11 +63,19 @@ def draw_bias_study(folder: Path, study: BiasStudy) -> list[Path]:
             if not blocks:
                 continue
             figure = draw_blocks(blocks, inches)
-            for kind in ("png", "svg"):
-                files.append(folder / f"learned_bias_{look.intervention}{ending}.{kind}")
+            for kind in _KINDS:
+                files.append(_picture(folder, look.intervention, ending, kind))
                 with replaced_file(files[-1]) as file:
                     file.write(render(figure, kind))
+    # By their whole names: a user's own files stay, whatever they are called.
+    ours = itertools.product(get_args(Intervention), ("", "_heads"), _KINDS)
+    for stale in {_picture(folder, *name) for name in ours}.difference(files):
+        stale.unlink(missing_ok=True)
     return files
+
+
+def _picture(folder: Path, intervention: str, ending: str, kind: str) -> Path:
+    return folder / f"learned_bias_{intervention}{ending}.{kind}"
 
 
 class _View(NamedTuple):

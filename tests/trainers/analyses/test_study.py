@@ -333,6 +333,15 @@ def test_a_study_of_a_position_bias(tmp_path, capsys):
     files = draw_bias_study(tmp_path, study)
     assert len(files) == 8
     assert all(file.stat().st_size > 2000 for file in files)
+    # The next study has less: what shows the rest goes, what is a user's own stays.
+    own = [tmp_path / name for name in ("learned_bias_gaussian.pdf", "learned_bias_mine.png", "learned_bias_.png")]
+    for file in own:
+        file.write_text("a user's")
+    assert bias_study.main([str(tmp_path / "model.json"), "--output", str(tmp_path)]) == 0
+    left = draw_bias_study(tmp_path, read_bias_study(tmp_path))
+    assert set(left) == {file for file in files if "none" in file.name}
+    written = {tmp_path / f"learned_bias.{kind}" for kind in ("json", "npz")}
+    assert set(tmp_path.iterdir()) == {*left, *own, *written, tmp_path / "model.json"}
 
 
 @pytest.mark.parametrize("name", ["test_resnet", "test_convnext", "levit_128s"])
