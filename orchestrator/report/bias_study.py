@@ -33,8 +33,6 @@ Maps = Mapping[str, npt.NDArray[np.floating]]
 _QUERY = "query/"
 _KINDS = ("png", "svg")
 _SIGMA = re.compile(r"sigma/(?P<layer>\d+)(?:_head(?P<head>\d+))?")
-_IS_GAUSSIAN = 0.999
-"""Correlation from which an added map lies around its query: a permuted one's is far lower."""
 
 
 def read_bias_study(folder: Path) -> BiasStudy:
@@ -149,7 +147,7 @@ def _tile(title: str, view: _View, look: BiasLook, head: int | None = None) -> T
     """The map of one head, or the mean over heads."""
     tile = Tile(title, view.map.mean(axis=0) if head is None else view.map[head % len(view.map)], view.query)
     if view.name == "gaussian":
-        return _added(tile, look.gaussians, view.layer, head)
+        return _added(tile, look, view.layer, head)
     layer = None if view.layer < 0 else view.layer
     fit = next((fit for fit in look.fits if (fit.part, fit.layer, fit.head) == (view.name, layer, head)), None)
     if fit is None:
@@ -161,22 +159,14 @@ def _tile(title: str, view: _View, look: BiasLook, head: int | None = None) -> T
     )
 
 
-def _added(tile: Tile, gaussians: Mapping[str, float], layer: int, head: int | None) -> Tile:
-    """A Gaussian has its own widths; the mean over different ones is none."""
+def _added(tile: Tile, look: BiasLook, layer: int, head: int | None) -> Tile:
+    """A Gaussian has its own widths; the mean over different ones is none, and a placebo lies around no token."""
     by_head = {
         None if match["head"] is None else int(match["head"]): value
-        for name, value in gaussians.items()
+        for name, value in look.gaussians.items()
         if (match := _SIGMA.fullmatch(name)) and int(match["layer"]) == layer
     }
     sigmas = [by_head[head]] if head in by_head else list(by_head.values())
-    tile = tile._replace(remark=known_remark(sigmas))
-    return tile._replace(sigma=(sigmas[0], sigmas[0])) if len(sigmas) == 1 and _is_around(tile, sigmas[0]) else tile
-
-
-def _is_around(tile: Tile, sigma: float) -> bool:
-    """Whether the Gaussian lies around its query: a placebo's lies over permuted tokens."""
-    down, across = np.indices(tile.map.shape)
-    expected = np.exp(-((down - tile.query[0]) ** 2 + (across - tile.query[1]) ** 2) / (2 * sigma**2))
-    if not np.ptp(tile.map):
-        return False
-    return bool(np.corrcoef(tile.map.ravel(), expected.ravel())[0, 1] > _IS_GAUSSIAN)
+    # Of one that is switched off, nothing can be seen.
+    is_around = look.attention_bias == "gaussian" and len(sigmas) == 1 and np.ptp(tile.map) > 0
+    return tile._replace(remark=known_remark(sigmas), sigma=(sigmas[0], sigmas[0]) if is_around else None)

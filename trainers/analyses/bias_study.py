@@ -27,7 +27,7 @@ from trainers.analyses.study import BIAS_MAPS, BIAS_RESULT, BiasLook, BiasStudy
 from trainers.analyses.targets import CenterTarget
 from trainers.atomic_file import replaced_file
 from trainers.errors import AnalysisError
-from trainers.models.bias import bias_metrics
+from trainers.models.bias import attached_biases, bias_metrics
 
 _NUM_CLASSES = 10
 """Of the head, which has no position."""
@@ -56,7 +56,12 @@ def _look(options: argparse.Namespace) -> BiasStudy:
                 "tables and MLPs of ViTs, BEiT, Swin; absolute of ViTs, BEiT, EVA) nor a Gaussian"
             )
         looks.append(
-            BiasLook(intervention=intervention, fits=learned.fits, gaussians=bias_metrics(model)),
+            BiasLook(
+                intervention=intervention,
+                fits=learned.fits,
+                attention_bias=next((bias.config.kind for bias in attached_biases(model)), "none"),
+                gaussians=bias_metrics(model),
+            )
         )
         maps |= {f"{intervention}/{name}": values.astype(np.float32) for name, values in learned.maps.items()}
     study = BiasStudy(model=subject.model.label, looks=tuple(looks))

@@ -1,5 +1,7 @@
 """What a study of receptive fields or position biases leaves behind: a JSON of this shape, beside a file of maps."""
 
+from typing import Literal
+
 from trainers.analyses.map_metrics import ReceptiveFieldMetrics
 from trainers.result import LayerFit
 from trainers.strict import StrictModel
@@ -53,6 +55,8 @@ class BiasLook(StrictModel):
     """What was done to the model before; its maps are those whose names start so."""
     fits: tuple[LayerFit, ...]
     """The Gaussian in each layer's own embedding and in the sum, and in an absolute embedding."""
+    attention_bias: Literal["none", "gaussian", "permuted_gaussian"]
+    """Kind of the model's attention bias: a permuted Gaussian, the placebo, lies around no token."""
     gaussians: dict[str, float]
     """`sigma/00` (tokens) and `amplitude/00` of each layer's Gaussian; empty without one."""
 

@@ -111,6 +111,7 @@ def test_a_layers_bias_stands_in_neighbouring_rows() -> None:
                         fit("sum", 1),
                         fit("absolute", None),
                     ],
+                    "attention_bias": "gaussian",
                     "gaussians": {"sigma/00": 2.0, "amplitude/00": 1.5, "sigma/01": 2.0, "amplitude/01": 0.0},
                 }
             ],

@@ -344,6 +344,22 @@ def test_a_study_of_a_position_bias(tmp_path, capsys):
     assert set(tmp_path.iterdir()) == {*left, *own, *written, tmp_path / "model.json"}
 
 
+@pytest.mark.parametrize(("kind", "drawn"), [("gaussian", (0.2, 0.2)), ("permuted_gaussian", None)])
+def test_a_placebo_is_drawn_around_no_token(kind, drawn, tmp_path):
+    """So narrow, its map is that of the Gaussian: the token itself."""
+    (tmp_path / "trial.json").write_text(json.dumps({"model": MODEL, "attention_bias": {"kind": kind, "sigma": 0.2}}))
+    arguments = ["--intervention", "none", "--intervention", "no-gaussian", "--output", str(tmp_path)]
+    assert bias_study.main([str(tmp_path / "trial.json"), *arguments]) == 0
+    sigmas = {}
+    with np.load(tmp_path / "learned_bias.npz") as maps:
+        for look in read_bias_study(tmp_path).looks:
+            start = f"{look.intervention}/"
+            mine = {name.removeprefix(start): maps[name] for name in maps.files if name.startswith(start)}
+            row = next(row for row in layer_rows(mine, look) if row.label == "Gaussian")
+            sigmas[look.intervention] = [tile.sigma for tile in row.tiles]
+    assert sigmas == {"none": [drawn and pytest.approx(drawn)] * 2, "no-gaussian": [None] * 2}
+
+
 @pytest.mark.parametrize("name", ["test_resnet", "test_convnext", "levit_128s"])
 def test_models_that_take_no_bias_are_seen_all_the_same(name, tmp_path, capsys):
     assert look(name, "--output", str(tmp_path)) == 0
