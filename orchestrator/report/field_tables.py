@@ -214,13 +214,15 @@ def field_notes(fields: ReceptiveFields | None) -> tuple[str, ...]:
 def left_out_notes(fields: ReceptiveFields | None) -> tuple[str, ...]:
     """How many rows `mean_field_table` does not have, and where they are."""
     means = fields.means if fields else ()
-    if num_left_out := len(means) - len(_shown(fields)):
-        return (
-            f"The table of mean maps has the tokens of the figure, {len(means) - num_left_out} of {len(means)} rows. "
-            f"{in_report(fields).left_out} What all of them measure: report.json, and over HTTP `/receptive-fields` "
-            "of the experiment.",
-        )
-    return ()
+    num_shown = len(_shown(fields))
+    if num_shown == len(means):
+        return ()
+    note = (
+        f"The table of mean maps has the tokens of the figure, {num_shown} of {len(means)} rows. "
+        f"{in_report(fields).left_out} What all of them measure: report.json, and over HTTP `/receptive-fields` of "
+        "the experiment."
+    )
+    return (note,)
 
 
 def remark_notes(fields: ReceptiveFields | None) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 r"""The report as LaTeX: tables to paste into a paper (needs `\usepackage{booktabs}`)."""
 
 from orchestrator.report.content import BiasSeries, PositionFit, Report
+from orchestrator.report.latex_fields import field_tables, figure_comments
 from orchestrator.report.latex_layers import layers_by_dataset
 from orchestrator.report.latex_matrix import caption, delta, matrix_tables
 from orchestrator.report.latex_text import bold, breakable, escape, footer, interval, label, math, mean_sd, table
@@ -11,7 +12,7 @@ from orchestrator.statistics.comparison import Cell, Comparison, PooledEffect
 
 
 def to_latex(report: Report) -> str:
-    """Tables for a paper: models x data sets, every comparison, then what was learned about position."""
+    """Tables for a paper: models x data sets, every comparison, what was learned about position, what tokens see."""
     parts = [
         f"% {report.experiment.name}, digest {report.provenance.digest}; again: {command(report)}",
         r"% \usepackage{booktabs} in the preamble; \usepackage[T1]{fontenc} for names with quotation marks.",
@@ -23,6 +24,7 @@ def to_latex(report: Report) -> str:
     else:
         parts += [_bias(report, cell) for cell in dict.fromkeys(series.cell for series in report.bias)]
         parts += [_position(report, cell) for cell in dict.fromkeys(fit.cell for fit in report.position)]
+    parts += [*field_tables(report), *figure_comments(report)]
     parts.append(f"% digest {report.provenance.digest}")
     return "\n".join(parts) + "\n"
 

@@ -22,6 +22,7 @@ _SPECIAL = {
     "|": r"\textbar{}",
     '"': r"\textquotedbl{}",
     "±": r"$\pm$",
+    "²": "$^2$",
     # After a row's end, LaTeX would take these for the options of its line break.
     "[": "{[}",
     "*": "{*}",

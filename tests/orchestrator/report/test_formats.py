@@ -89,7 +89,8 @@ def assert_rows_are_whole(body: str) -> None:
     """As many cells in each row as the table has columns."""
     # Names of models are small tables inside, aligned by `[t]`.
     for table in body.split(r"\begin{tabular}{")[1:]:
-        columns = re.sub(r"p\{[^}]*\}", "p", table[: table.index("\n")].replace("@{}", ""))
+        columns = re.sub(r"@\{\\hspace\{[^}]*\}\}", "", table[: table.index("\n")].replace("@{}", ""))
+        columns = re.sub(r"p\{[^}]*\}", "p", columns)
         for line in table.split(r"\midrule")[1].splitlines():
             if line.endswith((r"\\", r"\\*", r"\\[1pt]")):
                 spans = [int(width) - 1 for width in re.findall(r"\\multicolumn\{(\d+)\}", line)]

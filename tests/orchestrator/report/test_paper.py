@@ -7,8 +7,10 @@ import subprocess
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from scipy import stats
 
 from orchestrator.report import Report, files
 from orchestrator.report.appendix import to_latex_appendix, to_markdown_appendix
@@ -16,11 +18,13 @@ from orchestrator.report.csv_table import trials_to_parquet
 from orchestrator.report.figures import forest_figure, pair_figure
 from orchestrator.report.files import report_files
 from orchestrator.report.latex import to_latex
+from orchestrator.report.latex_fields import field_tables
 from orchestrator.report.settings import flat_settings
 from orchestrator.spec import ExperimentSpec
 from orchestrator.statistics.comparison import Cell
+from tests.orchestrator.planted_maps import planted_map, rms_radius_tokens, with_fields
 from tests.orchestrator.report.test_formats import assert_rows_are_whole
-from tests.orchestrator.synthetic import DIGEST, make_record, make_spec, report_on
+from tests.orchestrator.synthetic import DIGEST, make_record, make_records, make_spec, report_on
 
 MODELS = ("vit_relpos_small_patch16_224", "vit_relpos_medium_patch16_224", "vit_relpos_base_patch16_224")
 DATASETS = ("oxford-iiit-pet", "caltech-101", "stanford-cars", "stanford-dogs")
@@ -40,6 +44,62 @@ def paper() -> Report:
     return report_on(spec, trials, cells=cells)
 
 
+@pytest.fixture(scope="module")
+def with_maps() -> Report:
+    """Three arms with planted receptive fields; the name of one arm is longer than its column."""
+    arms = make_spec().model_dump(mode="json")["arms"]
+    arms[2]["name"] = "permuted_gaussian_of_the_same_width"
+    spec = make_spec(name="seen", arms=arms, analyses=[{"kind": "receptive_field", "every_epochs": 2}])
+    records = [with_fields(record) for record in make_records(make_spec(), num_epochs=3)]
+    names = {"placebo": arms[2]["name"]}
+    return report_on(spec, [record.model_copy(update={"arm": names.get(record.arm, record.arm)}) for record in records])
+
+
+def without_widths(report: Report) -> Report:
+    fields = report.receptive_fields
+    kept = tuple(each for each in fields.comparisons if "rms_radius" not in each.metric)
+    return report.model_copy(update={"receptive_fields": fields.model_copy(update={"comparisons": kept})})
+
+
+def test_receptive_fields_are_a_table_of_the_paper(with_maps: Report) -> None:
+    """Of planted maps, measured here again; interval by SciPy."""
+    (body,) = field_tables(with_maps)
+    assert body in to_latex(with_maps)
+    assert r"% \includegraphics[width=\linewidth]{receptive_field_curves.png}" in to_latex(with_maps)
+    assert_rows_are_whole(body)
+    before, after, control = (
+        [rms_radius_tokens(planted_map(arm, seed, moment)) for seed in range(6)]
+        for arm, moment in (("gaussian", "initial"), ("gaussian", "final"), ("control", "final"))
+    )
+    level, difference = body[body.index("gaussian & 6") :].splitlines()[:2]
+    numbers = [rf"${np.mean(values):.2f} \pm {np.std(values, ddof=1):.2f}$" for values in (before, after)]
+    assert level.startswith(f"gaussian & 6 & {numbers[0]} & {numbers[1]} & -- & $12.5")
+    interval = stats.ttest_rel(after, control).confidence_interval(0.95)
+    effect, low, high = map(float, re.findall(r"[+-][0-9.]+", difference)[:3])
+    assert (effect, low, high) == pytest.approx((np.mean(after) - np.mean(control), *interval), abs=5e-4)
+    for words in ("best validation epoch", "outside Holm's family", "$p$ is not shown"):
+        assert words in body
+    assert field_tables(with_maps.model_copy(update={"receptive_fields": None})) == []
+
+
+def test_what_is_compared_elsewhere_is_named_there(with_maps: Report) -> None:
+    """The primary metric has its comparison in the table of the answers; others may have none."""
+    (dashes,) = field_tables(without_widths(with_maps))
+    assert r"$\Delta$ & 6 & \multicolumn{2}{r@{\hspace{10pt}}}{--}" in dashes
+    primary = without_widths(with_maps).model_copy(update={"metric": "receptive_field/rms_radius_tokens"})
+    assert r"{Table~\ref{tab:seen}}" in field_tables(primary)[0]
+
+
+def test_nothing_trained_is_one_column_a_metric(with_maps: Report) -> None:
+    fields = with_maps.receptive_fields
+    levels = tuple(each.model_copy(update={"initial_mean": None, "initial_sd": None}) for each in fields.levels)
+    untrained = with_maps.model_copy(update={"receptive_fields": fields.model_copy(update={"levels": levels})})
+    (body,) = field_tables(untrained)
+    assert_rows_are_whole(body)
+    assert "weights as given" in body
+    assert "before" not in body
+
+
 def test_one_table_has_a_row_per_model_and_a_group_per_data_set(paper: Report) -> None:
     matrix = to_latex(paper).split(r"\end{table}")[0]
     for dataset in DATASETS:
@@ -54,8 +114,15 @@ def test_one_table_has_a_row_per_model_and_a_group_per_data_set(paper: Report) -
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex")
-def test_every_table_fits_a_line_of_article(paper: Report, report: Report, tmp_path: Path) -> None:
+def test_every_table_fits_a_line_of_article(paper: Report, report: Report, with_maps: Report, tmp_path: Path) -> None:
     bodies = [write(shown) for shown in (paper, report) for write in (to_latex, to_latex_appendix)]
+    fields = with_maps.receptive_fields
+    cells = [cell.model_copy(update={"dataset": f"set-{number}"}) for cell in with_maps.cells for number in range(9)]
+    levels = [level.model_copy(update={"cell": cell}) for cell in cells for level in fields.levels]
+    many = fields.model_copy(update={"levels": tuple(levels)})
+    wide = with_maps.model_copy(update={"cells": tuple(cells), "receptive_fields": many})
+    assert len(field_tables(wide)) > 1
+    bodies += [*field_tables(with_maps), *field_tables(wide)]
     (tmp_path / "paper.tex").write_text(
         r"\documentclass{article}\usepackage[T1]{fontenc}\usepackage{booktabs}\begin{document}"
         + "\n\\clearpage\n".join(bodies)
@@ -65,6 +132,7 @@ def test_every_table_fits_a_line_of_article(paper: Report, report: Report, tmp_p
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False, text=True, errors="replace")
     assert done.returncode == 0, done.stdout[-2000:]
     assert "Overfull" not in done.stdout
+    assert "too large for page" not in done.stdout
 
 
 def test_the_appendix_names_settings_seeds_versions_and_the_command(paper: Report, report: Report) -> None:
