@@ -4,7 +4,7 @@ import itertools
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple, cast, get_args
+from typing import Literal, NamedTuple, cast, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +31,7 @@ from trainers.atomic_file import replaced_file
 Maps = Mapping[str, npt.NDArray[np.floating]]
 
 _QUERY = "query/"
-_KINDS = ("png", "svg")
+_KINDS: tuple[Literal["png", "svg"], ...] = ("png", "svg")
 _SIGMA = re.compile(r"sigma/(?P<layer>\d+)(?:_head(?P<head>\d+))?")
 
 
