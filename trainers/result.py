@@ -8,6 +8,13 @@ BiasPart = Literal["own", "sum", "absolute"]
 """What a Gaussian was laid through: a layer's own relative position embedding (table or MLP, as timm has it), its sum
 with our Gaussian (as attention sees it), or the similarity map of an absolute embedding."""
 
+FitVerdict = Literal[
+    "gaussian", "no_gaussian", "hollow", "off_centre", "narrow", "wide", "nothing_learned", "not_fitted"
+]
+"""What a fit says of its map, the first that holds: `nothing_learned`, the same everywhere; `not_fitted`, broken or too
+small; `no_gaussian`, R^2 too low; `hollow`, lowest at its centre; `off_centre`, further than sigma from displacement 0;
+`narrow` or `wide`, no width can be told; else a `gaussian` was learned."""
+
 Moment = Literal["initial", "final"]
 """When a receptive field is looked at: before training, or with the weights that are scored."""
 
@@ -54,8 +61,10 @@ class LayerFit(StrictModel):
     """Whether a Gaussian was learned: it explains the map, is a hill around displacement 0, and fits into the map."""
     spread: float | None = None
     """Largest minus smallest value of the map (`None`: not finite)."""
+    verdict: FitVerdict | None = None
+    """What the fit says, for programs (`None`: of a trial that was stored before there was one)."""
     remark: str = ""
-    """What a reader must know before using the numbers; why there is no fit."""
+    """The same for readers: what they must know before using the numbers; why there is no fit."""
 
 
 class FieldRemark(StrictModel):

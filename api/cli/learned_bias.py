@@ -26,7 +26,7 @@ from api.cli.terminal import AsJson, out
 
 if TYPE_CHECKING:
     from trainers.analyses.study import BiasLook, BiasStudy
-    from trainers.result import LayerFit
+    from trainers.result import FitVerdict, LayerFit
 
 
 def add_commands(application: typer.Typer) -> None:
@@ -82,15 +82,16 @@ def learned_bias(
         out.print(str(file))
 
 
-_SHORT = (
-    ("nothing learned", "nothing learned", "the same at every displacement"),
-    ("not a Gaussian", "no Gaussian", "R^2 below 0.8, so that sigma and height describe nothing"),
-    ("a hollow", "hollow", "lowest, not highest, where the query is"),
-    ("a hill", "off centre", "a hill, so many tokens away from the query"),
-    ("narrower than a cell", "narrow", "narrower than a token: the width is a guess"),
-    ("wider than the map", "wide", "wider than the grid: the width is extrapolated"),
-)
-"""How a remark begins, what stands in the table for it, what that means."""
+_WORDS: dict["FitVerdict", tuple[str, str]] = {
+    "nothing_learned": ("nothing learned", "the same at every displacement"),
+    "no_gaussian": ("no Gaussian", "R^2 below {good_r_squared:g}, so that sigma and height describe nothing"),
+    "hollow": ("hollow", "lowest, not highest, where the query is"),
+    "off_centre": ("off centre", "a hill, so many tokens away from the query"),
+    "narrow": ("narrow", "narrower than a token: the width is a guess"),
+    "wide": ("wide", "wider than the grid: the width is extrapolated"),
+    "not_fitted": ("not fitted", "the reason is in the JSON"),
+}
+"""What stands in the table for a verdict, and what that means; nothing for a Gaussian."""
 _PARTS = ("own", "gaussian", "sum", "absolute")
 
 
@@ -151,11 +152,9 @@ def _fit_row(intervention: str, fit: "LayerFit") -> _Row:
 
 
 def _short(fit: "LayerFit") -> str:
-    """The remark in two words; what can't be fitted has a reason of its own in the JSON."""
-    if not fit.remark:
-        return ""
-    short = next((short for start, short, _ in _SHORT if fit.remark.startswith(start)), "not fitted")
-    return f"{short} {fit.offset:.1f}" if short == "off centre" and fit.offset is not None else short
+    """The verdict in two words."""
+    short, _ = _WORDS.get(fit.verdict, ("", "")) if fit.verdict else ("", "")
+    return f"{short} {fit.offset:.1f}" if fit.verdict == "off_centre" and fit.offset is not None else short
 
 
 def _table(model: str, rows: list[_Row], width: int) -> FittedTable:
@@ -185,7 +184,8 @@ def _notes(study: "BiasStudy", rows: list[_Row]) -> list[str]:
             listed = f"{off[0]} to {off[-1]}" if is_range else ", ".join(map(str, off))
             where = f"layer{'s' * (len(off) > 1)} {listed}"
             notes.append(f"intervention {look.intervention}: the Gaussian is off in {where}")
-    notes += [f"{short}: {meaning}" for _, short, meaning in _SHORT if any(r.remark.startswith(short) for r in rows)]
-    if any(row.remark == "not fitted" for row in rows):
-        notes.append("not fitted: the reason is in the JSON")
-    return notes
+    return notes + [
+        f"{short}: {meaning.format(good_r_squared=study.good_r_squared)}"
+        for short, meaning in _WORDS.values()
+        if any(row.remark.startswith(short) for row in rows)
+    ]

@@ -6,7 +6,7 @@ The axes are those of the map, as in the paper (arXiv 2305.04722, section 3). Le
 """
 
 import math
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -61,13 +61,23 @@ class GaussianFit(StrictModel):
         return self.r_squared >= GOOD_R_SQUARED
 
     @property
+    def verdict(self) -> Literal["gaussian", "no_gaussian", "narrow", "wide"]:
+        """Whether this is a Gaussian, and one whose width can be told."""
+        if not self.is_gaussian:
+            return "no_gaussian"
+        if min(self.sigma_x, self.sigma_y) < _NARROW_SIGMA:
+            return "narrow"
+        return "wide" if self.is_wider_than_map else "gaussian"
+
+    @property
     def remark(self) -> str:
         """What a reader must know before using the widths; empty if nothing."""
-        if not self.is_gaussian:
-            return f"not a Gaussian (R^2 {self.r_squared:.2f}): the widths describe little"
-        if min(self.sigma_x, self.sigma_y) < _NARROW_SIGMA:
-            return "narrower than a cell: the width is a guess"
-        return "wider than the map: the width is extrapolated" if self.is_wider_than_map else ""
+        return {
+            "gaussian": "",
+            "no_gaussian": f"not a Gaussian (R^2 {self.r_squared:.2f}): the widths describe little",
+            "narrow": "narrower than a cell: the width is a guess",
+            "wide": "wider than the map: the width is extrapolated",
+        }[self.verdict]
 
 
 def fit_gaussian(values: npt.ArrayLike, *, with_floor: bool, is_quick: bool = False) -> GaussianFit:

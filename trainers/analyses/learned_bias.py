@@ -27,7 +27,7 @@ from trainers.errors import AnalysisError, ConfigError
 from trainers.models.families.patches import patch_grid
 from trainers.models.gaussian import GaussianAttentionBias
 from trainers.models.grid import TokenGrid
-from trainers.result import BiasPart, LayerFit
+from trainers.result import BiasPart, FitVerdict, LayerFit
 from trainers.strict import StrictModel
 
 Array = npt.NDArray[np.float64]
@@ -275,13 +275,14 @@ def _fit(values: Array, part: BiasPart, layer: int | None, head: int | None = No
     spread = float(np.ptp(values))
     place = {"part": part, "layer": layer, "head": head, "spread": spread if np.isfinite(spread) else None}
     if spread <= _NOTHING * float(np.abs(values).max()):
-        return LayerFit.model_validate({**place, "remark": "nothing learned: the same at every displacement"})
+        remark = "nothing learned: the same at every displacement"
+        return LayerFit.model_validate({**place, "verdict": "nothing_learned", "remark": remark})
     try:
         fit = fit_gaussian(values, with_floor=True, is_quick=True)
     except (AnalysisError, ValueError) as error:
-        return LayerFit.model_validate({**place, "remark": str(error)})
+        return LayerFit.model_validate({**place, "verdict": "not_fitted", "remark": str(error)})
     offset = float(np.hypot(fit.center_y - (values.shape[0] - 1) // 2, fit.center_x - (values.shape[1] - 1) // 2))
-    remark = _remark(fit, offset)
+    verdict, remark = _judge(fit, offset)
     return LayerFit.model_validate(
         {
             **place,
@@ -291,19 +292,20 @@ def _fit(values: Array, part: BiasPart, layer: int | None, head: int | None = No
             "height": fit.height,
             "r_squared": fit.r_squared,
             "offset": offset,
-            "is_gaussian": not remark,
+            "is_gaussian": verdict == "gaussian",
+            "verdict": verdict,
             "remark": remark,
         }
     )
 
 
-def _remark(fit: GaussianFit, offset: float) -> str:
-    """Why this is no bell around the query; empty if it is one.
+def _judge(fit: GaussianFit, offset: float) -> tuple[FitVerdict, str]:
+    """Whether this is a bell around the query; why not, in words.
 
     An MLP over distances is smooth before any training: a piece of a wide Gaussian, or a hollow, fits it well.
     """
     if fit.is_gaussian and fit.height < 0:
-        return "a hollow, not a hill"
+        return "hollow", "a hollow, not a hill"
     if fit.is_gaussian and offset > fit.sigma:
-        return f"a hill {offset:.1f} tokens away from its query"
-    return fit.remark
+        return "off_centre", f"a hill {offset:.1f} tokens away from its query"
+    return fit.verdict, fit.remark

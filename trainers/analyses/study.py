@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+from trainers.analyses.gaussian_fit import GOOD_R_SQUARED
 from trainers.analyses.map_metrics import ReceptiveFieldMetrics
 from trainers.result import LayerFit
 from trainers.strict import StrictModel
@@ -68,3 +69,5 @@ class BiasStudy(StrictModel):
     """Label of the model."""
     looks: tuple[BiasLook, ...]
     """In the order of the interventions."""
+    good_r_squared: float = GOOD_R_SQUARED
+    """R^2 from which on a map is called Gaussian."""

@@ -13,6 +13,7 @@ from trainers.analyses.targets import LatticeTarget, TokenTarget
 from trainers.models import GaussianBias, SmallVitConfig
 from trainers.models.bias import attach_bias
 from trainers.models.grid import TokenGrid
+from trainers.result import LayerFit
 
 
 @pytest.fixture
@@ -157,6 +158,7 @@ def test_a_planted_gaussian_is_found_per_layer_and_per_head():
     learned = learned_bias(planted(2.5, [1.0, 2.0, 3.0]), LearnedBiasConfig(per_head=True))
     layer, *heads = learned.fits
     assert (layer.part, layer.layer, layer.head, layer.is_gaussian, layer.remark) == ("own", 0, None, True, "")
+    assert layer.verdict == "gaussian"
     assert (layer.sigma, layer.height, layer.r_squared) == pytest.approx((2.5, 2.0, 1.0), rel=1e-4)
     assert [(head.head, round(head.height, 3)) for head in heads] == [(0, 1.0), (1, 2.0), (2, 3.0)]
     assert learned.metrics() == {"rpe_sigma/00": layer.sigma, "rpe_r_squared/00": layer.r_squared}
@@ -164,14 +166,22 @@ def test_a_planted_gaussian_is_found_per_layer_and_per_head():
 
 def test_a_hollow_and_a_distant_hill_are_no_learned_gaussian():
     (hollow,) = learned_bias(planted(2.5, [-1.0] * 3)).fits
-    assert (hollow.is_gaussian, hollow.remark) == (False, "a hollow, not a hill")
+    assert (hollow.is_gaussian, hollow.verdict, hollow.remark) == (False, "hollow", "a hollow, not a hill")
     assert hollow.r_squared == pytest.approx(1)
     model = planted(1.5, [1.0] * 3)
     table = next(value for name, value in model.named_parameters() if name.endswith("relative_position_bias_table"))
     table.data.copy_(table.data.reshape(15, 15, 3).roll((4, 0), dims=(0, 1)).reshape(-1, 3))
     (distant,) = learned_bias(model).fits
-    assert not distant.is_gaussian
+    assert (distant.is_gaussian, distant.verdict) == (False, "off_centre")
     assert distant.remark == "a hill 4.0 tokens away from its query"
+
+
+@pytest.mark.parametrize(("sigma", "verdict"), [(0.2, "narrow"), (9.0, "wide")])
+def test_a_width_that_can_not_be_told_has_its_verdict(sigma, verdict):
+    (fit,) = learned_bias(planted(sigma, [1.0] * 3)).fits
+    assert (fit.is_gaussian, fit.verdict) == (False, verdict)
+    # As trials stored it before there were verdicts.
+    assert LayerFit.model_validate(fit.model_dump(exclude={"verdict"})).verdict is None
 
 
 def test_nothing_learned_is_said_not_raised():
@@ -181,7 +191,7 @@ def test_nothing_learned_is_said_not_raised():
         value.data.fill_(float("nan"))
     fits = learned_bias(untouched).fits
     assert [fit.remark for fit in fits] == ["nothing learned: the same at every displacement"] * 3
-    assert all(fit.sigma is None and fit.spread == 0 for fit in fits)
+    assert all(fit.sigma is None and fit.spread == 0 and fit.verdict == "nothing_learned" for fit in fits)
     assert learned_bias(untouched).metrics() == {}
     assert "NaN" in learned_bias(broken).fits[0].remark
     # 8 px in patches of 8: one token, one displacement.
@@ -189,6 +199,7 @@ def test_nothing_learned_is_said_not_raised():
     assert single.remark.startswith("nothing learned")
     zero = SmallVitConfig(position="absolute", position_embedding="zero").build(7)
     assert "NaN" in learned_bias(zero).fits[0].remark
+    assert learned_bias(zero).fits[0].verdict == learned_bias(broken).fits[0].verdict == "not_fitted"
 
 
 @pytest.mark.parametrize("name", ["plain", "deit_distilled", "eva02", "small_vit-absolute"])
@@ -216,7 +227,7 @@ def test_random_embeddings_have_no_gaussian():
     model = SmallVitConfig(position="absolute", width=768, depth=1).build(7)
     (fit,) = learned_bias(model).fits
     assert fit.r_squared < 0.5
-    assert not fit.is_gaussian
+    assert (fit.is_gaussian, fit.verdict) == (False, "no_gaussian")
 
 
 def test_a_map_averages_over_queries():
