@@ -1,6 +1,7 @@
 """What must be told of receptive fields for their pictures and tables to be read: the same words in every format."""
 
 from orchestrator.report.content import Report
+from orchestrator.report.curve_choice import curves_in_report
 from orchestrator.report.field_choice import in_report
 from orchestrator.report.numbers import fixed
 from trainers.analyses.gaussian_fit import GOOD_R_SQUARED, GaussianFit
@@ -48,8 +49,9 @@ def field_captions(report: Report) -> dict[str, str]:
         ]
         captions[MAPS] = " ".join(sentence for sentence in sentences if sentence)
     if fields and fields.curves:
-        captions[CURVES] = (
+        words = (
             "Width and R² over epochs, with each epoch's own weights: the last point is the last epoch's, "
-            f"while maps and tables are {SCORED}. {R_SQUARED_OF_SEEDS}."
+            f"while maps and tables are {SCORED}. {R_SQUARED_OF_SEEDS}. {curves_in_report(fields).left_out}"
         )
+        captions[CURVES] = words.strip()
     return captions

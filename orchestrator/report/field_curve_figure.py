@@ -2,20 +2,21 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from orchestrator.report.arm_style import ArmStyle, arm_style
 from orchestrator.report.content import Report
+from orchestrator.report.curve_choice import curves_in_report
 from orchestrator.report.field_captions import CURVES, MAPS
 from orchestrator.report.field_content import FieldCurve
 from orchestrator.report.field_map_figure import field_map_figure
-from orchestrator.report.figures import cell_title, clean, panel_grid
+from orchestrator.report.figures import cell_title, clean, panel_grid, shared_legend
 from trainers.analyses.gaussian_fit import GOOD_R_SQUARED
 
 _SMALL, _NORMAL = 8.5, 9.5
-_MAX_CELLS = 8
 _QUANTITIES = {
     "rms_radius_tokens": "rms radius (tokens)",
     "r_squared": f"R² of each seed's fit (dotted: {GOOD_R_SQUARED})",
@@ -35,33 +36,36 @@ def field_figures(report: Report) -> dict[str, Callable[[Report], Figure]]:
 def field_curve_figure(report: Report) -> Figure:
     """Width (rms radius) and R^2 over epochs: mean over seeds thick, single seeds thin; one row per cell."""
     curves = report.receptive_fields.curves if report.receptive_fields else ()
-    cells = list(dict.fromkeys(curve.cell for curve in curves))[:_MAX_CELLS]
+    cells, left_out = curves_in_report(report.receptive_fields)
     figure, panels = panel_grid(2 * len(cells), width=3.6, height=2.7, columns=2, is_shared=False)
-    styles = {arm.name: arm_style(arm.name, [each.name for each in report.arms], report.control) for arm in report.arms}
+    names = [arm.name for arm in report.arms]
+    styles = {name: arm_style(name, names, report.control) for name in names}
+    drawn: dict[str, Artist] = {}
     for row, cell in enumerate(cells):
         for place, (name, words) in enumerate(_QUANTITIES.items()):
             axes = panels[2 * row + place]
             of_panel = [curve for curve in curves if curve.cell == cell and curve.metric == name]
-            _draw(axes, of_panel, styles)
+            drawn |= _draw(axes, of_panel, styles)
             axes.set_title(f"{cell_title(cell)}\n{words}" if len(cells) > 1 else words, fontsize=_NORMAL)
             if name == "r_squared":
                 axes.axhline(GOOD_R_SQUARED, color="#6B6B6B", lw=0.9, ls=":", zorder=1)
     if cells:
-        figure.supxlabel(
-            "epochs trained (each epoch's own weights)\nthick: mean over seeds, thin: single seeds", fontsize=_SMALL
-        )
-        handles, names = panels[0].get_legend_handles_labels()
-        figure.legend(handles, names, loc="outside right upper", fontsize=_SMALL, frameon=False)
+        words = "epochs trained (each epoch's own weights)\nthick: mean over seeds, thin: single seeds"
+        figure.supxlabel(f"{words}\n{left_out}".strip(), fontsize=_SMALL)
+        shared_legend(figure, drawn, names)
     return figure
 
 
-def _draw(axes: Axes, curves: Sequence[FieldCurve], styles: Mapping[str, ArmStyle]) -> None:
+def _draw(axes: Axes, curves: Sequence[FieldCurve], styles: Mapping[str, ArmStyle]) -> dict[str, Artist]:
+    """The thick lines by arm."""
+    lines: dict[str, Artist] = {}
     for curve in curves:
         color, mark = styles[curve.arm]
         for seed in curve.seeds:
             axes.plot(curve.epochs, seed.values, color=color, lw=0.7, alpha=0.35)
-        axes.plot(
-            curve.epochs, curve.mean, color=color, marker=mark, ms=4.5, mec="white", mew=0.6, lw=2.0, label=curve.arm
+        (lines[curve.arm],) = axes.plot(
+            curve.epochs, curve.mean, color=color, marker=mark, ms=4.5, mec="white", mew=0.6, lw=2.0
         )
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=7))
     clean(axes)
+    return lines

@@ -7,12 +7,14 @@ matplotlib's object interface (no pyplot), so that any thread may draw.
 import io
 import math
 import re
-from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal, NamedTuple, cast
 
 import matplotlib as mpl
 from matplotlib import colormaps
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -51,7 +53,7 @@ _MAX_COLUMNS = 3
 # Wide enough for the widest common text in the default font at `_NORMAL`.
 _INCHES_PER_CHARACTER = 0.082
 MAX_PANELS = 24
-"""A figure shows at most so many cells or comparisons; the tables show all."""
+"""A figure shows at most so many cells or comparisons, and says how many more there are; the tables show all."""
 
 
 def render(figure: Figure, kind: Literal["svg", "png"]) -> bytes:
@@ -66,6 +68,32 @@ def render(figure: Figure, kind: Literal["svg", "png"]) -> bytes:
     metadata = {"Date": None} if kind == "svg" else {"Software": None}
     figure.savefig(file, format=kind, dpi=200, metadata=metadata, facecolor="white")
     return file.getvalue()
+
+
+def more_words(num_left_out: int, what: str) -> str:
+    """The line of a figure that does not show all: `Not shown: + 2 more panels; the tables have all`.
+
+    Args:
+        num_left_out: how many; without any, there is nothing to say.
+        what: one of them.
+    """
+    plural = "" if num_left_out == 1 else "s"
+    return f"\nNot shown: + {num_left_out} more {what}{plural}; the tables have all." if num_left_out else ""
+
+
+def shared_legend(figure: Figure, drawn: Mapping[str, Artist | ErrorbarContainer], names: Iterable[str]) -> None:
+    """One legend for all panels.
+
+    Args:
+        figure: with constrained layout.
+        drawn: name -> a line or mark of it, from whichever panel has it: the first panel may lack what others show.
+        names: in the legend's order; those that no panel shows are left out.
+    """
+    # Not by labels of lines: matplotlib hides those that begin with `_`, as names of folders may.
+    shown = [name for name in names if name in drawn]
+    # matplotlib draws containers too; only its types do not say so.
+    handles = [cast("Artist", drawn[name]) for name in shown]
+    figure.legend(handles, shown, loc="outside right upper", fontsize=_SMALL, frameon=False)
 
 
 def forest_figure(report: Report) -> Figure:
@@ -90,7 +118,7 @@ def forest_figure(report: Report) -> Figure:
         )
         for effect in report.pooled
     ]
-    return _draw_forest(report, rows)
+    return _draw_forest(report, rows, more_words(len(report.comparisons) - len(shown), "comparison"))
 
 
 class _ForestRow(NamedTuple):
@@ -132,16 +160,17 @@ def _numbers(effect: float | None, low: float | None, high: float | None, decima
     return text.replace("-", "−")
 
 
-def _draw_forest(report: Report, rows: Sequence[_ForestRow]) -> Figure:
+def _draw_forest(report: Report, rows: Sequence[_ForestRow], left_out: str) -> Figure:
     """Names left, intervals in the middle, numbers right: widths follow the texts, so that none is clipped."""
     left = 0.3 + _INCHES_PER_CHARACTER * max((len(row.heading or f"  {row.name}") for row in rows), default=0)
     unit = f"  ({report.unit})" if report.unit else ""
     heading = f"effect, {percent(report.confidence)} CI{unit}"
     numbers = 0.25 + _INCHES_PER_CHARACTER * max(len(heading), *(len(row.numbers) for row in rows), 0)
     plot, right = 3.6, numbers + 0.45 + 1.0
-    width, height = left + plot + right, 0.95 + _LINE_INCHES * (len(rows) + 1)
+    below = 0.78 if left_out else 0.62
+    width, height = left + plot + right, 0.33 + below + _LINE_INCHES * (len(rows) + 1)
     figure = Figure(figsize=(width, height))
-    axes = figure.add_axes((left / width, 0.62 / height, plot / width, (height - 0.72) / height))
+    axes = figure.add_axes((left / width, below / height, plot / width, (height - 0.1 - below) / height))
     across = axes.get_yaxis_transform()
 
     def write(inches: float, line: int, text: str, *, ha: str = "left", weight: str = "normal") -> None:
@@ -164,7 +193,7 @@ def _draw_forest(report: Report, rows: Sequence[_ForestRow]) -> Figure:
     write(plot + 0.15, -1, heading)
     write(plot + numbers + 0.2, -1, "n", ha="right")
     write(plot + numbers + 0.4, -1, "verdict")
-    _forest_frame(axes, report, len(rows))
+    _forest_frame(axes, report, len(rows), left_out)
     return figure
 
 
@@ -175,7 +204,7 @@ def _interval(axes: Axes, line: int, row: _ForestRow) -> None:
         axes.plot([row.effect], [line], marker=row.mark, ms=7, color=row.color, mec="white", mew=0.8, zorder=4)
 
 
-def _forest_frame(axes: Axes, report: Report, num_lines: int) -> None:
+def _forest_frame(axes: Axes, report: Report, num_lines: int, left_out: str) -> None:
     margin = max((comparison.equivalence_margin for comparison in report.comparisons), default=0.0)
     if margin > 0:
         axes.axvspan(-margin, margin, color="#009E73", alpha=0.10, lw=0, zorder=0)
@@ -188,14 +217,14 @@ def _forest_frame(axes: Axes, report: Report, num_lines: int) -> None:
     axes.tick_params(labelsize=_SMALL)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=7))
     unit = f" ({report.unit})" if report.unit else ""
-    axes.set_xlabel(
-        f"{metric_words(report.metric)}{unit}: treatment − {report.control}\nsmall ticks: single pairs", fontsize=_SMALL
-    )
+    what = f"{metric_words(report.metric)}{unit}: treatment − {report.control}"
+    axes.set_xlabel(f"{what}\nsmall ticks: single pairs{left_out}", fontsize=_SMALL)
 
 
 def pair_figure(report: Report) -> Figure:
     """Every pair as a line from control to treatment: do all seeds move the same way?"""
-    shown = [comparison for comparison in report.comparisons if comparison.num_pairs][:MAX_PANELS]
+    found = [comparison for comparison in report.comparisons if comparison.num_pairs]
+    shown = found[:MAX_PANELS]
     num_treatments = len({comparison.treatment for comparison in shown})
     figure, panels = panel_grid(len(shown), width=_PAIR_INCHES, height=2.9, columns=num_treatments)
     for axes, comparison in zip(panels, shown, strict=True):
@@ -216,7 +245,8 @@ def pair_figure(report: Report) -> Figure:
         return figure
     unit = level_unit(report.unit)
     figure.supylabel(f"{metric_words(report.metric)}{f' ({unit})' if unit else ''}", fontsize=_NORMAL)
-    figure.supxlabel("thin: one seed each; thick: mean", fontsize=_SMALL)
+    words = more_words(len(found) - len(shown), "comparison")
+    figure.supxlabel(f"thin: one seed each; thick: mean{words}", fontsize=_SMALL)
     return figure
 
 
@@ -251,7 +281,7 @@ def sigma_panels(bias: Sequence[BiasSeries]) -> Figure:
         single = max(len(series.seeds) for series in bias) == 1
         figure.supylabel("σ (tokens)", fontsize=_NORMAL)
         lines = "" if single else "\nthick: mean over seeds, faint: single seeds"
-        figure.supxlabel(f"epochs trained{lines}", fontsize=_SMALL)
+        figure.supxlabel(f"epochs trained{lines}{more_words(len(panels_of) - len(shown), 'panel')}", fontsize=_SMALL)
         handles = [_layer_handle(layer, num_layers) for layer in reversed(range(num_layers))]
         figure.legend(
             handles=handles,

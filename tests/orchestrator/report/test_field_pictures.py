@@ -8,17 +8,14 @@ import markupsafe
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse, Rectangle
 
 from orchestrator.report import Report, field_study
-from orchestrator.report.arm_style import arm_style
-from orchestrator.report.bias_figures import position_figure
 from orchestrator.report.field_captions import field_captions, r_squared_text
 from orchestrator.report.field_choice import choose, in_report
 from orchestrator.report.field_content import FieldDifference, MeanField, TrialMaps, Unreadable
-from orchestrator.report.field_curve_figure import field_curve_figure, field_figures
+from orchestrator.report.field_curve_figure import field_figures
 from orchestrator.report.field_figure import FieldTile
 from orchestrator.report.field_map_figure import field_map_figure, mean_field_figure
 from orchestrator.report.field_means import mean_fields
@@ -253,19 +250,6 @@ def test_remarks_are_short_and_explained_once(report: Report) -> None:
     (note,) = remark_notes(many.receptive_fields)
     assert '"no Gaussian": R² of the mean map below 0.8' in note
     assert to_markdown(many).count("the widths describe little") == 1
-
-
-def test_an_arm_has_one_colour_in_all_figures(report: Report) -> None:
-    names = [arm.name for arm in report.arms]
-    expected = {name: arm_style(name, names, report.control).color for name in names}
-    assert len(set(expected.values())) == len(names)
-    for draw in (field_curve_figure, position_figure):
-        legend = draw(report).legends[0]
-        lines = zip(legend.get_texts(), legend.legend_handles, strict=True)
-        colors = {text.get_text(): handle.get_color() for text, handle in lines}
-        seen = {name: to_hex(color if isinstance(color, str) else color[0]).upper() for name, color in colors.items()}
-        assert seen == {name: expected[name] for name in seen}
-        assert len(seen) > 1
 
 
 def test_a_study_shows_what_each_intervention_changes() -> None:
