@@ -25,6 +25,8 @@ from orchestrator.statistics.comparison import Cell, Comparison, Verdict
 
 # Element ids of an SVG come from this salt instead of a random one: the same report gives the same file.
 mpl.rcParams["svg.hashsalt"] = "sigmalab"
+# A folder may be called `cost$x_1$y`: names are no formulas, and our own texts write R², σ and 10⁻³ without any.
+mpl.rcParams["text.parse_math"] = False
 
 VERDICT_COLORS = {
     Verdict.IMPROVED: "#0072B2",

@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from pydantic import JsonValue
 
 from orchestrator.report.content import Report
-from orchestrator.report.figures import MAX_PANELS, cell_title, clean, panel_grid, wrapped
+from orchestrator.report.figures import MAX_PANELS, cell_title, clean, more_words, panel_grid, wrapped
 from orchestrator.report.numbers import level_unit
 from orchestrator.report.search_content import Candidate, SearchSummary
 from orchestrator.report.search_tables import control_words
@@ -24,6 +24,7 @@ _SMALL, _TINY = 8.5, 7.5
 _MAX_TICKS = 10
 _MAX_PLAIN_DECADES = 2.2
 _INCHES_PER_AXIS = 1.25
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def has_candidates(report: Report) -> bool:
@@ -33,7 +34,8 @@ def has_candidates(report: Report) -> bool:
 
 def search_figure(report: Report) -> Figure:
     """One panel per cell and searched arm, with the control's level by the same metric."""
-    shown = [search for search in report.searches if search.candidates][:MAX_PANELS]
+    found = [search for search in report.searches if search.candidates]
+    shown = found[:MAX_PANELS]
     num_arms = len({search.arm for search in shown})
     num_axes = max((len(search.space) + 1 for search in shown if len(search.space) > 1), default=0)
     width = max(3.7, _INCHES_PER_AXIS * num_axes)
@@ -44,6 +46,8 @@ def search_figure(report: Report) -> Figure:
             _draw_one_path(axes, search, report)
         else:
             _draw_many_paths(axes, search, report)
+    if len(found) > len(shown):
+        figure.supxlabel(more_words(len(found) - len(shown), "panel").strip(), fontsize=_SMALL)
     return figure
 
 
@@ -115,7 +119,7 @@ def _place_on_axis(axes: Axes, distribution: Distribution) -> Callable[[Candidat
 
     if not isinstance(distribution, Choice):
         if isinstance(distribution, LogUniform):
-            axes.set_xscale("log")
+            _set_log_scale(axes)
             _write_plain(axes, distribution)
         return number_of
     values = list(distribution.values)
@@ -125,11 +129,23 @@ def _place_on_axis(axes: Axes, distribution: Distribution) -> Callable[[Candidat
         axes.set_xlim(-0.5, len(values) - 0.5)
         return lambda candidate: float(values.index(value_of(candidate)))
     if _is_geometric(numbers):
-        axes.set_xscale("log")
+        _set_log_scale(axes)
     if len(numbers) <= _MAX_TICKS:
         axes.set_xticks(numbers, [f"{number:g}" for number in numbers])
         axes.set_xticks([], minor=True)
     return number_of
+
+
+def _set_log_scale(axes: Axes) -> None:
+    """Powers of ten as Unicode, `10⁻³`: matplotlib's own marks are formulas, which no text of ours is."""
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _power_text(value)))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+def _power_text(value: float) -> str:
+    exponent = round(math.log10(value))
+    return f"10{str(exponent).translate(_SUPERSCRIPTS)}" if math.isclose(10.0**exponent, value) else f"{value:g}"
 
 
 def _write_plain(axes: Axes, distribution: LogUniform) -> None:

@@ -3,18 +3,26 @@
 from collections.abc import Callable, Sequence
 
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from orchestrator.report import Report, TrialRecord
 from orchestrator.report.arm_style import arm_style
 from orchestrator.report.bias_figures import dataset_figure, heat_figure, position_figure
+from orchestrator.report.bias_map_figure import HEAD_INCHES, Tile, TileBlock, TileRow, draw_blocks
 from orchestrator.report.field_captions import field_captions
 from orchestrator.report.field_curve_figure import field_curve_figure
-from orchestrator.report.figures import MAX_PANELS, forest_figure, pair_figure, sigma_figure
+from orchestrator.report.field_map_figure import mean_field_figure
+from orchestrator.report.field_means import TrialMaps, mean_fields
+from orchestrator.report.figures import MAX_PANELS, forest_figure, pair_figure, render, sigma_figure
+from orchestrator.report.html import figures_of
+from orchestrator.report.search_figure import search_figure
 from orchestrator.statistics.comparison import Cell
-from tests.orchestrator.planted_maps import with_fields
-from tests.orchestrator.synthetic import make_record, make_spec, report_on
+from orchestrator.status import Phase
+from tests.orchestrator.planted_maps import planted_map, with_fields
+from tests.orchestrator.synthetic import CELL, make_record, make_spec, report_on
 
 SPEC = make_spec(seeds=[0, 1], analyses=[{"kind": "receptive_field", "every_epochs": 2}])
 NAMES = [arm.name for arm in SPEC.arms]
@@ -81,3 +89,40 @@ def test_panels_that_are_left_out_are_counted(draw: Callable[[Report], Figure]) 
     num_missing = {position_figure: 1, forest_figure: 2}.get(draw, MAX_PANELS + 2)
     told = " ".join((figure.get_supxlabel(), *(axes.get_xlabel() for axes in figure.axes)))
     assert f"Not shown: + {num_missing} more " in told
+
+
+@pytest.mark.parametrize("name", [r"a$\frac$b", "cost$x_1$y"])
+def test_a_name_is_no_formula(name: str) -> None:
+    """The first is a broken one, the second would be set with an index."""
+    cells = [Cell(model=CELL.model, dataset=f"{name}{ending}") for ending in ("", "2")]
+    report = reported(cells)
+    figures = [draw(report) for draw in figures_of(report).values()]
+    assert len(figures) == 7
+    stored = TrialMaps((8, 8), {"final/3_3": planted_map("control", 0, "final")})
+    figures.append(mean_field_figure(list(mean_fields(cells[0], "control", {0: stored}, is_trained=True))))
+    tile = Tile("", planted_map("control", 0, "final"), (3, 3))
+    figures.append(draw_blocks([TileBlock(name, [TileRow("", [tile])])], HEAD_INCHES))
+    for figure in figures:
+        assert render(figure, "svg")
+        renderer = FigureCanvasAgg(figure).get_renderer()
+        texts = [text for text in figure.findobj(Text) if "$" in text.get_text()]
+        assert texts
+        for text in texts:
+            box = text.get_window_extent(renderer).bounds
+            text.set_parse_math(False)
+            assert text.get_window_extent(renderer).bounds == box
+
+
+def test_powers_of_ten_are_written_without_a_formula() -> None:
+    path = "optimization.optimizer.lr"
+    space = {path: {"kind": "log_uniform", "low": 1e-5, "high": 1.0}}
+    arms = make_spec().model_dump(mode="json")["arms"]
+    arms[1]["search"] = {"space": space, "seeds": [100], "num_candidates": 2}
+    trials = [
+        make_record("gaussian", 100, num_epochs=1, phase=Phase.SEARCH, params={path: value}) for value in (1e-4, 0.1)
+    ]
+    figure = search_figure(report_on(make_spec(arms=arms), trials))
+    figure.draw_without_rendering()
+    texts = [label.get_text() for label in figure.axes[0].get_xticklabels()]
+    assert {"10⁻⁴", "10⁻¹"} < set(texts)
+    assert not any("$" in text for text in texts)
