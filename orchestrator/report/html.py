@@ -37,6 +37,7 @@ from orchestrator.report.tables import (
     sigma_by_dataset_table,
     without_constant_columns,
 )
+from trainers.analyses.gaussian_fit import GOOD_R_SQUARED
 
 # Autoescape is on for all names: what a spec says is text, never markup.
 _TEMPLATES = Environment(
@@ -71,6 +72,7 @@ def to_html(report: Report, pictures: Mapping[str, bytes] | None = None) -> str:
         figures=drawn,
         by_dataset=sigma_by_dataset_table(report.bias),
         position=without_constant_columns(position_table(report.position)),
+        good_r_squared=GOOD_R_SQUARED,
         view_notes=unreadable_notes(report.bias_views.unreadable, what="Position biases") if report.bias_views else (),
         field_levels=without_constant_columns(field_level_table(report.receptive_fields)),
         field_comparisons=without_constant_columns(field_comparison_table(report)),

@@ -9,6 +9,7 @@ from orchestrator.report.numbers import level_unit, p_text, percent, signed
 from orchestrator.report.tables import command, layer_name
 from orchestrator.report.wording import cell_count
 from orchestrator.statistics.comparison import Cell, Comparison, PooledEffect
+from trainers.analyses.gaussian_fit import GOOD_R_SQUARED
 
 
 def to_latex(report: Report) -> str:
@@ -145,7 +146,7 @@ def _position(report: Report, cell: Cell) -> str:
         caption=(
             rf"Gaussian fitted to each layer's position embedding itself, {escape(cell.dataset)}, "
             rf"{escape(cell.model)}: mean $\pm$ sd over seeds; $\sigma$ in tokens, and only where every seed has a "
-            r"Gaussian ($R^2 \ge 0.8$, a hill around displacement 0 that fits into the map)."
+            rf"Gaussian ($R^2 \ge {GOOD_R_SQUARED}$, a hill around displacement 0 that fits into the map)."
         ),
         label=label(report, "position", cell.key),
         below=footer(report),

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from orchestrator.report.content import PositionFit, Report
 from orchestrator.report.latex_text import breakable, escape, footer, label, mean_sd, table
 from orchestrator.report.tables import layer_name
+from trainers.analyses.gaussian_fit import GOOD_R_SQUARED
 
 _DATASETS_PER_TABLE = 5
 
@@ -39,8 +40,8 @@ def _position(report: Report, model: str, arm: str) -> list[str]:
             cells.setdefault("all" if fit.layer is None else str(fit.layer), {})[fit.cell.dataset] = _fit_text(fit)
     caption = (
         rf"Gaussian fitted to each layer's position embedding itself, {escape(arm)}, {escape(model)}: "
-        r"$R^2$ / $\sigma$ (tokens), means over seeds; $\sigma$ only where every seed has a Gaussian ($R^2 \ge 0.8$, a "
-        "hill around displacement 0 that fits into the map)."
+        r"$R^2$ / $\sigma$ (tokens), means over seeds; $\sigma$ only where every seed has a Gaussian "
+        rf"($R^2 \ge {GOOD_R_SQUARED}$, a hill around displacement 0 that fits into the map)."
     )
     return _tables(report, cells, caption, label(report, "position", model, arm))
 
