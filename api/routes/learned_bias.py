@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query, Response
 
 from api.dependencies import ExperimentsDep
 from api.openapi import PROBLEMS, problems
+from api.path_parts import ArmName, DataSetName, ExperimentId, LayerName, ModelName, PartName, TokenColumn, TokenRow
 from api.routes.receptive_fields import MapFormat, MapsFormat, files_described
 from api.views import BiasViewView
 from orchestrator.report.bias_view_figure import bias_view_figure, one_view_figure
@@ -20,8 +21,8 @@ router = APIRouter(prefix="/experiments/{experiment_id}/learned-bias", tags=["le
 _ARRAY, _PICTURE = "application/octet-stream", "image/png"
 
 
-@router.get("", responses=problems(404))
-def list_learned_bias(experiment_id: str, experiments: ExperimentsDep) -> tuple[BiasViewView, ...]:
+@router.get("", summary="List Position Biases", responses=problems(404))
+def list_learned_bias(experiment_id: ExperimentId, experiments: ExperimentsDep) -> tuple[BiasViewView, ...]:
     """Every mean map of the experiment, with its fits and where its array and picture are."""
     place = f"/experiments/{quote(experiment_id, safe='')}/learned-bias"
     return tuple(
@@ -36,11 +37,12 @@ def list_learned_bias(experiment_id: str, experiments: ExperimentsDep) -> tuple[
 
 @router.get(
     "/maps",
+    summary="Get All Position Biases",
     response_class=Response,
     responses={**problems(404, 422), **files_described("All mean maps: arrays by key, or those of the middle token.")},
 )
 def get_learned_bias_maps(
-    experiment_id: str,
+    experiment_id: ExperimentId,
     experiments: ExperimentsDep,
     maps_format: Annotated[MapsFormat, Query(alias="format", description="How to write them.")] = MapsFormat.NPZ,
 ) -> Response:
@@ -54,18 +56,19 @@ def get_learned_bias_maps(
 
 @router.get(
     "/{model}/{dataset}/{arm}/{part}/{layer}/{row}_{column}",
+    summary="Get One Position Bias",
     response_class=Response,
     responses={**problems(404, 422), **files_described("One mean map: [h, H, W] of float64, or its picture.")},
 )
 def get_learned_bias_map(
-    experiment_id: str,
-    model: str,
-    dataset: str,
-    arm: str,
-    part: str,
-    layer: str,
-    row: int,
-    column: int,
+    experiment_id: ExperimentId,
+    model: ModelName,
+    dataset: DataSetName,
+    arm: ArmName,
+    part: PartName,
+    layer: LayerName,
+    row: TokenRow,
+    column: TokenColumn,
     experiments: ExperimentsDep,
     map_format: Annotated[MapFormat, Query(alias="format", description="How to write it.")] = MapFormat.NPY,
 ) -> Response:

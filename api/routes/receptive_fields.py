@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query, Response
 
 from api.dependencies import ExperimentsDep
 from api.openapi import PROBLEMS, problems
+from api.path_parts import ArmName, DataSetName, ExperimentId, ModelName, MomentName, TokenColumn, TokenRow
 from api.views import ReceptiveFieldView
 from orchestrator.report.field_arrays import to_npy, to_npz
 from orchestrator.report.field_content import MeanField
@@ -15,7 +16,6 @@ from orchestrator.report.field_map_figure import field_map_figure, mean_field_fi
 from orchestrator.report.figures import render
 from orchestrator.report.parts import FIELD_ARRAYS, FIELDS
 from orchestrator.service.maps import field_in, fields_in
-from trainers.result import Moment
 
 router = APIRouter(
     prefix="/experiments/{experiment_id}/receptive-fields", tags=["receptive fields"], responses=PROBLEMS
@@ -44,19 +44,20 @@ def files_described(description: str) -> dict[int | str, dict[str, Any]]:
     return {200: {"description": description, "content": {_ARRAY: binary, _PICTURE: binary}}}
 
 
-@router.get("", responses=problems(404))
-def list_receptive_fields(experiment_id: str, experiments: ExperimentsDep) -> tuple[ReceptiveFieldView, ...]:
+@router.get("", summary="List Receptive Fields", responses=problems(404))
+def list_receptive_fields(experiment_id: ExperimentId, experiments: ExperimentsDep) -> tuple[ReceptiveFieldView, ...]:
     """Every mean map of the experiment, with what it measures and where its array and picture are."""
     return tuple(_view(experiment_id, mean) for mean in fields_in(experiments.report(experiment_id, FIELDS)).means)
 
 
 @router.get(
     "/maps",
+    summary="Get All Receptive Fields",
     response_class=Response,
     responses={**problems(404, 422), **files_described("All mean maps: arrays by key, or all arms side by side.")},
 )
 def get_maps(
-    experiment_id: str,
+    experiment_id: ExperimentId,
     experiments: ExperimentsDep,
     maps_format: Annotated[MapsFormat, Query(alias="format", description="How to write them.")] = MapsFormat.NPZ,
 ) -> Response:
@@ -70,17 +71,18 @@ def get_maps(
 
 @router.get(
     "/{model}/{dataset}/{arm}/{moment}/{row}_{column}",
+    summary="Get One Receptive Field",
     response_class=Response,
     responses={**problems(404, 422), **files_described("One mean map: [H, W] of float64 with sum 1, or its picture.")},
 )
 def get_map(
-    experiment_id: str,
-    model: str,
-    dataset: str,
-    arm: str,
-    moment: Moment,
-    row: int,
-    column: int,
+    experiment_id: ExperimentId,
+    model: ModelName,
+    dataset: DataSetName,
+    arm: ArmName,
+    moment: MomentName,
+    row: TokenRow,
+    column: TokenColumn,
     experiments: ExperimentsDep,
     map_format: Annotated[MapFormat, Query(alias="format", description="How to write it.")] = MapFormat.NPY,
 ) -> Response:

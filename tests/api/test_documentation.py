@@ -47,6 +47,17 @@ def test_the_list_is_complete(app: FastAPI) -> None:
     assert documented - set(OPERATIONS) == {("GET", "/metrics")}
 
 
+def test_operations_are_told_apart_and_the_parts_of_a_map_s_address_explained(app: FastAPI) -> None:
+    paths = app.openapi()["paths"]
+    summaries = [operation["summary"] for operations in paths.values() for operation in operations.values()]
+    assert len(set(summaries)) == len(summaries)
+    of_maps = [operations["get"] for path, operations in paths.items() if path.endswith("{row}_{column}")]
+    assert len(of_maps) == 2
+    for operation in of_maps:
+        assert "Map" not in operation["summary"]
+        assert all(parameter["description"] for parameter in operation["parameters"])
+
+
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
 def test_answers_are_as_documented(app: FastAPI, http: TestClient, method: str, path: str) -> None:
     operation = schemathesis.openapi.from_dict(app.openapi())[path][method]

@@ -31,6 +31,9 @@ def test_array_and_picture_are_the_mean_over_seeds(
     assert http.get(view["links"]["png"]).content[:4] == b"\x89PNG"
     with np.load(io.BytesIO(http.get(f"{base}/maps").content)) as arrays:
         np.testing.assert_array_equal(arrays[view["key"]], array)
-    wrong = http.get(f"{base}/{view['key'].replace('sum', 'som')}")
+    wrong = http.get(f"{base}/{view['key'].replace('/02/', '/2/')}")
     assert (wrong.status_code, wrong.json()["code"]) == (404, "map_not_found")
     assert view["key"] in wrong.json()["detail"]
+    wrong = http.get(f"{base}/{view['key'].replace('sum', 'som')}")
+    assert (wrong.status_code, wrong.json()["code"]) == (422, "request_invalid")
+    assert "part: Input should be 'own', 'gaussian', 'sum' or 'absolute'" in wrong.json()["detail"]
