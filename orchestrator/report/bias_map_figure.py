@@ -28,9 +28,6 @@ PART_WORDS: dict[ViewPart, str] = {
 }
 """What pictures call the parts."""
 
-NO_GAUSSIAN = "no Gaussian"
-"""Below a map that none explains."""
-
 LAYER_INCHES, HEAD_INCHES, SINGLE_INCHES = 0.95, 0.5, 1.6
 """The longer side of a tile, unless so many side by side are wider than a page."""
 

@@ -13,7 +13,6 @@ from orchestrator.report.bias_content import ViewPart
 from orchestrator.report.bias_map_figure import (
     HEAD_INCHES,
     LAYER_INCHES,
-    NO_GAUSSIAN,
     PART_WORDS,
     Tile,
     TileBlock,
@@ -24,6 +23,7 @@ from orchestrator.report.bias_map_figure import (
 )
 from orchestrator.report.bias_views import VIEW_NAME
 from orchestrator.report.figures import render
+from orchestrator.report.wording import NO_GAUSSIAN
 from trainers.analyses.intervention import Intervention
 from trainers.analyses.study import BIAS_MAPS, BIAS_RESULT, BiasLook, BiasStudy
 from trainers.atomic_file import replaced_file

@@ -10,7 +10,6 @@ from orchestrator.report.bias_content import BiasView
 from orchestrator.report.bias_map_figure import (
     HEAD_INCHES,
     LAYER_INCHES,
-    NO_GAUSSIAN,
     PART_WORDS,
     SINGLE_INCHES,
     Tile,
@@ -22,6 +21,7 @@ from orchestrator.report.bias_map_figure import (
 )
 from orchestrator.report.content import Report
 from orchestrator.report.figures import cell_title
+from orchestrator.report.wording import NO_GAUSSIAN
 
 MAX_BLOCKS = 6
 """A figure shows at most so many arms of cells; the file of arrays has all."""

@@ -21,6 +21,7 @@ from orchestrator.report.field_captions import LEGEND, r_squared_text
 from orchestrator.report.field_choice import MAX_BESIDE
 from orchestrator.report.field_content import Array
 from orchestrator.report.measured_text import fitted, text_height
+from orchestrator.report.wording import NO_GAUSSIAN
 from trainers.analyses.gaussian_fit import GaussianFit
 from trainers.analyses.map_metrics import ReceptiveFieldMetrics
 
@@ -298,7 +299,7 @@ def _remark(block: _Block, name: str) -> str:
     if tile.metrics is None:
         return "nothing to fit"
     across, down, fit = tile.metrics.sigma_x_tokens, tile.metrics.sigma_y_tokens, tile.metrics.fit_px
-    width = f"σ {across:.1f} × {down:.1f}" if fit.is_gaussian else "no Gaussian"
+    width = f"σ {across:.1f} × {down:.1f}" if fit.is_gaussian else NO_GAUSSIAN
     return f"{width}, R² {r_squared_text(fit)}".replace("-", "−")
 
 

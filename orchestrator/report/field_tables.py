@@ -16,6 +16,7 @@ from orchestrator.report.field_content import (
 )
 from orchestrator.report.numbers import MISSING, decimals_for, fixed, level_unit, mean_sd, p_text, percent, signed
 from orchestrator.report.tables import Table, interval
+from orchestrator.report.wording import NO_GAUSSIAN
 from orchestrator.statistics.comparison import Comparison
 from orchestrator.statistics.metric import metric_named
 from trainers.analyses.gaussian_fit import GOOD_R_SQUARED
@@ -28,9 +29,6 @@ WORDS = {
     "mass_within_2.5": "mass within 2.5 tokens",
 }
 """What tables call the compared metrics."""
-
-NO_GAUSSIAN = "no Gaussian"
-"""Beside a mean map whose widths describe little."""
 
 _MAX_NAMED = 5
 

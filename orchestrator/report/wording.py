@@ -6,6 +6,9 @@ from orchestrator.report.content import ArmSummary, PlaceboContrast
 from orchestrator.report.numbers import fixed, p_text, percent, signed, with_unit
 from orchestrator.statistics.comparison import Cell, Comparison, PooledEffect, Verdict
 
+NO_GAUSSIAN = "no Gaussian"
+"""What tables and pictures say of a map that none explains."""
+
 
 def metric_words(metric: str) -> str:
     """`test/top1` -> `test top-1`, `best_val/loss` -> `best validation loss`."""
