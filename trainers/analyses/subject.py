@@ -2,21 +2,21 @@
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated
 
 import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import nn
 
 from trainers.analyses.grid_model import GridModelConfig
 from trainers.analyses.intervention import Intervention
-from trainers.checkpoint import UNREADABLE
 from trainers.data.normalization import NormalizationName
 from trainers.errors import AnalysisError
 from trainers.models import AttentionBiasConfig, ModelConfig, NoBias
 from trainers.models.bias import attach_bias, attached_biases
 from trainers.models.gaussian import GaussianAttentionBias
 from trainers.models.position import PositionEmbedding, find_position, set_position_embedding
+from trainers.models.published import read_state_dict
 from trainers.seeding import Stream, derive_seed, seed_weights
 from trainers.strict import StrictModel
 
@@ -24,9 +24,6 @@ _POSITION: dict[Intervention, PositionEmbedding] = {
     "reinitialise-position": "reinitialise",
     "zero-position": "zero",
 }
-
-_WEIGHT_KEYS = ("best_weights", "model_ema", "state_dict", "model")
-"""Where checkpoints keep their weights: ours at the best epoch, then timm's and the authors' habits."""
 
 
 class SubjectConfig(StrictModel):
@@ -64,7 +61,8 @@ def build_subject(
         data_root: where relative paths of weights start.
 
     Raises:
-        AnalysisError: the checkpoint is unreadable or another model's, or there is nothing to intervene in.
+        CheckpointError: the checkpoint can't be read.
+        AnalysisError: it is another model's, or there is nothing to intervene in.
         ConfigError: the model can't be built so.
     """
     seed_weights(config.seed)
@@ -143,7 +141,7 @@ def _layer_of(name: str) -> int | None:
 
 
 def _load(model: nn.Module, file: Path) -> None:
-    weights = _weights(file)
+    weights = read_state_dict(file)
     own = model.state_dict()
     head = {name for name in own if name.startswith(("head.", "head_dist.", "fc.", "classifier."))}
     fitting = {name: value for name, value in weights.items() if name not in head or own[name].shape == value.shape}
@@ -156,22 +154,6 @@ def _load(model: nn.Module, file: Path) -> None:
         facts = [f"{title} {_some(names)}" for title, names in (("lacks", missing), ("has", unexpected)) if names]
         hint = "; the config of its trial names its attention bias" if any("gaussian" in n for n in unexpected) else ""
         raise AnalysisError(f"{file} holds another model's weights: it {' and '.join(facts)}{hint}")
-
-
-def _weights(file: Path) -> dict[str, Tensor]:
-    try:
-        content = torch.load(file, map_location="cpu", weights_only=True)
-    except UNREADABLE as error:
-        raise AnalysisError(f"{file} can't be read as a checkpoint: {str(error).partition(chr(10))[0]}") from error
-    if isinstance(content, dict) and "state" in content:
-        content = content["state"]
-    for key in _WEIGHT_KEYS:
-        if isinstance(content, dict) and isinstance(content.get(key), dict):
-            content = content[key]
-            break
-    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
-        raise AnalysisError(f"{file} holds no weights: expected names of parameters with their tensors")
-    return cast("dict[str, Tensor]", content)
 
 
 def _some(names: list[str]) -> str:

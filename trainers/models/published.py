@@ -8,7 +8,7 @@ distances. Both enter squared there, as in our parameterization `square`.
 import argparse
 import pickle
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from textwrap import shorten
 
@@ -19,8 +19,9 @@ from torch import nn
 
 from trainers.errors import CheckpointError, ConfigError
 
-_WRAPPERS = ("state_dict", "model")
-"""Under which key training scripts (timm's too) keep the weights beside other things."""
+_WRAPPERS = (("state", "best_weights"), ("state_dict_ema",), ("model_ema",), ("state_dict",), ("model",))
+"""Under which keys weights lie beside other things: in a trial's checkpoint those of its best epoch; in files of
+training scripts, averaged ones before the others, as timm's own `load_state_dict` does it."""
 _THEIR_PARAMETER = re.compile(r"^((?:.*\.)?(?:shared_)?rel_pos)\.(sigma_param|amplitude_param)$")
 _COMPUTED = ("relative_coords_H", "relative_coords_W", "relative_position_index", "rel_coords_log")
 """Buffers that a model computes by itself: the authors', and those that older releases of timm saved."""
@@ -53,17 +54,16 @@ def convert_published(content: object) -> dict[str, torch.Tensor]:
     """A checkpoint's weights in our names; names that are ours already stay.
 
     Args:
-        content: a state dict in the authors' names or ours, or a mapping that holds one as `state_dict` or `model`.
+        content: a state dict in the authors' names or ours, or what a trial or a training script has saved, which
+            holds one (see `_WRAPPERS`).
 
     Raises:
         CheckpointError: it is no such thing.
     """
-    for wrapper in _WRAPPERS:
-        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
-            content = content[wrapper]
-            break
+    content = next((found for keys in _WRAPPERS if (found := _below(content, keys)) is not None), content)
     if not isinstance(content, Mapping) or not content:
-        raise CheckpointError("holds no state dict, neither by itself nor under `state_dict` or `model`")
+        names = ", ".join(f"`{'.'.join(keys)}`" for keys in _WRAPPERS)
+        raise CheckpointError(f"holds no state dict, neither by itself nor under one of {names}")
     converted: dict[str, torch.Tensor] = {}
     for name, value in content.items():
         if not isinstance(name, str) or not isinstance(value, torch.Tensor):
@@ -94,3 +94,10 @@ def load_published(model: nn.Module, file: Path) -> None:
         model.load_state_dict(read_state_dict(file))
     except RuntimeError as error:
         raise ConfigError(f"{file} does not fit the model: {shorten(str(error), 500)}") from error
+
+
+def _below(content: object, keys: Sequence[str]) -> Mapping[object, object] | None:
+    """The mapping that lies there, if there is one."""
+    for key in keys:
+        content = content.get(key) if isinstance(content, Mapping) else None
+    return content if isinstance(content, Mapping) else None

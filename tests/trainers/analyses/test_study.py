@@ -1,5 +1,6 @@
 """From the command line to maps: which weights are looked at, and what was done to them."""
 
+import argparse
 import itertools
 import json
 
@@ -8,6 +9,7 @@ import pytest
 import timm
 import torch
 from PIL import Image
+from timm.models import load_state_dict as timm_load_state_dict
 
 from orchestrator.report.bias_study import draw_bias_study, layer_rows, read_bias_study
 from orchestrator.report.field_study import draw_study, read_study
@@ -75,6 +77,17 @@ def test_the_best_weights_of_a_checkpoint_are_loaded(tmp_path):
     model = subject(bias=TRIAL["attention_bias"], checkpoint=tmp_path / "checkpoint.pt")
     best = torch.load(tmp_path / "checkpoint.pt", weights_only=True)["state"]["best_weights"]
     assert all(torch.equal(value, best[name]) for name, value in model.state_dict().items())
+
+
+def test_a_file_of_timms_training_script_is_read_as_timm_does(tmp_path):
+    """Averaged weights first; beside them lie the script's arguments."""
+    raw, averaged = subject(bias={"kind": "none"}).state_dict(), subject("reinitialise-position").state_dict()
+    args = argparse.Namespace(lr=0.1)
+    torch.save({"args": args, "state_dict": raw, "state_dict_ema": averaged}, tmp_path / "last.pth.tar")
+    loaded = subject(checkpoint=tmp_path / "last.pth.tar").state_dict()
+    theirs = timm_load_state_dict(str(tmp_path / "last.pth.tar"), weights_only=False)
+    assert any(not torch.equal(raw[name], value) for name, value in theirs.items())
+    assert all(torch.equal(theirs[name], value) for name, value in loaded.items())
 
 
 def test_interventions_change_what_they_name_and_nothing_else():
@@ -187,7 +200,7 @@ def test_what_cannot_be_done_is_said(tmp_path, capsys):
         (("small_vit", "--layer", "-1"), 2, "layer: Input should be greater than or equal to 0"),
         (("small_vit", "--intervention", "gaussian", "--sigma", "0"), 2, "sigma: Input should be greater than"),
         (("small_vit", "--intervention", "no-gaussian"), 1, "the model has no Gaussian that could be left out"),
-        (("small_vit", "--checkpoint", str(broken)), 1, "can't be read as a checkpoint"),
+        (("small_vit", "--checkpoint", str(broken)), 1, "is not a file of weights that can be read"),
         (("small_vit", "--checkpoint", str(other)), 1, "holds another model's weights"),
         (("small_vit", "--layer", "9"), 1, "has no layer 9"),
         (("small_vit", "--target", "9,0"), 1, "the grid has rows 0 to 7"),
