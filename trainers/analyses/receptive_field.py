@@ -89,8 +89,7 @@ def receptive_fields(
     """
     config = config or ReceptiveFieldConfig()
     layer = _layer(model, config.point)
-    warnings = warnings_for(model, config.point)
-    for warning in warnings:
+    for warning in warnings_for(model, config.point):
         logger.warning("%s", warning)
     device = next(model.parameters()).device
     sums: list[Tensor] = []
@@ -100,8 +99,9 @@ def receptive_fields(
         for batch in batches:
             images = batch.to(device).detach().requires_grad_()
             if not places:
-                # What is known to mislead has its warning, and is shown.
-                grid = _grid(model, images[:1], layer, must_vary=not warnings)
+                # A constant mean that is known has its warning, and is shown.
+                must_vary = not any(_constant_means(model, config.point))
+                grid = _grid(model, images[:1], layer, must_vary=must_vary)
                 places = config.target.places(*grid)
                 sums = [torch.zeros(images.shape[-2:], dtype=torch.float64, device=device) for _ in places]
             for total, gradient in zip(sums, _gradients(model, images, layer, config, grid, places), strict=True):
@@ -128,14 +128,24 @@ def check_target(config: ReceptiveFieldConfig, grids: Sequence[tuple[int, int]],
 
 def warnings_for(model: nn.Module, point: FeaturePoint) -> list[str]:
     """What makes the receptive field of this model misleading, in words; empty if nothing is known."""
-    found = []
+    return [*_misleading(model, point), *_constant_means(model, point)]
+
+
+def _misleading(model: nn.Module, point: FeaturePoint) -> Iterator[str]:
+    """What makes a field another one than a reader expects."""
     scales = [module.gamma for module in model.modules() if isinstance(module, LayerScale | LayerScale2d)]
     if scales and max(float(gamma.detach().abs().max()) for gamma in scales) < _DEAD_LAYER_SCALE:
-        found.append(
+        yield (
             "every LayerScale is below 1e-4, as in an untrained timm model: each block is nearly the identity, and the "
             "receptive field of a token is its own patch; take published or trained "
             "weights, or give the model a `layer_scale` such as 1"
         )
+    if point.norm == "after" and isinstance(getattr(model, "norm", None), nn.Identity):
+        yield 'the model has no final norm over tokens: the target "after" the norm is the one before it'
+
+
+def _constant_means(model: nn.Module, point: FeaturePoint) -> Iterator[str]:
+    """Where the mean over channels is constant, so that a field is rounding noise."""
     branch_norms = [
         norm
         for block in model.modules()
@@ -144,20 +154,17 @@ def warnings_for(model: nn.Module, point: FeaturePoint) -> list[str]:
         if isinstance(norm, nn.LayerNorm)
     ]
     if branch_norms and all(map(_is_uniform, branch_norms)):
-        found.append(
+        yield (
             "every block ends its branches in a LayerNorm with equal weights, as in an untrained model with post-norm "
             "blocks (Swin V2): their channel mean is constant, so what attention and MLPs add has no gradient, and the "
             "receptive field of a token is its own patch or rounding noise, whatever the attention does"
         )
     norm = getattr(model, "norm", None)
-    if point.norm == "after" and isinstance(norm, nn.Identity):
-        found.append('the model has no final norm over tokens: the target "after" the norm is the one before it')
     if point.norm == "after" and isinstance(norm, nn.LayerNorm) and _is_uniform(norm):
-        found.append(
+        yield (
             "the final LayerNorm has equal weights, so the channel mean after it is constant and its gradient is "
             'rounding noise; use "norm": "before"'
         )
-    return found
 
 
 def _is_uniform(norm: nn.LayerNorm) -> bool:

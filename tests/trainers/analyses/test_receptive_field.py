@@ -191,6 +191,20 @@ def test_traps_are_announced(caplog):
     assert "its gradient is rounding noise" in caplog.messages[1]
 
 
+def test_another_warning_hides_no_rounding_noise():
+    """The blocks add nothing here, and every patch embedding has the channel mean 0: there is no gradient at all."""
+    model = VisionTransformerRelPos(**TINY, rel_pos_type="bias")
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name.endswith("gamma"):
+                parameter.zero_()
+            elif name.startswith("patch_embed.proj"):
+                parameter -= parameter.mean(dim=0)
+    assert len(warnings_for(model, FeaturePoint())) == 1
+    with pytest.raises(AnalysisError, match="the same for every token"):
+        receptive_fields(model, [torch.randn(2, 3, 32, 32)])
+
+
 SWIN_V2 = {"img_size": 32, "patch_size": 2, "window_size": 4, "embed_dim": 12, "depths": (1, 1), "num_heads": (2, 2)}
 
 
