@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from api.cli.following import watch_to_end
 from api.cli.readings import ReportReading
 from api.cli.report_tables import print_report
 from api.cli.tables import experiment_table, print_experiment
@@ -21,7 +22,6 @@ from api.cli.terminal import (
     write_json,
     write_json_line,
 )
-from api.cli.watching import PairWatch
 from api.client import Client
 from orchestrator.status import ExperimentStatus
 
@@ -89,7 +89,7 @@ def show(experiment_id: ExperimentId, url: ServiceUrl = None, as_json: AsJson = 
 def watch(experiment_id: ExperimentId, url: ServiceUrl = None, as_json: AsJson = False) -> None:
     """Follow an experiment to its end, pair by pair, then show its report. `--json`: one event a line."""
     with errors_as_exits(), Client(url) as client:
-        follow(client, resolve(client, experiment_id), as_json=as_json)
+        watch_to_end(client, resolve(client, experiment_id), as_json=as_json)
 
 
 def cancel(experiment_id: ExperimentId, url: ServiceUrl = None, as_json: AsJson = False) -> None:
@@ -128,7 +128,7 @@ def _tell(client: Client, view: "ExperimentView", what: str, *, then_watch: bool
         write_json_line(view)
     else:
         err.print(f"{what} {view.id}")
-    follow(client, view.id, as_json=as_json)
+    watch_to_end(client, view.id, as_json=as_json)
 
 
 def resolve(client: Client, experiment_id: str) -> str:
@@ -144,23 +144,3 @@ def resolve(client: Client, experiment_id: str) -> str:
         complain("there is no experiment yet")
         raise typer.Exit(Exit.REFUSED)
     return page.items[0].id
-
-
-def follow(client: Client, experiment_id: str, *, as_json: bool) -> None:
-    """Show an experiment until it ends, then its report.
-
-    Raises:
-        typer.Exit: it did not succeed.
-    """
-    if as_json:
-        for event in client.watch(experiment_id):
-            write_json_line(event)
-    else:
-        with PairWatch(client, experiment_id, err) as pairs:
-            pairs.follow(client.watch(experiment_id))
-        report = ReportReading.model_validate_json(client.report(experiment_id))
-        print_report(out, report)
-    view = client.get(experiment_id)
-    if view.status is not ExperimentStatus.SUCCEEDED:
-        complain(f"experiment {experiment_id} {view.status.value}" + (f": {view.reason}" if view.reason else ""))
-        raise typer.Exit(Exit.NOT_SUCCEEDED)

@@ -1,7 +1,5 @@
 """Commands that fetch documents: report, logs, schema."""
 
-import io
-import zipfile
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +7,7 @@ import typer
 
 from api.cli.experiments import resolve
 from api.cli.readings import ReportReading
+from api.cli.report_files import save_report
 from api.cli.report_tables import print_report
 from api.cli.terminal import AsJson, ExperimentId, ServiceUrl, errors_as_exits, out, write_json
 from api.client import Client, ReportFormat
@@ -71,23 +70,6 @@ def schema(
         return
     with errors_as_exits(), Client(url) as client:
         write_json(dict(client.schema()))
-
-
-def save_report(client: Client, experiment_id: str, folder: Path) -> dict[str, Path]:
-    """Write every file of the report into the folder, the same ones as `sigmalab run --output`.
-
-    Returns:
-        File name -> file.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    files: dict[str, Path] = {}
-    with zipfile.ZipFile(io.BytesIO(client.report_archive(experiment_id))) as archive:
-        for entry in archive.infolist():
-            # Names only: an archive may not write elsewhere.
-            name = Path(entry.filename).name
-            files[name] = folder / name
-            files[name].write_bytes(archive.read(entry))
-    return files
 
 
 def write_text(text: str) -> None:

@@ -10,8 +10,8 @@ from typing import Annotated
 
 import typer
 
-from api.cli.experiments import follow
-from api.cli.results import save_report
+from api.cli.following import follow, require_success
+from api.cli.report_files import keep_report, print_links
 from api.cli.tables import print_plan
 from api.cli.terminal import (
     AsJson,
@@ -31,7 +31,6 @@ from orchestrator.home import state_folder
 from orchestrator.service.views import ExperimentView
 
 DEMO_SPEC = Path("examples") / "digits.json"
-MAPS_FIGURE = "receptive_field_maps.png"
 TRACKING_SECONDS = 20.0
 """How long the demo waits at its end until MLflow has everything."""
 
@@ -100,13 +99,13 @@ def _run_demo(client: Client, text: bytes, *, as_json: bool, stays_up: bool) -> 
     else:
         err.print(f"going on with {view.id}, which an earlier demo has left unfinished")
     try:
-        follow(client, view.id, as_json=as_json)
+        require_success(follow(client, view.id, as_json=as_json))
     except KeyboardInterrupt:
         err.print(f"interrupted; experiment {view.id} keeps what is finished and goes on with the next `make demo`")
         raise
     seconds = time.monotonic() - started
     view = _wait_for_tracking(client, view.id)
-    files = save_report(client, view.id, state_folder() / "reports" / view.id)
+    links = keep_report(client, view)
     if as_json:
         write_json_line(view)
         return
@@ -115,13 +114,7 @@ def _run_demo(client: Client, text: bytes, *, as_json: bool, stays_up: bool) -> 
     if reused:
         out.print(f"{reused} of {total} trials were finished already and were reused (same config, code and data).")
     out.print(f"took {seconds:.0f} s, from plan to report")
-    out.print(f"report        {files['report.html']}")
-    out.print(f"LaTeX table   {files['table.tex']}")
-    if MAPS_FIGURE in files:
-        out.print(f"what it sees  {files[MAPS_FIGURE]}")
-    out.print(f"API           {client.endpoint.url}/docs")
-    if view.mlflow_url:
-        out.print(f"MLflow        {view.mlflow_url}")
+    print_links(links)
     if not stays_up:
         out.print(
             "The servers stop now; `make serve` (or `sigmalab serve`) brings both links back, experiment included."

@@ -13,6 +13,7 @@ from rich.text import Text
 from api.client import Client, ServiceUnreachableError
 from api.sse import Event
 from orchestrator.statistics.comparison import Comparison, Pair
+from orchestrator.status import ExperimentStatus
 
 _LONGEST_SHARE_OF_TIME = 0.1
 """Looking at the comparisons takes at most this share of the time: they may be many."""
@@ -35,6 +36,7 @@ class PairWatch:
         self._num_searched = self._num_reused = 0
         self._next_look_at = 0.0
         self._is_dirty = False
+        self._held_back = ""
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=30),
@@ -73,9 +75,7 @@ class PairWatch:
             self._say(f"reused {self._num_reused} finished {trials}: nothing of them is trained again")
             self._num_reused = 0
         if event.kind == "status":
-            # A reason may end with a whole log; `show` has it.
-            reason, _, _ = str(payload["reason"]).partition("\n")
-            self._say(f"{payload['status']}: {reason}" if reason else str(payload["status"]))
+            self._see_status(payload)
         elif event.kind == "epoch":
             self._bar.update(self._task, now=_now(payload))
         elif event.kind == "trial":
@@ -83,6 +83,24 @@ class PairWatch:
         is_due = self._is_dirty and time.monotonic() >= self._next_look_at
         if is_due or event.kind == "end":
             self._look()
+        if event.kind == "end":
+            self._say_what_was_held_back()
+
+    def _see_status(self, payload: dict[str, JsonValue]) -> None:
+        self._say_what_was_held_back()
+        # A reason may end with a whole log; `show` has it.
+        reason, _, _ = str(payload["reason"]).partition("\n")
+        line = f"{payload['status']}: {reason}" if reason else str(payload["status"])
+        if ExperimentStatus(str(payload["status"])).is_final:
+            # The last pairs are told of first.
+            self._held_back = line
+        else:
+            self._say(line)
+
+    def _say_what_was_held_back(self) -> None:
+        if self._held_back:
+            self._say(self._held_back)
+            self._held_back = ""
 
     def _see_trial(self, payload: dict[str, JsonValue]) -> None:
         if payload["status"] == "failed":

@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import signal
 import socket
 import subprocess
 import sys
@@ -26,6 +28,7 @@ from tests.api import playing
 from tests.api.conftest import JsonObject
 from trainers.config import TrialConfig
 
+PROGRAM = Path(sys.executable).with_name("sigmalab")
 Sigmalab = Callable[..., subprocess.CompletedProcess[str]]
 COMMANDS = [
     "serve",
@@ -48,29 +51,33 @@ COMMANDS = [
 
 
 def call(*arguments: str, env: dict[str, str] | None = None, **options: object) -> subprocess.CompletedProcess[str]:
-    program = Path(sys.executable).with_name("sigmalab")
     environment = {**os.environ, "COLUMNS": "160", **(env or {})}
     return subprocess.run(
-        [program, *arguments], capture_output=True, text=True, timeout=120, env=environment, **options
+        [PROGRAM, *arguments], capture_output=True, text=True, timeout=120, env=environment, **options
     )  # type: ignore[call-overload, no-any-return]
 
 
 @pytest.fixture
-def sigmalab(app: FastAPI, settings: Settings) -> Iterator[Sigmalab]:
-    """The program, pointed at a real server."""
+def service_url(app: FastAPI) -> Iterator[str]:
+    """A real server."""
     listener = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
-    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-
-    def run(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
-        return call(*arguments, env={"SIGMALAB_URL": url, "SIGMALAB_HOME": str(settings.home)}, **options)
-
-    yield run
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     server.should_exit = True
     thread.join(20)
     listener.close()
+
+
+@pytest.fixture
+def sigmalab(service_url: str, settings: Settings) -> Sigmalab:
+    """The program, pointed at it."""
+
+    def run(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
+        return call(*arguments, env={"SIGMALAB_URL": service_url, "SIGMALAB_HOME": str(settings.home)}, **options)
+
+    return run
 
 
 @pytest.fixture
@@ -87,7 +94,9 @@ def store(settings: Settings) -> Iterator[Database]:
     opened.close()
 
 
-def test_submit_watch_show_report(sigmalab: Sigmalab, store: Database, spec_file: str, tmp_path: Path) -> None:
+def test_submit_watch_show_report(
+    sigmalab: Sigmalab, store: Database, settings: Settings, spec_file: str, tmp_path: Path
+) -> None:
     submitted = sigmalab("submit", spec_file, "--json")
     experiment_id = json.loads(submitted.stdout)["id"]
     assert sigmalab("list").stdout.splitlines()[1].split()[:3] == [experiment_id, "small", "queued"]
@@ -97,6 +106,18 @@ def test_submit_watch_show_report(sigmalab: Sigmalab, store: Database, spec_file
     assert watched.returncode == 0
     assert "pair 3/3  seed 2  gaussian - control = +10.2 pp" in watched.stderr
     assert "improved" in watched.stdout
+    # The last thing that happens is told last, then where everything is.
+    assert watched.stderr.splitlines()[-2:] == [
+        "pair 3/3  seed 2  gaussian - control = +10.2 pp  (52.0 → 62.2)",
+        "succeeded",
+    ]
+    kept = settings.home / "reports" / experiment_id
+    assert watched.stdout.splitlines()[-3:-1] == [
+        f"report        {kept / 'report.html'}",
+        f"LaTeX table   {kept / 'table.tex'}",
+    ]
+    assert kept.joinpath("report.html").is_file()
+    assert re.fullmatch(r"API           http://127\.0\.0\.1:\d+/docs", watched.stdout.splitlines()[-1])
     assert "\x1b" not in watched.stdout + watched.stderr
 
     lines = sigmalab("watch", "last", "--json").stdout.splitlines()
@@ -120,6 +141,23 @@ def test_submit_watch_show_report(sigmalab: Sigmalab, store: Database, spec_file
     ended = sigmalab("watch", "last")
     assert ended.returncode == 1
     assert "cancelled" in ended.stderr
+
+
+def test_the_end_of_a_watch_is_not_that_of_the_experiment(
+    sigmalab: Sigmalab, service_url: str, store: Database, settings: Settings, spec_file: str
+) -> None:
+    experiment_id = json.loads(sigmalab("submit", spec_file, "--json").stdout)["id"]
+    environment = {**os.environ, "SIGMALAB_URL": service_url, "SIGMALAB_HOME": str(settings.home)}
+    with subprocess.Popen([PROGRAM, "watch", "last"], stderr=subprocess.PIPE, text=True, env=environment) as watching:
+        assert watching.stderr is not None
+        assert watching.stderr.readline() == "queued\n"
+        watching.send_signal(signal.SIGINT)
+        said = watching.stderr.read()
+        assert watching.wait(20) == 130
+    assert f"experiment {experiment_id} goes on" in said
+    assert f"sigmalab cancel {experiment_id}" in said
+    assert "Traceback" not in said
+    assert json.loads(sigmalab("show", "last", "--json").stdout)["status"] == "queued"
 
 
 def test_a_watched_search_tells_of_its_candidates(sigmalab: Sigmalab, store: Database, spec_file: str) -> None:
