@@ -17,6 +17,8 @@ from trainers.data.splits import Batch, ImageSplit
 from trainers.errors import DataError
 
 CROP_FRACTION = 0.875
+MAX_ASPECT_RATIO = 16
+"""Longer images are cut before they are enlarged."""
 DECODER_ERRORS = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
 """What Pillow's decoders raise for broken files."""
 
@@ -26,17 +28,37 @@ class CenterCrop:
 
     def __init__(self, input_size_px: int) -> None:
         """Build the view for a model's input side."""
+        self._size_px, self._short_side_px = input_size_px, round(input_size_px / CROP_FRACTION)
         self._transform = v2.Compose(
             [
-                v2.Resize(round(input_size_px / CROP_FRACTION), v2.InterpolationMode.BICUBIC, antialias=True),
+                v2.Resize(self._short_side_px, v2.InterpolationMode.BICUBIC, antialias=True),
                 v2.CenterCrop(input_size_px),
             ]
         )
 
     def __call__(self, image: Image.Image) -> Image.Image:
         """The view."""
+        if max(image.size) > MAX_ASPECT_RATIO * min(image.size):
+            return self._middle_of_strip(image)
         view: Image.Image = self._transform(image)
         return view
+
+    def _middle_of_strip(self, image: Image.Image) -> Image.Image:
+        """The same of a very long image, of which only what will be seen is enlarged.
+
+        A row of 3,000 pixels would else become 256 x 768,000 of them, over a gigabyte. Resampling weights are those
+        of the whole image up to the last digit of a float, so a pixel may differ by one level.
+        """
+        shorter = min(image.size)
+        starts, ends = [], []
+        for side in image.size:
+            # Whole pixels, as torchvision rounds them.
+            enlarged = int(self._short_side_px * side / shorter)
+            start = round((enlarged - self._size_px) / 2)
+            starts.append(start * side / enlarged)
+            ends.append((start + self._size_px) * side / enlarged)
+        size = (self._size_px, self._size_px)
+        return image.resize(size, Image.Resampling.BICUBIC, box=(*starts, *ends))
 
 
 class DecodedSplit(ImageSplit):
