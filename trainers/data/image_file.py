@@ -49,16 +49,17 @@ class CenterCrop:
         A row of 3,000 pixels would else become 256 x 768,000 of them, over a gigabyte. Resampling weights are those
         of the whole image up to the last digit of a float, so a pixel may differ by one level.
         """
-        shorter = min(image.size)
-        starts, ends = [], []
-        for side in image.size:
-            # Whole pixels, as torchvision rounds them.
-            enlarged = int(self._short_side_px * side / shorter)
-            start = round((enlarged - self._size_px) / 2)
-            starts.append(start * side / enlarged)
-            ends.append((start + self._size_px) * side / enlarged)
+        left, right = self._seen(image.width, min(image.size))
+        top, bottom = self._seen(image.height, min(image.size))
         size = (self._size_px, self._size_px)
-        return image.resize(size, Image.Resampling.BICUBIC, box=(*starts, *ends))
+        return image.resize(size, Image.Resampling.BICUBIC, box=(left, top, right, bottom))
+
+    def _seen(self, side: int, shorter: int) -> tuple[float, float]:
+        """Where the view starts and ends along one side of an image."""
+        # Whole pixels, as torchvision rounds them.
+        enlarged = int(self._short_side_px * side / shorter)
+        start = round((enlarged - self._size_px) / 2)
+        return start * side / enlarged, (start + self._size_px) * side / enlarged
 
 
 class DecodedSplit(ImageSplit):
