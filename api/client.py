@@ -108,10 +108,17 @@ class Client:
             spec: the question.
             idempotency_key: makes a repeated call (after a lost answer, say) return the first call's experiment.
         """
-        if idempotency_key and not (idempotency_key.isascii() and idempotency_key.isprintable()):
-            raise ClientError("an idempotency key is of printable ASCII characters: it travels in an HTTP header")
-        headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
-        return _read(ExperimentView, self._post("/experiments", _body(spec), headers))
+        return _read(ExperimentView, self._post("/experiments", _body(spec), _key_header(idempotency_key)))
+
+    def submit_unless_running(self, spec: Spec, *, idempotency_key: str | None = None) -> tuple[ExperimentView, bool]:
+        """As `submit`, unless the same question (spec, code and data) is on its way already.
+
+        Returns:
+            The experiment, and whether it is a new one.
+        """
+        query = {"unless_running": "true"}
+        answer = self._post("/experiments", _body(spec), _key_header(idempotency_key), query)
+        return _read(ExperimentView, answer), answer.status_code == httpx.codes.ACCEPTED
 
     def plan(self, spec: Spec) -> PlanView:
         """What the experiment would do; nothing is stored or started."""
@@ -260,9 +267,15 @@ class Client:
         )
         return _accepted(answer)
 
-    def _post(self, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None) -> httpx.Response:
+    def _post(
+        self,
+        path: str,
+        body: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+        query: Mapping[str, str | int] | None = None,
+    ) -> httpx.Response:
         content_type = {"Content-Type": "application/json"} if body else {}
-        return _accepted(self._send("POST", path, body=body, headers={**content_type, **(headers or {})}))
+        return _accepted(self._send("POST", path, query=query, body=body, headers={**content_type, **(headers or {})}))
 
     def _send(
         self,
@@ -277,6 +290,12 @@ class Client:
             return self._http.request(method, path, params=dict(query or {}), content=body, headers=dict(headers or {}))
         except httpx.TransportError as error:
             raise ServiceUnreachableError(self.endpoint, str(error)) from error
+
+
+def _key_header(idempotency_key: str | None) -> dict[str, str]:
+    if idempotency_key and not (idempotency_key.isascii() and idempotency_key.isprintable()):
+        raise ClientError("an idempotency key is of printable ASCII characters: it travels in an HTTP header")
+    return {"Idempotency-Key": idempotency_key} if idempotency_key else {}
 
 
 def _body(spec: Spec) -> bytes:

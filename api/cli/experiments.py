@@ -46,14 +46,26 @@ def submit(
         str | None,
         typer.Option("--idempotency-key", help="With the same key, a repeated call finds the first call's experiment."),
     ] = None,
+    again: Annotated[bool, typer.Option("--again", help="Hand it in even if the same one is running.")] = False,
     url: ServiceUrl = None,
     as_json: AsJson = False,
 ) -> None:
-    """Hand in an experiment. It runs on, whatever happens to this terminal."""
+    """Hand in an experiment. It runs on, whatever happens to this terminal.
+
+    If the same spec, on the same code and data, is running already, that experiment is named (and watched).
+    """
     text = read_spec(spec)
     with errors_as_exits(), Client(url) as client:
-        view = client.submit(text, idempotency_key=key)
-        _tell(client, view, "submitted as", then_watch=then_watch, as_json=as_json)
+        if again:
+            view, is_new = client.submit(text, idempotency_key=key), True
+        else:
+            view, is_new = client.submit_unless_running(text, idempotency_key=key)
+        if not is_new:
+            err.print(
+                f"not submitted: experiment {view.id} asks the same and is {view.status.value}; --again insists",
+                markup=False,
+            )
+        _tell(client, view, "submitted as" if is_new else "watching", then_watch=then_watch, as_json=as_json)
 
 
 def list_experiments(

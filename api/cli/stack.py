@@ -92,9 +92,8 @@ def _run_demo(client: Client, text: bytes, *, as_json: bool, stays_up: bool) -> 
         out.print()
         print_plan(out, plan)
         out.print()
-    view = _unfinished(client, plan.digest)
-    if view is None:
-        view = client.submit(text)
+    view, is_new = client.submit_unless_running(text)
+    if is_new:
         err.print(f"submitted as {view.id} to {client.endpoint.url}/experiments")
     else:
         err.print(f"going on with {view.id}, which an earlier demo has left unfinished")
@@ -119,12 +118,6 @@ def _run_demo(client: Client, text: bytes, *, as_json: bool, stays_up: bool) -> 
         out.print(
             "The servers stop now; `make serve` (or `sigmalab serve`) brings both links back, experiment included."
         )
-
-
-def _unfinished(client: Client, digest: str) -> ExperimentView | None:
-    """The newest experiment that asks the same on the same data and code, and has not ended."""
-    newest = client.page().items
-    return next((view for view in newest if view.digest == digest and not view.status.is_final), None)
 
 
 def _wait_for_tracking(client: Client, experiment_id: str) -> ExperimentView:

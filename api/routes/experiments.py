@@ -30,7 +30,10 @@ IdempotencyKey = Annotated[
     "",
     status_code=status.HTTP_202_ACCEPTED,
     openapi_extra=SPEC_BODY,
-    responses=problems(400, 409, 413, 415, 422),
+    responses={
+        **problems(400, 409, 413, 415, 422),
+        200: {"model": ExperimentView, "description": "The experiment that was there before (only if you asked)."},
+    },
     response_description="Stored; it runs from now on. `Location` is its address.",
 )
 def submit_experiment(
@@ -39,9 +42,20 @@ def submit_experiment(
     response: Response,
     experiments: ExperimentsDep,
     idempotency_key: IdempotencyKey = None,
+    unless_running: Annotated[
+        bool,
+        Query(
+            description="If an experiment of the same digest is queued, starting or running: store no second one, but "
+            "answer 200 with that one."
+        ),
+    ] = False,
 ) -> ExperimentView:
     """Hand in an experiment. It is stored before this answers, and runs whatever happens to the caller."""
-    view = experiments.submit(spec, idempotency_key=idempotency_key, body=body)
+    if unless_running:
+        view, is_new = experiments.submit_unless_running(spec, idempotency_key=idempotency_key, body=body)
+        response.status_code = status.HTTP_202_ACCEPTED if is_new else status.HTTP_200_OK
+    else:
+        view = experiments.submit(spec, idempotency_key=idempotency_key, body=body)
     response.headers["Location"] = f"/experiments/{view.id}"
     return view
 

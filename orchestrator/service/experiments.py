@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import NamedTuple
 
 from orchestrator.errors import IdempotencyInFlightError, Problem, SpecError, StatusConflictError
 from orchestrator.hardware import Hardware
@@ -37,6 +38,7 @@ from orchestrator.store.experiments import (
     list_experiments,
     move,
     newest_attempt,
+    open_twin,
     request_cancel,
     seconds_since_heartbeat,
     update_spec,
@@ -52,6 +54,14 @@ from orchestrator.store.trials import (
 )
 from orchestrator.stored_report import comparisons_of, read_experiment, report_of
 from trainers.config import canonical_json
+
+
+class Submission(NamedTuple):
+    """What became of a spec that was handed in unless it runs."""
+
+    view: ExperimentView
+    is_new: bool
+    """Whether it was stored just now (else it was there before)."""
 
 
 class Experiments:
@@ -83,12 +93,17 @@ class Experiments:
             IdempotencyConflictError: the key came back with another body.
             IdempotencyInFlightError: the first call with this key is still at work in this process.
         """
-        if idempotency_key is None:
-            experiment_id = self._store(spec)
-        else:
-            with self._alone_with(idempotency_key):
-                experiment_id = self._submit_once(spec, idempotency_key, body or canonical_json(spec).encode())
-        return self.get(experiment_id)
+        return self.get(self._hand_in(spec, idempotency_key, body).id)
+
+    def submit_unless_running(
+        self, spec: ExperimentSpec, *, idempotency_key: str | None = None, body: bytes = b""
+    ) -> Submission:
+        """As `submit`; but if an experiment of the same digest is on its way already, that one.
+
+        A key then stands for the experiment that was found. Raises what `submit` raises.
+        """
+        stored = self._hand_in(spec, idempotency_key, body, unless_running=True)
+        return Submission(self.get(stored.id), stored.is_new)
 
     def plan(self, spec: ExperimentSpec) -> Plan:
         """What the spec would do, take and show. Nothing is written.
@@ -255,30 +270,42 @@ class Experiments:
     def _expand(self, spec: ExperimentSpec) -> Expansion:
         return Expansion(spec, data_root=self._settings.effective_data_root)
 
-    def _submit_once(self, spec: ExperimentSpec, key: str, body: bytes) -> str:
+    def _hand_in(
+        self, spec: ExperimentSpec, key: str | None, body: bytes, *, unless_running: bool = False
+    ) -> "_Stored":
+        if key is None:
+            return self._store(spec, unless_running=unless_running)
+        with self._alone_with(key):
+            return self._submit_once(spec, key, body or canonical_json(spec).encode(), unless_running=unless_running)
+
+    def _submit_once(self, spec: ExperimentSpec, key: str, body: bytes, *, unless_running: bool) -> "_Stored":
         with self._database.read() as session:
             replay = find_replay(session, key, body)
         if replay is not None:
-            return replay
+            return _Stored(replay, is_new=False)
         try:
-            return self._store(spec, key, body)
+            return self._store(spec, key, body, unless_running=unless_running)
         except _KeyTakenError:
             # Another process was faster; its experiment is committed by now.
             with self._database.read() as session:
                 replay = find_replay(session, key, body)
             if replay is None:
                 raise
-            return replay
+            return _Stored(replay, is_new=False)
 
-    def _store(self, spec: ExperimentSpec, key: str | None = None, body: bytes = b"") -> str:
+    def _store(
+        self, spec: ExperimentSpec, key: str | None = None, body: bytes = b"", *, unless_running: bool = False
+    ) -> "_Stored":
         expansion = self._expand(spec)
         trials = expansion.confirm_trials({})
         with self._database.write() as session:
-            row = insert_experiment(session, spec, expansion.digest)
-            if key is not None and not keep_key(session, key, body, row.id):
+            twin = open_twin(session, expansion.digest) if unless_running else None
+            experiment_id = twin or insert_experiment(session, spec, expansion.digest).id
+            if key is not None and not keep_key(session, key, body, experiment_id):
                 raise _KeyTakenError(key)
-            plan_trials(session, row.id, trials)
-            return row.id
+            if twin is None:
+                plan_trials(session, experiment_id, trials)
+            return _Stored(experiment_id, is_new=twin is None)
 
     @contextmanager
     def _alone_with(self, key: str) -> Iterator[None]:
@@ -293,6 +320,11 @@ class Experiments:
         finally:
             with self._keys_guard:
                 self._keys_in_flight.remove(key)
+
+
+class _Stored(NamedTuple):
+    id: str
+    is_new: bool
 
 
 class _KeyTakenError(Exception):

@@ -9,7 +9,7 @@ refused with StaleAttemptError, and the driver that gets it must stop.
 import secrets
 import time
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session, defer
 
 from orchestrator.errors import ExperimentNotFoundError, StaleAttemptError, StatusConflictError
@@ -107,6 +107,23 @@ def list_experiments(
     if status is not None:
         query = query.where(ExperimentRow.status == status)
     return list(session.scalars(query))
+
+
+def open_twin(session: Session, digest: str) -> str | None:
+    """Id of the newest experiment with this digest that is on its way to a result (`None`: there is none).
+
+    In a write, nobody else adds one before its end: of two that look at the same time the second sees the first's.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        # SQLite has one writer anyway.
+        session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(digest, 0))))
+    wanted = (ExperimentStatus.QUEUED, ExperimentStatus.STARTING, ExperimentStatus.RUNNING)
+    return session.scalar(
+        select(ExperimentRow.id)
+        .where(ExperimentRow.digest == digest, ExperimentRow.status.in_(wanted))
+        .order_by(ExperimentRow.id.desc())
+        .limit(1)
+    )
 
 
 def unfinished_experiments(session: Session) -> list[tuple[ExperimentRow, DriverAttemptRow | None]]:

@@ -39,6 +39,18 @@ def test_the_same_key_with_another_body_is_refused(http: TestClient, spec: JsonO
     assert "already used with another body" in answer.json()["detail"]
 
 
+def test_the_same_question_runs_twice_unless_that_is_not_wanted(http: TestClient, spec: JsonObject) -> None:
+    asked = {"unless_running": "true"}
+    first = http.post("/experiments", json=spec, params=asked)
+    assert first.status_code == 202
+    again = http.post("/experiments", json=spec, params=asked)
+    assert again.status_code == 200
+    assert again.headers["Location"] == first.headers["Location"]
+    assert again.json()["id"] == first.json()["id"]
+    assert http.post("/experiments", json=spec).status_code == 202
+    assert len(http.get("/experiments").json()["items"]) == 2
+
+
 def test_plan_changes_nothing(http: TestClient, spec: JsonObject) -> None:
     plan = http.post("/experiments/plan", json=spec)
     assert plan.status_code == 200

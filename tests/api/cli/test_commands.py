@@ -160,6 +160,19 @@ def test_the_end_of_a_watch_is_not_that_of_the_experiment(
     assert json.loads(sigmalab("show", "last", "--json").stdout)["status"] == "queued"
 
 
+def test_what_runs_already_is_not_run_again(sigmalab: Sigmalab, store: Database, spec_file: str) -> None:
+    first = json.loads(sigmalab("submit", spec_file, "--json").stdout)["id"]
+    again = sigmalab("submit", spec_file, "--json")
+    assert again.returncode == 0
+    assert json.loads(again.stdout)["id"] == first
+    assert again.stderr == f"not submitted: experiment {first} asks the same and is queued; --again insists\n"
+    insisted = json.loads(sigmalab("submit", spec_file, "--again", "--json").stdout)["id"]
+    assert insisted != first
+    playing.play(store, insisted)
+    playing.play(store, first)
+    assert json.loads(sigmalab("submit", spec_file, "--json").stdout)["id"] not in (first, insisted)
+
+
 def test_a_watched_search_tells_of_its_candidates(sigmalab: Sigmalab, store: Database, spec_file: str) -> None:
     experiment_id = json.loads(sigmalab("submit", spec_file, "--json").stdout)["id"]
     with store.write() as session:

@@ -130,6 +130,41 @@ def test_a_key_that_is_in_flight_is_refused(
     assert experiments.submit(small_spec, idempotency_key="key").id == experiments.list().items[0].id
 
 
+def test_services_that_are_asked_at_once_unless_it_runs_make_one_experiment(
+    database: Database, database_url: str, settings: Settings, small_spec: ExperimentSpec
+) -> None:
+    databases = [open_database(database_url) for _ in range(4)]
+    barrier = threading.Barrier(len(databases))
+    found = []
+
+    def submit(opened: Database) -> None:
+        service = Experiments(opened, settings)
+        barrier.wait()
+        found.append(service.submit_unless_running(small_spec))
+
+    threads = [threading.Thread(target=submit, args=(opened,)) for opened in databases]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for opened in databases:
+        opened.close()
+    assert len({each.view.id for each in found}) == 1
+    assert sorted(each.is_new for each in found) == [False, False, False, True]
+
+
+def test_only_what_is_on_its_way_keeps_the_same_question_out(
+    experiments: Experiments, database: Database, small_spec: ExperimentSpec
+) -> None:
+    first = experiments.submit(small_spec)
+    assert experiments.submit_unless_running(small_spec, idempotency_key="key").view.id == first.id
+    assert experiments.submit_unless_running(small_spec.model_copy(update={"seeds": (7, 8)})).is_new
+    run_to_the_end(database, first.id)
+    # The key stands for what was answered first, the question may be asked again.
+    assert experiments.submit_unless_running(small_spec, idempotency_key="key").view.id == first.id
+    assert experiments.submit_unless_running(small_spec).is_new
+
+
 def test_two_services_and_one_key_make_one_experiment(
     database: Database, database_url: str, settings: Settings, small_spec: ExperimentSpec
 ) -> None:
