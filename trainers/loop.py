@@ -4,24 +4,27 @@ import logging
 import platform
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import numpy as np
 import torch
 from pydantic import ValidationError
+from torch import Tensor
+from torch.utils.data import Sampler
 
 from trainers.analyses.configs import learned_bias_in, receptive_field_in
 from trainers.analyses.learned_bias import LearnedBias, learned_bias
 from trainers.analyses.observer import TrialObserver
 from trainers.atomic_file import replaced_file
 from trainers.checkpoint import Identity, StateDict, TrainingState, load_checkpoint, save_checkpoint
+from trainers.compilation import fresh_compiler, how_compiled
 from trainers.config import TrialConfig
 from trainers.data.loading import BatchLoader
 from trainers.data.normalization import Normalization
 from trainers.data.sampling import EvalSampler, TrainSampler
 from trainers.data.splits import ImageSplit
-from trainers.device import Device
+from trainers.device import Device, give_back_memory
 from trainers.errors import ConfigError, NonFiniteLossError
 from trainers.evaluation import score_split
 from trainers.models import NoBias
@@ -77,7 +80,20 @@ def train(
         stored = world.from_main(lambda: _stored_result(runtime.storage, identity))
         if stored is not None:
             return stored
-        return _Trial(config, runtime, world, identity).run(on_epoch)
+        try:
+            with fresh_compiler(config.optimization):
+                return _train(config, runtime, world, identity, on_epoch)
+        finally:
+            # The process may train many more trials, and others may share its GPU.
+            give_back_memory()
+
+
+def _train(
+    config: TrialConfig, runtime: Runtime, world: World, identity: Identity, on_epoch: OnEpoch | None
+) -> TrialResult:
+    """In a frame of its own: when it returns, nothing refers to the trial any more."""
+    with closing(_Trial(config, runtime, world, identity)) as trial:
+        return trial.run(on_epoch)
 
 
 class _Trial:
@@ -125,15 +141,19 @@ class _Trial:
             seed=config.seed,
             rank=self._world.rank,
         )
-        self._train_loader = BatchLoader(
-            self._splits.train, self._sampler, loader_workers=self._loader_workers, pin=self._device.is_cuda
-        )
+        self._loaders: list[BatchLoader] = []
+        self._train_loader = self._loader(self._splits.train, self._sampler)
         self._val_loader = self._eval_loader(self._splits.val)
 
     def _eval_loader(self, split: ImageSplit) -> BatchLoader:
         # Without gradients twice the micro-batch fits where the micro-batch did.
         sampler = EvalSampler(len(split), batch_size=2 * self._sampler.micro_batch_size, world=self._world)
-        return BatchLoader(split, sampler, loader_workers=self._loader_workers, pin=self._device.is_cuda)
+        return self._loader(split, sampler)
+
+    def _loader(self, split: ImageSplit, sampler: Sampler[list[int]]) -> BatchLoader:
+        loader = BatchLoader(split, sampler, loader_workers=self._loader_workers, pin=self._device.is_cuda)
+        self._loaders.append(loader)
+        return loader
 
     def _build_model(self, data_root: Path | None) -> None:
         config, optimization = self._config, self._config.optimization
@@ -163,7 +183,7 @@ class _Trial:
         self._observer = TrialObserver(
             receptive_field_in(config.analyses) if self._world.is_main else None,
             self._splits.val,
-            lambda images: self._normalize(self._device.receive(images)),
+            _model_input(self._normalize, self._device),
             seed=config.seed,
         )
         if optimization.epochs:
@@ -188,6 +208,11 @@ class _Trial:
         self._best_epoch, self._best_weights = state.best_epoch, state.best_weights
         self._reports = [EpochReport.model_validate_json(report) for report in state.reports]
         logger.info("resumed after epoch %d from %s", len(self._reports) - 1, folder)
+
+    def close(self) -> None:
+        """End the loader workers."""
+        for loader in self._loaders:
+            loader.close()
 
     def run(self, on_epoch: OnEpoch | None) -> TrialResult:
         descent = Descent(
@@ -318,10 +343,16 @@ class _Trial:
             "config_digest": self._identity.config,
             "num_workers": str(self._world.size),
             "device": self._device.name,
+            **how_compiled(self._config.optimization),
             "num_parameters": str(sum(parameter.numel() for parameter in self._model.parameters())),
             "python": platform.python_version(),
             **library_versions(),
         }
+
+
+def _model_input(normalize: Normalization, device: Device) -> Callable[[Tensor], Tensor]:
+    """Makes the model's input of a split's images; it knows no trial, which would then only go with the collector."""
+    return lambda images: normalize(device.receive(images))
 
 
 def _stored_result(storage: Path | None, identity: Identity) -> TrialResult | None:

@@ -5,6 +5,7 @@ from typing import TypeAlias
 
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from trainers.data.splits import Batch, ImageSplit
 from trainers.errors import DataError
@@ -34,6 +35,13 @@ class BatchLoader:
             # Else each epoch would draw its workers' seeds from the global generator, which dropout uses.
             generator=torch.Generator(),
         )
+
+    def close(self) -> None:
+        """End the loader workers now; torch would wait for the last reference to go."""
+        iterator = self._loader._iterator  # noqa: SLF001  torch has no public way to end workers that stay
+        if isinstance(iterator, _MultiProcessingDataLoaderIter):
+            iterator._shutdown_workers()  # noqa: SLF001
+        self._loader._iterator = None  # noqa: SLF001
 
     def __iter__(self) -> Iterator[Batch]:
         for batch in self._loader:
