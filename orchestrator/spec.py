@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from math import prod
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, JsonValue, ValidationError, model_validator
+from pydantic import AfterValidator, Field, JsonValue, ValidationError, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from orchestrator.errors import Problem, SpecError
 from orchestrator.json_text import JsonObject, decode_json
@@ -175,14 +176,38 @@ class Resources(StrictModel):
     """Training processes of one trial; one runs as a plain Tune function, more as a Ray Train group."""
     cpus_per_worker: float = Field(default=1.0, gt=0, le=1024)
     """CPU cores per training process."""
-    gpus_per_worker: float = Field(default=0.0, ge=0, le=64)
-    """GPUs per training process (a fraction shares one)."""
+    gpus_per_worker: float = Field(default=0.0, ge=0, le=1)
+    """GPUs per training process: 0, 1, or a fraction, by which several trials of one process share a GPU."""
     max_concurrent_trials: int | None = Field(default=None, ge=1)
     """Upper bound on trials at once (`null`: as many as the cluster holds)."""
     loader_workers: int = Field(default=0, ge=0, le=256)
     """Data loading processes per training process."""
     image_cache_gib: float = Field(default=0.0, ge=0, le=100_000)
     """RAM for decoded images, per training process (0: none); worth it where the whole data set fits."""
+
+    @field_validator("gpus_per_worker", mode="before")
+    @classmethod
+    def _a_process_uses_one_gpu(cls, value: object) -> object:
+        if isinstance(value, (int, float)) and value > 1:
+            raise PydanticCustomError(
+                "rule",
+                "{message}",
+                {
+                    "message": f"a training process uses one GPU, the other {value - 1:g} would idle: for several GPUs "
+                    'take as many workers, `"num_workers": ..., "gpus_per_worker": 1`'
+                },
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _workers_share_no_gpu(self) -> Self:
+        if self.num_workers > 1 and 0 < self.gpus_per_worker < 1:
+            message = (
+                f"{self.num_workers} workers of one trial can't share a GPU (NCCL refuses two ranks on one): take 1 "
+                'GPU for each, or `"num_workers": 1`'
+            )
+            refuse("resources", [(("gpus_per_worker",), message)])
+        return self
 
 
 class ExperimentSpec(StrictModel):

@@ -72,9 +72,3 @@ class Device:
     def autocast(self) -> torch.autocast:
         """Context of a forward pass; parameters, and so sigma and A, stay in fp32."""
         return torch.autocast(self.torch_device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16")
-
-
-def give_back_memory() -> None:
-    """Give memory that no tensor holds any more back to the GPU, if this process uses one."""
-    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
-        torch.cuda.empty_cache()

@@ -4,6 +4,7 @@
     |- ConfigError            the config can't be trained as written (unsupported model, wrong grid, ...)
     |- DataError              a data folder or file is missing, corrupt, or not what the config says
     |- NonFiniteLossError     the loss became NaN or infinite
+    |- GpuMemoryError         the GPU is too small for a batch
     |- CheckpointError        a checkpoint can't be read, or belongs to another trial
     |- AnalysisError          a model or map can't be analysed as asked
 
@@ -27,6 +28,12 @@ class DataError(TrainerError):
     """The data are missing, corrupt or not what the config says."""
 
     code = "data_invalid"
+
+
+class GpuMemoryError(TrainerError):
+    """The trial, alone on its GPU, does not fit into its memory: it would not at the next try either."""
+
+    code = "gpu_memory"
 
 
 class CheckpointError(TrainerError):

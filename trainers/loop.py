@@ -24,9 +24,10 @@ from trainers.data.loading import BatchLoader
 from trainers.data.normalization import Normalization
 from trainers.data.sampling import EvalSampler, TrainSampler
 from trainers.data.splits import ImageSplit
-from trainers.device import Device, give_back_memory
+from trainers.device import Device
 from trainers.errors import ConfigError, NonFiniteLossError
 from trainers.evaluation import score_split
+from trainers.gpu_memory import give_back_gpu_memory, limit_gpu_memory, told_as_the_trials_own
 from trainers.models import NoBias
 from trainers.models.bias import attach_bias, bias_metrics, bias_parameters
 from trainers.parameter_groups import parameter_groups
@@ -73,6 +74,7 @@ def train(
         ConfigError: this model, batch or device can't be had.
         DataError: images are missing or broken.
         NonFiniteLossError: the loss became NaN or infinite.
+        GpuMemoryError: a batch does not fit into the memory of a GPU that the trial has for itself.
         CheckpointError: the storage holds another trial.
     """
     with _threads(runtime.num_threads):
@@ -81,11 +83,14 @@ def train(
         if stored is not None:
             return stored
         try:
-            with fresh_compiler(config.optimization):
+            with (
+                fresh_compiler(config.optimization),
+                told_as_the_trials_own(config.optimization, world, gpu_share=runtime.gpu_share),
+            ):
                 return _train(config, runtime, world, identity, on_epoch)
         finally:
             # The process may train many more trials, and others may share its GPU.
-            give_back_memory()
+            give_back_gpu_memory()
 
 
 def _train(
@@ -102,6 +107,7 @@ class _Trial:
     def __init__(self, config: TrialConfig, runtime: Runtime, world: World, identity: Identity) -> None:
         self._config, self._storage, self._world, self._identity = config, runtime.storage, world, identity
         self._device = Device.choose(runtime.device, config.optimization.precision)
+        limit_gpu_memory(self._device.torch_device, gpu_share=runtime.gpu_share)
         self._loader_workers, self._image_cache_gib = runtime.loader_workers, runtime.image_cache_gib
         self._load_data(runtime.data_root)
         self._build_model(runtime.data_root)

@@ -24,3 +24,5 @@ class Runtime(StrictModel):
     set fits; augmentation and results stay the same."""
     num_threads: int | None = None
     """CPU threads for torch (`None`: leave torch's own choice)."""
+    gpu_share: float = Field(default=1.0, gt=0, le=1)
+    """Share of its GPU's memory that this process may take; the rest belongs to other trials."""

@@ -235,6 +235,7 @@ class _Driver:
             loader_workers=resources.loader_workers,
             image_cache_gib=resources.image_cache_gib,
             num_threads=max(1, int(resources.cpus_per_worker)),
+            gpu_share=resources.gpus_per_worker or 1.0,
         )
         folder = self._settings.home.absolute() / "ray" / f"{self._experiment_id}-a{self._attempt}-{phase}"
         return Engine(resources, self._spec.max_trial_attempts, runtime, folder)

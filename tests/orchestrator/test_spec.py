@@ -69,6 +69,24 @@ SPACE = ("arms", 1, "search", "space", "attention_bias.sigma")
         (("model",), [], "/model", "unknown field `model`; did you mean `models`? Valid: name, question, "),
         (("models", 0, "dept"), 4, "/models/0/dept", "unknown field `dept`; did you mean `depth`? Valid: kind, width"),
         (("arms", 1, "search", "canddates"), 4, "/arms/1/search/canddates", "unknown field `canddates`; did you mean"),
+        (
+            ("resources",),
+            {"gpus_per_worker": 2},
+            "/resources/gpus_per_worker",
+            (
+                "a training process uses one GPU, the other 1 would idle: for several GPUs take as many workers, "
+                '`"num_workers": ..., "gpus_per_worker": 1`'
+            ),
+        ),
+        (
+            ("resources",),
+            {"num_workers": 2, "gpus_per_worker": 0.5},
+            "/resources/gpus_per_worker",
+            (
+                "2 workers of one trial can't share a GPU (NCCL refuses two ranks on one): take 1 GPU for each, or "
+                '`"num_workers": 1`'
+            ),
+        ),
         (("resources",), {"gpus": 1}, "/resources/gpus", "unknown field `gpus`; did you mean `gpus_per_worker`?"),
         # unknown model, data set, distribution, task
         (("models", 0, "kind"), "smal_vit", "/models/0/kind", "unknown kind `smal_vit`; did you mean `small_vit`?"),

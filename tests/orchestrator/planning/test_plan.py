@@ -83,7 +83,7 @@ def test_cost_from_floating_point_operations():
     assert plan.cost.basis.startswith(
         "12 trials by floating-point operations at an assumed 3e+10 per second and CPU core"
     )
-    on_gpus = plan_with(resources={"gpus_per_worker": 2}).cost
+    on_gpus = plan_with(resources={"num_workers": 2, "gpus_per_worker": 1}).cost
     # Twice the GPUs, half the time: the same GPU hours.
     assert on_gpus.gpu_hours == pytest.approx(12 * flops / GPU_FLOPS_PER_SECOND / 3600)
     assert "per second and GPU" in on_gpus.basis

@@ -1,0 +1,53 @@
+"""A GPU's memory that runs out: whose fault it is, and what helps. The GPU itself is the edge that is played here."""
+
+import pytest
+import torch
+
+from trainers.errors import GpuMemoryError
+from trainers.loop import train
+from trainers.runtime import Runtime
+from trainers.training import Descent
+
+OUT_OF_MEMORY = (
+    "CUDA out of memory. Tried to allocate 1.50 GiB. GPU 0 has a total capacity of 79.10 GiB of which 0.30 GiB is free."
+)
+
+
+@pytest.fixture
+def small_gpu(monkeypatch):
+    def run_epoch(*args):
+        raise torch.OutOfMemoryError(OUT_OF_MEMORY)
+
+    monkeypatch.setattr(Descent, "run_epoch", run_epoch)
+
+
+@pytest.mark.parametrize(
+    ("batch", "steps", "said"),
+    [
+        (
+            40,
+            1,
+            (
+                "40 images at a time do not fit into the GPU's memory (CUDA out of memory); set "
+                "optimization.accumulation_steps to 2 (20 at a time"
+            ),
+        ),
+        (30, 2, "set optimization.accumulation_steps to 5 (6 at a time"),
+        (
+            10,
+            10,
+            "1 image at a time does not fit into the GPU's memory (CUDA out of memory); even one image",
+        ),
+    ],
+)
+def test_on_a_gpu_of_its_own_the_trial_is_told_what_helps(trial, small_gpu, batch, steps, said):
+    config = trial(optimization={"epochs": 1, "global_batch_size": batch, "accumulation_steps": steps})
+    with pytest.raises(GpuMemoryError) as caught:
+        train(config, Runtime(device="cpu"))
+    assert said in str(caught.value)
+    assert caught.value.code == "gpu_memory"
+
+
+def test_on_a_shared_gpu_it_is_a_fault_of_the_machine_and_tried_again(trial, small_gpu):
+    with pytest.raises(torch.OutOfMemoryError):
+        train(trial(), Runtime(device="cpu", gpu_share=0.5))
