@@ -14,7 +14,8 @@ import time
 import timm
 import torch
 
-from trainers.analyses.receptive_field import ReceptiveFieldConfig, receptive_fields
+from trainers.analyses.questions import ReceptiveFieldConfig
+from trainers.analyses.receptive_field import receptive_fields
 from trainers.analyses.targets import CenterTarget, LatticeTarget, TargetConfig, TokenTarget
 from trainers.models import SmallVitConfig
 

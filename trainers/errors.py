@@ -7,6 +7,7 @@
     |- GpuMemoryError         the GPU is too small for a batch
     |- CheckpointError        a checkpoint can't be read, or belongs to another trial
     |- AnalysisError          a model or map can't be analysed as asked
+    |- MissingPackageError    a package that only some configs need is not installed
 
 Each class has a stable `code`; a message says what was wrong, where, and what would be right.
 """
@@ -46,6 +47,12 @@ class AnalysisError(TrainerError):
     """The analysis can't be done as asked: an unsuitable model, or a map with nothing in it."""
 
     code = "analysis_invalid"
+
+
+class MissingPackageError(TrainerError):
+    """A package that only some configs need is not installed."""
+
+    code = "package_missing"
 
 
 class NonFiniteLossError(TrainerError):

@@ -1,14 +1,14 @@
 """Mixing the images of a batch, and their labels: the same mixtures in every arm."""
 
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import Field, model_validator
-from timm.data.mixup import Mixup
-from torch import Tensor
 
 from trainers.errors import ConfigError
-from trainers.seeding import Stream, derive_seed, seeded_libraries
 from trainers.strict import StrictModel
+
+if TYPE_CHECKING:
+    from trainers.batch_mixing import BatchMixing
 
 
 class NoMixing(StrictModel):
@@ -60,6 +60,10 @@ class MixupMixing(StrictModel):
                 f"mixing pairs the images of a batch, and {micro_batch_size} (one worker's share of one accumulation "
                 f"step) is odd; take a global_batch_size that makes it {micro_batch_size + 1}"
             )
+        from timm.data.mixup import Mixup
+
+        from trainers.batch_mixing import BatchMixing
+
         mixup = Mixup(  # type: ignore[no-untyped-call]
             mixup_alpha=self.mixup_alpha,
             cutmix_alpha=self.cutmix_alpha,
@@ -70,30 +74,6 @@ class MixupMixing(StrictModel):
             num_classes=num_classes,
         )
         return BatchMixing(mixup, seed=seed, rank=rank)
-
-
-class BatchMixing:
-    """Mixes batches by numbers that depend on (seed, epoch, micro-batch, rank) and on nothing else."""
-
-    def __init__(self, mixup: Mixup, *, seed: int, rank: int) -> None:
-        """Wrap timm's mixer, which draws from numpy's global generator."""
-        self._mixup, self._seed, self._rank = mixup, seed, rank
-
-    def __call__(self, images: Tensor, labels: Tensor, *, epoch: int, micro_batch: int) -> tuple[Tensor, Tensor]:
-        """Mixed images and their targets.
-
-        Args:
-            images: [B, 3, S, S] float, B even; they are overwritten.
-            labels: [B] int64.
-            epoch: from 0.
-            micro_batch: its number in the epoch, from 0.
-
-        Returns:
-            [B, 3, S, S], and [B, K] float32 whose rows add up to 1.
-        """
-        with seeded_libraries(derive_seed(self._seed, Stream.MIXING, epoch, micro_batch, self._rank)):
-            mixed: tuple[Tensor, Tensor] = self._mixup(images, labels)
-        return mixed
 
 
 MixingConfig = NoMixing | MixupMixing

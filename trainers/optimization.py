@@ -1,15 +1,18 @@
 """How weights are trained: optimizer, schedule, batch, precision."""
 
 import math
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-import torch
 from pydantic import Field, model_validator
-from timm.utils.model_ema import ModelEmaV3
-from torch import nn
 
-from trainers.parameter_groups import ParameterGroup
 from trainers.strict import StrictModel
+
+if TYPE_CHECKING:
+    import torch
+    from timm.utils.model_ema import ModelEmaV3
+    from torch import nn
+
+    from trainers.parameter_groups import ParameterGroup
 
 
 class SgdConfig(StrictModel):
@@ -25,8 +28,10 @@ class SgdConfig(StrictModel):
     weight_decay: float = Field(default=5e-4, ge=0, le=1)
     """Weight decay of matrices (never of vectors, position tables, sigma or A)."""
 
-    def build(self, groups: list[ParameterGroup]) -> torch.optim.Optimizer:
+    def build(self, groups: "list[ParameterGroup]") -> "torch.optim.Optimizer":
         """The optimizer of these parameters."""
+        import torch
+
         return torch.optim.SGD(
             [dict(group) for group in groups], lr=self.lr, momentum=self.momentum, nesterov=self.nesterov
         )
@@ -51,8 +56,10 @@ class AdamWConfig(StrictModel):
     weight_decay: float = Field(default=0.05, ge=0, le=1)
     """Weight decay of matrices (never of vectors, position tables, sigma or A)."""
 
-    def build(self, groups: list[ParameterGroup]) -> torch.optim.Optimizer:
+    def build(self, groups: "list[ParameterGroup]") -> "torch.optim.Optimizer":
         """The optimizer of these parameters."""
+        import torch
+
         return torch.optim.AdamW(
             [dict(group) for group in groups], lr=self.lr, betas=(self.beta1, self.beta2), fused=True
         )
@@ -127,7 +134,7 @@ class NoEma(StrictModel):
 
     kind: Literal["none"] = "none"
 
-    def build(self, model: nn.Module) -> None:
+    def build(self, model: "nn.Module") -> None:
         """No average."""
 
 
@@ -138,11 +145,13 @@ class Ema(StrictModel):
     decay: float = Field(default=0.9998, gt=0, lt=1)
     """Largest decay per optimizer step; step t takes at most 1 - t^(-2/3), so initial weights are soon forgotten."""
 
-    def build(self, model: nn.Module) -> ModelEmaV3:
+    def build(self, model: "nn.Module") -> "ModelEmaV3":
         """The average, starting at the model's present weights; `update` wants the number of steps taken.
 
         A constant decay of 0.9998 would score a training of 120 steps by weights that are 98 % initial ones.
         """
+        from timm.utils.model_ema import ModelEmaV3
+
         return ModelEmaV3(model, decay=self.decay, use_warmup=True, exclude_buffers=True)
 
 

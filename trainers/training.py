@@ -10,11 +10,11 @@ from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from trainers.batch_mixing import BatchMixing
 from trainers.data.normalization import Normalization
 from trainers.data.splits import Batch
 from trainers.device import Device, Moment
 from trainers.errors import NonFiniteLossError
-from trainers.mixing import BatchMixing
 from trainers.optimization import OptimizationConfig
 from trainers.tasks import TaskConfig
 from trainers.world import World

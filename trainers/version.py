@@ -2,15 +2,22 @@
 
 import hashlib
 from functools import cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 NUMERIC_LIBRARIES = ("torch", "torchvision", "timm", "numpy", "scikit-learn", "pillow")
 
 
 def library_versions() -> dict[str, str]:
-    """Installed versions of the libraries that compute, by distribution name."""
-    return {name: version(name) for name in NUMERIC_LIBRARIES}
+    """Installed versions of the libraries that compute, by distribution name (`none`: not needed by every trial)."""
+    return {name: _version(name) for name in NUMERIC_LIBRARIES}
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "none"
 
 
 @cache

@@ -9,7 +9,7 @@ from orchestrator.spec import Resources
 from orchestrator.statistics.comparison import Cell
 from trainers.analyses.configs import receptive_field_in
 from trainers.config import TrialConfig
-from trainers.data.splits import SplitSizes
+from trainers.data.splitting import SplitSizes
 from trainers.strict import StrictModel
 
 CPU_FLOPS_PER_SECOND = 3e10

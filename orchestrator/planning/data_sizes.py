@@ -3,8 +3,7 @@
 from pathlib import Path
 
 from trainers.data import DatasetConfig, ManifestConfig
-from trainers.data.prepare import SETS
-from trainers.data.splits import SplitSizes
+from trainers.data.splitting import SplitSizes
 from trainers.errors import DataError
 
 
@@ -25,6 +24,9 @@ def published_sizes(dataset: DatasetConfig) -> SplitSizes | None:
     """What the manifest of a published set will hold, told by its usual name `<set>-<protocol>.manifest.parquet`."""
     if not isinstance(dataset, ManifestConfig):
         return None
+    # Whoever prepares data sets reads MATLAB and Arrow files; few plans need to know what they will find.
+    from trainers.data.prepare import SETS  # noqa: PLC0415
+
     name, _, protocol = dataset.label.rpartition("-")
     published = next((each for each in SETS if each.name == name), None)
     if published is None or protocol not in published.protocols:

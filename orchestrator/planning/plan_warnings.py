@@ -10,7 +10,7 @@ from orchestrator.spec import ArmSearch, ExperimentSpec
 from orchestrator.statistics.permutation import sign_flip_floor
 from trainers.analyses.configs import receptive_field_in
 from trainers.config import TrialConfig
-from trainers.data.manifest import INCOMPLETE
+from trainers.data.manifest_name import INCOMPLETE
 from trainers.models import ModelConfig, TimmConfig
 
 _POST_NORM = re.compile(r"^swinv2_|_rpn_")

@@ -6,8 +6,7 @@ from orchestrator.problems import Path
 from orchestrator.search import Asha
 from orchestrator.spec import ArmSearch, Resources
 from trainers.analyses.configs import ReceptiveFieldAnalysis
-from trainers.analyses.learned_bias import check_query
-from trainers.analyses.receptive_field import check_target
+from trainers.analyses.questions import check_query, check_target
 from trainers.config import TrialConfig
 from trainers.data import DigitsConfig
 from trainers.errors import AnalysisError

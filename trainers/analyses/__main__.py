@@ -26,13 +26,8 @@ from trainers.analyses.command_line import (
 from trainers.analyses.grid_model import GridModelConfig
 from trainers.analyses.images import BATCH_SIZE, image_batches, spread_positions
 from trainers.analyses.map_metrics import ReceptiveField, measure
-from trainers.analyses.receptive_field import (
-    FeaturePoint,
-    ReceptiveFieldConfig,
-    check_target,
-    receptive_fields,
-    warnings_for,
-)
+from trainers.analyses.questions import FeaturePoint, ReceptiveFieldConfig, check_target
+from trainers.analyses.receptive_field import receptive_fields, warnings_for
 from trainers.analyses.study import GRADIENT_SUM, MAPS, RESULT, LookedAt, Study
 from trainers.analyses.targets import CenterTarget
 from trainers.atomic_file import replaced_file

@@ -22,7 +22,8 @@ from trainers.analyses.command_line import (
     target_of,
 )
 from trainers.analyses.grid_model import GridModelConfig
-from trainers.analyses.learned_bias import LearnedBiasConfig, check_query, learned_bias
+from trainers.analyses.learned_bias import learned_bias
+from trainers.analyses.questions import LearnedBiasConfig, check_query
 from trainers.analyses.study import BIAS_MAPS, BIAS_RESULT, BiasLook, BiasStudy
 from trainers.analyses.targets import CenterTarget
 from trainers.atomic_file import replaced_file

@@ -5,8 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from trainers.analyses.learned_bias import LearnedBiasConfig
-from trainers.analyses.receptive_field import ReceptiveFieldConfig
+from trainers.analyses.questions import LearnedBiasConfig, ReceptiveFieldConfig
 
 
 class ReceptiveFieldAnalysis(ReceptiveFieldConfig):

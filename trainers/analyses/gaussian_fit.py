@@ -10,9 +10,9 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import least_squares
 
 from trainers.errors import AnalysisError
+from trainers.packages import needed_for
 from trainers.strict import StrictModel
 
 Array = npt.NDArray[np.float64]
@@ -216,6 +216,9 @@ class _Problem:
 def _solve(problem: _Problem, start: _Shape, max_steps: int) -> _Shape:
     low, high = problem.bounds
     inside = np.clip(np.array(start), np.array(low) + 1e-6, np.array(high) - 1e-6)
+    with needed_for("scipy", "to fit a Gaussian"):
+        from scipy.optimize import least_squares
+
     solution = least_squares(
         problem.residuals,
         inside,

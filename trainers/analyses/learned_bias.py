@@ -8,13 +8,12 @@ Shapes: h = heads, H x W = grid of patch tokens, T = H*W.
 
 import logging
 import math
-from collections.abc import Callable, Iterator, Sequence
-from typing import Annotated, Any, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from pydantic import Field
 from timm.layers.pos_embed_rel import RelPosBias, RelPosMlp
 from timm.models import beit, swin_transformer, swin_transformer_v2
 from timm.models.eva import Eva
@@ -22,13 +21,13 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from trainers.analyses.gaussian_fit import GaussianFit, fit_gaussian
+from trainers.analyses.questions import LearnedBiasConfig
 from trainers.analyses.targets import CenterTarget, Place, TargetConfig
-from trainers.errors import AnalysisError, ConfigError
+from trainers.errors import AnalysisError, ConfigError, MissingPackageError
 from trainers.models.families.patches import patch_grid
-from trainers.models.gaussian import GaussianAttentionBias
+from trainers.models.gaussian_attention import GaussianAttentionBias
 from trainers.models.grid import TokenGrid
 from trainers.result import BiasPart, FitVerdict, LayerFit
-from trainers.strict import StrictModel
 
 Array = npt.NDArray[np.float64]
 
@@ -36,15 +35,6 @@ logger = logging.getLogger(__name__)
 
 _NOTHING = 1e-6
 """A map whose values differ by less, relative to its largest, is flat: fp32 rounds to about that."""
-
-
-class LearnedBiasConfig(StrictModel):
-    """How closely the position bias is looked at."""
-
-    query: Annotated[TargetConfig, Field(discriminator="kind")] = CenterTarget()
-    """The tokens whose view is kept as an image; that of the middle token always is."""
-    per_head: bool = False
-    """Whether a Gaussian is fitted to each head too; to the mean over heads it always is (a fit takes some 20 ms)."""
 
 
 class LearnedBias(NamedTuple):
@@ -153,27 +143,6 @@ def similarity_map(embedding: Tensor, grid: TokenGrid, query: Place | None = Non
     return similarity
 
 
-def check_query(config: LearnedBiasConfig, grids: Sequence[tuple[int, int]]) -> None:
-    """Refuse queries that no layer has.
-
-    Args:
-        config: how closely the bias is looked at.
-        grids: height and width of what each attention layer sees at once; where only some of them have the queries
-            (the windows of Swin's stages differ), the others show their middle token.
-
-    Raises:
-        AnalysisError: none of them has.
-    """
-    reasons = []
-    for grid in dict.fromkeys(grids):
-        try:
-            config.query.places(*grid)
-        except AnalysisError as error:
-            reasons.append(error)
-    if len(reasons) == len(set(grids)):
-        raise reasons[0]
-
-
 def _places(query: TargetConfig, grid: TokenGrid, why_not: list[str]) -> list[Place]:
     """The middle, and what is asked for; where the grid has not all of that, the reason is added."""
     middle = CenterTarget().places(grid.height, grid.width)
@@ -279,7 +248,7 @@ def _fit(values: Array, part: BiasPart, layer: int | None, head: int | None = No
         return LayerFit.model_validate({**place, "verdict": "nothing_learned", "remark": remark})
     try:
         fit = fit_gaussian(values, with_floor=True, is_quick=True)
-    except (AnalysisError, ValueError) as error:
+    except (AnalysisError, MissingPackageError, ValueError) as error:
         return LayerFit.model_validate({**place, "verdict": "not_fitted", "remark": str(error)})
     offset = float(np.hypot(fit.center_y - (values.shape[0] - 1) // 2, fit.center_x - (values.shape[1] - 1) // 2))
     verdict, remark = _judge(fit, offset)

@@ -11,12 +11,11 @@ holds each image's own gradient.
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Annotated, Literal, Protocol, cast
+from typing import Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from pydantic import Field
 from timm.layers.layer_scale import LayerScale, LayerScale2d
 from timm.models.eva import EvaBlockPostNorm
 from timm.models.swin_transformer_v2 import SwinTransformerV2Block
@@ -25,10 +24,10 @@ from timm.models.vision_transformer_relpos import ResPostRelPosBlock
 from torch import Tensor, nn
 
 from trainers.analyses.map_metrics import ReceptiveField
+from trainers.analyses.questions import FeaturePoint, ReceptiveFieldConfig, chosen_layer
 from trainers.analyses.single_query import single_query
-from trainers.analyses.targets import CenterTarget, Place, TargetConfig
+from trainers.analyses.targets import Place
 from trainers.errors import AnalysisError
-from trainers.strict import StrictModel
 
 logger = logging.getLogger(__name__)
 
@@ -37,27 +36,6 @@ _DEAD_LAYER_SCALE = 1e-4
 _UNIFORM_WEIGHT = 1e-3
 _CONSTANT = 1e-6
 """Of channels that vary by 1: fp32 rounds to about that."""
-
-
-class FeaturePoint(StrictModel):
-    """Where in the model the target lies."""
-
-    layer: int | None = Field(default=None, ge=0)
-    """Block of a ViT, stage of a hierarchical model such as Swin, from 0 (`null`: the last one)."""
-    norm: Literal["before", "after"] = "before"
-    """Before or after the final norm. `after` is what the paper writes; but the channel mean of a LayerNorm whose
-    weights are all equal, as in an untrained model, is constant: its gradient is rounding noise."""
-
-
-class ReceptiveFieldConfig(StrictModel):
-    """Which receptive field, and how it is computed."""
-
-    target: Annotated[TargetConfig, Field(discriminator="kind")] = CenterTarget()
-    """Whose receptive field."""
-    point: FeaturePoint = FeaturePoint()
-    """Where in the model."""
-    precision: Literal["fp32", "bf16"] = "fp32"
-    """`bf16` runs forward and backward under autocast; it moves the normalised map by a few thousandths."""
 
 
 class _HasIntermediates(Protocol):
@@ -110,20 +88,6 @@ def receptive_fields(
     if not num_images:
         raise AnalysisError("a receptive field needs at least one image; none was given")
     return [_field(total, place, grid, num_images) for total, place in zip(sums, places, strict=True)]
-
-
-def check_target(config: ReceptiveFieldConfig, grids: Sequence[tuple[int, int]], name: str) -> None:
-    """Refuse a target that a model has not, before anything is built.
-
-    Args:
-        config: what is looked at.
-        grids: height and width of the features of every layer.
-        name: the model's.
-
-    Raises:
-        AnalysisError: there is no such layer or token.
-    """
-    config.target.places(*grids[_chosen(config.point, len(grids), name)])
 
 
 def warnings_for(model: nn.Module, point: FeaturePoint) -> list[str]:
@@ -181,19 +145,7 @@ def _layer(model: nn.Module, point: FeaturePoint) -> int:
             f"{type(model).__name__} gives no feature grid; a receptive field needs a timm model with "
             "forward_intermediates"
         )
-    return _chosen(point, len(cast("Sequence[object]", model.feature_info)), type(model).__name__)
-
-
-def _chosen(point: FeaturePoint, num_layers: int, name: str) -> int:
-    if point.layer is None:
-        return num_layers - 1
-    if point.layer >= num_layers:
-        raise AnalysisError(f"{name} has no layer {point.layer}: its layers are 0 to {num_layers - 1}")
-    if point.norm == "after" and point.layer != num_layers - 1:
-        raise AnalysisError(
-            f'"norm": "after" means the final norm, and layer {point.layer} is not the last ({num_layers - 1})'
-        )
-    return point.layer
+    return chosen_layer(point, len(cast("Sequence[object]", model.feature_info)), type(model).__name__)
 
 
 def _features(model: nn.Module, images: Tensor, layer: int, *, norm: bool) -> Tensor:

@@ -14,7 +14,7 @@ from trainers.data.normalization import NormalizationName
 from trainers.errors import AnalysisError
 from trainers.models import AttentionBiasConfig, ModelConfig, NoBias
 from trainers.models.bias import attach_bias, attached_biases
-from trainers.models.gaussian import GaussianAttentionBias
+from trainers.models.gaussian_attention import GaussianAttentionBias
 from trainers.models.position import PositionEmbedding, find_position, set_position_embedding
 from trainers.models.published import read_state_dict
 from trainers.seeding import Stream, derive_seed, seed_weights

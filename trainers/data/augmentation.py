@@ -1,14 +1,16 @@
 """Random changes to training images, drawn from one generator per (seed, epoch, image)."""
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import torch
 from pydantic import Field
-from torchvision.transforms import v2
 
 from trainers.data.rand_augment import RandAugmentation
-from trainers.data.seeded_transform import SeededTransform
 from trainers.strict import StrictModel
+
+if TYPE_CHECKING:
+    import torch
+
+    from trainers.data.seeded_transform import SeededTransform
 
 
 class NoAugmentation(StrictModel):
@@ -33,13 +35,17 @@ class CropFlipAugmentation(StrictModel):
     color_jitter: float = Field(default=0.0, ge=0, le=1)
     """Strength of brightness, contrast and saturation jitter."""
 
-    def build(self, *, input_size_px: int, seed: int) -> SeededTransform:
+    def build(self, *, input_size_px: int, seed: int) -> "SeededTransform":
         """The transform, for PIL images and for float tensors in [0, 1], to S x S pixels.
 
         Args:
             input_size_px: side S of the model's input.
             seed: the trial's seed.
         """
+        from torchvision.transforms import v2
+
+        from trainers.data.seeded_transform import SeededTransform
+
         steps: list[torch.nn.Module] = []
         if self.rotation_degrees > 0:
             steps.append(v2.RandomRotation(self.rotation_degrees, v2.InterpolationMode.BILINEAR))
@@ -67,13 +73,17 @@ class PaperAugmentation(StrictModel):
 
     kind: Literal["paper"] = "paper"
 
-    def build(self, *, input_size_px: int, seed: int) -> SeededTransform:
+    def build(self, *, input_size_px: int, seed: int) -> "SeededTransform":
         """The transform, for PIL images and for float tensors in [0, 1], to S x S pixels.
 
         Args:
             input_size_px: side S of the model's input.
             seed: the trial's seed.
         """
+        from torchvision.transforms import v2
+
+        from trainers.data.seeded_transform import SeededTransform
+
         steps = [
             v2.RandomResizedCrop(
                 round(input_size_px / 0.875),

@@ -4,20 +4,23 @@ import hashlib
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import torch
+import numpy.typing as npt
 from pydantic import Field
-from torch import Tensor
-from torch.nn import functional as F
 
 from trainers.data.augmentation import AugmentationConfig
-from trainers.data.seeded_transform import SeededTransform
-from trainers.data.splits import Positions, Splits, SplitSizes, stratified_order
-from trainers.data.tensor_split import TensorSplit
-from trainers.errors import DataError
+from trainers.data.splitting import Positions, SplitSizes, stratified_order
+from trainers.errors import DataError, MissingPackageError
 from trainers.strict import StrictModel
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from trainers.data.seeded_transform import SeededTransform
+    from trainers.data.splits import Splits
+    from trainers.data.tensor_split import TensorSplit
 
 # The order of all images is cut at fixed places, so that no size of a split changes another split.
 MAX_TEST, MAX_VAL = 497, 300
@@ -46,7 +49,7 @@ class DigitsConfig(StrictModel):
     def fingerprint(self, data_root: Path | None) -> str:
         """Digest of the images' and labels' bytes and of the three splits."""
         images, labels = _digits()
-        digest = hashlib.sha256(images.numpy().tobytes() + labels.numpy().tobytes())
+        digest = hashlib.sha256(images.tobytes() + labels.tobytes())
         for positions in self._split():
             digest.update(positions.tobytes())
         return digest.hexdigest()[:20]
@@ -62,7 +65,7 @@ class DigitsConfig(StrictModel):
         input_size_px: int,
         augmentation: AugmentationConfig,
         seed: int,
-    ) -> Splits:
+    ) -> "Splits":
         """The splits in memory, upsampled once.
 
         Args:
@@ -71,10 +74,15 @@ class DigitsConfig(StrictModel):
             augmentation: random changes to training images.
             seed: the trial's seed, for the augmentation stream.
         """
-        images, labels = _digits()
+        import torch
+
+        from trainers.data.splits import Splits
+        from trainers.data.tensor_split import TensorSplit
+
+        images, labels = (torch.from_numpy(each) for each in _digits())
         augment = augmentation.build(input_size_px=input_size_px, seed=seed)
 
-        def split(positions: Positions, augment: SeededTransform | None = None) -> TensorSplit:
+        def split(positions: Positions, augment: "SeededTransform | None" = None) -> "TensorSplit":
             indices = torch.from_numpy(positions)
             pixels = upsample(images[indices], input_size_px)
             return TensorSplit(pixels, labels[indices], indices, augment)
@@ -88,33 +96,38 @@ class DigitsConfig(StrictModel):
         )
 
     def _split(self) -> tuple[Positions, Positions, Positions]:
-        order = stratified_order(_digits()[1].numpy(), seed=self.split_seed)
+        order = stratified_order(_digits()[1], seed=self.split_seed)
         test, val, train = np.split(order, [MAX_TEST, MAX_TEST + MAX_VAL])
         return train[: self.num_train], val[: self.num_val], test[: self.num_test]
 
 
-def upsample(images: Tensor, side_px: int) -> Tensor:
+def upsample(images: "Tensor", side_px: int) -> "Tensor":
     """Bicubic upsampling of [n, 8, 8] to [n, 1, S, S]; its overshoot is cut back to [0, 1]."""
+    from torch.nn import functional as F
+
     pixels = F.interpolate(images.unsqueeze(1), size=(side_px, side_px), mode="bicubic", align_corners=False)
     return pixels.clamp_(0, 1)
 
 
 @cache
-def _digits() -> tuple[Tensor, Tensor]:
+def _digits() -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
     """Images [1797, 8, 8] float32 in [0, 1] and labels [1797] int64, as sklearn.datasets.load_digits() has them.
 
     Read from scikit-learn's own file, because importing scikit-learn (and with it scipy.stats and pandas) would take
     a third of the start of every trial.
 
     Raises:
-        DataError: this installation of scikit-learn lacks the file.
+        MissingPackageError: there is no scikit-learn.
+        DataError: this installation of it lacks the file.
     """
     package = find_spec("sklearn")
     if package is None or package.submodule_search_locations is None:
-        raise DataError("scikit-learn, which brings the digits, is not installed")
+        raise MissingPackageError(
+            "scikit-learn is needed for the digits, which it brings, and is not installed; `pip install scikit-learn`"
+        )
     file = Path(package.submodule_search_locations[0], "datasets", "data", "digits.csv.gz")
     if not file.is_file():
         raise DataError(f"scikit-learn's digits are not at {file}; install scikit-learn anew")
     rows = np.loadtxt(file, delimiter=",")
-    images = torch.from_numpy(rows[:, :-1].reshape(-1, 8, 8) / BRIGHTEST).to(torch.float32)
-    return images, torch.from_numpy(rows[:, -1]).to(torch.int64)
+    images = (rows[:, :-1].reshape(-1, 8, 8) / BRIGHTEST).astype(np.float32)
+    return images, rows[:, -1].astype(np.int64)

@@ -2,19 +2,22 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import torch
 from pydantic import Field
-from torch import Tensor
 
 from trainers.data.augmentation import AugmentationConfig
-from trainers.data.image_file import CenterCrop, FileSplit
-from trainers.data.splits import Positions, Splits, SplitSizes, stratified_order
+from trainers.data.splitting import Positions, SplitSizes, stratified_order
 from trainers.data.tree import ImageTree, fingerprint, scan
 from trainers.errors import DataError
 from trainers.strict import StrictModel
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from trainers.data.image_file import FileSplit
+    from trainers.data.splits import Splits
 
 LAYOUT = (
     "expected one subfolder of images per class (<folder>/cat/1.jpg, <folder>/dog/2.jpg), or such trees under "
@@ -61,7 +64,7 @@ class FolderConfig(StrictModel):
         """
         folder = self._folder(data_root)
         trees = self._trees(folder)
-        labels = torch.tensor([label for tree in trees for label in tree.labels])
+        labels = np.array([label for tree in trees for label in tree.labels])
         return SplitSizes(*(len(part) for part in self._split(folder, trees, labels)))
 
     def load(
@@ -71,7 +74,7 @@ class FolderConfig(StrictModel):
         input_size_px: int,
         augmentation: AugmentationConfig,
         seed: int,
-    ) -> Splits:
+    ) -> "Splits":
         """The splits; images are read when a batch needs them.
 
         Args:
@@ -83,15 +86,20 @@ class FolderConfig(StrictModel):
         Raises:
             DataError: the folder is missing, has another layout, or its trees differ in their classes.
         """
+        import torch
+
+        from trainers.data.image_file import CenterCrop, FileSplit
+        from trainers.data.splits import Splits
+
         folder = self._folder(data_root)
         trees = self._trees(folder)
         paths = [path for tree in trees for path in tree.paths]
         labels = torch.tensor([label for tree in trees for label in tree.labels])
         crop = CenterCrop(input_size_px)
         augment = augmentation.build(input_size_px=input_size_px, seed=seed)
-        train, val, test = (torch.from_numpy(part) for part in self._split(folder, trees, labels))
+        train, val, test = (torch.from_numpy(part) for part in self._split(folder, trees, labels.numpy()))
 
-        def split(indices: Tensor) -> FileSplit:
+        def split(indices: "Tensor") -> "FileSplit":
             chosen = [paths[index] for index in indices.tolist()]
             return FileSplit(chosen, labels[indices], indices, crop, augment if indices is train else None)
 
@@ -124,12 +132,12 @@ class FolderConfig(StrictModel):
         return (train, *others)
 
     def _split(
-        self, folder: Path, trees: Sequence[ImageTree], labels: Tensor
+        self, folder: Path, trees: Sequence[ImageTree], labels: Positions
     ) -> tuple[Positions, Positions, Positions]:
         """Indices of train, val and test, of all images of all trees in order."""
         has = {tree.folder.name: tree for tree in trees[1:]}
         num_first = len(trees[0].paths)
-        order = stratified_order(labels[:num_first].numpy(), seed=self.split_seed)
+        order = stratified_order(labels[:num_first], seed=self.split_seed)
         num_val = 0 if "val" in has else int(self.val_fraction * num_first)
         num_test = 0 if "test" in has else int(self.test_fraction * num_first)
         val, test, train = np.split(order, [num_val, num_val + num_test])

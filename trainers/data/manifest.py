@@ -17,9 +17,6 @@ from trainers.data.stored_image import StoredImage
 from trainers.errors import DataError
 from trainers.strict import StrictModel
 
-SUFFIX = ".manifest.parquet"
-INCOMPLETE = "-incomplete"
-"""Ends the name of a manifest whose counts are not the published ones: tables call the data set by that name."""
 SPLITS = ("train", "val", "test", "unused")
 """Rows `unused` keep their place in the order (the paper's cuts leave one or two images over)."""
 SHA256_BYTES = 32

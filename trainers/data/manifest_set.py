@@ -1,24 +1,23 @@
 """Any data set that `sigmalab data prepare` has listed in a manifest."""
 
 import difflib
-import hashlib
-import io
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import torch
-from PIL import Image
 from pydantic import Field
-from torch import Tensor
 
 from trainers.data.augmentation import AugmentationConfig
-from trainers.data.image_file import CenterCrop, DecodedSplit, decode_image
-from trainers.data.manifest import INCOMPLETE, SUFFIX, Manifest, read_manifest
-from trainers.data.seeded_transform import SeededTransform
-from trainers.data.splits import Splits, SplitSizes
-from trainers.data.stored_image import read_stored_image
+from trainers.data.manifest_name import INCOMPLETE, SUFFIX
+from trainers.data.splitting import SplitSizes
 from trainers.errors import DataError
+from trainers.packages import needed_for
 from trainers.strict import StrictModel
+
+if TYPE_CHECKING:
+    from trainers.data.manifest import Manifest
+    from trainers.data.manifest_split import ManifestSplit
+    from trainers.data.seeded_transform import SeededTransform
+    from trainers.data.splits import Splits
 
 
 class ManifestConfig(StrictModel):
@@ -58,7 +57,7 @@ class ManifestConfig(StrictModel):
         input_size_px: int,
         augmentation: AugmentationConfig,
         seed: int,
-    ) -> Splits:
+    ) -> "Splits":
         """The splits that the manifest tells; images are read, and checked, when a batch needs them.
 
         Args:
@@ -70,12 +69,18 @@ class ManifestConfig(StrictModel):
         Raises:
             DataError: there is no such manifest, it is broken, or a split is empty.
         """
+        import torch
+
+        from trainers.data.image_file import CenterCrop
+        from trainers.data.manifest_split import ManifestSplit
+        from trainers.data.splits import Splits
+
         manifest = self._read(data_root)
         folder = self._file(data_root).parent / manifest.header.images_folder
         crop = CenterCrop(input_size_px)
         augment = augmentation.build(input_size_px=input_size_px, seed=seed)
 
-        def split(name: str, augment: SeededTransform | None = None) -> ManifestSplit:
+        def split(name: str, augment: "SeededTransform | None" = None) -> "ManifestSplit":
             indices = torch.from_numpy(manifest.indices(name))
             if len(indices) == 0:
                 raise DataError(f"the {name} split of {self._file(data_root)} is empty; prepare the whole data set")
@@ -91,10 +96,13 @@ class ManifestConfig(StrictModel):
     def _file(self, data_root: Path | None) -> Path:
         return (data_root or Path()) / self.path
 
-    def _read(self, data_root: Path | None) -> Manifest:
+    def _read(self, data_root: Path | None) -> "Manifest":
         file = self._file(data_root)
         if not file.is_file():
             raise DataError(self._absent(file, data_root))
+        with needed_for("pyarrow", f"to read {file.name}"):
+            from trainers.data.manifest import read_manifest
+
         return read_manifest(file)
 
     def _absent(self, file: Path, data_root: Path | None) -> str:
@@ -110,50 +118,3 @@ class ManifestConfig(StrictModel):
             f"no manifest {file.resolve()} (path {self.path!r}, from the {where}){meant}; "
             f"`{command}` writes one, `sigmalab data list` names the sets"
         )
-
-
-class ManifestSplit(DecodedSplit):
-    """The images of one split of a manifest."""
-
-    def __init__(
-        self,
-        manifest: Manifest,
-        folder: Path,
-        indices: Tensor,
-        crop: CenterCrop,
-        augment: SeededTransform | None,
-    ) -> None:
-        """Keep the rows of a split.
-
-        Args:
-            manifest: all rows.
-            folder: where their paths start.
-            indices: [n] rows of this split.
-            crop: the view where there is no augmentation.
-            augment: random changes (training split only).
-        """
-        labels = torch.from_numpy(manifest.labels[indices.numpy()]).to(torch.int64)
-        super().__init__(labels, indices, crop, augment)
-        self._manifest, self._folder = manifest, folder
-
-    def image(self, position: int) -> Image.Image:
-        """The image, if its bytes are those that the manifest was made from.
-
-        Checking costs about 3 % of what decoding does. It makes the data fingerprint true.
-        """
-        index = int(self.indices[position])
-        stored = self._manifest.stored_image(index)
-        name = str(stored._replace(path=str(self._folder / stored.path)) if not stored.shard else stored)
-        try:
-            content = read_stored_image(self._folder, stored)
-        except OSError as error:
-            raise DataError(
-                f"{name} can't be read ({self._folder}): {error.strerror or error}; it was there when the manifest was "
-                "written: restore it, or run `sigmalab data prepare` again"
-            ) from error
-        if hashlib.sha256(content).digest() != self._manifest.sha256(index):
-            raise DataError(
-                f"{name} is not the image that the manifest was made from (its sha256 differs): restore it, or run "
-                "`sigmalab data prepare` again"
-            )
-        return decode_image(io.BytesIO(content), name)

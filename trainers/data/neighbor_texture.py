@@ -3,19 +3,20 @@
 import hashlib
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from pydantic import Field, model_validator
-from torch.nn import functional as F
 
 from trainers.data.augmentation import AugmentationConfig
-from trainers.data.seeded_transform import SeededTransform
-from trainers.data.splits import Splits, SplitSizes
-from trainers.data.tensor_split import TensorSplit
+from trainers.data.splitting import SplitSizes
 from trainers.strict import StrictModel
+
+if TYPE_CHECKING:
+    from trainers.data.seeded_transform import SeededTransform
+    from trainers.data.splits import Splits
+    from trainers.data.tensor_split import TensorSplit
 
 CELL_PX = 8
 """Side of the square that holds one bar."""
@@ -101,7 +102,7 @@ class NeighborTextureConfig(StrictModel):
         input_size_px: int,
         augmentation: AugmentationConfig,
         seed: int,
-    ) -> Splits:
+    ) -> "Splits":
         """The splits in memory, generated once per process.
 
         Args:
@@ -110,9 +111,15 @@ class NeighborTextureConfig(StrictModel):
             augmentation: random changes to training images.
             seed: the trial's seed, for the augmentation stream.
         """
+        import torch
+        from torch.nn import functional as F
+
+        from trainers.data.splits import Splits
+        from trainers.data.tensor_split import TensorSplit
+
         augment = augmentation.build(input_size_px=input_size_px, seed=seed)
 
-        def split(start: int, num_images: int, augment: SeededTransform | None = None) -> TensorSplit:
+        def split(start: int, num_images: int, augment: "SeededTransform | None" = None) -> "TensorSplit":
             pixels = torch.from_numpy(_generate(self, start, num_images)).unsqueeze(1)
             if input_size_px != self.image_size_px:
                 pixels = F.interpolate(pixels, size=(input_size_px, input_size_px), mode="bicubic", antialias=True)

@@ -1,10 +1,10 @@
 """From stored pixels to what a model expects."""
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import torch
-from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
-from torch import Tensor
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 NormalizationName = Literal["model", "imagenet"]
 """Which mean and standard deviation of each channel: the model's own (timm's), or ImageNet's."""
@@ -18,14 +18,16 @@ class Normalization:
     Loader processes hand images over as bytes: a quarter of the memory traffic between processes and to a GPU.
     """
 
-    def __init__(self, mean: Channels, std: Channels, device: torch.device | None = None) -> None:
+    def __init__(self, mean: Channels, std: Channels, device: "torch.device | None" = None) -> None:
         """Keep the statistics, of images in [0, 1], on a device (`None`: the CPU)."""
+        import torch
+
         self._mean = torch.tensor(mean, device=device).view(3, 1, 1)
         self._std = torch.tensor(std, device=device).view(3, 1, 1)
 
     @classmethod
     def choose(
-        cls, name: NormalizationName, *, mean: Channels, std: Channels, device: torch.device | None = None
+        cls, name: NormalizationName, *, mean: Channels, std: Channels, device: "torch.device | None" = None
     ) -> "Normalization":
         """The normalisation that a config names.
 
@@ -36,11 +38,15 @@ class Normalization:
             device: where images will be.
         """
         if name == "imagenet":
+            from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
+
             mean, std = IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
         return cls(mean, std, device)
 
-    def __call__(self, images: Tensor) -> Tensor:
+    def __call__(self, images: "Tensor") -> "Tensor":
         """Images [B, 1 or 3, S, S], uint8 or float in [0, 1], as new normalised float32 [B, 3, S, S]."""
+        import torch
+
         if images.dtype == torch.uint8:
             images = images.to(torch.float32) / 255
         return (images - self._mean) / self._std

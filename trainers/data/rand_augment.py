@@ -1,23 +1,14 @@
 """RandAugment and random erasing, by timm."""
 
 import re
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-import torch
-from PIL import Image
 from pydantic import Field, field_validator
-from timm.data.auto_augment import rand_augment_transform
-from timm.data.constants import IMAGENET_DEFAULT_MEAN
-from timm.data.random_erasing import RandomErasing
-from torch import Tensor, nn
-from torchvision.transforms import v2
 
-from trainers.data.seeded_transform import SeededTransform
 from trainers.strict import StrictModel
 
-FILL_COLOR = tuple(round(255 * mean) for mean in IMAGENET_DEFAULT_MEAN)
-"""What geometric changes uncover, and what is erased: ImageNet's mean."""
+if TYPE_CHECKING:
+    from trainers.data.seeded_transform import SeededTransform
 
 MAX_MAGNITUDE = 10
 _NUMBER = r"\d+(?:\.\d+)?"
@@ -63,19 +54,18 @@ class RandAugmentation(StrictModel):
             raise ValueError(f"{policy!r} has the probability {found['p']}, which is above 1")
         return policy
 
-    def build(self, *, input_size_px: int, seed: int) -> SeededTransform:
+    def build(self, *, input_size_px: int, seed: int) -> "SeededTransform":
         """The transform, for PIL images and for float tensors in [0, 1], to S x S pixels.
 
         Args:
             input_size_px: side S of the model's input.
             seed: the trial's seed.
         """
-        # As timm's own recipes set them; it adds to the dictionary, so each call gets a new one.
-        facts = {
-            "translate_const": int(0.45 * input_size_px),
-            "img_mean": FILL_COLOR,
-            "interpolation": Image.Resampling.BICUBIC,
-        }
+        from torchvision.transforms import v2
+
+        from trainers.data.seeded_transform import SeededTransform
+        from trainers.data.timm_augment import rand_augment, random_erasing
+
         steps = [
             v2.RandomResizedCrop(
                 input_size_px,
@@ -84,38 +74,8 @@ class RandAugmentation(StrictModel):
                 antialias=True,
             ),
             v2.RandomHorizontalFlip(self.flip_probability),
-            _OnImages(rand_augment_transform(self.policy, facts)),
+            rand_augment(self.policy, input_size_px),
         ]
         if self.erasing_probability > 0:
-            steps.append(_OnImages(_Erasing(self.erasing_probability)))
+            steps.append(random_erasing(self.erasing_probability))
         return SeededTransform(v2.Compose(steps), seed=seed)
-
-
-class _OnImages(nn.Module):
-    """A change to PIL images, also for float tensors in [0, 1] (they come back in steps of 1/255)."""
-
-    def __init__(self, change: object) -> None:
-        super().__init__()
-        self._change = change
-
-    def forward(self, image: Image.Image | Tensor) -> Image.Image | Tensor:
-        assert callable(self._change)
-        if isinstance(image, Image.Image):
-            changed: Image.Image = self._change(image)
-            return changed
-        changed = self._change(v2.functional.to_pil_image(image))
-        tensor: Tensor = v2.functional.pil_to_tensor(changed)
-        return tensor.to(torch.float32) / 255
-
-
-class _Erasing:
-    """timm's random erasing, in bytes: it writes zeros, so the image is moved by the fill colour and back."""
-
-    def __init__(self, probability: float) -> None:
-        self._erase = RandomErasing(probability, mode="const", device="cpu")  # type: ignore[no-untyped-call]
-        self._fill = torch.tensor(FILL_COLOR, dtype=torch.int16).view(3, 1, 1)
-
-    def __call__(self, image: Image.Image) -> Image.Image:
-        pixels = v2.functional.pil_to_tensor(image).to(torch.int16) - self._fill
-        erased: Tensor = self._erase(pixels) + self._fill
-        return Image.fromarray(np.ascontiguousarray(erased.to(torch.uint8).permute(1, 2, 0).numpy()))

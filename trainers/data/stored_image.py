@@ -2,10 +2,13 @@
 
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import pyarrow as pa
-import pyarrow.parquet as pq
+from trainers.packages import needed_for
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
 NUM_ROW_GROUPS_KEPT = 8
 """Per process; a row group of ImageNet's is 100 images, about 11 MiB."""
@@ -39,7 +42,8 @@ def read_stored_image(folder: Path, image: StoredImage) -> bytes:
     shard = folder / image.shard
     try:
         return _from_parquet(shard, image.offset) if shard.suffix == ".parquet" else _from_tar(shard, image)
-    except (pa.ArrowInvalid, KeyError, IndexError) as error:
+    # Arrow's complaint about broken content is a ValueError.
+    except (ValueError, KeyError, IndexError) as error:
         raise OSError(f"{shard} is not the shard that it was: {error}") from error
 
 
@@ -51,7 +55,8 @@ def _from_tar(shard: Path, image: StoredImage) -> bytes:
 
 def _from_parquet(shard: Path, row: int) -> bytes:
     modified_ns = shard.stat().st_mtime_ns
-    metadata = _metadata(shard, modified_ns)
+    with needed_for("pyarrow", f"to read {shard.name}"):
+        metadata = _metadata(shard, modified_ns)
     for group in range(metadata.num_row_groups):
         num_rows = metadata.row_group(group).num_rows
         if row < num_rows:
@@ -64,16 +69,21 @@ def _from_parquet(shard: Path, row: int) -> bytes:
 
 
 @lru_cache(maxsize=512)
-def _metadata(shard: Path, modified_ns: int) -> pq.FileMetaData:
+def _metadata(shard: Path, modified_ns: int) -> "pq.FileMetaData":
+    import pyarrow.parquet as pq
+
     return pq.read_metadata(shard)
 
 
 @lru_cache(maxsize=NUM_ROW_GROUPS_KEPT)
-def _row_group(shard: Path, modified_ns: int, group: int) -> pa.ChunkedArray:
+def _row_group(shard: Path, modified_ns: int, group: int) -> "pa.ChunkedArray":
     """The bytes of all images of a row group, as long as the file does not change.
 
     The file is opened anew each time: a reader must be shared neither between threads nor with a forked process.
     """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     with pq.ParquetFile(shard, metadata=_metadata(shard, modified_ns)) as file:
         table = file.read_row_group(group, columns=["image.bytes"], use_threads=False)
     return pa.chunked_array([chunk.field("bytes") for chunk in table.column("image").chunks])

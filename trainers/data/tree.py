@@ -5,8 +5,6 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from torchvision.datasets.folder import IMG_EXTENSIONS, find_classes, make_dataset
-
 from trainers.errors import DataError
 
 # Whole contents up to this size; reading more would cost more than it tells.
@@ -34,6 +32,8 @@ def scan(folder: Path, layout: str) -> ImageTree:
     Raises:
         DataError: no subfolders, or a class without a single image.
     """
+    from torchvision.datasets.folder import IMG_EXTENSIONS, find_classes, make_dataset
+
     try:
         class_names, class_to_label = find_classes(str(folder))
         samples: list[tuple[str, int]] = make_dataset(str(folder), class_to_label, extensions=IMG_EXTENSIONS)
@@ -52,6 +52,8 @@ def fingerprint(folder: Path) -> str:
     Raises:
         DataError: there is no image below the folder, or a file can't be read.
     """
+    from torchvision.datasets.folder import IMG_EXTENSIONS
+
     # os.walk, because like `scan` it follows links to folders.
     found = (Path(root) / name for root, _, names in os.walk(folder, followlinks=True) for name in names)
     files = sorted(path for path in found if path.suffix.lower() in IMG_EXTENSIONS)

@@ -1,17 +1,17 @@
 """The attention bias of a model: none, a Gaussian over token distance, or the Gaussian's placebo."""
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import torch
-from torch import nn
-
-from trainers.models.attachment import find_sites
-from trainers.models.gaussian import GaussianAttentionBias, GaussianBias, PermutedGaussianBias
+from trainers.models.gaussian import GaussianBias, PermutedGaussianBias
 from trainers.strict import StrictModel
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from trainers.models.gaussian_attention import GaussianAttentionBias
 
 __all__ = [
     "AttentionBiasConfig",
-    "GaussianAttentionBias",
     "GaussianBias",
     "NoBias",
     "PermutedGaussianBias",
@@ -31,7 +31,7 @@ class NoBias(StrictModel):
 AttentionBiasConfig = NoBias | GaussianBias | PermutedGaussianBias
 
 
-def attach_bias(model: nn.Module, config: AttentionBiasConfig) -> None:
+def attach_bias(model: "nn.Module", config: AttentionBiasConfig) -> None:
     """Add the bias to the attention logits of every layer, in place; draws no random number.
 
     Args:
@@ -43,34 +43,40 @@ def attach_bias(model: nn.Module, config: AttentionBiasConfig) -> None:
     """
     if isinstance(config, NoBias):
         return
+    from trainers.models.attachment import find_sites
+
     for site in find_sites(model):
         site.attach(config)
 
 
-def attached_biases(model: nn.Module) -> list[GaussianAttentionBias]:
+def attached_biases(model: "nn.Module") -> "list[GaussianAttentionBias]":
     """The Gaussians of a model (wrapped by DDP or `torch.compile` or not), in layer order."""
+    from trainers.models.gaussian_attention import GaussianAttentionBias
+
     return [module for module in model.modules() if isinstance(module, GaussianAttentionBias)]
 
 
-def bias_parameters(model: nn.Module) -> list[nn.Parameter]:
+def bias_parameters(model: "nn.Module") -> "list[nn.Parameter]":
     """Sigma and A of every layer, frozen ones too: they get no weight decay, and lr * the config's `lr_multiplier`."""
     return [parameter for bias in attached_biases(model) for parameter in bias.parameters()]
 
 
-@torch.no_grad()
-def bias_metrics(model: nn.Module) -> dict[str, float]:
+def bias_metrics(model: "nn.Module") -> dict[str, float]:
     """Sigma (in tokens) and A of every layer: `sigma/00`, `amplitude/00`; per head `sigma/00_head0`."""
+    import torch
+
     biases = attached_biases(model)
     if not biases:
         return {}
     names = [f"{layer:02d}{head}" for layer, bias in enumerate(biases) for head in _head_marks(bias)]
     # One transfer from the device for all layers.
-    values = torch.cat([bias.sigma() for bias in biases] + [bias.amplitude() for bias in biases]).tolist()
+    with torch.no_grad():
+        values = torch.cat([bias.sigma() for bias in biases] + [bias.amplitude() for bias in biases]).tolist()
     keys = [f"sigma/{name}" for name in names] + [f"amplitude/{name}" for name in names]
     return dict(zip(keys, values, strict=True))
 
 
-def _head_marks(bias: GaussianAttentionBias) -> list[str]:
+def _head_marks(bias: "GaussianAttentionBias") -> list[str]:
     if not bias.config.per_head:
         return [""]
     num_heads = len(bias.sigma_param)

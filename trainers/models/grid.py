@@ -1,8 +1,10 @@
 """The grid of patch tokens that a ViT sees."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 MAX_PATCH_TOKENS = 4096
 """Attention and its bias hold tokens x tokens numbers per head: 64 MiB for one head and image at this limit."""
@@ -26,8 +28,10 @@ class TokenGrid:
         """N, the length of the sequence: prefix + H*W."""
         return self.num_prefix_tokens + self.num_patch_tokens
 
-    def squared_distances(self) -> torch.Tensor:
+    def squared_distances(self) -> "torch.Tensor":
         """Squared distance of every pair of patch tokens, in tokens^2: [H*W, H*W], fp32, on the CPU."""
+        import torch
+
         index = torch.arange(self.num_patch_tokens, device="cpu")
         row, column = index // self.width, index % self.width
         squares = (row[:, None] - row[None, :]).square() + (column[:, None] - column[None, :]).square()

@@ -1,19 +1,20 @@
 """The learned position embedding of a model: kept, drawn anew, or set to zero."""
 
 from collections.abc import Callable
-from typing import Literal, TypeAlias
-
-import torch
-from torch import nn
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from trainers.errors import ConfigError
-from trainers.models.families import FAMILIES, PositionParameters
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from trainers.models.families import PositionParameters
 
 PositionEmbedding: TypeAlias = Literal["keep", "reinitialise", "zero"]
 """`reinitialise`: as in a fresh model, all other weights stay (the paper's control); `zero`: it says nothing."""
 
 
-def find_position(model: nn.Module) -> PositionParameters:
+def find_position(model: "nn.Module") -> "PositionParameters":
     """The parameters of `model` that embed position: relative tables and MLPs, absolute embeddings.
 
     Rotary position has parameters only where its frequencies are learned.
@@ -21,6 +22,8 @@ def find_position(model: nn.Module) -> PositionParameters:
     Raises:
         ConfigError: there are none.
     """
+    from trainers.models.families import FAMILIES, PositionParameters
+
     found = sum((family.find_position(model) for family in FAMILIES), start=PositionParameters())
     if not found.all:
         raise ConfigError(
@@ -30,12 +33,11 @@ def find_position(model: nn.Module) -> PositionParameters:
     return found
 
 
-@torch.no_grad()
 def set_position_embedding(
-    model: nn.Module,
+    model: "nn.Module",
     choice: PositionEmbedding,
     *,
-    build_fresh: Callable[[], nn.Module],
+    build_fresh: "Callable[[], nn.Module]",
     seed: int,
     concerns: Callable[[str], bool] = lambda name: True,
 ) -> None:
@@ -58,15 +60,19 @@ def set_position_embedding(
     """
     if choice == "keep":
         return
+    import torch
+
     position = find_position(model)
     if choice == "zero":
-        for name in filter(concerns, position.outputs):
-            model.get_parameter(name).zero_()
+        with torch.no_grad():
+            for name in filter(concerns, position.outputs):
+                model.get_parameter(name).zero_()
         return
     # The whole model is drawn for the sake of one part of it: that way no recipe of timm's is repeated here.
-    with torch.random.fork_rng(devices=[]):
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
         # Not `torch.manual_seed`, which would seed the GPUs as well.
         torch.default_generator.manual_seed(seed)
         fresh = build_fresh()
-    for name in filter(concerns, position.all):
-        model.get_parameter(name).copy_(fresh.get_parameter(name))
+    with torch.no_grad():
+        for name in filter(concerns, position.all):
+            model.get_parameter(name).copy_(fresh.get_parameter(name))

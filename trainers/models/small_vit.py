@@ -2,19 +2,18 @@
 
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
-import torch
 from pydantic import Field, model_validator
-from timm.models.vision_transformer import VisionTransformer
-from timm.models.vision_transformer_relpos import VisionTransformerRelPos
-from torch import nn
 
 from trainers.models.flops import count_forward_flops
 from trainers.models.grid import check_image_size
 from trainers.models.grids import ModelGrids, grids_of
 from trainers.models.position import PositionEmbedding, set_position_embedding
 from trainers.strict import StrictModel
+
+if TYPE_CHECKING:
+    from torch import nn
 
 _LABEL_MARKS = {"num_heads": "h", "mlp_ratio": "mlp", "image_size_px": "px", "patch_size_px": "p", "drop_path": "dp"}
 
@@ -78,7 +77,7 @@ class SmallVitConfig(StrictModel):
         """Standard deviation of each channel that the input is normalised with."""
         return (0.5, 0.5, 0.5)
 
-    def build(self, num_classes: int, *, position_seed: int = 0, data_root: Path | None = None) -> nn.Module:
+    def build(self, num_classes: int, *, position_seed: int = 0, data_root: Path | None = None) -> "nn.Module":
         """The model with fresh weights from torch's global random numbers: [B, 3, px, px] -> [B, num_classes].
 
         Args:
@@ -95,9 +94,9 @@ class SmallVitConfig(StrictModel):
         )
         return model
 
-    def build_fresh(self, num_classes: int) -> nn.Module:
+    def build_fresh(self, num_classes: int) -> "nn.Module":
         """The model as its initialisation leaves it, whatever is done to its position embedding."""
-        return _build(self, num_classes, torch.device("cpu"))
+        return _build(self, num_classes, "cpu")
 
     def forward_flops_per_image(self) -> float:
         """Floating-point operations of one image's forward pass (2 per multiply-add)."""
@@ -108,7 +107,11 @@ class SmallVitConfig(StrictModel):
         return _grids(self)
 
 
-def _build(config: SmallVitConfig, num_classes: int, device: torch.device) -> nn.Module:
+def _build(config: SmallVitConfig, num_classes: int, device: Literal["cpu", "meta"]) -> "nn.Module":
+    import torch
+    from timm.models.vision_transformer import VisionTransformer
+    from timm.models.vision_transformer_relpos import VisionTransformerRelPos
+
     position = (
         {"class_token": False, "pos_embed": "learn"}
         if config.position == "absolute"
@@ -129,7 +132,7 @@ def _build(config: SmallVitConfig, num_classes: int, device: torch.device) -> nn
         global_pool="avg",
         # Both classes normalise before pooling; left alone, VisionTransformer would do it after.
         fc_norm=False,
-        device=device,
+        device=torch.device(device),
         **position,
     )
 
@@ -137,9 +140,9 @@ def _build(config: SmallVitConfig, num_classes: int, device: torch.device) -> nn
 @lru_cache(maxsize=256)
 def _forward_flops(config: SmallVitConfig) -> float:
     # The head's size is noise here: 10 classes stand for any number.
-    return count_forward_flops(_build(config, 10, torch.device("meta")), config.input_size_px)
+    return count_forward_flops(_build(config, 10, "meta"), config.input_size_px)
 
 
 @lru_cache(maxsize=256)
 def _grids(config: SmallVitConfig) -> ModelGrids:
-    return grids_of(_build(config, 10, torch.device("meta")), config.input_size_px)
+    return grids_of(_build(config, 10, "meta"), config.input_size_px)

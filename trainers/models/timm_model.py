@@ -7,25 +7,21 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from textwrap import shorten
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
-import timm
-import torch
 from pydantic import Field, field_validator, model_validator
-from timm.models.eva import Eva
-from timm.models.vision_transformer import VisionTransformer
-from torch import nn
 
 from trainers.errors import ConfigError
-from trainers.models.attachment import find_sites
-from trainers.models.families import FAMILIES
-from trainers.models.families.patches import patch_embedding
 from trainers.models.flops import count_forward_flops
 from trainers.models.grid import check_image_size
 from trainers.models.grids import ModelGrids, grids_of
 from trainers.models.position import PositionEmbedding, find_position, set_position_embedding
 from trainers.models.weights_file import WeightsFile
 from trainers.strict import StrictModel
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
 
 
 class TimmConfig(StrictModel):
@@ -100,7 +96,7 @@ class TimmConfig(StrictModel):
         """Standard deviation of each channel that the input is normalised with."""
         return _inspect(self.name).std
 
-    def build(self, num_classes: int, *, position_seed: int = 0, data_root: Path | None = None) -> nn.Module:
+    def build(self, num_classes: int, *, position_seed: int = 0, data_root: Path | None = None) -> "nn.Module":
         """The model, with fresh weights from torch's global random numbers, timm's published ones or those of a file.
 
         Args:
@@ -114,7 +110,7 @@ class TimmConfig(StrictModel):
             CheckpointError: the file of weights is missing, is another one, or can't be read.
         """
         with published_weights(self.name):
-            model = _create(self, num_classes, torch.device("cpu"))
+            model = _create(self, num_classes, "cpu")
         if self.weights is not None:
             _load(model, self, self.weights.read(data_root))
         set_position_embedding(
@@ -125,9 +121,9 @@ class TimmConfig(StrictModel):
         )
         return model
 
-    def build_fresh(self, num_classes: int) -> nn.Module:
+    def build_fresh(self, num_classes: int) -> "nn.Module":
         """The model as timm's initialisation leaves it, whatever weights and position embedding it would get."""
-        return _create(self._without_weights(), num_classes, torch.device("cpu"))
+        return _create(self._without_weights(), num_classes, "cpu")
 
     def forward_flops_per_image(self) -> float:
         """Floating-point operations of one image's forward pass (2 per multiply-add)."""
@@ -186,11 +182,19 @@ class _Facts:
 
 @lru_cache(maxsize=1)
 def _known_names() -> frozenset[str]:
+    import timm
+
+    from trainers.models.families import FAMILIES
+
     files = [file for family in FAMILIES for file in family.timm_files]
     return frozenset(timm.list_models(module=files) + timm.list_models(module=files, include_tags=True))
 
 
 def _unknown_name(name: str) -> str:
+    import timm
+
+    from trainers.models.families import FAMILIES
+
     nearest = ", ".join(difflib.get_close_matches(name, sorted(_known_names()), n=3, cutoff=0.3)) or "none"
     if not timm.is_model(name):
         return f"timm has no model named {name!r}; the nearest names are {nearest}"
@@ -205,6 +209,15 @@ def _inspect(name: str) -> _Facts:
     Raises:
         ValueError: the model exists, but no attention bias can be added to it.
     """
+    import timm
+    import torch
+    from timm.models.eva import Eva
+    from timm.models.vision_transformer import VisionTransformer
+
+    from trainers.models.attachment import find_sites
+    from trainers.models.families import FAMILIES
+    from trainers.models.families.patches import patch_embedding
+
     meta = torch.device("meta")
     model = timm.create_model(name, device=meta)
     # Some take images of any size; built for one size they compute the same, on a grid that is known.
@@ -235,7 +248,7 @@ def _inspect(name: str) -> _Facts:
     )
 
 
-def _why_without_position(model: nn.Module) -> str | None:
+def _why_without_position(model: "nn.Module") -> str | None:
     try:
         find_position(model)
     except ConfigError as error:
@@ -243,13 +256,16 @@ def _why_without_position(model: nn.Module) -> str | None:
     return None
 
 
-def _create(config: TimmConfig, num_classes: int, device: torch.device) -> nn.Module:
+def _create(config: TimmConfig, num_classes: int, device: Literal["cpu", "meta"]) -> "nn.Module":
+    import timm
+    import torch
+
     model = timm.create_model(
         config.name,
         pretrained=config.pretrained,
         num_classes=num_classes,
         drop_path_rate=config.drop_path,
-        device=device,
+        device=torch.device(device),
         **_sizing(config),
     )
     if config.layer_scale is not None:
@@ -266,8 +282,7 @@ def _sizing(config: TimmConfig) -> dict[str, Any]:
     return {"img_size": config.input_size_px, **fixed}
 
 
-@torch.no_grad()
-def _load(model: nn.Module, config: TimmConfig, weights: dict[str, torch.Tensor]) -> None:
+def _load(model: "nn.Module", config: TimmConfig, weights: "dict[str, torch.Tensor]") -> None:
     """Copy weights into a fresh model, except a head for another number of classes.
 
     timm itself loads them, into a second model of the checkpoint's own number of classes: so its conversions (names
@@ -277,6 +292,9 @@ def _load(model: nn.Module, config: TimmConfig, weights: dict[str, torch.Tensor]
     Raises:
         ConfigError: they don't fit.
     """
+    import timm
+    import torch
+
     heads = _inspect(config.name).heads
     # Swin's own releases call "head" what timm calls "head.fc".
     found = [weights[f"{head}.weight"].shape[0] for head in (*heads, "head") if f"{head}.weight" in weights]
@@ -297,17 +315,18 @@ def _load(model: nn.Module, config: TimmConfig, weights: dict[str, torch.Tensor]
             f"the weights in {config.weights.path} are not those of {config.name}: {shorten(str(error), 500)}"
         ) from error
     is_own_head = num_classes == model.num_classes
-    for name, value in model.state_dict().items():
-        if is_own_head or not name.startswith(tuple(f"{head}." for head in heads)):
-            value.copy_(loaded[name])
+    with torch.no_grad():
+        for name, value in model.state_dict().items():
+            if is_own_head or not name.startswith(tuple(f"{head}." for head in heads)):
+                value.copy_(loaded[name])
 
 
 @lru_cache(maxsize=256)
 def _forward_flops(config: TimmConfig) -> float:
     # The head's size is noise here: 10 classes stand for any number.
-    return count_forward_flops(_create(config, 10, torch.device("meta")), config.input_size_px)
+    return count_forward_flops(_create(config, 10, "meta"), config.input_size_px)
 
 
 @lru_cache(maxsize=256)
 def _grids(config: TimmConfig) -> ModelGrids:
-    return grids_of(_create(config, 10, torch.device("meta")), config.input_size_px)
+    return grids_of(_create(config, 10, "meta"), config.input_size_px)

@@ -2,13 +2,15 @@
 
 import hashlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
 from pydantic import Field
 
 from trainers.errors import CheckpointError
-from trainers.models.published import read_state_dict
 from trainers.strict import StrictModel
+
+if TYPE_CHECKING:
+    import torch
 
 
 class WeightsFile(StrictModel):
@@ -22,12 +24,14 @@ class WeightsFile(StrictModel):
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
     """Digest of the file (`sha256sum FILE`): with it, the file's content is part of the trial's identity."""
 
-    def read(self, data_root: Path | None) -> dict[str, torch.Tensor]:
+    def read(self, data_root: Path | None) -> "dict[str, torch.Tensor]":
         """The weights without sigma and A, on the CPU.
 
         Raises:
             CheckpointError: the file is missing, is another one, or can't be read.
         """
+        from trainers.models.published import read_state_dict
+
         file = (data_root or Path()) / self.path
         try:
             with file.open("rb") as opened:

@@ -2,16 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from pydantic import Field
-from torch import Tensor
-from torch.nn import functional as F
 
 from trainers.strict import StrictModel
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 MAX_CLASSES_KEPT = 5
 
@@ -23,17 +23,21 @@ class ClassificationConfig(StrictModel):
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     """Label smoothing of the training loss."""
 
-    def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+    def loss(self, logits: "Tensor", targets: "Tensor") -> "Tensor":
         """Mean training loss, in fp32.
 
         Args:
             logits: [B, classes].
             targets: labels [B], or the share of each class [B, classes] where images are mixed.
         """
+        from torch.nn import functional as F
+
         return F.cross_entropy(logits.float(), targets, label_smoothing=self.label_smoothing)
 
-    def predict(self, logits: Tensor, labels: Tensor, indices: Tensor) -> "BatchPredictions":
+    def predict(self, logits: "Tensor", labels: "Tensor", indices: "Tensor") -> "BatchPredictions":
         """What is kept of each scored image, still on the device."""
+        from torch.nn import functional as F
+
         logits = logits.float()
         top = logits.topk(min(MAX_CLASSES_KEPT, logits.shape[1]), dim=1)
         losses = F.cross_entropy(logits, labels, reduction="none")
@@ -44,11 +48,11 @@ class ClassificationConfig(StrictModel):
 class BatchPredictions:
     """Predictions of one batch; K = 5, or the number of classes if that is less."""
 
-    indices: Tensor
-    labels: Tensor
-    losses: Tensor
-    top_classes: Tensor
-    top_logits: Tensor
+    indices: "Tensor"
+    labels: "Tensor"
+    losses: "Tensor"
+    top_classes: "Tensor"
+    top_logits: "Tensor"
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,8 @@ class Predictions:
     @classmethod
     def of_batches(cls, batches: Sequence[BatchPredictions]) -> "Predictions":
         """Join one rank's batches (at least one), in the order in which they were scored."""
+        import torch
+
         return cls(
             indices=torch.cat([batch.indices for batch in batches]).cpu().numpy(),
             labels=torch.cat([batch.labels for batch in batches]).cpu().numpy(),

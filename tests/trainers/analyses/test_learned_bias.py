@@ -8,7 +8,8 @@ from timm.models import swin_transformer, swin_transformer_v2
 from torch.nn import functional as F
 
 from tests.contracts.model_examples import EXAMPLES, treat
-from trainers.analyses.learned_bias import LearnedBiasConfig, displacement_map, learned_bias, similarity_map
+from trainers.analyses.learned_bias import displacement_map, learned_bias, similarity_map
+from trainers.analyses.questions import LearnedBiasConfig
 from trainers.analyses.targets import LatticeTarget, TokenTarget
 from trainers.models import GaussianBias, SmallVitConfig
 from trainers.models.bias import attach_bias

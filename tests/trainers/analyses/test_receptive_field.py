@@ -16,13 +16,8 @@ from timm.models.vision_transformer_relpos import VisionTransformerRelPos
 from torch import nn
 
 from trainers.analyses.map_metrics import measure
-from trainers.analyses.receptive_field import (
-    FeaturePoint,
-    ReceptiveField,
-    ReceptiveFieldConfig,
-    receptive_fields,
-    warnings_for,
-)
+from trainers.analyses.questions import FeaturePoint, ReceptiveFieldConfig
+from trainers.analyses.receptive_field import ReceptiveField, receptive_fields, warnings_for
 from trainers.analyses.single_query import single_query
 from trainers.analyses.targets import CenterTarget, LatticeTarget, TokenTarget
 from trainers.errors import AnalysisError

@@ -9,8 +9,8 @@ from torchvision import transforms
 
 from trainers.data import CropFlipAugmentation, DigitsConfig, PaperAugmentation, RandAugmentation
 from trainers.data.loading import BatchLoader
-from trainers.data.rand_augment import FILL_COLOR
 from trainers.data.sampling import TrainSampler
+from trainers.data.timm_augment import FILL_COLOR
 from trainers.seeding import Stream, derive_seed
 from trainers.world import ALONE, World
 

@@ -1,6 +1,6 @@
 import numpy as np
 
-from trainers.data.splits import stratified_order
+from trainers.data.splitting import stratified_order
 
 
 def test_every_prefix_of_a_stratified_order_holds_the_classes_in_proportion():

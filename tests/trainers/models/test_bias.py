@@ -5,14 +5,7 @@ import torch
 from torch import nn
 
 from trainers.models import SmallVitConfig
-from trainers.models.bias import (
-    GaussianBias,
-    NoBias,
-    attach_bias,
-    attached_biases,
-    bias_metrics,
-    bias_parameters,
-)
+from trainers.models.bias import GaussianBias, NoBias, attach_bias, attached_biases, bias_metrics, bias_parameters
 
 
 def treated(config: GaussianBias | NoBias, **sizes) -> nn.Module:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from trainers.models.gaussian import GaussianAttentionBias, GaussianBias, PermutedGaussianBias
+from trainers.models.gaussian import GaussianBias, PermutedGaussianBias
+from trainers.models.gaussian_attention import GaussianAttentionBias
 from trainers.models.grid import TokenGrid
 
 GRIDS = [(1, 1), (4, 4), (3, 5), (6, 2), (1, 7)]

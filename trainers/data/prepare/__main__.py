@@ -9,7 +9,8 @@ import difflib
 import sys
 from pathlib import Path
 
-from trainers.data.manifest import SUFFIX, read_header
+from trainers.data.manifest import read_header
+from trainers.data.manifest_name import SUFFIX
 from trainers.data.manifest_set import ManifestConfig
 from trainers.data.prepare import SETS
 from trainers.data.prepare.preparation import default_name, prepare

@@ -10,7 +10,8 @@ from typing import TextIO
 import numpy as np
 import pyarrow as pa
 
-from trainers.data.manifest import COLUMNS, INCOMPLETE, SPLITS, SUFFIX, ManifestHeader, content_digest, write_manifest
+from trainers.data.manifest import COLUMNS, SPLITS, ManifestHeader, content_digest, write_manifest
+from trainers.data.manifest_name import INCOMPLETE, SUFFIX
 from trainers.data.prepare.progress import Progress
 from trainers.data.prepare.protocols import Protocol, assign, split_rule
 from trainers.data.prepare.published_set import ListedImage, Listing, PublishedSet

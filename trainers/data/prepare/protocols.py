@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trainers.data.prepare.published_set import ImagesPerClass, OfficialParts, PublishedSet
-from trainers.data.splits import stratified_order
+from trainers.data.splitting import stratified_order
 
 Protocol: TypeAlias = Literal["official", "paper"]
 SPLIT_SEED = 0

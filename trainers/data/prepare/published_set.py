@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from trainers.data.splits import SplitSizes
+from trainers.data.splitting import SplitSizes
 from trainers.data.stored_image import StoredImage
 from trainers.errors import DataError
 

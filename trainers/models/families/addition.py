@@ -3,7 +3,7 @@
 import torch
 
 from trainers.errors import ConfigError
-from trainers.models.gaussian import GaussianAttentionBias
+from trainers.models.gaussian_attention import GaussianAttentionBias
 
 
 def add_gaussian(logits: torch.Tensor, gaussian: GaussianAttentionBias) -> torch.Tensor:

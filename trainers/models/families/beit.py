@@ -19,7 +19,7 @@ from trainers.models.families.family import (
     path_of,
     sites_of_blocks,
 )
-from trainers.models.gaussian import GaussianAttentionBias
+from trainers.models.gaussian_attention import GaussianAttentionBias
 from trainers.models.grid import TokenGrid
 
 

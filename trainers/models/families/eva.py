@@ -20,7 +20,7 @@ from trainers.models.families.family import (
     path_of,
     sites_of_blocks,
 )
-from trainers.models.gaussian import GaussianAttentionBias
+from trainers.models.gaussian_attention import GaussianAttentionBias
 
 
 class _MaskedByGaussian(nn.Module):

@@ -8,7 +8,8 @@ from torch import nn
 
 from trainers.errors import ConfigError
 from trainers.models.families.patches import patch_grid
-from trainers.models.gaussian import GaussianAttentionBias, GaussianBias, PermutedGaussianBias
+from trainers.models.gaussian import GaussianBias, PermutedGaussianBias
+from trainers.models.gaussian_attention import GaussianAttentionBias
 from trainers.models.grid import TokenGrid
 
 Swaps = Mapping[type[nn.Module], type[nn.Module]]

@@ -21,7 +21,7 @@ from trainers.models.families.family import (
     unknown_layer,
 )
 from trainers.models.families.patches import patch_grid
-from trainers.models.gaussian import GaussianAttentionBias
+from trainers.models.gaussian_attention import GaussianAttentionBias
 from trainers.models.grid import TokenGrid
 
 
