@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 from api.local_stack import processes
+from api.local_stack.causes import RaySessions, last_words
 from api.local_stack.processes import STACK_ID_VARIABLE, Session
 from api.local_stack.servers import Server
 
@@ -27,9 +28,12 @@ class Child:
         self.session: Session | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._log_start = 0
+        self._ray_sessions: RaySessions | None = None
 
     def start(self) -> Session:
         """Start the process; returns the session that it leads."""
+        if self.server.ray_folder is not None:
+            self._ray_sessions = RaySessions(self.server.ray_folder)
         log = self.server.log
         log.parent.mkdir(parents=True, exist_ok=True)
         if log.exists() and log.stat().st_size > LOG_BYTES_KEPT:
@@ -77,9 +81,30 @@ class Child:
         """End everything at once."""
         self._end_all(0.0)
 
+    def fatal(self) -> str:
+        """Why it will never be well, though its process runs (empty: nothing is known)."""
+        return "" if self._ray_sessions is None else self._ray_sessions.fatal()
+
+    def cause(self) -> str:
+        """Why it ended, in one line (empty: it has not said so)."""
+        return self.fatal() or last_words(self._written())
+
+    def keep_logs(self) -> Path | None:
+        """Save what would go with the scratch folder; returns where it is (`None`: nothing would go)."""
+        if self._ray_sessions is None:
+            return None
+        kept = self.server.log.with_name("ray-session")
+        self._ray_sessions.keep(kept)
+        return kept
+
     def log_end(self) -> str:
         """The last lines of what it has written since its start."""
-        return tail(self.server.log, start=self._log_start)
+        return "\n".join(self._written().splitlines()[-LOG_LINES_SHOWN:])
+
+    def _written(self) -> str:
+        with self.server.log.open("rb") as lines:
+            lines.seek(self._log_start)
+            return lines.read().decode(errors="replace")
 
     def _end_all(self, grace_seconds: float) -> None:
         if self._process is None or self.session is None:
@@ -87,10 +112,3 @@ class Child:
         processes.end(self.mark, [self.session], grace_seconds=grace_seconds)
         self._process.wait()
         self._process = None
-
-
-def tail(log: Path, *, start: int) -> str:
-    """The last lines after the offset `start`."""
-    with log.open("rb") as lines:
-        lines.seek(start)
-        return "\n".join(lines.read().decode(errors="replace").splitlines()[-LOG_LINES_SHOWN:])

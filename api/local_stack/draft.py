@@ -9,6 +9,7 @@ from api.local_stack import servers
 from api.local_stack.errors import StackError
 from api.local_stack.existing import ray_dashboard_url, ray_token
 from api.local_stack.ports import free_port, listen
+from api.local_stack.scratch import Scratch
 
 USUAL_API_PORT = 8000
 USUAL_RAY_PORT = 8265
@@ -57,12 +58,12 @@ class Draft:
     """The API's socket; whoever holds the draft closes it."""
 
 
-def draw(options: StackOptions, scratch: Path, on_news: OnNews) -> Draft:
+def draw(options: StackOptions, scratch: Scratch, on_news: OnNews) -> Draft:
     """Find what runs already, choose ports for the rest.
 
     Args:
         options: what was asked for.
-        scratch: folder for sessions and temporary files.
+        scratch: for sessions and temporary files.
         on_news: hears of existing servers and of ports that are taken.
 
     Raises:

@@ -28,7 +28,7 @@ class ServerFailedError(StackError):
 
     def __init__(self, name: str, what: str, log: str, log_end: str) -> None:
         self.name = name
-        super().__init__(f"{name} {what}. The end of {log}:\n{log_end or '(the log is empty)'}")
+        super().__init__(f"{name} {what}\nThe end of {log}:\n{log_end or '(the log is empty)'}")
 
 
 class PortTakenError(ServerFailedError):

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import httpx
 
+from api.local_stack.scratch import Scratch
+
 OBJECT_STORE_BYTES = 200_000_000
 """Trials pass reports through Ray's object store, not tensors."""
 
@@ -44,6 +46,8 @@ class Server:
     """Time that programs it runs for others (Ray's jobs) get to put their work away before it is stopped itself."""
     pass_fds: tuple[int, ...] = ()
     """Descriptors that it inherits."""
+    ray_folder: Path | None = None
+    """Where it makes Ray's sessions (`None`: it is no Ray head)."""
 
     def is_healthy(self) -> bool:
         """Ask once."""
@@ -94,12 +98,12 @@ def ray_variables(home: Path, ports: RayPorts) -> dict[str, str]:
     }
 
 
-def ray_head(home: Path, scratch: Path, ports: RayPorts, base: Mapping[str, str]) -> Server:
+def ray_head(home: Path, scratch: Scratch, ports: RayPorts, base: Mapping[str, str]) -> Server:
     """A Ray head on loopback that asks for a token.
 
     Args:
         home: the state folder.
-        scratch: folder for sessions; its path is short enough for Ray's sockets.
+        scratch: holds its sessions.
         ports: free ports.
         base: environment to start from.
     """
@@ -108,7 +112,7 @@ def ray_head(home: Path, scratch: Path, ports: RayPorts, base: Mapping[str, str]
     command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--log-color=false"]
     command += ["--node-ip-address=127.0.0.1", "--dashboard-host=127.0.0.1", "--include-dashboard=true"]
     command += [f"--port={ports.gcs}", f"--dashboard-port={ports.dashboard}", "--dashboard-agent-listen-port=0"]
-    command += [f"--ray-client-server-port={ports.client}", f"--temp-dir={scratch}"]
+    command += [f"--ray-client-server-port={ports.client}", f"--temp-dir={scratch.ray}"]
     # Workers take any free port: Ray's usual range would meet another cluster's on this machine.
     command += ["--min-worker-port=0", "--max-worker-port=0"]
     command += [f"--object-store-memory={OBJECT_STORE_BYTES}", "--disable-usage-stats"]
@@ -139,6 +143,7 @@ def ray_head(home: Path, scratch: Path, ports: RayPorts, base: Mapping[str, str]
         # A driver that loses its cluster dies at once; one that is told first ends its attempt, and the next start of
         # the service goes on without waiting until the silence is long enough.
         guest_grace_seconds=12.0,
+        ray_folder=scratch.ray,
     )
 
 
@@ -190,14 +195,15 @@ def api_server(home: Path, listener: socket.socket, base: Mapping[str, str]) -> 
     )
 
 
-def base_environment(home: Path, scratch: Path) -> dict[str, str]:
+def base_environment(home: Path, scratch: Scratch) -> dict[str, str]:
     """The parent's environment, with every place for temporary files and caches inside the stack's folders."""
-    temporary = scratch / "tmp"
-    temporary.mkdir(parents=True, exist_ok=True)
+    ours = str(Path(sys.executable).parent)
     return {
         **os.environ,
+        # `python` in a job's command, and `ray`, are those of this installation, activated or not.
+        "PATH": os.pathsep.join(filter(None, (ours, os.environ.get("PATH")))),
         "SIGMALAB_HOME": str(home),
-        "TMPDIR": str(temporary),
+        "TMPDIR": str(scratch.temporary),
         "MPLCONFIGDIR": os.environ.get("MPLCONFIGDIR", str(home / "cache" / "matplotlib")),
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "PYTHONUNBUFFERED": "1",

@@ -21,7 +21,7 @@ from api.local_stack.child import Child
 from api.local_stack.draft import Draft, OnNews, StackOptions, StackUrls, draw
 from api.local_stack.errors import PortTakenError, ServerFailedError
 from api.local_stack.record import StackLock, StackRecord, boot_id, read_record
-from api.local_stack.scratch import make_scratch
+from api.local_stack.scratch import Scratch, make_scratch
 
 RESTARTS_PER_SERVER = 5
 """How often a server that ended is started again within `RESTART_WINDOW_SECONDS`."""
@@ -31,7 +31,7 @@ STARTS_PER_SERVER = 3
 a busy machine does not always make."""
 DRAFTS = 3
 """How often ports are chosen anew."""
-_PORT_TAKEN = re.compile(r"address already in use|port is already used", re.IGNORECASE)
+_PORT_TAKEN = re.compile(r"address already in use|port is already used|already occupied", re.IGNORECASE)
 _STOP_ORDER = ("API", "Ray head", "MLflow")
 _POLL_SECONDS = 0.1
 _WATCH_SECONDS = 0.5
@@ -55,6 +55,7 @@ class LocalStack:
         self._news = on_news
         self._lock = StackLock(options.home)
         self._record = StackRecord(stack_id=uuid.uuid4().hex, pid=os.getpid(), boot_id=boot_id())
+        self._scratch_lock = -1
         self._draft: Draft | None = None
         self._children: list[Child] = []
         self._watchdog: subprocess.Popen[bytes] | None = None
@@ -116,9 +117,11 @@ class LocalStack:
     def _start(self) -> None:
         home = self._options.home
         clear_leftovers(home)
-        scratch = make_scratch(home)
-        if not scratch.is_relative_to(home):
-            self._record.folders.append(str(scratch))
+        scratch = make_scratch()
+        # First the note, so that nobody forgets it.
+        self._record.folders.append(str(scratch.path))
+        self._record.write(home)
+        self._scratch_lock = scratch.lock()
         self._start_watchdog()
         draft = self._bring_up(scratch)
         urls = draft.urls
@@ -127,7 +130,7 @@ class LocalStack:
         self._record.write(home)
         self._monitor.start()
 
-    def _bring_up(self, scratch: Path) -> Draft:
+    def _bring_up(self, scratch: Scratch) -> Draft:
         """Start everything and wait for it; with other ports, if somebody else was faster."""
         for tries_left in reversed(range(DRAFTS)):
             self._draft = draw(self._options, scratch, self._news)
@@ -167,15 +170,15 @@ class LocalStack:
         starts = dict.fromkeys((child.server.name for child in waiting), 1)
         while waiting:
             for child in list(waiting):
-                name, status = child.server.name, child.exit_status()
+                name, ended = child.server.name, _ending(child)
                 elapsed = time.monotonic() - started
-                if status is not None:
-                    if _PORT_TAKEN.search(child.log_end()):
-                        raise PortTakenError(name, _describe_exit(status), str(child.server.log), child.log_end())
+                if ended:
+                    if _PORT_TAKEN.search(ended) or _PORT_TAKEN.search(child.log_end()):
+                        raise PortTakenError(name, ended, str(child.server.log), child.log_end())
                     if starts[name] == STARTS_PER_SERVER:
-                        raise _failure(child, _describe_exit(status))
+                        raise _failure(child, f"{ended} ({STARTS_PER_SERVER} starts)")
                     starts[name] += 1
-                    self._news(name, f"{_describe_exit(status)}; starting it again (log: {child.server.log})")
+                    self._news(name, f"{ended}; starting it again (log: {child.server.log})")
                     child.kill()
                     self._launch(child)
                 elif child.is_healthy():
@@ -190,17 +193,17 @@ class LocalStack:
         restarts: dict[str, list[float]] = {child.server.name: [] for child in self._children}
         while not self._stopping.wait(_WATCH_SECONDS):
             for child in self._children:
-                status = child.exit_status()
-                if status is None:
+                if child.exit_status() is None:
                     continue
+                ended = _ending(child)
                 name, now = child.server.name, time.monotonic()
                 restarts[name] = [at for at in restarts[name] if now - at < RESTART_WINDOW_SECONDS]
                 if len(restarts[name]) >= RESTARTS_PER_SERVER:
-                    self._failed = _failure(child, f"{_describe_exit(status)}, once more than can be borne")
+                    self._failed = _failure(child, f"{ended} ({RESTARTS_PER_SERVER} restarts did not help)")
                     self._stopping.set()
                     return
                 restarts[name].append(now)
-                self._news(name, f"{_describe_exit(status)}; starting it again (log: {child.server.log})")
+                self._news(name, f"{ended}; starting it again (log: {child.server.log})")
                 child.kill()
                 self._launch(child)
 
@@ -238,6 +241,9 @@ class LocalStack:
             self._watchdog.wait()
         for folder in self._record.folders:
             shutil.rmtree(folder, ignore_errors=True)
+        if self._scratch_lock >= 0:
+            os.close(self._scratch_lock)
+            self._scratch_lock = -1
         if self._draft is not None and self._draft.listener is not None:
             self._draft.listener.close()
         self._options.home.joinpath("stack.json").unlink(missing_ok=True)
@@ -271,8 +277,18 @@ def clear_leftovers(home: Path) -> None:
 
 
 def _failure(child: Child, what: str) -> ServerFailedError:
-    return ServerFailedError(child.server.name, what, str(child.server.log), child.log_end())
+    kept = child.keep_logs()
+    logs = f"{child.server.log} (Ray's own logs: {kept})" if kept else str(child.server.log)
+    return ServerFailedError(child.server.name, what, logs, child.log_end())
 
 
-def _describe_exit(status: int) -> str:
-    return f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
+def _ending(child: Child) -> str:
+    """How and why the server ended, or that it will never be well (empty: neither)."""
+    status = child.exit_status()
+    if status is None:
+        fatal = child.fatal()
+        return f"can't start: {fatal}" if fatal else ""
+    if status < 0:
+        return f"was killed by signal {-status}"
+    cause = child.cause()
+    return f"ended with status {status}" + (f": {cause}" if cause else "")

@@ -1,7 +1,9 @@
 """The local stack when it is not asked politely: its parent is killed, and its watchdog too."""
 
 import os
+import re
 import signal
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +14,7 @@ import pytest
 from api.local_stack import processes
 from api.local_stack.existing import ray_dashboard_url, ray_token
 from api.local_stack.record import StackRecord, read_record
+from api.local_stack.scratch import SOCKET_PATH_LIMIT, SOCKET_TAIL
 from api.local_stack.stack import clear_leftovers
 from orchestrator.service.jobs import RayJobs
 from tests.end_to_end.serving import PROGRAM, assert_nothing_is_left, private_environment, wait_for
@@ -56,6 +59,37 @@ def test_killed_it_takes_its_servers_along(home: Path, parent: subprocess.Popen[
     # Ray's agents alone would stay for half a minute.
     wait_for(lambda: not living(record), 15)
     wait_for(lambda: not any(Path(folder).exists() for folder in record.folders), 15)
+
+
+def test_its_sockets_have_short_paths_with_some_room(home: Path, parent: subprocess.Popen[str]) -> None:
+    record = read_record(home)
+    assert record is not None
+    (scratch,) = record.folders
+    assert stat.S_IMODE(Path(scratch).stat().st_mode) == 0o700
+    # Field 8 of /proc/net/unix, where a socket has a path.
+    rows = [line.split() for line in Path("/proc/net/unix").read_text().splitlines()[1:]]
+    paths = {row[7] for row in rows if len(row) > 7 and row[7].startswith(f"{scratch}/")}
+    names = {Path(path).name for path in paths}
+    assert names >= {"plasma_store", "raylet", "dash_MetricsHead"}
+    for path in paths:
+        longest = re.sub(r"(session_[\d_-]+_)\d+/", r"\g<1>4194304/", path)
+        assert len(longest) - len(scratch) <= SOCKET_TAIL - 5, path
+        assert len(longest) <= SOCKET_PATH_LIMIT - 5, path
+
+
+def test_a_head_that_can_never_start_says_why_at_once(tmp_path: Path) -> None:
+    environment = private_environment(tmp_path) | {"RAY_gcs_storage": "nonsense"}
+    command = [str(PROGRAM), "serve", "--port", "0"]
+    serve = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert serve.returncode == 5
+    said = [line for line in serve.stderr.splitlines() if line.startswith("Ray head ")]
+    again = "Ray head  can't start: Unsupported GCS storage type: nonsense; starting it again (log: "
+    assert [line.startswith(again) for line in said[1:3]] == [True, True]
+    assert "error: Ray head can't start: Unsupported GCS storage type: nonsense (3 starts)" in serve.stderr
+    assert "Traceback" not in serve.stderr
+    # The folder of its session is gone, what it wrote is not.
+    assert "nonsense" in (tmp_path / "home" / "logs" / "ray-session" / "gcs_server.out").read_text()
+    assert_nothing_is_left(tmp_path, [])
 
 
 def test_killed_with_its_watchdog_the_next_start_cleans_up(home: Path, parent: subprocess.Popen[str]) -> None:

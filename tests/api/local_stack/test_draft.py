@@ -14,7 +14,7 @@ from api.local_stack.errors import AlreadyRunningError, StackError
 from api.local_stack.existing import ray_dashboard_url, ray_token
 from api.local_stack.ports import free_port, listen
 from api.local_stack.record import StackLock, StackRecord, boot_id, read_record
-from api.local_stack.scratch import SOCKET_PATH_LIMIT, make_scratch
+from api.local_stack.scratch import Scratch
 
 
 @pytest.fixture
@@ -47,12 +47,12 @@ def test_the_api_takes_the_next_port_only_if_it_may(taken: int) -> None:
 @pytest.mark.usefixtures("no_existing_servers")
 def test_a_port_that_was_asked_for_and_is_taken(tmp_path: Path, taken: int) -> None:
     with pytest.raises(StackError, match=f"127.0.0.1:{taken}.*choose another --port"):
-        draw(StackOptions(home=tmp_path, port=taken), tmp_path, lambda *_: None)
+        draw(StackOptions(home=tmp_path, port=taken), Scratch(tmp_path), lambda *_: None)
 
 
 @pytest.mark.usefixtures("no_existing_servers")
 def test_everything_that_is_missing_is_started_on_loopback(tmp_path: Path) -> None:
-    draft = draw(StackOptions(home=tmp_path, port=0), tmp_path / "run", lambda *_: None)
+    draft = draw(StackOptions(home=tmp_path, port=0), Scratch(tmp_path / "s"), lambda *_: None)
     assert draft.listener is not None
     draft.listener.close()
     assert [server.name for server in draft.missing] == ["Ray head", "MLflow", "API"]
@@ -70,7 +70,9 @@ def test_existing_servers_are_used(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("RAY_ADDRESS", "http://ray.example:8265/")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow.example:5000")
     news: list[tuple[str, str]] = []
-    draft = draw(StackOptions(home=tmp_path, port=0), tmp_path / "run", lambda name, what: news.append((name, what)))
+    draft = draw(
+        StackOptions(home=tmp_path, port=0), Scratch(tmp_path / "s"), lambda name, what: news.append((name, what))
+    )
     assert draft.listener is not None
     draft.listener.close()
     assert [server.name for server in draft.missing] == ["API"]
@@ -133,29 +135,6 @@ def test_an_interrupt_while_the_monitor_ends_stops_the_servers_all_the_same(tmp_
     assert read_record(tmp_path) is None
     with StackLock(tmp_path):
         pass
-
-
-def test_a_short_home_holds_the_scratch_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    home = Path("h")
-    home.mkdir()
-    home.joinpath("run").mkdir()
-    home.joinpath("run", "old").touch()
-    scratch = make_scratch(home)
-    assert scratch == home / "run"
-    assert list(scratch.iterdir()) == []
-
-
-def test_a_long_home_gets_a_private_folder_outside(tmp_path: Path) -> None:
-    home = tmp_path / ("x" * 80)
-    home.mkdir()
-    scratch = make_scratch(home)
-    try:
-        assert not scratch.is_relative_to(home)
-        assert stat.S_IMODE(scratch.stat().st_mode) == 0o700
-        assert len(f"{scratch}/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store") <= SOCKET_PATH_LIMIT
-    finally:
-        scratch.rmdir()
 
 
 def test_a_second_stack_is_told_where_the_first_one_is(tmp_path: Path) -> None:
