@@ -10,12 +10,12 @@ from api.body import JsonBody
 from api.errors import RequestError
 from api.state import AppState
 from api.views import ExtendRequest, ProblemItem
-from orchestrator.errors import SpecError
-from orchestrator.json_text import decode_json
 from orchestrator.problems import problems_of
 from orchestrator.service.experiments import Experiments
 from orchestrator.service.views import ExperimentView
 from orchestrator.spec import ExperimentSpec, parse_spec
+from trainers.errors import DocumentError
+from trainers.strict_json import decode_json
 
 
 def get_state(request: Request) -> AppState:
@@ -39,12 +39,12 @@ def get_document(body: JsonBody) -> dict[str, JsonValue]:
     """The body as a JSON object.
 
     Raises:
-        RequestError: 400, it is no JSON; 422, it is no object.
+        RequestError: 400, it is not JSON; 422, it is not an object.
     """
     try:
         document = decode_json(body)
-    except SpecError as error:
-        raise RequestError(HTTPStatus.BAD_REQUEST, "json_invalid", error.problems[0].message) from None
+    except DocumentError as error:
+        raise RequestError(HTTPStatus.BAD_REQUEST, "json_invalid", str(error)) from None
     if not isinstance(document, dict):
         raise RequestError(HTTPStatus.UNPROCESSABLE_ENTITY, "body_invalid", "the body must be a JSON object")
     return document

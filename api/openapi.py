@@ -39,7 +39,7 @@ SPEC_BODY = _json_body("ExperimentSpec", "One treatment, six pairs, real digits"
 EXTENSION_BODY = _json_body("ExtendRequest", "Two more pairs", {"seeds": [6, 7]})
 
 _EXAMPLES = {
-    400: ("json_invalid", "the text is no valid JSON: Expecting ',' delimiter at line 3, column 5"),
+    400: ("json_invalid", "the text is not valid JSON: Expecting ',' delimiter at line 3, column 5"),
     401: ("token_missing", "this service asks for a token: send `Authorization: Bearer <token>`"),
     403: ("host_refused", "without SIGMALAB_API_TOKEN the service answers only as 127.0.0.1 or localhost"),
     404: ("experiment_not_found", "no experiment has the id '06f3a'"),

@@ -10,9 +10,9 @@ from typing import Literal, get_args
 
 from pydantic import JsonValue
 
-from orchestrator.json_text import JsonObject
 from orchestrator.planning.patch import merge_patch
 from orchestrator.problems import Path
+from trainers.strict_json import JsonObject
 
 RecipeName = Literal["paper-finetune", "paper-imagenet", "modern"]
 

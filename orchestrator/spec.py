@@ -9,7 +9,6 @@ from pydantic import AfterValidator, Field, JsonValue, ValidationError, field_va
 from pydantic_core import PydanticCustomError
 
 from orchestrator.errors import Problem, SpecError
-from orchestrator.json_text import JsonObject, decode_json
 from orchestrator.problems import Path, complaints_of, json_pointer, refuse
 from orchestrator.recipes import RecipeName, recipe_of, with_recipe
 from orchestrator.search import (
@@ -25,10 +24,12 @@ from orchestrator.search import (
 from trainers.analyses.configs import Analyses, receptive_field_in
 from trainers.data import AugmentationConfig, DatasetConfig, NoAugmentation
 from trainers.data.normalization import NormalizationName
+from trainers.errors import DocumentError
 from trainers.mixing import MixingConfig, NoMixing
 from trainers.models import ModelConfig
 from trainers.optimization import OptimizationConfig
 from trainers.strict import StrictModel
+from trainers.strict_json import JsonObject, decode_json
 from trainers.tasks import ClassificationConfig, TaskConfig
 
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
@@ -346,10 +347,13 @@ def parse_spec(data: bytes | JsonObject) -> ExperimentSpec:
         data: JSON text in UTF-8, or the object that it stands for.
 
     Raises:
-        SpecError: the text is no JSON, or the object no spec; it carries all problems that can be told without
+        SpecError: the text is not JSON, or the object not a spec; it carries all problems that can be told without
             looking at single trials (`orchestrator.planning.expansion` does that).
     """
-    document = decode_json(data) if isinstance(data, bytes) else data
+    try:
+        document = decode_json(data) if isinstance(data, bytes) else data
+    except DocumentError as error:
+        raise SpecError([Problem("", str(error))]) from None
     # Not in a validator: pydantic would then take the lists of strict JSON for Python's, and refuse them as tuples.
     effective = with_recipe(document) if isinstance(document, dict) else document
     try:

@@ -1,4 +1,4 @@
-"""Train one trial from a JSON file: `python -m trainers trial.json`.
+"""Train one trial from a JSON or YAML file: `python -m trainers trial.json`.
 
 Progress goes to stderr, the result as JSON to stdout (or to `--output`). Exit codes: 0 trained; 1 the trial failed;
 2 the command or the trial file is wrong; 130 interrupted.
@@ -14,7 +14,8 @@ from pydantic import ValidationError
 
 from trainers.atomic_file import replaced_file
 from trainers.config import TrialConfig
-from trainers.errors import ConfigError, TrainerError
+from trainers.document import read_document
+from trainers.errors import ConfigError, DocumentError, TrainerError
 from trainers.loop import train
 from trainers.result import EpochReport
 from trainers.runtime import Runtime
@@ -87,7 +88,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("trial", type=Path, help="the trial's config (JSON)")
+    parser.add_argument("trial", type=Path, help="the trial's config (JSON or YAML)")
     parser.add_argument("--storage", type=Path, help="folder for checkpoint and predictions; needed to resume")
     parser.add_argument("--data-root", type=Path, help="folder that relative data set paths start from")
     parser.add_argument(
@@ -131,24 +132,15 @@ def _read_config(path: Path) -> TrialConfig:
     """Read and validate a trial file.
 
     Raises:
-        ConfigError: it is missing, isn't JSON, or isn't a trial; every problem on its own line.
+        ConfigError: it is missing, neither JSON nor YAML, or isn't a trial; every problem on its own line.
     """
     try:
-        document = path.read_bytes()
-        json.loads(document)
-    except OSError as error:
-        raise ConfigError(f"{path} can't be read: {error.strerror}") from error
-    except json.JSONDecodeError as error:
-        raise ConfigError(f"{path} is not JSON: {error.msg} in line {error.lineno}, column {error.colno}") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path} is not JSON: not UTF-8 text ({error.reason} at byte {error.start})") from error
-    except RecursionError as error:
-        raise ConfigError(f"{path} is not a trial: it nests far deeper than any") from error
-    except ValueError as error:
-        raise ConfigError(f"{path} is not a trial: {error}") from error
+        document = read_document(path)
+    except DocumentError as error:
+        raise ConfigError(str(error)) from error
     try:
         # Types are taken at their word, as in an experiment's spec: the text "20" is no number and true is not 1.
-        return TrialConfig.model_validate_json(document, strict=True)
+        return TrialConfig.model_validate_json(json.dumps(document), strict=True)
     except ValidationError as error:
         problems = [
             f"  {'.'.join(str(part) for part in problem['loc']) or 'the file'}: {problem['msg']}"

@@ -1,6 +1,7 @@
 """What can go wrong while one trial trains, or while a model is analysed.
 
     TrainerError
+    |- DocumentError          a file or body can't be read as JSON or YAML
     |- ConfigError            the config can't be trained as written (unsupported model, wrong grid, ...)
     |- DataError              a data folder or file is missing, corrupt, or not what the config says
     |- NonFiniteLossError     the loss became NaN or infinite
@@ -17,6 +18,12 @@ class TrainerError(Exception):
     """Base of all errors that this package raises on purpose."""
 
     code = "trainer_error"
+
+
+class DocumentError(TrainerError):
+    """What a user wrote can't be read as JSON or YAML; the message says where."""
+
+    code = "document_invalid"
 
 
 class ConfigError(TrainerError):

@@ -33,7 +33,7 @@ def _checked(names: list[str] | None) -> list[str] | None:
 Model = Annotated[
     str,
     typer.Argument(
-        help="A timm name, small_vit, or a JSON file: a model's config, or the trial.json of a trial's folder."
+        help="A timm name, small_vit, or a JSON or YAML file: a model's config, or the trial.json of a trial's folder."
     ),
 ]
 Checkpoint = Annotated[

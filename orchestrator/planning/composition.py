@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pydantic import BaseModel, JsonValue, ValidationError
 from pydantic_core import to_json
 
-from orchestrator.json_text import JsonObject
 from orchestrator.planning.patch import merge_patch
 from orchestrator.problems import Path, complaints_of, json_pointer
 from orchestrator.recipes import RECIPES, RecipeName
 from trainers.config import TrialConfig
+from trainers.strict_json import JsonObject
 
 PLANNED_FIELDS = {
     "seed": "the plan gives every trial its seed; list seeds under `seeds`",

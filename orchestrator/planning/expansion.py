@@ -10,7 +10,6 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from orchestrator.errors import Problem, SpecError
-from orchestrator.json_text import JsonObject
 from orchestrator.planning.cells import SpecCell, cells_of
 from orchestrator.planning.composition import (
     Composition,
@@ -34,6 +33,7 @@ from orchestrator.status import Phase
 from trainers.config import TrialConfig, canonical_json
 from trainers.data import DatasetConfig
 from trainers.errors import DataError
+from trainers.strict_json import JsonObject
 from trainers.version import code_version
 
 ABSENT = "absent"

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 
 from pydantic import JsonValue
 
-from orchestrator.json_text import JsonObject
 from orchestrator.problems import suggestion
+from trainers.strict_json import JsonObject
 
 __all__ = ["JsonObject", "UnknownPathError", "merge_patch", "set_path"]
 

@@ -5,7 +5,6 @@ from collections.abc import Collection, Sequence
 
 from pydantic import JsonValue
 
-from orchestrator.json_text import JsonObject
 from orchestrator.report.content import BiasSeries, Exclusion, Provenance, TrialRecord
 from orchestrator.report.numbers import p_text
 from orchestrator.report.search_content import SearchSummary
@@ -16,6 +15,7 @@ from orchestrator.statistics.comparison import Comparison
 from orchestrator.status import ExperimentStatus, Phase
 from trainers.analyses.configs import receptive_field_in
 from trainers.config import TrialConfig
+from trainers.strict_json import JsonObject
 
 # Facts that may differ between trials of one sound experiment.
 _VARYING_FACTS = frozenset({"data_fingerprint", "num_parameters"})

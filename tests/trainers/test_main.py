@@ -35,6 +35,17 @@ def test_a_trial_is_trained_with_progress_and_a_result(trial_file, capsys):
     assert f"train loss {result.epochs[0].metrics['train/loss']:.4f}" in lines[0]
 
 
+def test_a_trial_may_begin_with_a_byte_order_mark_or_be_yaml(trial_file, tmp_path, capsys):
+    assert main([str(trial_file), "--device", "cpu"]) == 0
+    first = TrialResult.model_validate_json(capsys.readouterr().out).metrics["val/loss"]
+    trial_file.write_bytes(b"\xef\xbb\xbf" + trial_file.read_bytes())
+    as_yaml = tmp_path / "trial.yaml"
+    as_yaml.write_text("# the same\n" + json.dumps(json.loads(trial_file.read_text("utf-8-sig")), indent=1))
+    for file in (trial_file, as_yaml):
+        assert main([str(file), "--device", "cpu"]) == 0
+        assert TrialResult.model_validate_json(capsys.readouterr().out).metrics["val/loss"] == first
+
+
 def test_the_result_can_go_to_a_file_and_the_state_to_a_folder(trial_file, tmp_path, capsys):
     output, storage = tmp_path / "result.json", tmp_path / "storage"
     arguments = [str(trial_file), "--device", "cpu", "--output", str(output), "--storage", str(storage)]
@@ -59,13 +70,14 @@ def test_a_missing_file_is_said(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b'{"model": ', "is not JSON: Expecting value in line 1, column 11"),
-        (b"", "is not JSON"),
-        (b"\xff\xfe\x00", "is not JSON"),
+        (b'{"model": ', "is not valid JSON: Expecting value at line 1, column 11"),
+        (b"", "is not valid JSON"),
+        (b"\xff\xfe\x00", "is not valid JSON: it is not UTF-8 (byte 0)"),
+        (b'{"seed": 1, "seed": 2}', "the name `seed` stands 2 times in one object"),
         (b"[]", "is not a valid trial:"),
         (b"{}", "model: Field required"),
-        (b"[" * 100_000, "nests far deeper than any"),
-        (b'{"seed": ' + b"1" * 5000 + b"}", "is not a trial: Exceeds the limit"),
+        (b"[" * 100_000, "it nests deeper than"),
+        (b'{"seed": ' + b"1" * 5000 + b"}", "Exceeds the limit"),
     ],
 )
 def test_broken_json_is_said(tmp_path, capsys, content, message):

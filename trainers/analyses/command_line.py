@@ -17,7 +17,8 @@ from torch import nn
 from trainers.analyses.intervention import Intervention
 from trainers.analyses.subject import SubjectConfig, build_subject
 from trainers.analyses.targets import CenterTarget, LatticeTarget, TargetConfig, TokenTarget
-from trainers.errors import ConfigError, TrainerError
+from trainers.document import is_document, read_document
+from trainers.errors import ConfigError, DocumentError, TrainerError
 from trainers.models.gaussian import GaussianBias
 from trainers.models.timm_model import is_in_family
 from trainers.strict import StrictModel
@@ -104,24 +105,24 @@ def build_model(
 
 
 def read_subject(options: argparse.Namespace) -> SubjectConfig:
-    """A timm name, `small_vit`, or a JSON file: a model's config or a whole trial.
+    """A timm name, `small_vit`, or a JSON or YAML file: a model's config or a whole trial.
 
     Raises:
         ConfigError: it is none of these.
     """
     text: str = options.model
-    if options.pretrained and (text == "small_vit" or text.endswith(".json")):
+    if options.pretrained and (text == "small_vit" or is_document(text)):
         raise ConfigError(
             f"--pretrained is for timm's names; {text} would be looked at without published weights "
             '(a config says "pretrained" itself, --checkpoint names a file of weights)'
         )
-    if text.endswith(".json"):
+    if is_document(text):
         try:
-            value = json.loads(Path(text).read_bytes())
-        except (OSError, ValueError) as error:
-            raise ConfigError(f"{text} can't be read as JSON: {error}") from error
+            value = read_document(Path(text))
+        except DocumentError as error:
+            raise ConfigError(str(error)) from error
         if not isinstance(value, dict):
-            raise ConfigError(f"{text} holds no JSON object: it should be a model's config or a whole trial's")
+            raise ConfigError(f"{text} holds no object: it should be a model's config or a whole trial's")
         document = {name: value[name] for name in SubjectConfig.model_fields if name in value}
         if "model" not in value and "kind" not in value:
             has = ", ".join(list(value)[:6]) or "nothing"
@@ -136,7 +137,8 @@ def read_subject(options: argparse.Namespace) -> SubjectConfig:
         kind = "timm" if is_in_family(text) else "timm_grid"
         document = {"model": {"kind": kind, "name": text, "pretrained": options.pretrained}}
     try:
-        subject = SubjectConfig.model_validate(document)
+        # Types are taken at their word, as in a spec.
+        subject = SubjectConfig.model_validate_json(json.dumps(document), strict=True)
     except ValidationError as error:
         raise ConfigError(problems(f"{text} is no model", error)) from error
     if getattr(subject.model, "pretrained", False):

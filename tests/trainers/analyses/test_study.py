@@ -196,7 +196,7 @@ def test_what_cannot_be_done_is_said(tmp_path, capsys):
     listed.write_text("[1]")
     cases = [
         (("small_vit", "--pretrained"), 2, "--pretrained is for timm's names"),
-        ((str(listed),), 2, "holds no JSON object"),
+        ((str(listed),), 2, "holds no object"),
         (("small_vit", "--layer", "-1"), 2, "layer: Input should be greater than or equal to 0"),
         (("small_vit", "--intervention", "gaussian", "--sigma", "0"), 2, "sigma: Input should be greater than"),
         (("small_vit", "--intervention", "no-gaussian"), 1, "the model has no Gaussian that could be left out"),
@@ -210,7 +210,7 @@ def test_what_cannot_be_done_is_said(tmp_path, capsys):
             "no position embedding belongs to the layers [7]",
         ),
         (("vit_relpos_smal_patch16_224",), 2, "vit_relpos_small_patch16_224"),
-        ((str(tmp_path / "absent.json"),), 2, "can't be read as JSON"),
+        ((str(tmp_path / "absent.json"),), 2, "absent.json can't be read: No such file"),
         (("small_vit", "--data", str(tmp_path / "absent")), 1, "no folder"),
     ]
     for arguments, code, message in cases:
