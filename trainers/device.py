@@ -1,13 +1,16 @@
 """The device that a process trains on, and the arithmetic there."""
 
 import time
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor
 
+from trainers.arithmetic import fp32_products
 from trainers.errors import ConfigError
+from trainers.optimization import Precision
 
 
 @dataclass(frozen=True)
@@ -29,10 +32,10 @@ class Device:
     """A CPU, or this process's GPU."""
 
     torch_device: torch.device
-    precision: Literal["fp32", "bf16"]
+    precision: Precision
 
     @classmethod
-    def choose(cls, wanted: Literal["auto", "cpu", "cuda"], precision: Literal["fp32", "bf16"]) -> "Device":
+    def choose(cls, wanted: Literal["auto", "cpu", "cuda"], precision: Precision) -> "Device":
         """The device that a runtime asks for.
 
         With several GPUs, the one that the caller has set as current.
@@ -68,6 +71,15 @@ class Device:
     def receive(self, tensor: Tensor) -> Tensor:
         """A tensor of a batch, on this device (from pinned memory the copy doesn't block)."""
         return tensor.to(self.torch_device, non_blocking=True)
+
+    @property
+    def fp32(self) -> str:
+        """What fp32 products are computed in, for provenance: `ieee` or `tf32`."""
+        return "tf32" if self.precision == "tf32" and self.is_cuda else "ieee"
+
+    def products(self) -> AbstractContextManager[None]:
+        """Context of the whole training: how fp32 products are computed."""
+        return fp32_products(tf32=self.fp32 == "tf32")
 
     def autocast(self) -> torch.autocast:
         """Context of a forward pass; parameters, and so sigma and A, stay in fp32."""

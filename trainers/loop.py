@@ -30,6 +30,7 @@ from trainers.evaluation import score_split
 from trainers.gpu_memory import give_back_gpu_memory, limit_gpu_memory, told_as_the_trials_own
 from trainers.models import NoBias
 from trainers.models.bias import attach_bias, bias_metrics, bias_parameters
+from trainers.models.fp32_classifier import keep_classifier_in_fp32
 from trainers.parameter_groups import parameter_groups
 from trainers.result import EpochReport, TrialResult
 from trainers.runtime import Runtime
@@ -97,17 +98,18 @@ def _train(
     config: TrialConfig, runtime: Runtime, world: World, identity: Identity, on_epoch: OnEpoch | None
 ) -> TrialResult:
     """In a frame of its own: when it returns, nothing refers to the trial any more."""
-    with closing(_Trial(config, runtime, world, identity)) as trial:
+    device = Device.choose(runtime.device, config.optimization.precision)
+    limit_gpu_memory(device.torch_device, gpu_share=runtime.gpu_share)
+    with device.products(), closing(_Trial(config, runtime, world, identity, device)) as trial:
         return trial.run(on_epoch)
 
 
 class _Trial:
     """A trial under way: built once, resumed if there is a checkpoint, then run."""
 
-    def __init__(self, config: TrialConfig, runtime: Runtime, world: World, identity: Identity) -> None:
+    def __init__(self, config: TrialConfig, runtime: Runtime, world: World, identity: Identity, device: Device) -> None:
         self._config, self._storage, self._world, self._identity = config, runtime.storage, world, identity
-        self._device = Device.choose(runtime.device, config.optimization.precision)
-        limit_gpu_memory(self._device.torch_device, gpu_share=runtime.gpu_share)
+        self._device = device
         self._loader_workers, self._image_cache_gib = runtime.loader_workers, runtime.image_cache_gib
         self._load_data(runtime.data_root)
         self._build_model(runtime.data_root)
@@ -170,6 +172,8 @@ class _Trial:
             data_root=data_root,
         )
         attach_bias(model, config.attention_bias)
+        if optimization.precision == "bf16":
+            keep_classifier_in_fp32(model)
         self._model = model.to(self._device.torch_device)
         bias = config.attention_bias
         self._optimizer = optimization.optimizer.build(
@@ -349,6 +353,7 @@ class _Trial:
             "config_digest": self._identity.config,
             "num_workers": str(self._world.size),
             "device": self._device.name,
+            **({"fp32": self._device.fp32} if self._device.is_cuda else {}),
             **how_compiled(self._config.optimization),
             "num_parameters": str(sum(parameter.numel() for parameter in self._model.parameters())),
             "python": platform.python_version(),

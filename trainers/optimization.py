@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from trainers.parameter_groups import ParameterGroup
 
 
+Precision = Literal["fp32", "tf32", "bf16"]
+
+
 class SgdConfig(StrictModel):
     """Stochastic gradient descent with momentum."""
 
@@ -179,8 +182,10 @@ class OptimizationConfig(StrictModel):
     published weights are trained further. Sigma and A keep their own multiplier."""
     clip_grad_norm: float | None = Field(default=None, gt=0)
     """Largest gradient norm (`None`: no clipping)."""
-    precision: Literal["fp32", "bf16"] = "fp32"
-    """`bf16` runs the forward pass under autocast; sigma and A stay in fp32."""
+    precision: Precision = "fp32"
+    """`fp32` is IEEE single precision; `tf32` lets a GPU round the factors of products to TF32 (faster since Ampere; a
+    CPU has no such thing and computes as in fp32); `bf16` runs the forward pass under autocast, but for the
+    classifier: sigma, A and the logits stay in fp32."""
     ema: Annotated[EmaConfig, Field(discriminator="kind")] = NoEma()
     """Which weights are scored."""
     compile: bool = False

@@ -27,6 +27,7 @@ from trainers.analyses.map_metrics import ReceptiveField
 from trainers.analyses.questions import FeaturePoint, ReceptiveFieldConfig, chosen_layer
 from trainers.analyses.single_query import single_query
 from trainers.analyses.targets import Place
+from trainers.arithmetic import fp32_products
 from trainers.errors import AnalysisError
 
 logger = logging.getLogger(__name__)
@@ -73,7 +74,7 @@ def receptive_fields(
     sums: list[Tensor] = []
     places: list[Place] = []
     grid, num_images = (0, 0), 0
-    with _frozen(model):
+    with _frozen(model), fp32_products(tf32=False):
         for batch in batches:
             images = batch.to(device).detach().requires_grad_()
             if not places:
