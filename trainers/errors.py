@@ -8,6 +8,7 @@
     |- GpuMemoryError         the GPU is too small for a batch
     |- CheckpointError        a checkpoint can't be read, or belongs to another trial
     |- AnalysisError          a model or map can't be analysed as asked
+    |  |- NoReceptiveFieldError   there is none: its gradient is zero, or what rounding leaves of zero
     |- MissingPackageError    a package that only some configs need is not installed
 
 Each class has a stable `code`; a message says what was wrong, where, and what would be right.
@@ -54,6 +55,12 @@ class AnalysisError(TrainerError):
     """The analysis can't be done as asked: an unsuitable model, or a map with nothing in it."""
 
     code = "analysis_invalid"
+
+
+class NoReceptiveFieldError(AnalysisError):
+    """The pixels have no measurable influence on what is looked at: there is no map, and nothing to fit."""
+
+    code = "no_receptive_field"
 
 
 class MissingPackageError(TrainerError):

@@ -168,7 +168,9 @@ def differences_of(
     pairs = sorted(treated.keys() & control.keys())
     if not pairs or _frame(treated[pairs[0]]) != _frame(control[pairs[0]]):
         return
-    for name in sorted(treated[pairs[0]].maps, key=_order):
+    # Of all pairs: a seed may lack the field before training, and have the one after it.
+    names = dict.fromkeys(name for seed in pairs for name in treated[seed].maps)
+    for name in sorted(names, key=_order):
         seeds = [seed for seed in pairs if name in treated[seed].maps and name in control[seed].maps]
         if not seeds:
             continue

@@ -60,7 +60,8 @@ def receptive_fields_of(
     done = [trial for trial in asked if trial.status is TrialStatus.SUCCEEDED and trial.result is not None]
     places = [(cell, arm.name) for cell in cells for arm in (spec.control, *spec.treatments)]
     unreadable: list[Unreadable] = []
-    found = {place: alike(*place, _of(done, *place), maps, unreadable) for place in places}
+    having = [trial for trial in done if not _has_none(trial)]
+    found = {place: alike(*place, _of(having, *place), maps, unreadable) for place in places}
     means = [
         mean for place in places for mean in means_of(*place, _of(done, *place), found[place], is_measured=is_measured)
     ]
@@ -84,6 +85,14 @@ def receptive_fields_of(
 
 def _of(trials: Sequence[TrialRecord], cell: Cell, arm: str) -> list[TrialRecord]:
     return [trial for trial in trials if trial.cell == cell and trial.arm == arm]
+
+
+def _has_none(trial: TrialRecord) -> bool:
+    """Whether the trial found no field to store at all: it says why in its remarks, and left no file."""
+    assert trial.result is not None
+    prefixes = tuple(f"{prefix}/" for prefix in PREFIXES.values())
+    has_any = any(name.startswith(prefixes) for name in trial.result.metrics)
+    return bool(trial.result.receptive_field_remarks) and not has_any
 
 
 def _levels(cell: Cell, arm: str, trials: Sequence[TrialRecord]) -> Iterator[FieldLevel]:
@@ -186,6 +195,8 @@ def _curves(cell: Cell, arm: str, trials: Sequence[TrialRecord]) -> Iterator[Fie
             continue
         # A mean over other seeds at every epoch would jump for no reason.
         epochs = sorted(set.intersection(*(set(points) for points in by_seed.values())))
+        if not epochs:
+            continue
         seeds = {seed: [points[epoch] for epoch in epochs] for seed, points in sorted(by_seed.items())}
         yield FieldCurve(
             cell=cell,

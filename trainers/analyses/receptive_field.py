@@ -28,15 +28,18 @@ from trainers.analyses.questions import FeaturePoint, ReceptiveFieldConfig, chos
 from trainers.analyses.single_query import single_query
 from trainers.analyses.targets import Place
 from trainers.arithmetic import fp32_products
-from trainers.errors import AnalysisError
+from trainers.errors import AnalysisError, NoReceptiveFieldError
 
 logger = logging.getLogger(__name__)
 
 _POST_NORM_BLOCKS = (ResPostBlock, ResPostRelPosBlock, SwinTransformerV2Block, EvaBlockPostNorm)
 _DEAD_LAYER_SCALE = 1e-4
 _UNIFORM_WEIGHT = 1e-3
-_CONSTANT = 1e-6
-"""Of channels that vary by 1: fp32 rounds to about that."""
+_ROUNDING_STEPS = 256
+"""A gradient of the channel mean is noise if it is smaller than so many rounding errors of the gradients that it is a
+mean of. Where that mean is constant by construction (a norm with equal weights), they cancel but for rounding: exactly
+on one CPU, to some 0.2 to 7 rounding errors on another. Where it is not, the smallest seen was 26,000 (the first stage
+of a fresh Swin)."""
 
 
 class _HasIntermediates(Protocol):
@@ -63,13 +66,11 @@ def receptive_fields(
         config: what is looked at.
 
     Raises:
-        AnalysisError: the model has no feature grid or no such layer or token, there are no images, or no gradient
-            reaches the pixels.
+        AnalysisError: the model has no feature grid or no such layer or token, or there are no images.
+        NoReceptiveFieldError: no gradient reaches the pixels, or only what rounding leaves of zero.
     """
     config = config or ReceptiveFieldConfig()
     layer = _layer(model, config.point)
-    for warning in warnings_for(model, config.point):
-        logger.warning("%s", warning)
     device = next(model.parameters()).device
     sums: list[Tensor] = []
     places: list[Place] = []
@@ -78,10 +79,9 @@ def receptive_fields(
         for batch in batches:
             images = batch.to(device).detach().requires_grad_()
             if not places:
-                # A constant mean that is known has its warning, and is shown.
-                must_vary = not any(_constant_means(model, config.point))
-                grid = _grid(model, images[:1], layer, must_vary=must_vary)
-                places = config.target.places(*grid)
+                grid, places = _places(model, images[:1], layer, config)
+                for warning in warnings_for(model, config.point):
+                    logger.warning("%s", warning)
                 sums = [torch.zeros(images.shape[-2:], dtype=torch.float64, device=device) for _ in places]
             for total, gradient in zip(sums, _gradients(model, images, layer, config, grid, places), strict=True):
                 total += gradient.mean(dim=1).clamp(min=0).sum(dim=0, dtype=torch.float64)
@@ -162,23 +162,44 @@ def _features(model: nn.Module, images: Tensor, layer: int, *, norm: bool) -> Te
     return features[-1]
 
 
-@torch.no_grad()
-def _grid(model: nn.Module, image: Tensor, layer: int, *, must_vary: bool) -> tuple[int, int]:
-    """Height and width of the features.
+def _places(
+    model: nn.Module, image: Tensor, layer: int, config: ReceptiveFieldConfig
+) -> tuple[tuple[int, int], list[Place]]:
+    """Height and width of the features, and the targets on them.
 
     Raises:
-        AnalysisError: their mean over channels must vary over tokens, and doesn't: its gradient is rounding noise.
+        AnalysisError: there is no such target.
+        NoReceptiveFieldError: the gradient of a target is rounding noise, in fp32 whatever the config's precision.
     """
-    features = _features(model, image, layer, norm=False)
+    features = _features(model, image, layer, norm=config.point.norm == "after")
     height, width = features.shape[-2:]
-    varying = features - features.mean(dim=(2, 3), keepdim=True)
-    if must_vary and float(varying.mean(dim=1).abs().max()) < _CONSTANT * float(varying.abs().max()):
-        raise AnalysisError(
-            f"the mean over channels is the same for every token of layer {layer}: its gradient would be rounding "
-            "noise. A norm with equal weights right before the target does that, as in an untrained model: look at "
-            "trained weights or at an earlier layer"
-        )
-    return height, width
+    places = config.target.places(height, width)
+    for row, column in places:
+        if _is_noise(features[0, :, row, column], image):
+            raise NoReceptiveFieldError(_why_noise(model, config.point, layer))
+    return (height, width), places
+
+
+def _is_noise(token: Tensor, image: Tensor) -> bool:
+    """Whether the gradient of the mean over channels is what rounding leaves where the channels' own ones cancel."""
+    if not token.requires_grad:
+        return True
+    # The same channels with other weights, among which nothing cancels by construction.
+    weights = torch.randn(token.shape, generator=torch.Generator().manual_seed(0)).to(token)
+    of_mean, of_weighted = (
+        float(torch.autograd.grad(each.mean(), image, retain_graph=True)[0].norm()) for each in (token, token * weights)
+    )
+    # A token that is dead in this image (all channels 0 after a ReLU) says nothing about the others.
+    return of_weighted > 0 and of_mean < _ROUNDING_STEPS * torch.finfo(token.dtype).eps * of_weighted
+
+
+def _why_noise(model: nn.Module, point: FeaturePoint, layer: int) -> str:
+    unknown = (
+        f"the mean over channels is constant in every token of layer {layer}, as after a norm with equal weights in an "
+        "untrained model; look at trained weights or at an earlier layer"
+    )
+    causes = list(_constant_means(model, point)) or [unknown]
+    return f"there is no receptive field, its gradient is zero but for rounding: {'; '.join(causes)}"
 
 
 def _gradients(
@@ -200,8 +221,6 @@ def _gradients(
     for i, (row, column) in enumerate(places):
         feature_BC = features[:, :, row, column]
         target = (feature_BC.float() if config.precision == "bf16" else feature_BC).mean(dim=1).sum()
-        if not target.requires_grad:
-            raise AnalysisError(f"no gradient reaches the pixels from layer {layer} of {type(model).__name__}")
         (gradient,) = torch.autograd.grad(target, images, retain_graph=i + 1 < len(places))
         yield gradient
 
@@ -210,10 +229,10 @@ def _field(total: Tensor, place: Place, grid: tuple[int, int], num_images: int) 
     array = cast("npt.NDArray[np.float64]", total.cpu().numpy())
     broken = int((~np.isfinite(array)).sum())
     if broken:
-        raise AnalysisError(f"{broken} pixels of the receptive field of token {place} are NaN or infinite")
+        raise NoReceptiveFieldError(f"{broken} pixels of the receptive field of token {place} are NaN or infinite")
     mass = float(array.sum())
     if mass <= 0:
-        raise AnalysisError(f"the receptive field of token {place} is zero everywhere: no pixel raises its mean")
+        raise NoReceptiveFieldError(f"token {place} has no receptive field: no pixel raises its mean")
     return ReceptiveField(array / mass, place, grid, num_images, gradient_sum=mass / num_images)
 
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from scipy import optimize, stats
 
-from orchestrator.report import Report
+from orchestrator.report import Report, TrialRecord
+from orchestrator.report.field_content import PREFIXES
 from orchestrator.report.field_tables import (
     field_comparison_table,
     field_level_table,
@@ -23,7 +24,7 @@ from orchestrator.store.database import Database, open_database
 from orchestrator.stored_report import read_experiment, report_of
 from tests.orchestrator.planted_maps import PLACE, planted_map, rms_radius_tokens, with_fields, write_all
 from tests.orchestrator.synthetic import CELL, make_records, make_spec, play, report_on
-from trainers.result import FieldRemark
+from trainers.result import FieldRemark, Moment
 
 SEEDS = range(6)
 
@@ -307,3 +308,51 @@ def test_who_did_not_ask_gets_nothing(store: Database, storage: Path) -> None:
     report = reported(store, play(store, make_spec(name="other", seeds=[0])), storage)
     assert report.receptive_fields is None
     assert field_comparison_table(report).rows == []
+
+
+def without_fields(record: TrialRecord, *moments: Moment) -> TrialRecord:
+    """What a trial says whose field can't exist: remarks, and no number."""
+    assert record.result is not None
+    gone = tuple(f"{PREFIXES[moment]}/" for moment in moments)
+    metrics = {name: value for name, value in record.result.metrics.items() if not name.startswith(gone)}
+    remarks = tuple(FieldRemark(moment=moment, text="not measured: there is no receptive field") for moment in moments)
+    result = record.result.model_copy(update={"metrics": metrics, "receptive_field_remarks": remarks})
+    return record.model_copy(update={"result": result})
+
+
+def test_an_arm_and_a_seed_without_a_field_are_told_and_break_nothing(store: Database, tmp_path: Path) -> None:
+    """The placebo has no field at all, and the gaussian's first seed none before training."""
+    spec = make_spec(
+        name="no-field",
+        analyses=[{"kind": "receptive_field", "every_epochs": 2}],
+        primary_metric="receptive_field/rms_radius_tokens",
+    )
+    plain = make_records(spec, num_epochs=5)
+    records = []
+    for record in map(with_fields, plain):
+        if record.arm == "placebo":
+            record = without_fields(record, "initial", "final")
+        elif (record.arm, record.seed) == ("gaussian", 0):
+            record = without_fields(record, "initial")
+        records.append(record)
+    files = write_all(tmp_path / "trials", [record for record in plain if record.arm != "placebo"])
+    (first,) = [file for file in files if "gaussian-0" in str(file)]
+    with np.load(first) as arrays:
+        kept = {name: arrays[name] for name in arrays.files if "initial" not in name}
+    np.savez(first, **kept)
+    report = reported(store, play(store, spec, records), tmp_path / "trials")
+    assert report.receptive_fields is not None
+    assert report.receptive_fields.unreadable == ()
+    assert {mean.arm for mean in report.receptive_fields.means} == {"control", "gaussian"}
+    seeds = {(each.arm, each.moment): each.seeds for each in report.receptive_fields.differences}
+    assert seeds == {("gaussian", "initial"): (1, 2, 3, 4, 5), ("gaussian", "final"): (0, 1, 2, 3, 4, 5)}
+    gaussian, placebo = report.comparisons
+    assert (gaussian.num_pairs, placebo.num_pairs, placebo.effect) == (6, 0, None)
+    assert "placebo: succeeded without `receptive_field/rms_radius_tokens`" in str(placebo.pairs[0].missing_because)
+    text = to_text(report)
+    words = " ".join(text.split())
+    assert "placebo (6 seeds)" in words
+    assert "gaussian (1 seed)" in words
+    assert "nan" not in words.lower().split()
+    write_report(report, tmp_path / "report")
+    assert (tmp_path / "report" / "report.html").stat().st_size > 1000

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from tests.trainers.analyses.test_receptive_field import NearlyCentred
 from trainers.analyses.configs import ReceptiveFieldAnalysis
 from trainers.analyses.images import spread_positions
 from trainers.analyses.map_metrics import measure
@@ -22,6 +23,8 @@ TRIAL = {
     "dataset": {"kind": "digits", "num_train": 100, "num_val": 60},
     "optimization": {"epochs": 4, "global_batch_size": 50},
 }
+FOUR_IMAGES = {"kind": "receptive_field", "num_images": 4}
+FRESH_TIMM = {"kind": "timm", "name": "vit_relpos_small_patch16_224", "image_size_px": 48}
 LOOKED_AT = {**TRIAL, "analyses": [{"kind": "receptive_field", "num_images": 40, "every_epochs": 2}]}
 
 
@@ -116,9 +119,37 @@ def test_a_field_that_cannot_be_measured_fails_no_trial(caplog):
 
 
 def test_a_trial_says_what_misleads():
-    """An untrained final norm has equal weights: after it the channel mean is constant. Training ends that."""
-    after_norm = {"kind": "receptive_field", "num_images": 4, "point": {"norm": "after"}}
-    seen = run({**TRIAL, "analyses": [after_norm]})
-    (remark,) = seen.receptive_field_remarks
-    assert (remark.moment, remark.text[:32]) == ("initial", "the final LayerNorm has equal we")
+    """The blocks of a fresh timm model are nearly the identity: there is a field, and it is not what one expects."""
+    seen = run({**TRIAL, "model": {**FRESH_TIMM, "layer_scale": 1e-5}, "analyses": [FOUR_IMAGES]})
+    assert "receptive_field_initial/sigma_tokens" in seen.metrics
+    remark = seen.receptive_field_remarks[0]
+    assert (remark.moment, remark.text[:33]) == ("initial", "every LayerScale is below 1e-4, a")
     assert run(LOOKED_AT).receptive_field_remarks == ()
+
+
+def test_a_field_that_cannot_exist_is_a_remark_and_no_number():
+    """An untrained final norm has equal weights: after it the channel mean is constant. Training ends that."""
+    seen = run({**TRIAL, "analyses": [{**FOUR_IMAGES, "point": {"norm": "after"}}]})
+    (remark,) = seen.receptive_field_remarks
+    assert remark.moment == "initial"
+    assert remark.text.startswith(
+        "not measured: there is no receptive field, its gradient is zero but for rounding: the final LayerNorm has"
+    )
+    assert not [name for name in seen.metrics if name.startswith("receptive_field_initial/")]
+    assert "receptive_field/sigma_tokens" in seen.metrics
+
+
+@pytest.mark.parametrize("left", [0.0, 2e-7])
+def test_neither_an_exact_zero_nor_noise_ends_a_trial(left, tmp_path):
+    config = TrialConfig.model_validate(TRIAL)
+    split = config.dataset.load(None, input_size_px=16, augmentation=config.augmentation, seed=0).val
+    observer = TrialObserver(ReceptiveFieldAnalysis(every_epochs=1), split, lambda images: images, seed=0)
+    model = NearlyCentred(left)
+    observer.before(model)
+    assert observer.during(model, 0) == observer.after(model) == {}
+    assert [remark.moment for remark in observer.remarks] == ["initial", "final"]
+    # The same words on every machine and for every seed, so that a report can say them once.
+    assert len({remark.text for remark in observer.remarks}) == 1
+    assert "layer 0, as after a norm with equal weights in an untrained model; look at" in observer.remarks[0].text
+    observer.save(tmp_path)
+    assert list(tmp_path.iterdir()) == []

@@ -20,7 +20,7 @@ from trainers.analyses.questions import FeaturePoint, ReceptiveFieldConfig
 from trainers.analyses.receptive_field import ReceptiveField, receptive_fields, warnings_for
 from trainers.analyses.single_query import single_query
 from trainers.analyses.targets import CenterTarget, LatticeTarget, TokenTarget
-from trainers.errors import AnalysisError
+from trainers.errors import AnalysisError, NoReceptiveFieldError
 from trainers.models.bias import attach_bias
 from trainers.models.gaussian import GaussianBias
 
@@ -181,9 +181,9 @@ def test_traps_are_announced(caplog):
     dead = VisionTransformerRelPos(**TINY, rel_pos_type="bias")  # timm's default: LayerScale at 1e-6
     with caplog.at_level(logging.WARNING):
         receptive_fields(dead, [images_of(1)])
-        receptive_fields(MODELS["plain"](), [images_of(1)], ReceptiveFieldConfig(point=FeaturePoint(norm="after")))
     assert "LayerScale is below 1e-4" in caplog.messages[0]
-    assert "its gradient is rounding noise" in caplog.messages[1]
+    with pytest.raises(NoReceptiveFieldError, match="the final LayerNorm has equal weights"):
+        receptive_fields(MODELS["plain"](), [images_of(1)], ReceptiveFieldConfig(point=FeaturePoint(norm="after")))
 
 
 def test_another_warning_hides_no_rounding_noise():
@@ -196,8 +196,57 @@ def test_another_warning_hides_no_rounding_noise():
             elif name.startswith("patch_embed.proj"):
                 parameter -= parameter.mean(dim=0)
     assert len(warnings_for(model, FeaturePoint())) == 1
-    with pytest.raises(AnalysisError, match="the same for every token"):
+    with pytest.raises(NoReceptiveFieldError, match="constant in every token of layer 2"):
         receptive_fields(model, [torch.randn(2, 3, 32, 32)])
+
+
+class NearlyCentred(nn.Module):
+    """Features from which their mean over channels is taken, but for a part: what a norm with equal weights does."""
+
+    def __init__(self, left: float) -> None:
+        super().__init__()
+        self.left = left
+        self.stem = nn.Conv2d(3, 16, 8, stride=4, padding=2)
+        self.feature_info = [{"module": "stem"}]
+
+    def forward_intermediates(self, x, indices, **_options):
+        features = self.stem(x)
+        if self.left == 0:
+            # Cancels exactly, on every machine.
+            return [torch.cat([features, -features], dim=1)]
+        return [features - (1 - self.left) * features.mean(dim=1, keepdim=True)]
+
+
+@pytest.mark.parametrize("left", [0.0, 2e-7, -1e-6])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_what_rounding_leaves_of_zero_is_no_field_on_any_machine(left, precision):
+    torch.manual_seed(0)
+    model, config = NearlyCentred(left), ReceptiveFieldConfig(target=LatticeTarget(), precision=precision)
+    with pytest.raises(NoReceptiveFieldError, match="its gradient is zero but for rounding: the mean over channels"):
+        receptive_fields(model, [images_of(2)], config)
+
+
+def test_a_small_gradient_is_a_field():
+    torch.manual_seed(0)
+    small = NearlyCentred(1e-3)
+    torch.manual_seed(0)
+    (field,), (whole,) = (receptive_fields(model, [images_of(3)]) for model in (small, NearlyCentred(1.0)))
+    assert field.gradient_sum == pytest.approx(1e-3 * whole.gradient_sum, rel=1e-3)
+    assert field.map == pytest.approx(whole.map, abs=1e-5)
+
+
+def test_a_token_that_is_dead_in_the_first_image_has_the_field_of_the_others():
+    torch.manual_seed(0)
+    model = NearlyCentred(1.0)
+    model.stem.bias.data.fill_(0)
+    model.forward_intermediates = lambda x, indices, **_options: [model.stem(x).relu()]
+    images = images_of(3)
+    images[0] = 0
+    (field,) = receptive_fields(model, [images])
+    (others,) = receptive_fields(model, [images[1:]])
+    assert field.map == pytest.approx(others.map, abs=1e-7)
+    with pytest.raises(NoReceptiveFieldError, match="no pixel raises its mean"):
+        receptive_fields(model, [images[:1]])
 
 
 SWIN_V2 = {"img_size": 32, "patch_size": 2, "window_size": 4, "embed_dim": 12, "depths": (1, 1), "num_heads": (2, 2)}
@@ -216,8 +265,16 @@ def test_untrained_post_norm_blocks_are_announced(build):
     torch.manual_seed(0)
     model = build()
     assert "its own patch or rounding noise" in warnings_for(model, FeaturePoint())[0]
-    # The trap itself: nothing that attention does is seen.
     side = model.patch_embed.img_size[0]
+    if isinstance(model, SwinTransformerV2):
+        # What merges its patches ends in such a norm too: not even the own patch is left.
+        with pytest.raises(NoReceptiveFieldError, match="every block ends its branches in a LayerNorm"):
+            receptive_fields(model, [images_of(2, side)])
+        spread_norm_weights(model)
+        assert warnings_for(model, FeaturePoint()) == []
+        receptive_fields(model, [images_of(2, side)])
+        return
+    # The trap itself: nothing that attention does is seen.
     before = receptive_fields(model, [images_of(2, side)])[0]
     attach_bias(model, GaussianBias(sigma=1, amplitude=3))
     after = receptive_fields(model, [images_of(2, side)])[0]
