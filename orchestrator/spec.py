@@ -13,6 +13,7 @@ from orchestrator.problems import Path, complaints_of, json_pointer, refuse
 from orchestrator.recipes import RecipeName, recipe_of, with_recipe
 from orchestrator.search import (
     Choice,
+    Distribution,
     EarlyStopping,
     GridSearch,
     NoEarlyStopping,
@@ -21,6 +22,7 @@ from orchestrator.search import (
     SearchAlgorithm,
     Space,
 )
+from orchestrator.search.space import is_below
 from trainers.analyses.configs import Analyses, receptive_field_in
 from trainers.data import AugmentationConfig, DatasetConfig, NoAugmentation
 from trainers.data.normalization import NormalizationName
@@ -71,11 +73,35 @@ def _repeated(values: Sequence[object]) -> list[int]:
 Seeds = Annotated[tuple[Seed, ...], AfterValidator(_refuse_repeated_seeds)]
 
 
+def _collisions(path: str, outer: str, distribution: Distribution) -> list[tuple[Path, str]]:
+    """Values of a path that leave nothing to be chosen at another path inside it."""
+    if not isinstance(distribution, Choice):
+        message = f"`{outer}` is searched too, as a number, which has no fields; leave one of the two out"
+        return [(("space", path), message)]
+    names = path.removeprefix(f"{outer}.").split(".")
+    advice = f"list whole values under `{outer}` alone, or search `{path}` alone"
+    complaints: list[tuple[Path, str]] = []
+    for i, value in enumerate(distribution.values):
+        place: Path = ("space", outer, "values", i)
+        inner = value
+        for name in names:
+            if not isinstance(inner, dict):
+                complaints.append((place, f"`{path}` is searched too, and this value has no field for it; {advice}"))
+                break
+            if name not in inner:
+                break
+            inner = inner[name]
+        else:
+            complaints.append((place, f"this value says what `{path}` is, which is searched too; {advice}"))
+    return complaints
+
+
 class ArmSearch(StrictModel):
     """How an arm's params are chosen, on the validation split, for each cell by itself."""
 
     space: Space = Field(min_length=1, max_length=64)
-    """Dotted path in the trial config -> what may vary there."""
+    """Dotted path in the trial config -> what may vary there. A path may lie in another one
+    (`optimization.optimizer.lr` in `optimization.optimizer`) where it exists in every value of that."""
     algorithm: Annotated[SearchAlgorithm, Field(discriminator="kind")] = RandomSearch()
     """Who proposes the params."""
     num_candidates: int = Field(default=8, ge=1, le=1000)
@@ -101,6 +127,16 @@ class ArmSearch(StrictModel):
     def num_trials(self) -> int:
         """Trainings of one cell's search."""
         return self.num_points * len(self.seeds)
+
+    @model_validator(mode="after")
+    def _paths_leave_each_other_alone(self) -> Self:
+        """A path may lie in another one only if no value of the outer one says what stands there."""
+        complaints: list[tuple[Path, str]] = []
+        for path in self.space:
+            for outer in (other for other in self.space if is_below(path, other)):
+                complaints += _collisions(path, outer, self.space[outer])
+        refuse("search", complaints)
+        return self
 
     @model_validator(mode="after")
     def _cma_es_has_no_choices(self) -> Self:

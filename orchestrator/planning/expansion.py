@@ -20,8 +20,9 @@ from orchestrator.planning.composition import (
 )
 from orchestrator.planning.data_sizes import published_sizes
 from orchestrator.planning.findings import Findings
-from orchestrator.planning.patch import UnknownPathError, set_path
+from orchestrator.planning.patch import UnknownPathError
 from orchestrator.planning.planned import PlannedSearch, PlannedTrial
+from orchestrator.planning.point import with_point
 from orchestrator.planning.space_rules import space_complaints
 from orchestrator.planning.stem import Stem
 from orchestrator.planning.trial_rules import broken_rules
@@ -197,9 +198,7 @@ class Expansion:
             document["analyses"] = []
         where = f"arm `{stem.arm}` in cell `{stem.cell.key}` with params {params}"
         try:
-            for path, value in params.items():
-                document = set_path(document, path, value)
-            config = validated_trial(document)
+            config = validated_trial(with_point(document, params))
         except UnknownPathError as error:
             raise SpecError([Problem("", f"{where}: {error}")]) from None
         except ValidationError as error:

@@ -1,29 +1,41 @@
 """Whether a search space lies in the domain of the trial config."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterable, Iterator
+from itertools import product
+from math import prod
 
 from pydantic import JsonValue, ValidationError
 
 from orchestrator.planning.composition import PLANNED_FIELDS, json_of, validated_trial
-from orchestrator.planning.patch import UnknownPathError, set_path
+from orchestrator.planning.patch import UnknownPathError
+from orchestrator.planning.point import outer_paths, with_point
 from orchestrator.planning.trial_rules import broken_rules
 from orchestrator.problems import Path, complaints_of
-from orchestrator.search import Choice, Distribution
+from orchestrator.search import Choice, Distribution, OptunaSearch, Params, Space
+from orchestrator.search.listed_candidates import listed_candidates
 from orchestrator.spec import ArmSearch, Resources
-from trainers.config import TrialConfig
+from trainers.config import TrialConfig, canonical_json
+from trainers.strict_json import JsonObject
 
 _FORBIDDEN = {
     **PLANNED_FIELDS,
     "task": "the task belongs to the question, not to the search",
+    "analyses": "an analysis moves no number of the training, so nothing can be chosen by it",
     "dataset": "the data belong to the cell; params chosen on other data would not be comparable",
 }
+
+
+_MAX_COMBINATIONS = 10_000
+"""So many values of a path and of those it lies in are tried together."""
 
 
 def space_complaints(config: TrialConfig, search: ArmSearch, resources: Resources) -> Iterator[tuple[Path, str]]:
     """Everything that is wrong with a space, tried on one cell's config.
 
     Both ends of every distribution (every value of a choice) are set, one path at a time with all others as in the
-    arm's patch, and validated as a trial. Combinations of paths are not tried.
+    arm's patch, and validated as a trial; a path inside another one with each value of that. Where the candidates are
+    known beforehand (a grid, random draws), each of them is tried too.
 
     Args:
         config: the arm's trial in one cell, without params.
@@ -34,23 +46,87 @@ def space_complaints(config: TrialConfig, search: ArmSearch, resources: Resource
         Place below the search and message.
     """
     document = json_of(config)
+    complaints: list[tuple[Path, str]] = []
     for path, distribution in search.space.items():
         root = path.partition(".")[0]
         if root in _FORBIDDEN:
-            yield ("space", path), f"`{root}` can't be searched: {_FORBIDDEN[root]}"
-            continue
+            complaints.append((("space", path), f"`{root}` can't be searched: {_FORBIDDEN[root]}"))
+        else:
+            complaints += _path_complaints(document, path, distribution, search.space, resources)
+    yield from dict.fromkeys(complaints)
+    algorithm = search.algorithm
+    if not complaints and len(search.space) > 1 and not isinstance(algorithm, OptunaSearch):
+        candidates = listed_candidates(algorithm, search.space, num_candidates=search.num_candidates)
+        yield from _candidate_complaints(document, candidates, resources)
+
+
+def _path_complaints(
+    document: JsonObject, path: str, distribution: Distribution, space: Space, resources: Resources
+) -> Iterator[tuple[Path, str]]:
+    outer = {name: _ends(space[name]) for name in outer_paths(path, space)}
+    num_combinations = prod(len(ends) for ends in outer.values())
+    if num_combinations * len(_ends(distribution)) > _MAX_COMBINATIONS:
+        message = f"with the values of {_listed(outer)} there are more than {_MAX_COMBINATIONS:,} combinations to try"
+        yield ("space", path), message
+        return
+    for values in product(*outer.values()):
+        around: Params = {name: value for name, (_, value) in zip(outer, values, strict=True)}
+        first: dict[str, str] = {}
         for place, value in _ends(distribution):
             try:
-                changed = validated_trial(set_path(document, path, value))
+                changed = validated_trial(with_point(document, {**around, path: value}))
             except UnknownPathError as error:
                 yield ("space", path), f"`{path}` is no field of the trial config: {error}"
-                break
+                return
             except ValidationError as error:
+                if around and any(details["type"] == "extra_forbidden" for details in error.errors()):
+                    yield ("space", path), _conditional(path, around)
+                    break
                 for _, message in complaints_of(error, TrialConfig):
-                    yield ("space", path, *place), f"`{path}` = {value}: {message}"
+                    yield ("space", path, *place), f"{_words({**around, path: value})}: {message}"
                 continue
             for _, message in broken_rules(changed, resources, None):
-                yield ("space", path, *place), f"`{path}` = {value}: {message}"
+                yield ("space", path, *place), f"{_words({**around, path: value})}: {message}"
+            earlier = first.setdefault(canonical_json(changed), json.dumps(value))
+            if earlier != json.dumps(value):
+                yield ("space", path, *place), f"`{path}` = {json.dumps(value)} makes the very trial of {earlier}"
+
+
+def _candidate_complaints(
+    document: JsonObject, candidates: Iterable[Params], resources: Resources
+) -> Iterator[tuple[Path, str]]:
+    """The first candidate that makes no valid trial, though each of its values alone would."""
+    # A search trial is asked no analysis; those of the confirm phase were tried with every value.
+    document = {**document, "analyses": []}
+    broken: list[str] = []
+    for params in candidates:
+        try:
+            changed = validated_trial(with_point(document, params))
+        except UnknownPathError as error:
+            broken.append(f"{_words(params)}: {error}")
+        except ValidationError as error:
+            broken.append(f"{_words(params)}: {'; '.join(text for _, text in complaints_of(error, TrialConfig))}")
+        else:
+            broken += [f"{_words(params)}: {text}" for _, text in broken_rules(changed, resources, None)]
+    if broken:
+        others = f" (and {len(broken) - 1} more)" if len(broken) > 1 else ""
+        yield ("space",), f"the candidate {broken[0]}{others}"
+
+
+def _conditional(path: str, around: Params) -> str:
+    outer = list(around)[-1]
+    return (
+        f"with {_words(around)} there is no `{path}`, and a search has no paths that exist with some candidates only: "
+        f"list whole values under `{outer}` alone, or give each kind an arm of its own"
+    )
+
+
+def _words(params: Params) -> str:
+    return ", ".join(f"`{path}` = {json.dumps(value)}" for path, value in params.items())
+
+
+def _listed(paths: Iterable[str]) -> str:
+    return " and ".join(f"`{path}`" for path in paths)
 
 
 def _ends(distribution: Distribution) -> list[tuple[Path, JsonValue]]:

@@ -127,7 +127,7 @@ def _place_on_axis(axes: Axes, distribution: Distribution) -> Callable[[Candidat
     if len(numbers) < len(values):
         axes.set_xticks(range(len(values)), [_short(value) for value in values], rotation=20, ha="right")
         axes.set_xlim(-0.5, len(values) - 0.5)
-        return lambda candidate: float(values.index(value_of(candidate)))
+        return lambda candidate: float(distribution.place_of(value_of(candidate)))
     if _is_geometric(numbers):
         _set_log_scale(axes)
     if len(numbers) <= _MAX_TICKS:

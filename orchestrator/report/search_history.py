@@ -1,6 +1,5 @@
 """From trials to what the search phase tried, in what order, with what result."""
 
-import json
 import statistics
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -9,7 +8,7 @@ from orchestrator.report.content import TrialRecord
 from orchestrator.report.search_content import Candidate, CandidateSeed, ControlLevel, SearchSummary
 from orchestrator.report.search_importance import importance_of
 from orchestrator.search.budgets import algorithm_words, early_stopping_words
-from orchestrator.search.space import Params
+from orchestrator.search.space import Params, point_key
 from orchestrator.spec import ExperimentSpec
 from orchestrator.statistics.comparison import Cell
 from orchestrator.statistics.metric import metric_named
@@ -67,7 +66,7 @@ def searches_of(
 def _candidates(trials: Sequence[TrialRecord], chosen: Params | None, metric: str) -> tuple[Candidate, ...]:
     by_params: dict[str, list[TrialRecord]] = defaultdict(list)
     for trial in trials:
-        by_params[json.dumps(trial.params, sort_keys=True)].append(trial)
+        by_params[point_key(trial.params)].append(trial)
     candidates = []
     for number, same in enumerate(by_params.values()):
         seeds = tuple(_seed(trial, metric) for trial in same)
@@ -80,7 +79,7 @@ def _candidates(trials: Sequence[TrialRecord], chosen: Params | None, metric: st
                 score_sd=statistics.stdev(values) if len(values) > 1 else None,
                 num_seeds=len(values),
                 num_failed=sum(seed.status.is_final for seed in seeds) - len(values),
-                is_chosen=same[0].params == chosen,
+                is_chosen=chosen is not None and point_key(same[0].params) == point_key(chosen),
                 seeds=seeds,
             )
         )

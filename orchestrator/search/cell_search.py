@@ -6,7 +6,7 @@ from orchestrator.planning.planned import PlannedSearch
 from orchestrator.search.algorithms import Asha
 from orchestrator.search.candidates import Candidate, choose
 from orchestrator.search.proposers import make_proposer
-from orchestrator.search.space import Params
+from orchestrator.search.space import Params, point_key
 from orchestrator.spec import ArmSearch
 
 
@@ -111,4 +111,5 @@ class CellSearch:
         return None
 
     def _find(self, params: Params) -> Candidate | None:
-        return next((candidate for candidate in self._candidates if candidate.params == params), None)
+        key = point_key(params)
+        return next((candidate for candidate in self._candidates if point_key(candidate.params) == key), None)

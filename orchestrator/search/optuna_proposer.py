@@ -4,8 +4,6 @@ What is proposed depends on the search's seed, the number of candidates so far a
 was killed goes on with the very points that it would have proposed.
 """
 
-import json
-
 import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
@@ -14,7 +12,17 @@ from optuna.trial import Trial, TrialState
 from pydantic import JsonValue
 
 from orchestrator.search.algorithms import OptunaSearch
-from orchestrator.search.space import Choice, Distribution, IntUniform, LogUniform, Params, Space, Uniform
+from orchestrator.search.space import (
+    Choice,
+    Distribution,
+    IntUniform,
+    LogUniform,
+    Params,
+    Space,
+    Uniform,
+    point_key,
+    value_key,
+)
 
 _TRIES, _GUIDED_TRIES = 100, 10
 """So many draws to find a point that is new, in a space of few; so many of them by the sampler, then at random."""
@@ -38,7 +46,7 @@ class OptunaProposer:
         for attempt in range(_TRIES):
             trial = self._ask(attempt)
             params = {path: _decoded(self._space[path], value) for path, value in trial.params.items()}
-            key = _key(params)
+            key = point_key(params)
             if key not in self._scores and key not in self._asked:
                 self._asked[key] = trial
                 return params
@@ -47,7 +55,7 @@ class OptunaProposer:
 
     def observe(self, params: Params, score: float | None) -> None:
         """Tell Optuna; a candidate without a score counts as no better than the worst that has one."""
-        key = _key(params)
+        key = point_key(params)
         trial = self._asked.pop(key)
         told = score
         if score is None and self._algorithm.sampler == "cma_es":
@@ -65,7 +73,7 @@ class OptunaProposer:
         trial = self._ask(0)
         # Drawn lazily, and not used; but with the draw CMA-ES notes down to which generation the trial belongs.
         _ = trial.relative_params
-        self._asked[_key(params)] = trial
+        self._asked[point_key(params)] = trial
 
     @property
     def _num_known(self) -> int:
@@ -93,18 +101,13 @@ def optuna_distributions(space: Space) -> dict[str, BaseDistribution]:
 
 def encoded(space: Space, params: Params) -> Params:
     """A point as Optuna wants it: its categories must be scalars; ours may be any JSON, so they travel as text."""
-    return {
-        path: json.dumps(value, sort_keys=True) if isinstance(space[path], Choice) else value
-        for path, value in params.items()
-    }
+    return {path: value_key(value) if isinstance(space[path], Choice) else value for path, value in params.items()}
 
 
 def _decoded(distribution: Distribution, value: JsonValue) -> JsonValue:
-    return json.loads(str(value)) if isinstance(distribution, Choice) else value
-
-
-def _key(params: Params) -> str:
-    return json.dumps(params, sort_keys=True)
+    if not isinstance(distribution, Choice):
+        return value
+    return next(listed for listed in distribution.values if value_key(listed) == value)
 
 
 def _distribution(distribution: Distribution) -> BaseDistribution:
@@ -116,4 +119,4 @@ def _distribution(distribution: Distribution) -> BaseDistribution:
         case IntUniform(low=low, high=high):
             return IntDistribution(low, high)
         case Choice(values=values):
-            return CategoricalDistribution([json.dumps(value, sort_keys=True) for value in values])
+            return CategoricalDistribution([value_key(value) for value in values])

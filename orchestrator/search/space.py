@@ -64,13 +64,19 @@ class Choice(StrictModel):
 
     @model_validator(mode="after")
     def _distinct(self) -> Self:
-        seen: set[str] = set()
-        for value in self.values:
-            text = json.dumps(value, sort_keys=True)
-            if text in seen:
-                raise ValueError(f"the value {text} is listed twice")
-            seen.add(text)
+        first: dict[str, int] = {}
+        for i, value in enumerate(self.values):
+            j = first.setdefault(value_key(value), i)
+            if j != i:
+                text, earlier = json.dumps(value), json.dumps(self.values[j])
+                raise ValueError(
+                    f"the value {text} is listed twice" + (f", as {earlier} too" if text != earlier else "")
+                )
         return self
+
+    def place_of(self, value: JsonValue) -> int:
+        """Index of a value that is listed, however it is spelled."""
+        return [value_key(listed) for listed in self.values].index(value_key(value))
 
 
 Distribution = Annotated[Uniform | LogUniform | IntUniform | Choice, Field(discriminator="kind")]
@@ -78,3 +84,26 @@ Space = dict[str, Distribution]
 
 Params = dict[str, JsonValue]
 """A sampled point of a space: dotted path in the trial config -> value."""
+
+
+def value_key(value: JsonValue) -> str:
+    """One text for one value: `1` and `1.0` are the same, `1` and `true` are not (Python holds the opposite)."""
+    return json.dumps(_normal(value), sort_keys=True)
+
+
+def point_key(params: Params) -> str:
+    """One text for one point."""
+    return value_key(params)
+
+
+def is_below(path: str, outer: str) -> bool:
+    """Whether a dotted path leads into what another one names."""
+    return path.startswith(f"{outer}.")
+
+
+def _normal(value: JsonValue) -> JsonValue:
+    if isinstance(value, dict):
+        return {name: _normal(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_normal(inner) for inner in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -6,7 +6,8 @@ import pytest
 from pydantic import TypeAdapter
 
 from orchestrator.search import GridSearch, OptunaSearch, RandomSearch, Space
-from orchestrator.search.proposers import grid, make_proposer, random_draws
+from orchestrator.search.listed_candidates import grid, random_draws
+from orchestrator.search.proposers import make_proposer
 
 SPACE = TypeAdapter(Space).validate_python(
     {
