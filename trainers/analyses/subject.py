@@ -17,6 +17,7 @@ from trainers.models.bias import attach_bias, attached_biases
 from trainers.models.gaussian_attention import GaussianAttentionBias
 from trainers.models.position import PositionEmbedding, find_position, set_position_embedding
 from trainers.models.published import read_state_dict
+from trainers.models.state_names import mismatch, mismatch_of
 from trainers.seeding import Stream, derive_seed, seed_weights
 from trainers.strict import StrictModel
 
@@ -148,13 +149,8 @@ def _load(model: nn.Module, file: Path) -> None:
     try:
         missing, unexpected = model.load_state_dict(fitting, strict=False)
     except RuntimeError as error:
-        raise AnalysisError(f"{file} holds another model's weights: {str(error).splitlines()[-1].strip()}") from error
+        raise AnalysisError(f"{file} holds another model's weights: {mismatch_of(error)}") from error
     missing = [name for name in missing if name not in head]
     if missing or unexpected:
-        facts = [f"{title} {_some(names)}" for title, names in (("lacks", missing), ("has", unexpected)) if names]
         hint = "; the config of its trial names its attention bias" if any("gaussian" in n for n in unexpected) else ""
-        raise AnalysisError(f"{file} holds another model's weights: it {' and '.join(facts)}{hint}")
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+        raise AnalysisError(f"{file} holds another model's weights: {mismatch(missing, unexpected)}{hint}")

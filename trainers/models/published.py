@@ -10,7 +10,6 @@ import pickle
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from textwrap import shorten
 
 import safetensors.torch
 import torch
@@ -18,13 +17,15 @@ from safetensors import SafetensorError
 from torch import nn
 
 from trainers.errors import CheckpointError, ConfigError
+from trainers.models.state_names import mismatch_of, without_wrappers
 
-_WRAPPERS = (("state", "best_weights"), ("state_dict_ema",), ("model_ema",), ("state_dict",), ("model",))
+_WRAPPERS = (("state", "best_weights"), ("state_dict_ema",), ("model_ema",), ("state_dict",), ("model",), ("module",))
 """Under which keys weights lie beside other things: in a trial's checkpoint those of its best epoch; in files of
 training scripts, averaged ones before the others, as timm's own `load_state_dict` does it."""
 _THEIR_PARAMETER = re.compile(r"^((?:.*\.)?(?:shared_)?rel_pos)\.(sigma_param|amplitude_param)$")
-_COMPUTED = ("relative_coords_H", "relative_coords_W", "relative_position_index", "rel_coords_log")
-"""Buffers that a model computes by itself: the authors', and those that older releases of timm saved."""
+_COMPUTED = ("relative_coords_H", "relative_coords_W", "relative_position_index", "rel_coords_log", "n_averaged")
+"""What is no weight: buffers that a model computes by itself (the authors', and those that older releases of timm
+saved), and how many weights torch's `AveragedModel` is a mean of."""
 
 
 def read_state_dict(file: Path) -> dict[str, torch.Tensor]:
@@ -34,11 +35,13 @@ def read_state_dict(file: Path) -> dict[str, torch.Tensor]:
         CheckpointError: the file is missing, can't be read, or holds no weights.
     """
     try:
+        require_content(file)
         if file.suffix == ".safetensors":
-            return convert_published(safetensors.torch.load_file(file))
-        # timm's training script saves its parsed arguments beside the weights.
-        with torch.serialization.safe_globals([argparse.Namespace]):
-            content = torch.load(file, map_location="cpu", weights_only=True)
+            content: object = safetensors.torch.load_file(file)
+        else:
+            # timm's training script saves its parsed arguments beside the weights.
+            with torch.serialization.safe_globals([argparse.Namespace]):
+                content = torch.load(file, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise CheckpointError(f"there is no file of weights {file.resolve()}") from error
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, SafetensorError) as error:
@@ -61,15 +64,13 @@ def convert_published(content: object) -> dict[str, torch.Tensor]:
         CheckpointError: it is no such thing.
     """
     content = next((found for keys in _WRAPPERS if (found := _below(content, keys)) is not None), content)
-    if not isinstance(content, Mapping) or not content:
+    if not isinstance(content, Mapping) or not content or not all(isinstance(name, str) for name in content):
         names = ", ".join(f"`{'.'.join(keys)}`" for keys in _WRAPPERS)
         raise CheckpointError(f"holds no state dict, neither by itself nor under one of {names}")
     converted: dict[str, torch.Tensor] = {}
-    for name, value in content.items():
-        if not isinstance(name, str) or not isinstance(value, torch.Tensor):
+    for name, value in without_wrappers(content).items():
+        if not isinstance(value, torch.Tensor):
             raise CheckpointError(f"holds {type(value).__name__} {name!r} among the weights")
-        # Left there by DistributedDataParallel.
-        name = name.removeprefix("module.")
         if name.rpartition(".")[2] in _COMPUTED:
             continue
         match = _THEIR_PARAMETER.match(name)
@@ -93,7 +94,18 @@ def load_published(model: nn.Module, file: Path) -> None:
     try:
         model.load_state_dict(read_state_dict(file))
     except RuntimeError as error:
-        raise ConfigError(f"{file} does not fit the model: {shorten(str(error), 500)}") from error
+        raise ConfigError(f"{file} does not fit the model: {mismatch_of(error)}") from error
+
+
+def require_content(file: Path) -> None:
+    """Refuse an empty file, which an interrupted copy or a full disk leaves behind.
+
+    Raises:
+        CheckpointError: it is empty.
+        OSError: it can't be looked at.
+    """
+    if file.stat().st_size == 0:
+        raise CheckpointError(f"the file of weights {file.resolve()} is empty (0 bytes): copy or save it again")
 
 
 def _below(content: object, keys: Sequence[str]) -> Mapping[object, object] | None:

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from textwrap import shorten
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -16,6 +15,7 @@ from trainers.models.flops import count_forward_flops
 from trainers.models.grid import check_image_size
 from trainers.models.grids import ModelGrids, grids_of
 from trainers.models.position import PositionEmbedding, find_position, set_position_embedding
+from trainers.models.state_names import mismatch_of
 from trainers.models.weights_file import WeightsFile
 from trainers.strict import StrictModel
 
@@ -312,7 +312,7 @@ def _load(model: "nn.Module", config: TimmConfig, weights: "dict[str, torch.Tens
     except (RuntimeError, KeyError, ValueError) as error:
         assert config.weights is not None
         raise ConfigError(
-            f"the weights in {config.weights.path} are not those of {config.name}: {shorten(str(error), 500)}"
+            f"the weights in {config.weights.path} are not those of {config.name}: {mismatch_of(error)}"
         ) from error
     is_own_head = num_classes == model.num_classes
     with torch.no_grad():

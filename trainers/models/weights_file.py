@@ -30,10 +30,11 @@ class WeightsFile(StrictModel):
         Raises:
             CheckpointError: the file is missing, is another one, or can't be read.
         """
-        from trainers.models.published import read_state_dict
+        from trainers.models.published import read_state_dict, require_content
 
         file = (data_root or Path()) / self.path
         try:
+            require_content(file)
             with file.open("rb") as opened:
                 found = hashlib.file_digest(opened, "sha256").hexdigest()
         except OSError as error:

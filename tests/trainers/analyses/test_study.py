@@ -90,6 +90,13 @@ def test_a_file_of_timms_training_script_is_read_as_timm_does(tmp_path):
     assert all(torch.equal(theirs[name], value) for name, value in loaded.items())
 
 
+def test_a_checkpoint_of_a_compiled_model_loads(tmp_path):
+    plain = subject("reinitialise-position").state_dict()
+    torch.save({f"module._orig_mod.{name}": value for name, value in plain.items()}, tmp_path / "compiled.pt")
+    loaded = subject(checkpoint=tmp_path / "compiled.pt").state_dict()
+    assert all(torch.equal(plain[name], value) for name, value in loaded.items())
+
+
 def test_interventions_change_what_they_name_and_nothing_else():
     plain = subject().state_dict()
     tables = [name for name in plain if "relative_position_bias_table" in name]

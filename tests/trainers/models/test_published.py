@@ -2,10 +2,13 @@
 
 import argparse
 import hashlib
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import safetensors.torch
+import timm
 import torch
 from pydantic import ValidationError
 from timm.models.vision_transformer_relpos import VisionTransformerRelPos
@@ -16,6 +19,7 @@ from trainers.errors import CheckpointError, ConfigError
 from trainers.models import GaussianBias, SmallVitConfig, TimmConfig, WeightsFile
 from trainers.models.bias import attach_bias, attached_biases
 from trainers.models.published import convert_published, load_published
+from trainers.models.state_names import without_wrappers
 
 NAME = "test_vit_relpos"
 
@@ -96,6 +100,58 @@ def test_a_file_without_weights_says_so(tmp_path: Path, content: object, message
         load_published(treated(), tmp_path / "broken.pth")
 
 
+@pytest.mark.parametrize(
+    "wrapped",
+    [
+        lambda name: f"_orig_mod.{name}",
+        lambda name: f"module.{name}",
+        lambda name: f"module._orig_mod.model.{name}",
+        lambda name: f"model.backbone.{name}",
+        lambda name: name if name.startswith("head") else f"backbone.{name}",
+        lambda name: name.replace("blocks.1.", "blocks.1._orig_mod."),
+        lambda name: f"_fsdp_wrapped_module.{name.replace('blocks.0.', 'blocks.0._checkpoint_wrapped_module.')}",
+    ],
+)
+def test_what_wrappers_put_around_names_is_taken_off(tmp_path: Path, wrapped: Callable[[str], str]) -> None:
+    model = treated()
+    state = {wrapped(name): value for name, value in model.state_dict().items()}
+    torch.save({"model": state | {"n_averaged": torch.tensor(3)}, "epoch": 4}, tmp_path / "wrapped.pth")
+    other = treated(seed=1)
+    load_published(other, tmp_path / "wrapped.pth")
+    assert all(torch.equal(value, other.state_dict()[name]) for name, value in model.state_dict().items())
+
+
+def test_no_model_of_timm_has_names_that_would_be_taken_off() -> None:
+    for name in (
+        "resnet10t",
+        "test_vit",
+        "test_convnext",
+        "test_efficientnet",
+        "mixer_s32_224",
+        "vit_tiny_r_s16_p8_224",
+    ):
+        with torch.device("meta"):
+            own = timm.create_model(name).state_dict()
+        assert list(without_wrappers(own)) == list(own)
+
+
+def test_a_file_of_two_models_is_refused(tmp_path: Path) -> None:
+    state = treated().state_dict()
+    both = {f"{part}.{name}": value for part in ("model", "backbone") for name, value in state.items()}
+    torch.save(both, tmp_path / "both.pth")
+    with pytest.raises(CheckpointError, match=r"both.pth holds two models: model\.\S+ and backbone\.\S+ are both"):
+        load_published(treated(), tmp_path / "both.pth")
+
+
+@pytest.mark.parametrize("name", ["empty.pth", "empty.safetensors"])
+def test_an_empty_file_says_that_it_is_empty(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).touch()
+    with pytest.raises(CheckpointError, match=rf"{name} is empty \(0 bytes\)"):
+        load_published(treated(), tmp_path / name)
+    with pytest.raises(CheckpointError, match=rf"{name} is empty \(0 bytes\)"):
+        WeightsFile(path=name, sha256="0" * 64).read(tmp_path)
+
+
 class TestWeightsOfATrial:
     @pytest.fixture
     def trained(self) -> nn.Module:
@@ -152,8 +208,21 @@ class TestWeightsOfATrial:
     def test_of_another_model_are_refused(self, trained, tmp_path) -> None:
         state = {name.replace("blocks.0", "layers.0"): value for name, value in in_their_names(trained).items()}
         weights = self.saved(state, tmp_path / "mine.pth")
-        with pytest.raises(ConfigError, match=r"(?s)mine\.pth are not those of test_vit_relpos: .*blocks\.0"):
+        with pytest.raises(
+            ConfigError, match=r"mine\.pth are not those of test_vit_relpos: it lacks blocks\.0"
+        ) as caught:
             self.built(weights, 5, tmp_path)
+        # A few names of each kind, and how many more: not all 30.
+        assert re.search(r"lacks (\S+, ){2}\S+ and \d+ more and has (\S+, ){2}\S+ and \d+ more$", str(caught.value))
+
+    def test_of_another_shape_are_refused_in_a_few_words(self, tmp_path) -> None:
+        torch.manual_seed(5)
+        weights = self.saved(
+            TimmConfig(name="test_vit2", image_size_px=32).build(11).state_dict(), tmp_path / "mine.pth"
+        )
+        with pytest.raises(ConfigError, match=r"is \[.*\] there and \[.*\] in the model") as caught:
+            TimmConfig(name="test_vit3", image_size_px=32, weights=weights).build(11, data_root=tmp_path)
+        assert len(str(caught.value)) < 700
 
     def test_that_changed_are_refused(self, trained, tmp_path) -> None:
         weights = self.saved(in_their_names(trained), tmp_path / "mine.pth")
