@@ -64,6 +64,12 @@ class Settings(BaseSettings):
         return f"{prefix}{Path(url.removeprefix(prefix)).absolute()}" if url.startswith(prefix) else url
 
     @property
+    def database_file(self) -> Path | None:
+        """The file of an SQLite database (`None`: a server has it)."""
+        file = self.effective_database_url.removeprefix("sqlite:///")
+        return None if file == self.effective_database_url else Path(file)
+
+    @property
     def mlflow_link(self) -> str | None:
         """Where links to MLflow start; never with a user and password (`None`: there is no MLflow)."""
         return without_password(self.mlflow_public_url or self.mlflow_tracking_uri or "") or None

@@ -22,6 +22,14 @@ from orchestrator.store.database import Database, open_database
 from orchestrator.store.tables import Table
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What is remembered of timm's models: tests change timm, and a user's own cache must not believe them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SIGMALAB_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
 def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """URL of a database without tables that no other test sees."""

@@ -27,14 +27,14 @@ def add_commands(application: typer.Typer) -> None:
 
 def plan(spec: SpecFile, as_json: AsJson = False) -> None:
     """Show what a spec would do, take and show. Nothing is started; no service is needed."""
-    # Knows every config and thus torch: three seconds that no other command should pay.
+    # Knows every config: most of a second that no other command should pay.
     from api.cli.planning import plan_here  # noqa: PLC0415
     from orchestrator.errors import SpecError, StoreError  # noqa: PLC0415
 
     text = read_spec(spec)
     try:
         # A spinner on a terminal, nothing elsewhere.
-        with err.status("counting trials, reading models and data sets"):
+        with err.status("counting trials, reading models and data sets (asking timm takes seconds, once per model)"):
             view = plan_here(text)
     except SpecError as error:
         complain("\n  ".join(f"{problem.pointer or '/'}: {problem.message}" for problem in error.problems))

@@ -6,12 +6,12 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from orchestrator.errors import IdempotencyInFlightError, Problem, SpecError, StatusConflictError
-from orchestrator.hardware import Hardware
 from orchestrator.planning.expansion import Expansion
-from orchestrator.planning.plan import Plan, plan_of
+from orchestrator.planning.plan import Plan
 from orchestrator.report import Report
 from orchestrator.report.parts import WHOLE, ReportParts
 from orchestrator.service.jobs import RayJobs
+from orchestrator.service.preview import preview
 from orchestrator.service.readiness import check_readiness
 from orchestrator.service.readings import (
     driver_condition,
@@ -44,10 +44,9 @@ from orchestrator.store.experiments import (
     update_spec,
 )
 from orchestrator.store.idempotency import find_replay, keep_key
-from orchestrator.store.progress import count_complete_pairs, count_trials, count_unshipped, median_seconds_by_cell
+from orchestrator.store.progress import count_complete_pairs, count_trials, count_unshipped
 from orchestrator.store.trials import (
     cancel_open_trials,
-    finished_identities,
     plan_trials,
     reopen_trials,
     summaries_of,
@@ -111,14 +110,7 @@ class Experiments:
         Raises:
             SpecError: with all problems.
         """
-        expansion = Expansion(spec, data_root=self._settings.effective_data_root, is_preview=True)
-        identities = {trial.identity for trial in expansion.confirm_trials({})}
-        hardware = Hardware.asked_for(spec.resources)
-        with self._database.read() as session:
-            finished = finished_identities(session, identities, hardware)
-            cells = [cell.key for cell in expansion.cells]
-            seconds = median_seconds_by_cell(session, cells, spec.optimization.epochs, hardware)
-        return plan_of(expansion, finished=finished, seconds_per_trial=seconds)
+        return preview(spec, self._database, data_root=self._settings.effective_data_root)
 
     # ---- looking ----
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 
 class Spread(NamedTuple):
@@ -57,5 +57,5 @@ def paired_t_interval(differences: Sequence[float], confidence: float) -> tuple[
 
 def half_width_of(sd: float, num_pairs: int, confidence: float) -> float:
     """Half-width of the paired t interval: t quantile x sd / sqrt(n), for n of at least 2."""
-    quantile = float(stats.t.ppf((1 + confidence) / 2, num_pairs - 1))
+    quantile = float(special.stdtrit(num_pairs - 1, (1 + confidence) / 2))
     return quantile * sd / float(np.sqrt(num_pairs))

@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 from trainers.strict import StrictModel
 
@@ -52,6 +51,9 @@ def mcnemar(pairs: Iterable[tuple[Scored, Scored]]) -> McNemar | None:
         only_control += int((by_control & ~by_treatment).sum())
     if not num_images:
         return None
+    # Not at the top: scipy.stats takes two seconds, which whoever has no images to count should not wait for.
+    from scipy import stats  # noqa: PLC0415
+
     num_discordant = only_treatment + only_control
     p_value = float(stats.binomtest(only_treatment, num_discordant).pvalue) if num_discordant else 1.0
     return McNemar(

@@ -5,7 +5,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from orchestrator.statistics.comparison import Comparison, PooledEffect
 
@@ -84,7 +84,7 @@ def _pool(treatment: str, comparisons: Sequence[Comparison]) -> PooledEffect:
     pooled = random_effects([effect for effect, _ in usable], [variance for _, variance in usable])
     half_width = None
     if pooled.standard_error is not None:
-        quantile = float(stats.t.ppf((1 + comparisons[0].confidence) / 2, len(usable) - 1))
+        quantile = float(special.stdtrit(len(usable) - 1, (1 + comparisons[0].confidence) / 2))
         half_width = quantile * pooled.standard_error
     return PooledEffect(
         treatment=treatment,

@@ -5,7 +5,7 @@ Everything here assumes normal paired differences with a known-in-advance sd; it
 
 from collections.abc import Sequence
 
-from scipy import optimize, stats
+from scipy import special
 
 from orchestrator.statistics.interval import half_width_of
 from orchestrator.statistics.permutation import sign_flip_floor
@@ -14,6 +14,8 @@ from trainers.strict import StrictModel
 TARGET_POWER = 0.8
 MAX_PAIRS = 1_000_000
 """`pairs_needed` looks no further."""
+_EFFECT_TOLERANCE = 1e-9
+"""In sds of the paired difference."""
 
 
 class PowerForecast(StrictModel):
@@ -77,8 +79,8 @@ def paired_t_power(num_pairs: int, *, effect: float, sd: float, confidence: floa
     """
     degrees = num_pairs - 1
     noncentrality = num_pairs * (effect / sd) ** 2
-    critical = float(stats.t.ppf((1 + confidence) / 2, degrees)) ** 2
-    return float(stats.ncf.sf(critical, 1, degrees, noncentrality))
+    critical = float(special.stdtrit(degrees, (1 + confidence) / 2)) ** 2
+    return 1.0 - float(special.ncfdtr(1, degrees, noncentrality, critical))
 
 
 def pairs_needed(effect: float, sd: float, *, power: float = TARGET_POWER, confidence: float = 0.95) -> int | None:
@@ -110,12 +112,15 @@ def pairs_needed(effect: float, sd: float, *, power: float = TARGET_POWER, confi
 
 
 def _detectable_effect_per_sd(num_pairs: int, confidence: float) -> float:
-    """Smallest standardised effect with the target power."""
+    """Smallest standardised effect with the target power, found by halving (power grows with the effect)."""
 
-    def lack(effect: float) -> float:
-        return TARGET_POWER - paired_t_power(num_pairs, effect=effect, sd=1.0, confidence=confidence)
+    def is_enough(effect: float) -> bool:
+        return paired_t_power(num_pairs, effect=effect, sd=1.0, confidence=confidence) >= TARGET_POWER
 
-    high = 1.0
-    while lack(high) > 0:
-        high *= 2
-    return float(optimize.brentq(lack, 0.0, high, xtol=1e-9))
+    low, high = 0.0, 1.0
+    while not is_enough(high):
+        low, high = high, 2 * high
+    while high - low > _EFFECT_TOLERANCE:
+        middle = (low + high) / 2
+        low, high = (low, middle) if is_enough(middle) else (middle, high)
+    return high

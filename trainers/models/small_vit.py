@@ -1,14 +1,12 @@
 """A small configurable ViT, built from timm's own classes."""
 
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import Field, model_validator
 
-from trainers.models.flops import count_forward_flops
 from trainers.models.grid import check_image_size
-from trainers.models.grids import ModelGrids, grids_of
+from trainers.models.grids import ModelGrids
 from trainers.models.position import PositionEmbedding, set_position_embedding
 from trainers.strict import StrictModel
 
@@ -16,6 +14,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 _LABEL_MARKS = {"num_heads": "h", "mlp_ratio": "mlp", "image_size_px": "px", "patch_size_px": "p", "drop_path": "dp"}
+_REL_MLP_HIDDEN = 128
+"""Hidden units of timm's `RelPosMlp`."""
 
 
 class SmallVitConfig(StrictModel):
@@ -96,19 +96,38 @@ class SmallVitConfig(StrictModel):
 
     def build_fresh(self, num_classes: int) -> "nn.Module":
         """The model as its initialisation leaves it, whatever is done to its position embedding."""
-        return _build(self, num_classes, "cpu")
+        return _build(self, num_classes)
 
     def forward_flops_per_image(self) -> float:
-        """Floating-point operations of one image's forward pass (2 per multiply-add)."""
-        return _forward_flops(self)
+        """Floating-point operations of one image's forward pass (2 per multiply-add).
+
+        By formula: to build the network, even on `meta`, a plan would have to import torch.
+        """
+        tokens = self._tokens_per_side**2
+        block = (
+            # Queries, keys, values and their projection; attention itself, twice; the MLP.
+            4 * tokens * self.width**2
+            + 2 * tokens**2 * self.width
+            + 2 * tokens * self.width * int(self.width * self.mlp_ratio)
+        )
+        if self.position == "rel_mlp":
+            displacements = (2 * self._tokens_per_side - 1) ** 2
+            block += displacements * _REL_MLP_HIDDEN * (2 + self.num_heads)
+        patches = 3 * self.patch_size_px**2 * tokens * self.width
+        # The head's size is noise here: 10 classes stand for any number.
+        return 2.0 * (patches + self.depth * block + 10 * self.width)
 
     def grids(self) -> ModelGrids:
         """Where its tokens lie, layer by layer."""
-        return _grids(self)
+        everywhere = ((self._tokens_per_side, self._tokens_per_side),) * self.depth
+        return ModelGrids(features=everywhere, attention=everywhere)
+
+    @property
+    def _tokens_per_side(self) -> int:
+        return self.image_size_px // self.patch_size_px
 
 
-def _build(config: SmallVitConfig, num_classes: int, device: Literal["cpu", "meta"]) -> "nn.Module":
-    import torch
+def _build(config: SmallVitConfig, num_classes: int) -> "nn.Module":
     from timm.models.vision_transformer import VisionTransformer
     from timm.models.vision_transformer_relpos import VisionTransformerRelPos
 
@@ -132,17 +151,5 @@ def _build(config: SmallVitConfig, num_classes: int, device: Literal["cpu", "met
         global_pool="avg",
         # Both classes normalise before pooling; left alone, VisionTransformer would do it after.
         fc_norm=False,
-        device=torch.device(device),
         **position,
     )
-
-
-@lru_cache(maxsize=256)
-def _forward_flops(config: SmallVitConfig) -> float:
-    # The head's size is noise here: 10 classes stand for any number.
-    return count_forward_flops(_build(config, 10, "meta"), config.input_size_px)
-
-
-@lru_cache(maxsize=256)
-def _grids(config: SmallVitConfig) -> ModelGrids:
-    return grids_of(_build(config, 10, "meta"), config.input_size_px)

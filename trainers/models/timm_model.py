@@ -15,6 +15,7 @@ from trainers.models.flops import count_forward_flops
 from trainers.models.grid import check_image_size
 from trainers.models.grids import ModelGrids, grids_of
 from trainers.models.position import PositionEmbedding, find_position, set_position_embedding
+from trainers.models.remembered import remembered
 from trainers.models.state_names import mismatch_of
 from trainers.models.weights_file import WeightsFile
 from trainers.strict import StrictModel
@@ -49,8 +50,6 @@ class TimmConfig(StrictModel):
     @field_validator("name")
     @classmethod
     def _name_is_known(cls, name: str) -> str:
-        if name not in _known_names():
-            raise ValueError(_unknown_name(name))
         _inspect(name)
         return name
 
@@ -204,11 +203,18 @@ def _unknown_name(name: str) -> str:
 
 @lru_cache(maxsize=1024)
 def _inspect(name: str) -> _Facts:
-    """What timm says about a model (built on `meta`: no memory, no random number, no download).
+    """What timm says about a model, now or when it was last asked.
 
     Raises:
-        ValueError: the model exists, but no attention bias can be added to it.
+        ValueError: timm has no such model, or no attention bias can be added to it.
     """
+    return remembered("facts", name, _Facts, lambda: _ask_timm(name))
+
+
+def _ask_timm(name: str) -> _Facts:
+    """What timm says about a model (built on `meta`: no memory, no random number, no download)."""
+    if name not in _known_names():
+        raise ValueError(_unknown_name(name))
     import timm
     import torch
     from timm.models.eva import Eva
@@ -324,9 +330,15 @@ def _load(model: "nn.Module", config: TimmConfig, weights: "dict[str, torch.Tens
 @lru_cache(maxsize=256)
 def _forward_flops(config: TimmConfig) -> float:
     # The head's size is noise here: 10 classes stand for any number.
-    return count_forward_flops(_create(config, 10, "meta"), config.input_size_px)
+    def count() -> float:
+        return count_forward_flops(_create(config, 10, "meta"), config.input_size_px)
+
+    return remembered("flops", config.model_dump_json(), float, count)
 
 
 @lru_cache(maxsize=256)
 def _grids(config: TimmConfig) -> ModelGrids:
-    return grids_of(_create(config, 10, "meta"), config.input_size_px)
+    def find() -> ModelGrids:
+        return grids_of(_create(config, 10, "meta"), config.input_size_px)
+
+    return remembered("grids", config.model_dump_json(), ModelGrids, find)

@@ -4,11 +4,12 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, text
 
 from orchestrator.errors import StoreError
 from orchestrator.store.database import Database, open_database
-from orchestrator.store.schema import VERSION_TABLE, alembic_config
+from orchestrator.store.schema import VERSION_TABLE, alembic_config, revisions
 from orchestrator.store.tables import Table, TrialRow
 
 
@@ -18,6 +19,12 @@ def test_migrations_make_exactly_the_tables(database: Database) -> None:
             session.connection(), opts={"version_table": VERSION_TABLE, "compare_type": True}
         )
         assert compare_metadata(context, Table.metadata) == []
+
+
+def test_revisions_are_those_of_alembic(database: Database) -> None:
+    with database.read() as session:
+        scripts = ScriptDirectory.from_config(alembic_config(session.connection()))
+    assert revisions() == [script.revision for script in scripts.walk_revisions()][::-1]
 
 
 def test_opening_twice_changes_nothing(database: Database, database_url: str) -> None:

@@ -9,6 +9,8 @@ from timm.layers import LayerScale, RelPosBias, RelPosMlp
 from torch import nn
 
 from trainers.models import SmallVitConfig
+from trainers.models.flops import count_forward_flops
+from trainers.models.grids import grids_of
 
 POSITIONS = ["rel_bias", "rel_mlp", "absolute"]
 
@@ -112,3 +114,21 @@ def test_a_built_model_pickles():
     model = SmallVitConfig(depth=1).build(3).eval()
     images = torch.randn(1, 3, 32, 32)
     assert torch.equal(pickle.loads(pickle.dumps(model))(images), model(images))
+
+
+@pytest.mark.parametrize("position", POSITIONS)
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        {},
+        {"width": 12, "depth": 2, "num_heads": 1, "image_size_px": 16},
+        {"depth": 1, "mlp_ratio": 2.3, "patch_size_px": 8, "drop_path": 0.1},
+        {"width": 64, "num_heads": 4, "image_size_px": 60, "patch_size_px": 5, "mlp_ratio": 0.5},
+    ],
+)
+def test_says_by_formula_what_its_network_costs_and_where_its_tokens_lie(position, sizes):
+    config = SmallVitConfig(position=position, **sizes)
+    with torch.device("meta"):
+        model = config.build_fresh(10)
+        assert config.forward_flops_per_image() == count_forward_flops(model, config.input_size_px)
+        assert config.grids() == grids_of(model, config.input_size_px)

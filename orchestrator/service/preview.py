@@ -1,0 +1,28 @@
+"""A plan, with what the database knows of trials like its own."""
+
+from pathlib import Path
+
+from orchestrator.hardware import Hardware
+from orchestrator.planning.expansion import Expansion
+from orchestrator.planning.plan import Plan, plan_of
+from orchestrator.spec import ExperimentSpec
+from orchestrator.store.database import Database
+from orchestrator.store.progress import median_seconds_by_cell
+from orchestrator.store.trials import finished_identities
+
+
+def preview(spec: ExperimentSpec, database: Database, *, data_root: Path | None) -> Plan:
+    """What the spec would do, take and show. Nothing is written.
+
+    Raises:
+        SpecError: with all problems.
+        StoreError: the database does not answer.
+    """
+    expansion = Expansion(spec, data_root=data_root, is_preview=True)
+    identities = {trial.identity for trial in expansion.confirm_trials({})}
+    hardware = Hardware.asked_for(spec.resources)
+    with database.read() as session:
+        finished = finished_identities(session, identities, hardware)
+        cells = [cell.key for cell in expansion.cells]
+        seconds = median_seconds_by_cell(session, cells, spec.optimization.epochs, hardware)
+    return plan_of(expansion, finished=finished, seconds_per_trial=seconds)

@@ -1,0 +1,57 @@
+"""What is remembered of timm's models, and when it is asked again."""
+
+from pathlib import Path
+
+import pytest
+
+from trainers.models import remembered as module
+from trainers.models.remembered import cache_folder, remembered
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("SIGMALAB_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def test_asks_once() -> None:
+    answers = iter([1.5, 2.5])
+    assert [remembered("flops", "a model", float, lambda: next(answers)) for _ in range(3)] == [1.5] * 3
+    assert remembered("flops", "another", float, lambda: next(answers)) == 2.5
+
+
+def test_asks_again_after_any_change_of_code_or_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert remembered("flops", "a model", float, lambda: 1.0) == 1.0
+    monkeypatch.setattr(module, "code_version", lambda: "another")
+    assert remembered("flops", "a model", float, lambda: 2.0) == 2.0
+
+
+def test_asks_again_where_the_file_is_broken(folder: Path) -> None:
+    remembered("flops", "a model", float, lambda: 1.0)
+    (file,) = folder.rglob("flops-*.json")
+    file.write_text("1.")
+    assert remembered("flops", "a model", float, lambda: 2.0) == 2.0
+    assert remembered("flops", "a model", float, lambda: 3.0) == 2.0
+
+
+def test_an_error_is_not_kept() -> None:
+    def fail() -> float:
+        raise ValueError("no such model")
+
+    with pytest.raises(ValueError, match="no such model"):
+        remembered("flops", "a model", float, fail)
+    assert remembered("flops", "a model", float, lambda: 1.0) == 1.0
+
+
+def test_does_without_a_folder_that_can_be_written(folder: Path) -> None:
+    folder.write_text("a file where the folder should be")
+    assert [remembered("flops", "a model", float, lambda: 1.0) for _ in range(2)] == [1.0, 1.0]
+
+
+def test_lies_in_the_users_cache_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("SIGMALAB_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache_folder() == tmp_path / "sigmalab"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert cache_folder() == tmp_path / ".cache" / "sigmalab"
