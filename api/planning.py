@@ -14,6 +14,7 @@ def plan_view(plan: Plan) -> PlanView:
         treatments=plan.treatments,
         cells=plan.cells,
         seeds=plan.seeds,
+        data_found=plan.data_found,
         searches=tuple(PlannedSearchView(**dict(search)) for search in plan.searches),
         num_confirm_trials=plan.num_confirm_trials,
         num_search_trials=plan.num_search_trials,

@@ -172,9 +172,9 @@ class CostView(View):
 
     num_trials: int
     """Trainings that remain to be done."""
-    cpu_hours: float | None
-    """CPU core hours (`null`: no trial like it has run yet)."""
-    gpu_hours: float | None
+    cpu_hours: float
+    """CPU core hours."""
+    gpu_hours: float
     """GPU hours."""
     basis: str
     """Where the seconds per trial come from, in words."""
@@ -195,6 +195,9 @@ class PlanView(View):
     """Models x data sets."""
     seeds: tuple[int, ...]
     """Seeds of the confirm phase."""
+    data_found: dict[str, str] = {}
+    """Data set -> what was found where it lies, in one line: classes, images of each split, what is not read, what
+    looks otherwise than it is read (`<cell>/<arm>`: what an arm gets instead). Nothing of sets that are made."""
     searches: tuple[PlannedSearchView, ...]
     """What has to be chosen first."""
     num_confirm_trials: int

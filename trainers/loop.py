@@ -24,6 +24,7 @@ from trainers.data.loading import BatchLoader
 from trainers.data.normalization import Normalization
 from trainers.data.sampling import EvalSampler, TrainSampler
 from trainers.data.splits import ImageSplit
+from trainers.data.survey import require_classes
 from trainers.device import Device
 from trainers.errors import ConfigError, NonFiniteLossError
 from trainers.evaluation import score_split
@@ -79,7 +80,7 @@ def train(
         CheckpointError: the storage holds another trial.
     """
     with _threads(runtime.num_threads):
-        identity = Identity.of(config, data_fingerprint=config.dataset.fingerprint(runtime.data_root))
+        identity = Identity.of(config, data_fingerprint=_look_at_data(config, runtime, world))
         stored = world.from_main(lambda: _stored_result(runtime.storage, identity))
         if stored is not None:
             return stored
@@ -126,6 +127,7 @@ class _Trial:
             augmentation=config.augmentation,
             seed=config.seed,
         )
+        require_classes(self._splits.num_classes, epochs=optimization.epochs, label=config.dataset.label)
         if self._image_cache_gib > 0:
             self._splits.keep_decoded(limit_gib=self._image_cache_gib)
         self._normalize = Normalization.choose(
@@ -364,6 +366,16 @@ class _Trial:
 def _model_input(normalize: Normalization, device: Device) -> Callable[[Tensor], Tensor]:
     """Makes the model's input of a split's images; it knows no trial, which would then only go with the collector."""
     return lambda images: normalize(device.receive(images))
+
+
+def _look_at_data(config: TrialConfig, runtime: Runtime, world: World) -> str:
+    """Fingerprint of the data; one rank says what was found."""
+    if not world.is_main:
+        return config.dataset.fingerprint(runtime.data_root)
+    survey = config.dataset.survey(runtime.data_root)
+    if survey.account is not None:
+        logger.info("%s: %s", config.dataset.label, survey.account)
+    return survey.fingerprint
 
 
 def _stored_result(storage: Path | None, identity: Identity) -> TrialResult | None:

@@ -1,7 +1,7 @@
 """What experiments and a plan look like in a terminal."""
 
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -24,6 +24,7 @@ def print_plan(console: Console, plan: PlanView) -> None:
     console.print(f"  cells   {_cells(plan.cells)}")
     console.print(f"  arms    {arms}")
     console.print(f"  seeds   {_listed(plan.seeds)}")
+    print_data_found(console, plan.data_found)
     trials = f"{plan.num_confirm_trials} trials make {num_pairs} pairs"
     if plan.num_search_trials:
         trials += f"; before that at most {plan.num_search_trials} search trials"
@@ -35,7 +36,7 @@ def print_plan(console: Console, plan: PlanView) -> None:
         for amount, kind in ((plan.cost.cpu_hours, "CPU core"), (plan.cost.gpu_hours, "GPU"))
         if amount
     )
-    time_needed = hours or ("time unknown" if plan.cost.num_trials else "no time")
+    time_needed = hours or "no time"
     for heading, text in (
         ("cost", f"{plan.cost.num_trials} trainings, {time_needed}"),
         ("", f"({plan.cost.basis}; the start of Ray and of each trial's process comes on top)"),
@@ -47,6 +48,12 @@ def print_plan(console: Console, plan: PlanView) -> None:
     console.print(power_table(plan))
     for warning in plan.warnings:
         console.print(Text(f"note: {warning}", style="yellow"))
+
+
+def print_data_found(console: Console, data_found: Mapping[str, str]) -> None:
+    """One line for each data set that lies somewhere."""
+    for name, line in data_found.items():
+        console.print(Text(f"  data    {name}: {line}"))
 
 
 def power_table(plan: PlanView) -> Table:

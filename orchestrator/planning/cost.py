@@ -1,14 +1,12 @@
 """What a plan will take: from measured seconds where there are some, else from floating-point operations."""
 
-from collections.abc import Iterable, Mapping
-from functools import cache, partial
-from pathlib import Path
+from collections.abc import Callable, Iterable, Mapping
 
-from orchestrator.planning.data_sizes import split_sizes
 from orchestrator.spec import Resources
 from orchestrator.statistics.comparison import Cell
 from trainers.analyses.configs import receptive_field_in
 from trainers.config import TrialConfig
+from trainers.data import DatasetConfig
 from trainers.data.splitting import SplitSizes
 from trainers.strict import StrictModel
 
@@ -25,9 +23,9 @@ class Cost(StrictModel):
 
     num_trials: int
     """Trainings that remain to be done."""
-    cpu_hours: float | None
-    """CPU core hours (`None`: no trial like it has run yet)."""
-    gpu_hours: float | None
+    cpu_hours: float
+    """CPU core hours."""
+    gpu_hours: float
     """GPU hours."""
     basis: str
     """Where the seconds per trial come from, in words."""
@@ -36,18 +34,23 @@ class Cost(StrictModel):
 class CostModel:
     """Guesses how long trials take and says on what ground."""
 
-    def __init__(self, resources: Resources, measured_seconds: Mapping[str, float], *, data_root: Path | None) -> None:
+    def __init__(
+        self,
+        resources: Resources,
+        measured_seconds: Mapping[str, float],
+        sizes_of: Callable[[DatasetConfig], SplitSizes],
+    ) -> None:
         """Take the ground for guesses.
 
         Args:
             resources: what each trial takes.
             measured_seconds: cell key -> median wall seconds of finished trials.
-            data_root: where relative paths of data sets start; their images are counted.
+            sizes_of: how many images a data set has.
         """
-        self._sizes = cache(partial(split_sizes, data_root=data_root))
+        self._sizes_of = sizes_of
         self._resources = resources
         self._measured = measured_seconds
-        self._num_measured = self._num_assumed = self._num_unknown = 0
+        self._num_measured = self._num_assumed = 0
 
     def cost(self, trials: Iterable[tuple[Cell, TrialConfig, int]]) -> Cost:
         """Cost of trials, given as (cell, config, how many such)."""
@@ -55,28 +58,23 @@ class CostModel:
         seconds, num_trials = 0.0, 0
         for cell, config, count in trials:
             num_trials += count
-            seconds += (self._seconds(cell, config, count) or 0.0) * count
+            seconds += self._seconds(cell, config, count) * count
         cpu_hours = seconds * resources.num_workers * resources.cpus_per_worker / 3600
         gpu_hours = seconds * resources.num_workers * resources.gpus_per_worker / 3600
-        is_known = self._num_unknown == 0
         return Cost(
             num_trials=num_trials,
-            cpu_hours=cpu_hours if is_known else None,
-            gpu_hours=gpu_hours if is_known else None,
+            cpu_hours=cpu_hours,
+            gpu_hours=gpu_hours,
             basis=self._basis(),
         )
 
-    def _seconds(self, cell: Cell, config: TrialConfig, count: int) -> float | None:
+    def _seconds(self, cell: Cell, config: TrialConfig, count: int) -> float:
         measured = self._measured.get(cell.key)
         if measured is not None:
             self._num_measured += count
             return measured
-        sizes = self._sizes(config.dataset)
-        if sizes is None:
-            self._num_unknown += count
-            return None
         self._num_assumed += count
-        return trial_flops(config, sizes) / self._flops_per_second()
+        return trial_flops(config, self._sizes_of(config.dataset)) / self._flops_per_second()
 
     def _flops_per_second(self) -> float:
         """All workers of a trial together."""
@@ -96,9 +94,6 @@ class CostModel:
             f"{self._num_assumed:,} trials by floating-point operations at an assumed {rate:.0e} per second and {unit} "
             "(right within a factor of a few)"
             if self._num_assumed
-            else "",
-            f"{self._num_unknown:,} trials can't be estimated: nobody knows how many images their data set has"
-            if self._num_unknown
             else "",
         ]
         return "; ".join(part for part in parts if part) or "nothing remains to be done"

@@ -1,28 +1,22 @@
-"""How many images a data set has: its own count, or, before it was prepared, the published one."""
+"""How many images a published data set will have, before it was prepared."""
 
 from pathlib import Path
 
 from trainers.data import DatasetConfig, ManifestConfig
 from trainers.data.splitting import SplitSizes
-from trainers.errors import DataError
 
 
-def split_sizes(dataset: DatasetConfig, data_root: Path | None) -> SplitSizes | None:
-    """Images of each split (`None`: nobody knows).
+def published_sizes(dataset: DatasetConfig, data_root: Path | None) -> SplitSizes | None:
+    """What the manifest of a published set will hold, told by its usual name `<set>-<protocol>.manifest.parquet`.
 
     Args:
         dataset: any.
         data_root: where relative paths start.
+
+    Returns:
+        Images of each split (`None`: it is no published set, or its manifest is there and tells itself).
     """
-    try:
-        return dataset.sizes(data_root)
-    except DataError:
-        return published_sizes(dataset)
-
-
-def published_sizes(dataset: DatasetConfig) -> SplitSizes | None:
-    """What the manifest of a published set will hold, told by its usual name `<set>-<protocol>.manifest.parquet`."""
-    if not isinstance(dataset, ManifestConfig):
+    if not isinstance(dataset, ManifestConfig) or not dataset.is_absent(data_root):
         return None
     # Whoever prepares data sets reads MATLAB and Arrow files; few plans need to know what they will find.
     from trainers.data.prepare import SETS  # noqa: PLC0415

@@ -33,6 +33,8 @@ from orchestrator.statistics.comparison import Cell
 from orchestrator.status import Phase
 from trainers.config import TrialConfig, canonical_json
 from trainers.data import DatasetConfig
+from trainers.data.splitting import SplitSizes
+from trainers.data.survey import Survey, require_classes
 from trainers.errors import DataError
 from trainers.strict_json import JsonObject
 from trainers.version import code_version
@@ -53,6 +55,7 @@ class Expansion:
         searches: searches to run before the confirm phase, cell by cell.
         dataset_fingerprints: label of a data set -> digest of its data; `<cell key>/<arm>` -> digest of the data that
             a patch gives to that arm instead.
+        data_found: the same names -> what was found where the data lie, in one line; only of data that lie somewhere.
         digest: names the result: 20 hex digits over the spec, the code and the data.
         absent_data: in a preview, labels of the data sets of which only the published size is known.
     """
@@ -73,7 +76,7 @@ class Expansion:
         self.data_root, self._is_preview = data_root, is_preview
         self.absent_data: tuple[str, ...] = ()
         self._findings = Findings()
-        self._fingerprint_by_config: dict[DatasetConfig, str | None] = {}
+        self._surveys: dict[DatasetConfig, Survey | None] = {}
         self._arms = (spec.control, *spec.treatments)
         self._stems = self._validated_stems(cells_of(spec, self._findings))
         self._findings.raise_if_any()
@@ -85,6 +88,7 @@ class Expansion:
             if arm.search
         )
         self.dataset_fingerprints = self._named_fingerprints()
+        self.data_found = self._named_accounts()
         self.digest = self._digest()
 
     def confirm_trials(self, chosen: Mapping[CellArm, Params]) -> tuple[PlannedTrial, ...]:
@@ -116,6 +120,12 @@ class Expansion:
     def config_of(self, cell: Cell, arm_name: str) -> TrialConfig:
         """The config of a cell and arm, without params and with any seed."""
         return self._stems[cell.key, arm_name].config
+
+    def sizes_of(self, dataset: DatasetConfig) -> SplitSizes:
+        """Images of each split of a data set that some trial uses."""
+        survey = self._surveys[dataset]
+        assert survey is not None  # a finding, else
+        return survey.sizes
 
     # ---- validation ----
 
@@ -163,8 +173,18 @@ class Expansion:
             for path, message in space_complaints(config, arm.search, self.spec.resources):
                 pointer = f"{arm_pointer}/search{json_pointer(path)}"
                 self._findings.add_for_trial(pointer, message, cell=cell, arm=arm.name)
-        fingerprint = self._fingerprint(config.dataset, composition.pointer_to(("dataset",)))
-        return None if fingerprint is None else Stem(cell, arm.name, {}, config, fingerprint)
+        pointer = composition.pointer_to(("dataset",))
+        survey = self._survey(config.dataset, pointer)
+        if survey is None:
+            return None
+        if survey.account is not None:
+            try:
+                require_classes(
+                    survey.account.num_classes, epochs=config.optimization.epochs, label=config.dataset.label
+                )
+            except DataError as error:
+                self._findings.add(pointer, str(error))
+        return Stem(cell, arm.name, {}, config, survey.fingerprint)
 
     def _find_twin(self, stem: Stem, arm: Arm, arm_pointer: str, arm_by_text: dict[str, str]) -> None:
         """Two arms that train the same thing differ by exactly 0, whatever the question was."""
@@ -175,19 +195,20 @@ class Expansion:
             message = f"this patch makes the very trial of arm `{first}`; there is nothing to compare"
             self._findings.add_for_trial(f"{arm_pointer}/patch", message, cell=stem.cell, arm=arm.name)
 
-    def _fingerprint(self, dataset: DatasetConfig, pointer: str) -> str | None:
-        """Digest of the data, asked for once per data set; `None` after a finding."""
-        if dataset not in self._fingerprint_by_config:
+    def _survey(self, dataset: DatasetConfig, pointer: str) -> Survey | None:
+        """What is known of the data, asked for once per data set; `None` after a finding."""
+        if dataset not in self._surveys:
             try:
-                self._fingerprint_by_config[dataset] = dataset.fingerprint(self.data_root)
+                self._surveys[dataset] = dataset.survey(self.data_root)
             except DataError as error:
-                if self._is_preview and published_sizes(dataset) is not None:
-                    self._fingerprint_by_config[dataset] = ABSENT
+                sizes = published_sizes(dataset, self.data_root) if self._is_preview else None
+                if sizes is not None:
+                    self._surveys[dataset] = Survey(ABSENT, sizes, None)
                     self.absent_data += (dataset.label,)
                 else:
-                    self._fingerprint_by_config[dataset] = None
+                    self._surveys[dataset] = None
                     self._findings.add(pointer, str(error))
-        return self._fingerprint_by_config[dataset]
+        return self._surveys[dataset]
 
     # ---- what follows from valid stems ----
 
@@ -212,6 +233,16 @@ class Expansion:
         for stem in self._stems.values():
             if named.setdefault(stem.cell.dataset, stem.data_fingerprint) != stem.data_fingerprint:
                 named[f"{stem.cell.key}/{stem.arm}"] = stem.data_fingerprint
+        return named
+
+    def _named_accounts(self) -> dict[str, str]:
+        named: dict[str, str] = {}
+        for stem in self._stems.values():
+            survey = self._surveys[stem.config.dataset]
+            if survey is not None and survey.account is not None:
+                line = str(survey.account)
+                if named.setdefault(stem.cell.dataset, line) != line:
+                    named[f"{stem.cell.key}/{stem.arm}"] = line
         return named
 
     def _digest(self) -> str:

@@ -33,6 +33,8 @@ class Plan(StrictModel):
     """Models x data sets."""
     seeds: tuple[int, ...]
     """Seeds of the confirm phase."""
+    data_found: dict[str, str]
+    """Data set -> what was found where it lies, in one line (`<cell>/<arm>`: what an arm gets instead)."""
     searches: tuple[PlannedSearch, ...]
     """What has to be chosen first."""
     trials: tuple[PlannedTrial, ...]
@@ -95,7 +97,7 @@ def plan_of(
     trials = expansion.confirm_trials({})
     done = frozenset(finished) if spec.reuse == "identical" else frozenset()
     reusable = tuple(trial.identity for trial in trials if trial.identity in done)
-    cost = CostModel(spec.resources, seconds_per_trial or {}, data_root=expansion.data_root)
+    cost = CostModel(spec.resources, seconds_per_trial or {}, expansion.sizes_of)
     return Plan(
         digest=expansion.digest,
         spec_name=spec.name,
@@ -103,6 +105,7 @@ def plan_of(
         treatments=tuple(arm.name for arm in spec.treatments),
         cells=expansion.cells,
         seeds=spec.seeds,
+        data_found=expansion.data_found,
         searches=expansion.searches,
         trials=trials,
         num_confirm_trials=spec.num_confirm_trials,

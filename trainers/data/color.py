@@ -31,3 +31,24 @@ def to_rgb(image: Image.Image) -> Image.Image:
         levels = np.asarray(image, dtype=np.uint16)
         image = Image.fromarray((levels >> 8).astype(np.uint8))
     return image.convert("RGB")
+
+
+def on_white(image: Image.Image) -> Image.Image:
+    """The image in RGB as it looks on white paper, as in browsers and print.
+
+    `to_rgb` drops the alpha channel, as timm and torchvision do, and shows the colours that lie hidden under it: two
+    files that look the same would be two inputs. White, because transparent drawings are made for it: on black their
+    lines would vanish.
+
+    Raises:
+        ValueError: its pixels are 32-bit numbers, whose white level is unknown.
+    """
+    if not image.has_transparency_data:
+        return to_rgb(image)
+    if image.mode in SIXTEEN_BITS:
+        # One level is transparent: white, before 16 bits become 8.
+        levels = np.array(image, dtype=np.uint16)
+        levels[levels == image.info["transparency"]] = np.iinfo(np.uint16).max
+        return to_rgb(Image.fromarray(levels))
+    layer = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")

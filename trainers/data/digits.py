@@ -12,6 +12,7 @@ from pydantic import Field
 
 from trainers.data.augmentation import AugmentationConfig
 from trainers.data.splitting import Positions, SplitSizes, stratified_order
+from trainers.data.survey import Survey
 from trainers.errors import DataError, MissingPackageError
 from trainers.strict import StrictModel
 
@@ -54,9 +55,9 @@ class DigitsConfig(StrictModel):
             digest.update(positions.tobytes())
         return digest.hexdigest()[:20]
 
-    def sizes(self, data_root: Path | None) -> SplitSizes:
-        """Images of each split."""
-        return SplitSizes(self.num_train, self.num_val, self.num_test)
+    def survey(self, data_root: Path | None) -> Survey:
+        """Fingerprint and sizes; there is nothing to find."""
+        return Survey(self.fingerprint(data_root), SplitSizes(self.num_train, self.num_val, self.num_test), None)
 
     def load(
         self,

@@ -1,15 +1,18 @@
 """Any folder of images: one subfolder per class, or train/val/test trees of such."""
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 from pydantic import Field
 
+from trainers.data.account import DataAccount
 from trainers.data.augmentation import AugmentationConfig
+from trainers.data.copies import seek_copies
+from trainers.data.fingerprint import fingerprint
+from trainers.data.folder_layout import LAYOUT, FolderContents, read_folder
 from trainers.data.splitting import Positions, SplitSizes, stratified_order
-from trainers.data.tree import ImageTree, fingerprint, scan
+from trainers.data.survey import Survey
 from trainers.errors import DataError
 from trainers.strict import StrictModel
 
@@ -19,16 +22,20 @@ if TYPE_CHECKING:
     from trainers.data.image_file import FileSplit
     from trainers.data.splits import Splits
 
-LAYOUT = (
-    "expected one subfolder of images per class (<folder>/cat/1.jpg, <folder>/dog/2.jpg), or such trees under "
-    "<folder>/train, <folder>/val and <folder>/test"
-)
 
-_OTHER_NAMES_OF_VAL = ("valid", "validation")
+class _Parts(NamedTuple):
+    """Indices of the images of each split, among all images of all trees."""
+
+    train: Positions
+    val: Positions
+    test: Positions
 
 
 class FolderConfig(StrictModel):
-    """An ImageFolder tree (split by seed), or a folder with `train/`, `val/` and `test/` trees (used as they are)."""
+    """An ImageFolder tree (split by seed), or a folder with `train/`, `val/` and `test/` trees (used as they are).
+
+    Transparent images are laid on white; of animated ones the first frame is read.
+    """
 
     kind: Literal["folder"] = "folder"
     path: str = Field(min_length=1)
@@ -39,6 +46,9 @@ class FolderConfig(StrictModel):
     """Share of images for test, where there is no `test/` tree."""
     split_seed: int = Field(default=0, ge=0, lt=2**31)
     """Which images go into which split."""
+    exif: Literal["ignore", "apply"] = "ignore"
+    """Whether images are turned and mirrored as EXIF says (`apply`), or read as they are stored (`ignore`), as timm and
+    torchvision do."""
 
     @property
     def label(self) -> str:
@@ -49,23 +59,49 @@ class FolderConfig(StrictModel):
         return f"{name if name.strip('.') else 'folder'}{suffix}"
 
     def fingerprint(self, data_root: Path | None) -> str:
-        """Digest of the tree: see `trainers.data.tree.fingerprint`.
-
-        Raises:
-            DataError: there is no such folder, or it holds no images.
-        """
-        return fingerprint(self._folder(data_root))
-
-    def sizes(self, data_root: Path | None) -> SplitSizes:
-        """Images of each split; lists the folder, opens no image.
+        """Digest of all images that are read: see `trainers.data.fingerprint`.
 
         Raises:
             DataError: as `load`.
         """
-        folder = self._folder(data_root)
-        trees = self._trees(folder)
-        labels = np.array([label for tree in trees for label in tree.labels])
-        return SplitSizes(*(len(part) for part in self._split(folder, trees, labels)))
+        contents = read_folder(self._folder(data_root))
+        return fingerprint(contents.folder, contents.files).text
+
+    def survey(self, data_root: Path | None) -> Survey:
+        """What lies in the folder; decodes no image.
+
+        Raises:
+            DataError: as `load`.
+        """
+        from trainers.data.image_header import count_headers
+
+        contents = read_folder(self._folder(data_root))
+        files, labels, parts = contents.files, _labels(contents), self._split(contents)
+        digest = fingerprint(contents.folder, files)
+        train, *scored = ([files[index] for index in part] for part in parts)
+        copies = seek_copies(train, [file for part in scored for file in part], digest.sha256)
+        headers = count_headers(files)
+        sizes = SplitSizes(*map(len, parts))
+        found = contents.passed_over
+        account = DataAccount(
+            num_classes=len(contents.class_names),
+            num_images=sizes,
+            other_files=dict(sorted(found.other_files.items())),
+            num_hidden=found.num_hidden,
+            num_outside=found.num_outside,
+            num_repeated=found.num_repeated,
+            num_nested=sum(tree.num_nested for tree in contents.trees.values()),
+            num_unscored_classes=len(set(labels.tolist()) - set(labels[parts.test].tolist())),
+            num_copies=copies.number,
+            num_sought=copies.num_sought if copies.num_sought < sizes.val + sizes.test else None,
+            num_turned=headers.num_turned,
+            is_turned_as_shown=self.exif == "apply",
+            num_with_alpha=headers.num_with_alpha,
+            num_animated=headers.num_animated,
+            unreadable=headers.unreadable,
+            num_looked_at=headers.num_looked_at if headers.num_looked_at < len(files) else None,
+        )
+        return Survey(digest.text, sizes, account)
 
     def load(
         self,
@@ -84,26 +120,25 @@ class FolderConfig(StrictModel):
             seed: the trial's seed, for the augmentation stream.
 
         Raises:
-            DataError: the folder is missing, has another layout, or its trees differ in their classes.
+            DataError: the folder is missing, has another layout (see `read_folder`), or a split would be empty.
         """
         import torch
 
         from trainers.data.image_file import CenterCrop, FileSplit
         from trainers.data.splits import Splits
 
-        folder = self._folder(data_root)
-        trees = self._trees(folder)
-        paths = [path for tree in trees for path in tree.paths]
-        labels = torch.tensor([label for tree in trees for label in tree.labels])
+        contents = read_folder(self._folder(data_root))
+        files, labels = contents.files, torch.from_numpy(_labels(contents))
         crop = CenterCrop(input_size_px)
         augment = augmentation.build(input_size_px=input_size_px, seed=seed)
-        train, val, test = (torch.from_numpy(part) for part in self._split(folder, trees, labels.numpy()))
+        train, val, test = (torch.from_numpy(part) for part in self._split(contents))
 
         def split(indices: "Tensor") -> "FileSplit":
-            chosen = [paths[index] for index in indices.tolist()]
-            return FileSplit(chosen, labels[indices], indices, crop, augment if indices is train else None)
+            chosen = [files[index].path for index in indices.tolist()]
+            changes = augment if indices is train else None
+            return FileSplit(chosen, labels[indices], indices, crop, changes, turn=self.exif == "apply")
 
-        return Splits(train=split(train), val=split(val), test=split(test), class_names=trees[0].class_names)
+        return Splits(train=split(train), val=split(val), test=split(test), class_names=contents.class_names)
 
     def _folder(self, data_root: Path | None) -> Path:
         folder = (data_root or Path()) / self.path
@@ -112,48 +147,43 @@ class FolderConfig(StrictModel):
             raise DataError(f"no folder {folder.resolve()} (path {self.path!r}, from the {where}); {LAYOUT}")
         return folder
 
-    def _trees(self, folder: Path) -> tuple[ImageTree, ...]:
-        """The whole folder as one tree, or its train, val and test trees (val and test where they exist)."""
-        if not _has_subfolders(folder / "train"):
-            return (scan(folder, LAYOUT),)
-        for other_name in _OTHER_NAMES_OF_VAL:
-            # Else it would be ignored in silence, and validation cut from training.
-            if _has_subfolders(folder / other_name):
-                raise DataError(f"{folder / other_name} should be called {folder / 'val'}: rename it; {LAYOUT}")
-        train = scan(folder / "train", LAYOUT)
-        others = [scan(folder / name, LAYOUT) for name in ("val", "test") if (folder / name).is_dir()]
-        for tree in others:
-            if tree.class_names != train.class_names:
-                missing = sorted(set(train.class_names) ^ set(tree.class_names))
-                raise DataError(
-                    f"{train.folder} and {tree.folder} differ in their classes: {', '.join(missing[:10])} "
-                    f"{'is' if len(missing) == 1 else 'are'} in one of them only; every tree needs the same subfolders"
-                )
-        return (train, *others)
-
-    def _split(
-        self, folder: Path, trees: Sequence[ImageTree], labels: Positions
-    ) -> tuple[Positions, Positions, Positions]:
+    def _split(self, contents: FolderContents) -> _Parts:
         """Indices of train, val and test, of all images of all trees in order."""
-        has = {tree.folder.name: tree for tree in trees[1:]}
-        num_first = len(trees[0].paths)
-        order = stratified_order(labels[:num_first], seed=self.split_seed)
-        num_val = 0 if "val" in has else int(self.val_fraction * num_first)
-        num_test = 0 if "test" in has else int(self.test_fraction * num_first)
+        trees = contents.trees
+        labels = np.array(trees["train"].labels)
+        order = stratified_order(labels, seed=self.split_seed)
+        num_val = 0 if "val" in trees else int(self.val_fraction * len(labels))
+        num_test = 0 if "test" in trees else int(self.test_fraction * len(labels))
         val, test, train = np.split(order, [num_val, num_val + num_test])
-        start = num_first
-        for name, tree in has.items():
-            indices = np.arange(start, start + len(tree.paths))
-            start += len(tree.paths)
-            val, test = (indices, test) if name == "val" else (val, indices)
+        train, val, test = _with_every_class(labels, train, val, test)
+        start = len(labels)
+        for name in ("val", "test"):
+            if name in trees:
+                indices = np.arange(start, start + len(trees[name].labels))
+                start += len(indices)
+                val, test = (indices, test) if name == "val" else (val, indices)
         for name, part in (("training", train), ("validation", val), ("test", test)):
             if len(part) == 0:
                 raise DataError(
-                    f"the {name} split of {folder} is empty: {num_first} images are too few for val_fraction "
-                    f"{self.val_fraction} and test_fraction {self.test_fraction}"
+                    f"the {name} split of {contents.folder} is empty: {len(labels)} images are too few for "
+                    f"val_fraction {self.val_fraction} and test_fraction {self.test_fraction}"
                 )
-        return train, val, test
+        return _Parts(train, val, test)
 
 
-def _has_subfolders(folder: Path) -> bool:
-    return folder.is_dir() and any(entry.is_dir() for entry in folder.iterdir())
+def _labels(contents: FolderContents) -> Positions:
+    return np.array([label for tree in contents.trees.values() for label in tree.labels], dtype=np.int64)
+
+
+def _with_every_class(labels: Positions, train: Positions, val: Positions, test: Positions) -> _Parts:
+    """Give training one image of each class that the cut has left without: a class that is never seen can't be known.
+
+    Where every class has one, as in all but tiny classes, the cut stays as it is.
+    """
+    unseen = set(labels.tolist()) - set(labels[train].tolist())
+    if not unseen:
+        return _Parts(train, val, test)
+    scored = np.concatenate([val, test])
+    # The last of each: the next that training would have got.
+    moved = np.array([scored[labels[scored] == label][-1] for label in sorted(unseen)])
+    return _Parts(np.concatenate([train, moved]), val[~np.isin(val, moved)], test[~np.isin(test, moved)])

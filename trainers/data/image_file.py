@@ -1,26 +1,22 @@
-"""Images in files: decode, cut to size."""
+"""Images in files: decoded when a batch needs them, cut to size."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from pathlib import Path
-from typing import BinaryIO
 
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps
 from torch import Tensor
 from torchvision.transforms import v2
 
-from trainers.data.color import to_rgb
+from trainers.data.color import on_white
+from trainers.data.decoding import decode_image
 from trainers.data.image_cache import ImageCache
 from trainers.data.seeded_transform import SeededTransform
 from trainers.data.splits import Batch, ImageSplit
-from trainers.errors import DataError
 
 CROP_FRACTION = 0.875
 MAX_ASPECT_RATIO = 16
 """Longer images are cut before they are enlarged."""
-DECODER_ERRORS = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
-"""What Pillow's decoders raise for broken files."""
 
 
 class CenterCrop:
@@ -114,39 +110,22 @@ class FileSplit(DecodedSplit):
 
     def __init__(
         self,
-        paths: Sequence[Path],
+        paths: Sequence[str],
         labels: Tensor,
         indices: Tensor,
         crop: CenterCrop,
         augment: SeededTransform | None,
+        *,
+        turn: bool,
     ) -> None:
-        """Keep the list of files."""
+        """Keep the list of files, and whether they are turned as EXIF says."""
         super().__init__(labels, indices, crop, augment)
-        self._paths = paths
+        self._paths, self._turn = paths, turn
 
     def image(self, position: int) -> Image.Image:
-        """The file's image."""
+        """The file's image as it looks on white paper."""
         path = self._paths[position]
-        return decode_image(path, str(path))
+        return decode_image(path, path, self._as_shown)
 
-
-def decode_image(content: Path | BinaryIO, name: str) -> Image.Image:
-    """An image in RGB, whatever its file's colour mode.
-
-    Args:
-        content: a file.
-        name: what to call it in a message.
-
-    Raises:
-        DataError: names the file and says what the decoder found.
-    """
-    try:
-        with Image.open(content) as image:
-            return to_rgb(image)
-    except DECODER_ERRORS as error:
-        raise DataError(f"{name} can't be read as an image: {decoder_message(error)}; replace or remove it") from error
-
-
-def decoder_message(error: Exception) -> str:
-    """What a decoder found, without the address of an object in memory."""
-    return "no known image format" if isinstance(error, UnidentifiedImageError) else str(error)
+    def _as_shown(self, image: Image.Image) -> Image.Image:
+        return on_white(ImageOps.exif_transpose(image) if self._turn else image)

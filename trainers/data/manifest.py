@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import Field, ValidationError
 
@@ -86,6 +87,16 @@ class Manifest:
     def sha256(self, index: int) -> bytes:
         """What an image's bytes hash to."""
         return bytes(self._columns["sha256"][index].as_py())
+
+    def num_copies(self) -> int:
+        """Images of validation or test whose very bytes are in training too.
+
+        Published sets hold some images twice; where both parts have one, test scores are a little too good.
+        """
+        digests = self._columns["sha256"]
+        trained_on = digests.take(pa.array(self.indices("train")))
+        scored = digests.take(pa.array(np.concatenate([self.indices("val"), self.indices("test")])))
+        return int(pc.is_in(scored, value_set=trained_on).to_numpy(zero_copy_only=False).sum())
 
 
 def content_digest(class_names: tuple[str, ...], rows: pa.Table) -> str:

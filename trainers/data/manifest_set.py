@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
+from trainers.data.account import DataAccount
 from trainers.data.augmentation import AugmentationConfig
 from trainers.data.manifest_name import INCOMPLETE, SUFFIX
 from trainers.data.splitting import SplitSizes
+from trainers.data.survey import Survey
 from trainers.errors import DataError
 from trainers.packages import needed_for
 from trainers.strict import StrictModel
@@ -41,14 +43,18 @@ class ManifestConfig(StrictModel):
         """
         return self._read(data_root).header.digest[:20]
 
-    def sizes(self, data_root: Path | None) -> SplitSizes:
-        """Images of each split.
+    def survey(self, data_root: Path | None) -> Survey:
+        """What the manifest tells; opens no image.
 
         Raises:
             DataError: there is no such manifest, or it is broken.
         """
         manifest = self._read(data_root)
-        return SplitSizes(*(len(manifest.indices(name)) for name in ("train", "val", "test")))
+        sizes = SplitSizes(*(len(manifest.indices(name)) for name in ("train", "val", "test")))
+        account = DataAccount(
+            num_classes=len(manifest.header.class_names), num_images=sizes, num_copies=manifest.num_copies()
+        )
+        return Survey(manifest.header.digest[:20], sizes, account)
 
     def load(
         self,
@@ -92,6 +98,10 @@ class ManifestConfig(StrictModel):
             test=split("test"),
             class_names=manifest.header.class_names,
         )
+
+    def is_absent(self, data_root: Path | None) -> bool:
+        """Whether there is no such file: not here yet, perhaps."""
+        return not self._file(data_root).exists()
 
     def _file(self, data_root: Path | None) -> Path:
         return (data_root or Path()) / self.path

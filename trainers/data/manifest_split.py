@@ -8,7 +8,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from trainers.data.image_file import CenterCrop, DecodedSplit, decode_image
+from trainers.data.decoding import decode_image
+from trainers.data.image_file import CenterCrop, DecodedSplit
 from trainers.data.manifest import Manifest
 from trainers.data.seeded_transform import SeededTransform
 from trainers.data.stored_image import read_stored_image

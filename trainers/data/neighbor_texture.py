@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 
 from trainers.data.augmentation import AugmentationConfig
 from trainers.data.splitting import SplitSizes
+from trainers.data.survey import Survey
 from trainers.strict import StrictModel
 
 if TYPE_CHECKING:
@@ -91,9 +92,9 @@ class NeighborTextureConfig(StrictModel):
             digest.update(_render(self, _layouts(self, first), first).tobytes())
         return digest.hexdigest()[:20]
 
-    def sizes(self, data_root: Path | None) -> SplitSizes:
-        """Images of each split."""
-        return SplitSizes(self.num_train, self.num_val, self.num_test)
+    def survey(self, data_root: Path | None) -> Survey:
+        """Fingerprint and sizes; there is nothing to find."""
+        return Survey(self.fingerprint(data_root), SplitSizes(self.num_train, self.num_val, self.num_test), None)
 
     def load(
         self,

@@ -3,6 +3,7 @@
 from copy import deepcopy
 
 import pytest
+from PIL import Image
 
 from orchestrator.errors import SpecError
 from orchestrator.planning.cost import CPU_FLOPS_PER_SECOND, GPU_FLOPS_PER_SECOND
@@ -315,3 +316,73 @@ def test_fields_of_fresh_weights_that_show_no_attention_are_named():
     assert "the blocks of swinv2_tiny_window8_256 end in norms" in about("swinv2_tiny_window8_256")
     assert about("vit_tiny_patch16_224") == about("swin_tiny_patch4_window7_224") == ""
     assert about("swinv2_tiny_window8_256", pretrained=True, norm="after") == ""
+
+
+def paint(folder, *, num_images=10, names=("cat", "dog")):
+    for label, name in enumerate(names):
+        (folder / name).mkdir(parents=True)
+        for number in range(num_images):
+            Image.new("RGB", (9, 9), (number, label, 0)).save(folder / name / f"{number}.png")
+
+
+def test_a_plan_says_in_one_line_what_was_found_of_each_data_set(tmp_path):
+    paint(tmp_path / "pets")
+    paint(tmp_path / "cars", names=("audi", "bmw", "volvo"))
+    (tmp_path / "cars" / "audi" / "notes.txt").touch()
+    folders = [{"kind": "folder", "path": str(tmp_path / name)} for name in ("pets", "cars")]
+    plan = plan_with(datasets=[{"kind": "digits"}, *folders])
+    assert plan.data_found == {
+        "pets": "2 classes, 14/3/3 images",
+        "cars": "3 classes, 22/4/4 images, 1 file of another kind (.txt 1)",
+    }
+    # What an arm changes is told apart.
+    dataset = {"kind": "folder", "path": str(tmp_path / "pets"), "val_fraction": 0.3}
+    arms = [*SPEC["arms"], {"name": "more-val", "patch": {"dataset": dataset}}]
+    found = plan_with(datasets=folders[:1], arms=arms).data_found
+    assert found == {
+        "pets": "2 classes, 14/3/3 images",
+        "small_vit_48x3_rel_bias/pets/more-val": "2 classes, 11/6/3 images",
+    }
+
+
+@pytest.mark.parametrize(
+    ("folders", "told"),
+    [
+        (["cat", "dog", "bird"], "has no image of bird: remove this folder"),
+        (["train/cat", "train/dog", "val/cat", "val/dog", "val/bird"], "val has no image of bird"),
+        (["."], "holds 1 image in no class folder"),
+        (["pets/cat", "pets/dog"], "has 1 class, pets; did you mean"),
+        (["cat"], "has 1 class, and training needs two or more"),
+        (["cat", "dog"], "split of"),
+        ([], "no folder"),
+    ],
+)
+@pytest.mark.parametrize("is_preview", [False, True])
+def test_a_folder_that_can_not_be_loaded_is_a_problem_of_that_data_set(tmp_path, folders, told, is_preview):
+    for folder in folders:
+        (tmp_path / "set" / folder).mkdir(parents=True)
+        if not folder.endswith("bird"):
+            Image.new("RGB", (9, 9)).save(tmp_path / "set" / folder / "1.png")
+    for number in range(20 if folders == ["cat"] else 0):
+        Image.new("RGB", (9, 9)).save(tmp_path / "set" / "cat" / f"more{number}.png")
+    spec = parse_spec({**deepcopy(SPEC), "datasets": [{"kind": "digits"}, {"kind": "folder", "path": "set"}]})
+    with pytest.raises(SpecError) as caught:
+        Expansion(spec, data_root=tmp_path, is_preview=is_preview)
+    (problem,) = caught.value.problems
+    assert problem.pointer == "/datasets/1"
+    assert told in problem.message
+
+
+def test_one_class_is_enough_where_nothing_is_trained(tmp_path):
+    paint(tmp_path / "any", num_images=30, names=("all",))
+    optimization = {"epochs": 0}
+    plan = plan_with(datasets=[{"kind": "folder", "path": str(tmp_path / "any")}], optimization=optimization)
+    assert plan.data_found == {"any": "1 class, 22/4/4 images"}
+
+
+def test_a_manifest_that_is_there_and_broken_is_no_absent_one(tmp_path):
+    (tmp_path / "imagenet-official.manifest.parquet").write_text("no manifest")
+    dataset = {"kind": "manifest", "path": "imagenet-official.manifest.parquet"}
+    spec = parse_spec({**deepcopy(SPEC), "datasets": [dataset]})
+    with pytest.raises(SpecError, match=r"/datasets/0: .* is not a manifest"):
+        make_plan(spec, data_root=tmp_path)

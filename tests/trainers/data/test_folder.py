@@ -4,10 +4,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from trainers.config import TrialConfig
 from trainers.data import CropFlipAugmentation, FolderConfig, NoAugmentation
 from trainers.data.loading import BatchLoader
 from trainers.data.sampling import EvalSampler
 from trainers.errors import DataError
+from trainers.loop import train
+from trainers.runtime import Runtime
 from trainers.world import ALONE
 
 SIDE = 16
@@ -178,7 +181,8 @@ def test_trees_with_other_classes_are_refused(trees):
 
 
 def test_too_few_images_for_a_split(tmp_path):
-    paint(tmp_path / "colors", "red", 2)
+    paint(tmp_path / "colors", "red", 1)
+    paint(tmp_path / "colors", "green", 1)
     with pytest.raises(DataError, match=r"the validation split of .* is empty: 2 images are too few"):
         load(tmp_path / "colors")
 
@@ -204,7 +208,8 @@ def test_the_fingerprint_notices_every_change_of_a_small_set(tree):
 
 def test_a_folder_without_images_has_no_fingerprint(tmp_path):
     (tmp_path / "empty" / "red").mkdir(parents=True)
-    with pytest.raises(DataError, match="holds no images"):
+    (tmp_path / "empty" / "green").mkdir()
+    with pytest.raises(DataError, match="empty has no image of green and red: remove these folders or add images"):
         FolderConfig(path="empty").fingerprint(tmp_path)
 
 
@@ -213,8 +218,102 @@ def test_the_label_is_the_folders_name():
     assert FolderConfig(path="flowers", split_seed=4).label == "flowers-split4"
 
 
-@pytest.mark.parametrize("name", ["valid", "validation"])
-def test_a_validation_tree_by_another_name_is_not_ignored(trees, name):
-    (trees / "val").rename(trees / name)
-    with pytest.raises(DataError, match=f"{name} should be called .*val: rename it"):
-        FolderConfig(path=str(trees)).sizes(None)
+def test_an_ordinary_folder_is_split_as_ever(tree):
+    """Stored results stand on these splits, and on this digest of the files below."""
+    splits = load(tree)
+    assert splits.val.indices.tolist() == [46, 39, 18, 32, 1, 47, 51, 19, 35]
+    assert splits.test.indices.tolist() == [59, 38, 8, 10, 48, 37, 17, 30, 55]
+    assert splits.train.indices.tolist()[:8] == [6, 53, 29, 52, 27, 13, 50, 21]
+    folder = tree.with_name("bytes")
+    for name, content in (("a/1.jpg", b"one"), ("a/b/2.png", b"two"), ("a-b/3.JPEG", b"three")):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    assert FolderConfig(path=str(folder)).fingerprint(None) == "f74ebff81162a25c409c"
+
+
+def test_every_class_has_a_training_image(tmp_path):
+    """One class of 60 images and six of one: by shares alone, some are in validation or test only."""
+    folder = tmp_path / "rare"
+    for name, num_images in {"common": 60, **dict.fromkeys("abcdef", 1)}.items():
+        for number in range(num_images):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (9, 9), (number, 0, 0)).save(folder / name / f"{number}.png")
+    moved = 0
+    for split_seed in range(20):
+        splits = load(folder, split_seed=split_seed)
+        assert set(splits.train.labels.tolist()) == set(range(7))
+        parts = [set(part.indices.tolist()) for part in (splits.train, splits.val, splits.test)]
+        assert sum(map(len, parts)) == len(set.union(*parts)) == 66
+        moved += len(parts[0]) - (66 - 2 * int(0.15 * 66))
+    assert moved > 0
+    found = FolderConfig(path="rare").survey(tmp_path).account
+    assert found is not None
+    assert "6 classes without a test image" in str(found)
+
+
+def test_classes_are_kept_where_validation_is_ready_made(tmp_path):
+    for split, num_images in (("train", 6), ("val", 2)):
+        for name in ("red", "green", "blue"):
+            paint(tmp_path / "colors" / split, name, 1 if split == "train" and name == "blue" else num_images)
+    for split_seed in range(10):
+        splits = load(tmp_path / "colors", split_seed=split_seed, test_fraction=0.3)
+        assert 0 in splits.train.labels
+        assert len(splits.val) == 6
+
+
+def test_the_fingerprint_covers_what_is_read_and_nothing_else(tree):
+    config = FolderConfig(path=str(tree))
+    first = config.fingerprint(None)
+    # Not read: hidden, of another kind, in no class folder.
+    (tree / ".ipynb_checkpoints").mkdir()
+    for name in (".ipynb_checkpoints/1.png", "red/._1.png", "red/notes.txt", "overview.png"):
+        shutil.copy(tree / "red" / "001.png", tree / name)
+    assert config.fingerprint(None) == first
+    Image.new("RGB", (9, 9)).save(tree / "red" / "new.gif")
+    assert config.fingerprint(None) != first
+
+
+def test_two_files_that_look_the_same_are_the_same_input(tmp_path):
+    """Under alpha 0 lie colours that nobody sees."""
+    for name, hidden in (("one", (255, 0, 0)), ("two", (0, 0, 255))):
+        (tmp_path / "pair" / name).mkdir(parents=True)
+        for number in range(9):
+            image = Image.new("RGBA", (SIDE, SIDE), (*hidden, 0))
+            image.paste((10, 200, 30, 255), (0, 0, 5, 5))
+            image.save(tmp_path / "pair" / name / f"{number}.png")
+    train = everything(load(tmp_path / "pair").train)
+    assert {0, 1} == set(train.labels.tolist())
+    assert all(image.equal(train.images[0]) for image in train.images)
+    assert train.images[0, :, -1, -1].tolist() == [255, 255, 255]
+
+
+@pytest.mark.parametrize("exif", ["ignore", "apply"])
+def test_exif_is_ignored_or_applied(tmp_path, exif):
+    """Stored as a red left half; orientation 6 asks viewers to turn it by 90 degrees clockwise: red on top."""
+    orientation = Image.Exif()
+    orientation[0x0112] = 6
+    for name in ("one", "two"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for number in range(9):
+            image = Image.new("RGB", (SIDE, SIDE))
+            image.paste((255, 0, 0), (0, 0, SIDE // 2, SIDE))
+            image.save(tmp_path / "photos" / name / f"{number}.jpg", exif=orientation, quality=95)
+    images = everything(load(tmp_path / "photos", exif=exif).val).images
+    left, top = images[:, 0, :, :4].float().mean(), images[:, 0, :4, :].float().mean()
+    assert (left > 240, top > 240) == (exif == "ignore", exif == "apply")
+    account = FolderConfig(path="photos", exif=exif).survey(tmp_path).account
+    assert f"18 turned by EXIF ({'ignored' if exif == 'ignore' else 'applied'})" in str(account)
+
+
+def test_a_trial_says_what_it_found(tree, caplog):
+    (tree / "red" / "notes.txt").touch()
+    config = TrialConfig.model_validate(
+        {
+            "model": {"kind": "small_vit", "width": 8, "depth": 1, "num_heads": 1, "image_size_px": 8},
+            "dataset": {"kind": "folder", "path": tree.name},
+            "optimization": {"epochs": 0, "global_batch_size": 4},
+        }
+    )
+    with caplog.at_level("INFO"):
+        train(config, Runtime(data_root=tree.parent, device="cpu"))
+    assert "colors: 3 classes, 42/9/9 images, 1 file of another kind (.txt 1)" in caplog.messages

@@ -70,6 +70,36 @@ def test_images_are_those_of_the_files(pet, data_root):
             assert split[position][0].shape == (3, SIDE, SIDE)
 
 
+def test_published_images_are_read_as_timm_reads_them(tmp_path, prepared, data_root):
+    """Neither turned by EXIF nor laid on white: numbers on published sets compare with others' numbers."""
+    images = make_pet(tmp_path / "pet")
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    pixels = np.random.default_rng(0).integers(0, 256, (9, 12, 4), dtype=np.uint8)
+    Image.fromarray(pixels).save(images / "images" / "beagle_1.jpg", format="PNG")
+    Image.fromarray(pixels[..., :3]).save(images / "images" / "beagle_2.jpg", exif=turned)
+    manifest, config = prepared(OXFORD_PET, images, "paper")
+    seen = {}
+    for split in all_splits(load(config, data_root)):
+        for position, index in enumerate(split.indices.tolist()):
+            seen[manifest.stored_image(index).path.removeprefix("images/")] = split.image(position)
+    assert seen["beagle_1.jpg"].tobytes() == pixels[..., :3].tobytes()
+    assert seen["beagle_2.jpg"].size == (12, 9)
+
+
+def test_copies_across_splits_are_counted(tmp_path, prepared, data_root):
+    images = make_pet(tmp_path / "pet")
+    _, config = prepared(OXFORD_PET, images, "paper")
+    assert str(config.survey(data_root).account) == "4 classes, 56/12/12 images"
+    for number in range(2, 21):
+        shutil.copy(images / "images" / "beagle_1.jpg", images / "images" / f"beagle_{number}.jpg")
+    _, config = prepared(OXFORD_PET, images, "paper")
+    splits = load(config, data_root)
+    expected = sum(int((part.labels == 3).sum()) for part in (splits.val, splits.test))
+    assert expected > 1
+    assert f"{expected} copies of training images in val or test" in str(config.survey(data_root).account)
+
+
 @pytest.mark.parametrize("make", [make_imagenet_parquet, make_imagenet_tar])
 def test_images_in_shards_are_read_in_any_order(tmp_path, data_root, prepared, make):
     _, config = prepared(IMAGENET, make(tmp_path / "imagenet"))

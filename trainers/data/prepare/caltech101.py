@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from trainers.data.prepare.image_folder import scan
 from trainers.data.prepare.published_set import ImagesPerClass, ListedImage, Listing, PublishedSet, locate
 from trainers.data.stored_image import StoredImage
-from trainers.data.tree import scan
 
 FOLDER = "101_ObjectCategories"
 BACKGROUND = "BACKGROUND_Google"

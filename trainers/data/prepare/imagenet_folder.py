@@ -3,9 +3,9 @@
 import csv
 from pathlib import Path
 
+from trainers.data.prepare.image_folder import ImageTree, scan
 from trainers.data.prepare.published_set import ListedImage, Listing
 from trainers.data.stored_image import StoredImage
-from trainers.data.tree import ImageTree, scan
 from trainers.errors import DataError
 
 LAYOUT = "expected one folder of images per class, such as n01440764"

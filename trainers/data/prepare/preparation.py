@@ -10,7 +10,7 @@ from typing import TextIO
 import numpy as np
 import pyarrow as pa
 
-from trainers.data.manifest import COLUMNS, SPLITS, ManifestHeader, content_digest, write_manifest
+from trainers.data.manifest import COLUMNS, SPLITS, Manifest, ManifestHeader, content_digest, write_manifest
 from trainers.data.manifest_name import INCOMPLETE, SUFFIX
 from trainers.data.prepare.progress import Progress
 from trainers.data.prepare.protocols import Protocol, assign, split_rule
@@ -92,7 +92,7 @@ def prepare(
         digest=content_digest(listing.class_names, table),
     )
     write_manifest(output, header, table)
-    return Prepared(output, header, num_images, _num_copies(rows, split), tuple(left_out), tuple(wrong))
+    return Prepared(output, header, num_images, Manifest(header, table).num_copies(), tuple(left_out), tuple(wrong))
 
 
 def default_name(published: PublishedSet, protocol: Protocol) -> str:
@@ -202,11 +202,3 @@ def _table(rows: Sequence[tuple[ListedImage, Checked]], split: Sequence[str]) ->
         "sha256": [checked.sha256 for _, checked in rows],
     }
     return pa.table([pa.array(columns[field.name], field.type) for field in COLUMNS], schema=COLUMNS)
-
-
-def _num_copies(rows: Sequence[tuple[ListedImage, Checked]], split: np.ndarray[tuple[int], np.dtype[np.str_]]) -> int:
-    """Published sets hold some images twice; where both parts have one, test scores are a little too good."""
-    trained_on = {checked.sha256 for (_, checked), name in zip(rows, split, strict=True) if name == "train"}
-    return sum(
-        checked.sha256 in trained_on for (_, checked), name in zip(rows, split, strict=True) if name in ("val", "test")
-    )

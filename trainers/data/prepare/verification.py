@@ -12,7 +12,7 @@ from typing import NamedTuple
 from PIL import Image
 
 from trainers.data.color import require_white_level
-from trainers.data.image_file import DECODER_ERRORS, decoder_message
+from trainers.data.decoding import DECODER_ERRORS, decoder_message
 from trainers.data.prepare.progress import Progress
 from trainers.data.stored_image import StoredImage, read_stored_image
 

@@ -1,0 +1,31 @@
+"""What is known of a data set before a trial runs."""
+
+from typing import NamedTuple
+
+from trainers.data.account import DataAccount
+from trainers.data.splitting import SplitSizes
+from trainers.errors import DataError
+
+
+class Survey(NamedTuple):
+    """One look at a data set."""
+
+    fingerprint: str
+    """What the trial's identity knows of the data."""
+    sizes: SplitSizes
+    """Images of each split."""
+    account: DataAccount | None
+    """What was found where it lies (`None`: it is made, not found)."""
+
+
+def require_classes(num_classes: int, *, epochs: int, label: str) -> None:
+    """Refuse to train on one class; looking at a model's receptive fields needs no more.
+
+    Raises:
+        DataError: it is one, and there is something to train.
+    """
+    if num_classes == 1 and epochs:
+        raise DataError(
+            f"{label} has 1 class, and training needs two or more: give every class a folder of its own, all side by "
+            'side; only where nothing is trained ("epochs": 0) one is enough'
+        )
