@@ -15,6 +15,7 @@ from api.metrics import MeasureRequests, Metrics
 from api.openapi import complete_openapi
 from api.routes import events, experiments, learned_bias, receptive_fields, results, service
 from api.state import AppState
+from orchestrator.home import ensure_home_id
 from orchestrator.service.experiments import Experiments
 from orchestrator.settings import Settings
 from orchestrator.store.database import open_database
@@ -39,7 +40,8 @@ def create_app(settings: Settings, *, with_background: bool = True) -> FastAPI:
     @asynccontextmanager
     async def live(app: FastAPI) -> AsyncIterator[None]:
         database = await run_in_threadpool(open_database, settings.effective_database_url)
-        state = AppState(settings=settings, metrics=metrics, experiments=Experiments(database, settings))
+        experiments = Experiments(database, settings)
+        state = AppState(settings, metrics, experiments, await run_in_threadpool(ensure_home_id, settings.home))
         app.state.sigmalab = state
         background = Background(database, settings)
         if with_background:

@@ -2,6 +2,7 @@
 
     ClientError
     |- ServiceUnreachableError   nobody answers there
+    |- StrangerError             another state folder's service, which nobody has named; nothing was changed
     |- RefusedError              the service answered with a problem; carries it
 
 Synchronous only: a script asks one question at a time.
@@ -19,9 +20,11 @@ from urllib.parse import quote
 import httpx
 from pydantic import BaseModel, JsonValue, TypeAdapter, ValidationError
 
-from api.endpoint import Endpoint, find_endpoint
+from api.endpoint import HOME_ID_HEADER, Endpoint, find_endpoint, named_endpoint
 from api.sse import Event, read_events
 from api.views import BiasViewView, PlanView, ProblemView, ReadinessView, ReceptiveFieldView
+from orchestrator.home import home_id
+from orchestrator.proxies import ProxyUnusableError, through, transport_for
 from orchestrator.service.views import ExperimentPage, ExperimentView, TrialView
 from orchestrator.statistics.comparison import Comparison
 from orchestrator.status import ExperimentStatus, Phase
@@ -55,6 +58,18 @@ class ServiceUnreachableError(ClientError):
         super().__init__(f"no sigmalab service answers at {endpoint.url} ({endpoint.source}): {reason}")
 
 
+class StrangerError(ClientError):
+    """The service that answers is not this state folder's, and nobody has named it: nothing was changed."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
+        super().__init__(
+            f"what answers at {endpoint.url} is not the service of {endpoint.home}, where none runs; nothing was "
+            f"changed. Start yours with `sigmalab serve`, or name that one: SIGMALAB_URL={endpoint.url}, or "
+            f"--url {endpoint.url}"
+        )
+
+
 class RefusedError(ClientError):
     """The service answered with a problem (RFC 9457)."""
 
@@ -66,6 +81,8 @@ class RefusedError(ClientError):
 
 class Client:
     """A connection to the service; use it as a context manager, or call `close`.
+
+    Whatever changes something raises StrangerError where nobody has named the service and it is another state folder's.
 
     Args:
         url: the service (`None`: see `api.endpoint`).
@@ -82,13 +99,14 @@ class Client:
         timeout_seconds: float = 60.0,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        self.endpoint = Endpoint(url.rstrip("/"), "given") if url else find_endpoint()
+        self.endpoint = named_endpoint(url) if url else find_endpoint()
+        self._belongs_here: bool | None = None
         token = token or os.environ.get("SIGMALAB_API_TOKEN")
         self._http = httpx.Client(
             base_url=self.endpoint.url,
             headers={"Authorization": f"Bearer {token}"} if token else {},
             timeout=timeout_seconds,
-            transport=transport,
+            transport=transport or _transport(self.endpoint),
         )
 
     def __enter__(self) -> Self:
@@ -100,6 +118,23 @@ class Client:
     def close(self) -> None:
         """Close the connection."""
         self._http.close()
+
+    @property
+    def belongs_here(self) -> bool:
+        """Whether the service was named, or is the one of the state folder here (it is asked once).
+
+        Raises:
+            ServiceUnreachableError: nobody answers.
+        """
+        if self._belongs_here is None:
+            home = self.endpoint.home
+            # None of both is no match: a service of an earlier version, and a folder that never had one.
+            self._belongs_here = home is None or self._home_id() == (home_id(home) or object())
+        return self._belongs_here
+
+    def _home_id(self) -> str | None:
+        headers = self._send("GET", "/healthz").headers
+        return str(headers[HOME_ID_HEADER]) if HOME_ID_HEADER in headers else None
 
     def submit(self, spec: Spec, *, idempotency_key: str | None = None) -> ExperimentView:
         """Hand in an experiment; it runs from now on, whatever happens to this process.
@@ -122,7 +157,7 @@ class Client:
 
     def plan(self, spec: Spec) -> PlanView:
         """What the experiment would do; nothing is stored or started."""
-        return _read(PlanView, self._post("/experiments/plan", _body(spec)))
+        return _read(PlanView, self._post("/experiments/plan", _body(spec), changes=False))
 
     def get(self, experiment_id: str) -> ExperimentView:
         """Where an experiment stands."""
@@ -246,7 +281,7 @@ class Client:
             now = time.monotonic()
             away_since = now if away_since is None else away_since
             if now - away_since > patience_seconds:
-                raise ServiceUnreachableError(self.endpoint, reason)
+                raise self._unreachable(reason)
             time.sleep(_RECONNECT_SECONDS)
 
     def _events(self, experiment_id: str, last_seen: int) -> Iterator[Event | None]:
@@ -273,7 +308,11 @@ class Client:
         body: bytes = b"",
         headers: Mapping[str, str] | None = None,
         query: Mapping[str, str | int] | None = None,
+        *,
+        changes: bool = True,
     ) -> httpx.Response:
+        if changes and not self.belongs_here:
+            raise StrangerError(self.endpoint)
         content_type = {"Content-Type": "application/json"} if body else {}
         return _accepted(self._send("POST", path, query=query, body=body, headers={**content_type, **(headers or {})}))
 
@@ -289,13 +328,23 @@ class Client:
         try:
             return self._http.request(method, path, params=dict(query or {}), content=body, headers=dict(headers or {}))
         except httpx.TransportError as error:
-            raise ServiceUnreachableError(self.endpoint, str(error)) from error
+            raise self._unreachable(str(error)) from error
+
+    def _unreachable(self, reason: str) -> ServiceUnreachableError:
+        return ServiceUnreachableError(self.endpoint, f"{reason}{through(self.endpoint.url)}")
 
 
 def _key_header(idempotency_key: str | None) -> dict[str, str]:
     if idempotency_key and not (idempotency_key.isascii() and idempotency_key.isprintable()):
         raise ClientError("an idempotency key is of printable ASCII characters: it travels in an HTTP header")
     return {"Idempotency-Key": idempotency_key} if idempotency_key else {}
+
+
+def _transport(endpoint: Endpoint) -> httpx.BaseTransport:
+    try:
+        return transport_for(endpoint.url)
+    except ProxyUnusableError as error:
+        raise ServiceUnreachableError(endpoint, str(error)) from error
 
 
 def _body(spec: Spec) -> bytes:
@@ -353,6 +402,6 @@ def _foreign(answer: httpx.Response) -> ProblemView:
         title=answer.reason_phrase,
         status=answer.status_code,
         detail=f"HTTP {answer.status_code} {answer.reason_phrase} from {answer.url}, which is no sigmalab service "
-        "(or one of another version)",
+        f"(or one of another version){through(str(answer.url))}",
         code="not_sigmalab",
     )

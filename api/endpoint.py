@@ -1,12 +1,19 @@
-"""Where the service is: SIGMALAB_URL, else what a running `sigmalab serve` has noted, else the usual port."""
+"""Where the service is: SIGMALAB_URL, else what a running `sigmalab serve` has noted, else the usual port.
+
+Only an address that somebody has named is taken at its word. Behind a noted or a guessed one another service may answer
+by now, a colleague's, say: whether it is this state folder's own is asked of it (`api.client`).
+"""
 
 import os
+from pathlib import Path
 from typing import NamedTuple
 
 from api.local_stack.record import read_record
 from orchestrator.home import state_folder
 
 DEFAULT_URL = "http://127.0.0.1:8000"
+HOME_ID_HEADER = "Sigmalab-Home"
+"""In answers of `/healthz`: which state folder the service is of."""
 
 
 class Endpoint(NamedTuple):
@@ -15,6 +22,13 @@ class Endpoint(NamedTuple):
     url: str
     source: str
     """For error messages."""
+    home: Path | None = None
+    """The state folder whose service it should be (`None`: the address was named, whoever answers there)."""
+
+
+def named_endpoint(url: str) -> Endpoint:
+    """The service at an address that the caller has chosen."""
+    return Endpoint(url.rstrip("/"), "given")
 
 
 def find_endpoint() -> Endpoint:
@@ -25,5 +39,12 @@ def find_endpoint() -> Endpoint:
     home = state_folder()
     record = read_record(home)
     if record is not None and record.url:
-        return Endpoint(record.url, str(home / "stack.json"))
-    return Endpoint(DEFAULT_URL, "the default; `sigmalab serve` starts the service, SIGMALAB_URL names another one")
+        return Endpoint(record.url, str(home / "stack.json"), home)
+    if record is not None:
+        return Endpoint(DEFAULT_URL, f"the usual port; a service of {home} is only starting", home)
+    return Endpoint(
+        DEFAULT_URL,
+        f"the usual port, because nothing runs in {home}; `sigmalab serve` starts the service, SIGMALAB_URL names "
+        "another one",
+        home,
+    )

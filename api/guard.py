@@ -12,7 +12,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.errors import problem_response
-from api.listening import is_loopback
+from orchestrator.loopback import is_loopback
 
 OPEN_PATHS = frozenset({"/healthz"})
 """For probes that know no token."""

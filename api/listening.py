@@ -1,16 +1,6 @@
 """Where the service may be reached: beyond this machine only with a token."""
 
-from ipaddress import ip_address
-
-
-def is_loopback(host: str) -> bool:
-    """Whether the address is this machine's own: `localhost`, `127.x.y.z`, `::1`."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
+from orchestrator.loopback import is_loopback
 
 
 def may_listen(host: str, token: str | None) -> bool:

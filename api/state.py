@@ -18,5 +18,7 @@ class AppState:
     """Counters."""
     experiments: Experiments
     """The use cases."""
+    home_id: str
+    """Tells this state folder from every other."""
     stopping: threading.Event = field(default_factory=threading.Event)
     """Set when the application ends."""

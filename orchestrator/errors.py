@@ -10,6 +10,7 @@
     |- IdempotencyInFlightError  the first request with this Idempotency-Key is not answered yet
     |- StaleAttemptError       a driver that has been replaced tries to write
     |- RayUnavailableError     Ray's dashboard does not answer, or refuses
+    |- ProxyUnusableError      the environment names a proxy that can't be used (orchestrator/proxies.py)
     |- StoreError              the database is not reachable, or holds another schema
 
 Each class has a stable `code`; `api/errors.py` maps them to HTTP in one place.

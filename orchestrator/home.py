@@ -1,9 +1,11 @@
 """Where a sigmalab keeps its state. Light: the command line asks before anything else is imported."""
 
 import os
+import uuid
 from pathlib import Path
 
 FOLDER = ".sigmalab"
+_ID_FILE = "home-id"
 
 
 def state_folder() -> Path:
@@ -16,3 +18,44 @@ def state_folder() -> Path:
         return Path(home).absolute()
     here = Path.cwd() / FOLDER
     return here if here.is_dir() else Path.home() / FOLDER
+
+
+def home_id(home: Path) -> str | None:
+    """What tells this state folder from every other (`None`: no service has ever used it, or it can't be read).
+
+    The service tells it, and a command compares: whose service answers here? A copy of a folder is another folder.
+    """
+    file = home / _ID_FILE
+    try:
+        text = file.read_text(encoding="ascii").strip()
+        return f"{text}-{file.stat().st_ino:x}" if text else None
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def ensure_home_id(home: Path) -> str:
+    """The folder's id; made if there is none.
+
+    Raises:
+        OSError: the folder can't be written.
+    """
+    found = home_id(home)
+    if found is not None:
+        return found
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    draft = home / f"{_ID_FILE}.{os.getpid()}"
+    draft.write_text(uuid.uuid4().hex, encoding="ascii")
+    # Whoever comes first: several processes may start on one folder.
+    try:
+        os.link(draft, home / _ID_FILE)
+    except FileExistsError:
+        pass
+    except OSError:
+        # A file system without hard links.
+        draft.replace(home / _ID_FILE)
+    finally:
+        draft.unlink(missing_ok=True)
+    found = home_id(home)
+    if found is None:
+        raise OSError(f"{home / _ID_FILE} can't be read")
+    return found

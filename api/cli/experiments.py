@@ -7,6 +7,7 @@ import typer
 from api.cli.following import watch_to_end
 from api.cli.readings import ReportReading
 from api.cli.report_tables import print_report
+from api.cli.service import changing, reading
 from api.cli.tables import experiment_table, print_experiment
 from api.cli.terminal import (
     AsJson,
@@ -16,7 +17,6 @@ from api.cli.terminal import (
     SpecFile,
     complain,
     err,
-    errors_as_exits,
     out,
     read_spec,
     write_json,
@@ -55,7 +55,7 @@ def submit(
     If the same spec, on the same code and data, is running already, that experiment is named (and watched).
     """
     text = read_spec(spec)
-    with errors_as_exits(), Client(url) as client:
+    with changing(url) as client:
         if again:
             view, is_new = client.submit(text, idempotency_key=key), True
         else:
@@ -75,7 +75,7 @@ def list_experiments(
     as_json: AsJson = False,
 ) -> None:
     """List experiments, newest first."""
-    with errors_as_exits(), Client(url) as client:
+    with reading(url) as client:
         page = client.page(limit=limit, status=status)
     if as_json:
         write_json(page)
@@ -87,7 +87,7 @@ def list_experiments(
 
 def show(experiment_id: ExperimentId, url: ServiceUrl = None, as_json: AsJson = False) -> None:
     """Show where an experiment stands and what its pairs say so far."""
-    with errors_as_exits(), Client(url) as client:
+    with reading(url) as client:
         known_id = resolve(client, experiment_id)
         view = client.get(known_id)
         if as_json:
@@ -100,13 +100,13 @@ def show(experiment_id: ExperimentId, url: ServiceUrl = None, as_json: AsJson = 
 
 def watch(experiment_id: ExperimentId, url: ServiceUrl = None, as_json: AsJson = False) -> None:
     """Follow an experiment to its end, pair by pair, then show its report. `--json`: one event a line."""
-    with errors_as_exits(), Client(url) as client:
+    with reading(url) as client:
         watch_to_end(client, resolve(client, experiment_id), as_json=as_json)
 
 
 def cancel(experiment_id: ExperimentId, url: ServiceUrl = None, as_json: AsJson = False) -> None:
     """Ask an experiment to stop. Finished trials stay, and stay reusable."""
-    with errors_as_exits(), Client(url) as client:
+    with changing(url) as client:
         view = client.cancel(resolve(client, experiment_id))
     if as_json:
         write_json(view)
@@ -122,7 +122,7 @@ def extend(
     as_json: AsJson = False,
 ) -> None:
     """Add seeds to a finished experiment and run them; the pairs that exist stay as they are."""
-    with errors_as_exits(), Client(url) as client:
+    with changing(url) as client:
         view = client.extend(resolve(client, experiment_id), seeds)
         _tell(client, view, "extended", then_watch=then_watch, as_json=as_json)
 

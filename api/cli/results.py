@@ -9,8 +9,9 @@ from api.cli.experiments import resolve
 from api.cli.readings import ReportReading
 from api.cli.report_files import save_report
 from api.cli.report_tables import print_report
-from api.cli.terminal import AsJson, ExperimentId, ServiceUrl, errors_as_exits, out, write_json
-from api.client import Client, ReportFormat
+from api.cli.service import reading
+from api.cli.terminal import AsJson, ExperimentId, ServiceUrl, out, write_json
+from api.client import ReportFormat
 
 
 def add_commands(application: typer.Typer) -> None:
@@ -32,7 +33,7 @@ def report(
     as_json: AsJson = False,
 ) -> None:
     """Show or save a report: terminal table, JSON, Markdown, HTML page, CSV, LaTeX tables, figures."""
-    with errors_as_exits(), Client(url) as client:
+    with reading(url) as client:
         known_id = resolve(client, experiment_id)
         if output is not None:
             files = save_report(client, known_id, output)
@@ -49,7 +50,7 @@ def report(
 
 def logs(experiment_id: ExperimentId, url: ServiceUrl = None, as_json: AsJson = False) -> None:
     """Show what the experiment's newest driver has written."""
-    with errors_as_exits(), Client(url) as client:
+    with reading(url) as client:
         text = client.logs(resolve(client, experiment_id))
     if as_json:
         write_json({"log": text})
@@ -68,7 +69,7 @@ def schema(
 
         write_json(ExperimentSpec.model_json_schema())
         return
-    with errors_as_exits(), Client(url) as client:
+    with reading(url) as client:
         write_json(dict(client.schema()))
 
 

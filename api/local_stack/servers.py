@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 
 from api.local_stack.scratch import Scratch
+from orchestrator.loopback import keep_from_proxies
 
 OBJECT_STORE_BYTES = 200_000_000
 """Trials pass reports through Ray's object store, not tensors."""
@@ -198,7 +199,7 @@ def api_server(home: Path, listener: socket.socket, base: Mapping[str, str]) -> 
 def base_environment(home: Path, scratch: Scratch) -> dict[str, str]:
     """The parent's environment, with every place for temporary files and caches inside the stack's folders."""
     ours = str(Path(sys.executable).parent)
-    return {
+    environment = {
         **os.environ,
         # `python` in a job's command, and `ray`, are those of this installation, activated or not.
         "PATH": os.pathsep.join(filter(None, (ours, os.environ.get("PATH")))),
@@ -208,3 +209,6 @@ def base_environment(home: Path, scratch: Scratch) -> dict[str, str]:
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "PYTHONUNBUFFERED": "1",
     }
+    # The servers ask each other on loopback.
+    keep_from_proxies(environment)
+    return environment

@@ -3,6 +3,7 @@
 import httpx
 
 from orchestrator.errors import RayUnavailableError, StoreError
+from orchestrator.proxies import ProxyUnusableError, through, transport_for
 from orchestrator.service.jobs import RayJobs
 from orchestrator.service.views import Condition
 from orchestrator.store.database import Database
@@ -37,11 +38,16 @@ def _mlflow(uri: str | None) -> Condition:
         return Condition(type="mlflow", ok=True, reason="no MLflow server is set; the store keeps everything")
     try:
         url = httpx.URL(uri)
-        answer = httpx.get(f"{uri.rstrip('/')}/health", timeout=_TIMEOUT_SECONDS, trust_env=False)
+        # As MLflow's own client does: through a proxy, if the server is elsewhere and the environment names one.
+        with httpx.Client(transport=transport_for(uri), timeout=_TIMEOUT_SECONDS) as client:
+            answer = client.get(f"{uri.rstrip('/')}/health")
     except httpx.InvalidURL as error:
         return Condition(type="mlflow", ok=False, reason=f"MLFLOW_TRACKING_URI is no URL: {error}")
+    except ProxyUnusableError as error:
+        return Condition(type="mlflow", ok=False, reason=f"MLflow at {url.host} can't be asked: {error}")
     except httpx.HTTPError as error:
-        return Condition(type="mlflow", ok=False, reason=f"MLflow at {url.host} does not answer: {error}")
+        reason = f"MLflow at {url.host} does not answer: {error}{through(uri)}"
+        return Condition(type="mlflow", ok=False, reason=reason)
     if answer.is_error:
         return Condition(type="mlflow", ok=False, reason=f"MLflow at {url.host} answers HTTP {answer.status_code}")
     return Condition(type="mlflow", ok=True, reason=f"MLflow at {url.host} answers")

@@ -15,6 +15,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 
 from orchestrator.errors import OrchestratorError
+from orchestrator.loopback import keep_from_proxies
 from orchestrator.tracking.naming import SPEC_NAME
 
 MAX_METRICS_PER_BATCH = 900
@@ -59,11 +60,12 @@ class TrackerRefusedError(OrchestratorError):
 def open_client(tracking_uri: str) -> MlflowClient:
     """A client of one server, whatever the process's own tracking URI is.
 
-    MLflow reads its limits from the environment at every call: they are set for the whole process, unless it has
-    its own.
+    MLflow reads its limits and proxies from the environment at every call: they are set for the whole process, unless
+    it has its own.
     """
     for name, value in _GENTLE.items():
         os.environ.setdefault(name, value)
+    keep_from_proxies(os.environ)
     return MlflowClient(tracking_uri=tracking_uri)
 
 

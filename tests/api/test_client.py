@@ -1,6 +1,8 @@
 """The Python client against the application over a real socket."""
 
+import http.server
 import io
+import shutil
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -12,10 +14,11 @@ import pytest
 import uvicorn
 from fastapi import FastAPI
 
-from api.client import Client, ClientError, RefusedError, ServiceUnreachableError
+from api.client import Client, ClientError, RefusedError, ServiceUnreachableError, StrangerError
 from api.endpoint import DEFAULT_URL, find_endpoint
 from api.local_stack import StackError
 from api.local_stack.record import StackLock, StackRecord
+from orchestrator.home import ensure_home_id
 from orchestrator.settings import Settings
 from orchestrator.spec import ExperimentSpec
 from orchestrator.status import ExperimentStatus, Phase
@@ -198,9 +201,106 @@ def test_where_the_service_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     StackRecord(stack_id="a", pid=1, boot_id="b", url="http://127.0.0.1:8123").write(tmp_path)
     assert find_endpoint().url == "http://127.0.0.1:8123"
     monkeypatch.setenv("SIGMALAB_URL", "http://lab.example/")
-    assert find_endpoint() == ("http://lab.example", "SIGMALAB_URL")
+    assert find_endpoint() == ("http://lab.example", "SIGMALAB_URL", None)
 
 
 def test_an_idempotency_key_that_no_header_can_carry() -> None:
     with Client("http://127.0.0.1:1") as client, pytest.raises(ClientError, match="printable ASCII"):
         client.submit(b"{}", idempotency_key="schlüssel")
+
+
+@pytest.fixture
+def nobody_has_named_it(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The service has the usual port."""
+    monkeypatch.delenv("SIGMALAB_URL", raising=False)
+    monkeypatch.setattr("api.endpoint.DEFAULT_URL", url)
+
+
+@pytest.mark.usefixtures("nobody_has_named_it")
+def test_the_service_of_this_folder_is_known_without_a_note(settings: Settings, spec: JsonObject) -> None:
+    with Client() as client:
+        assert client.endpoint.home == settings.home
+        assert client.belongs_here
+        assert client.cancel(client.submit(spec).id).status is ExperimentStatus.CANCELLED
+
+
+@pytest.mark.usefixtures("nobody_has_named_it")
+@pytest.mark.parametrize("kind", ["empty", "another's", "copied"])
+def test_a_strangers_service_changes_nothing(
+    client: Client, settings: Settings, spec: JsonObject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    view = client.submit(spec)
+    home = tmp_path / "mine"
+    if kind == "copied":
+        shutil.copytree(settings.home, home)
+    elif kind == "another's":
+        ensure_home_id(home)
+    monkeypatch.setenv("SIGMALAB_HOME", str(home))
+    with Client() as stranger:
+        assert not stranger.belongs_here
+        for change in (
+            lambda: stranger.submit(spec),
+            lambda: stranger.submit_unless_running(spec),
+            lambda: stranger.cancel(view.id),
+            lambda: stranger.extend(view.id, [9]),
+        ):
+            with pytest.raises(
+                StrangerError, match=r"is not the service of .*mine, where none runs; nothing was changed"
+            ):
+                change()
+        assert stranger.plan(spec).digest == view.digest
+        assert [found.id for found in stranger.experiments()] == [view.id]
+    assert client.get(view.id).status is ExperimentStatus.QUEUED
+
+
+class ForwardProxy(http.server.BaseHTTPRequestHandler):
+    """Says what it was asked for."""
+
+    def do_GET(self) -> None:
+        self.send_response(502, "Bad Gateway")
+        self.end_headers()
+        self.wfile.write(f"asked for {self.path}".encode())
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def forward_proxy() -> Iterator[str]:
+    with http.server.HTTPServer(("127.0.0.1", 0), ForwardProxy) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_a_service_elsewhere_is_asked_through_the_proxy(forward_proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", f"http://ann:secret@{forward_proxy}")
+    with Client("http://lab.example") as client:
+        assert client._http.get("/healthz").text == "asked for http://lab.example/healthz"
+        with pytest.raises(RefusedError, match=f"through the proxy http://{forward_proxy} of http_proxy") as refused:
+            client.page()
+    assert "secret" not in str(refused.value)
+    monkeypatch.setenv("no_proxy", "fd00::/8,.example")
+    with Client("http://lab.example", timeout_seconds=5) as client, pytest.raises(ServiceUnreachableError) as away:
+        client.page()
+    assert "proxy" not in str(away.value)
+
+
+@pytest.mark.parametrize("variable", ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"])
+@pytest.mark.parametrize(
+    "value",
+    ["http://ann:secret@127.0.0.1:1", "ann:secret@127.0.0.1:1", "socks5://ann:secret@127.0.0.1:1", "socks4://127.0.0.1",
+     "ftp://ann:secret@h:1", "http://", "::::", "http://[::1", "no proxy", "http://ann:secret@h:port", "//", "http://ä:1"],
+)  # fmt: skip
+def test_whatever_the_environment_calls_a_proxy(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY", "no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ServiceUnreachableError, match=variable) as away, Client("http://lab.example") as client:
+        client.page()
+    assert "secret" not in str(away.value)
+    with pytest.raises(ServiceUnreachableError) as away, Client("http://127.0.0.1:1") as client:
+        client.page()
+    assert "proxy" not in str(away.value)

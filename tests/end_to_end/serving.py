@@ -14,6 +14,15 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 START_SECONDS = 300
 
 
+USELESS_PROXIES = {
+    "http_proxy": "http://ann:secret@127.0.0.1:9",
+    "https_proxy": "what is this",
+    "all_proxy": "socks5://127.0.0.1:9",
+    "no_proxy": "fd00::/8",
+}
+"""Nobody answers there, and httpx can't even read the last one: nothing that a stack does may go through a proxy."""
+
+
 def private_environment(folder: Path) -> dict[str, str]:
     """State, HOME and temporary files inside the folder; no service, cluster or token of the user's."""
     for name in ("user", "tmp"):
@@ -21,7 +30,14 @@ def private_environment(folder: Path) -> dict[str, str]:
     ours = ("SIGMALAB_", "RAY_", "MLFLOW_")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     places = {"SIGMALAB_HOME": "home", "HOME": "user", "TMPDIR": "tmp"}
-    return environment | {name: str(folder / place) for name, place in places.items()} | {"COLUMNS": "160"}
+    return (
+        environment
+        | {name: str(folder / place) for name, place in places.items()}
+        | {
+            "COLUMNS": "160",
+            **USELESS_PROXIES,
+        }
+    )
 
 
 def sigmalab(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -17,6 +17,7 @@ from fastapi import FastAPI
 from typer.testing import CliRunner
 
 from api.cli.application import application
+from api.local_stack.record import StackRecord
 from orchestrator.hardware import Hardware
 from orchestrator.planning.planned import PlannedTrial
 from orchestrator.settings import Settings
@@ -165,7 +166,7 @@ def test_what_runs_already_is_not_run_again(sigmalab: Sigmalab, store: Database,
     again = sigmalab("submit", spec_file, "--json")
     assert again.returncode == 0
     assert json.loads(again.stdout)["id"] == first
-    assert again.stderr == f"not submitted: experiment {first} asks the same and is queued; --again insists\n"
+    assert again.stderr.endswith(f"not submitted: experiment {first} asks the same and is queued; --again insists\n")
     insisted = json.loads(sigmalab("submit", spec_file, "--again", "--json").stdout)["id"]
     assert insisted != first
     playing.play(store, insisted)
@@ -302,3 +303,57 @@ def test_nothing_heavy_is_imported_at_the_start() -> None:
     heavy = {"torch", "numpy", "sqlalchemy", "ray", "mlflow", "scipy", "fastapi", "uvicorn", "matplotlib"}
     code = f"import sys, api.cli; print(sorted({heavy!r} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
+
+
+def test_what_changes_something_names_its_service(sigmalab: Sigmalab, service_url: str, spec_file: str) -> None:
+    for command in (("submit", spec_file), ("cancel", "last")):
+        assert sigmalab(*command).stderr.splitlines()[0] == f"service  {service_url}  (SIGMALAB_URL)"
+    assert "service" not in sigmalab("list").stderr
+
+
+def test_another_folders_service_is_changed_only_if_it_is_named(
+    sigmalab: Sigmalab, service_url: str, spec_file: str, tmp_path: Path
+) -> None:
+    """The note of a stack that has ended: by now somebody else's service has its port."""
+    experiment_id = json.loads(sigmalab("submit", spec_file, "--json").stdout)["id"]
+    home = tmp_path / "another"
+    home.mkdir()
+    StackRecord(stack_id="a", pid=1, boot_id="b", url=service_url).write(home)
+    here = {"SIGMALAB_HOME": str(home), "SIGMALAB_URL": ""}
+    for command in (
+        ("cancel", experiment_id),
+        ("cancel", "last"),
+        ("submit", spec_file),
+        ("extend", "last", "--seed", "9"),
+    ):
+        refused = call(*command, env=here)
+        assert refused.returncode == 4
+        assert f"what answers at {service_url} is not the service of {home}" in refused.stderr
+        assert f"--url {service_url}" in refused.stderr
+    listed = call("list", env=here)
+    assert experiment_id in listed.stdout
+    assert f"note: {service_url} answers, which is not the service of {home}" in listed.stderr
+    assert json.loads(sigmalab("show", experiment_id, "--json").stdout)["status"] == "queued"
+    assert call("cancel", experiment_id, "--url", service_url, env=here).returncode == 0
+
+
+PROXIES = [
+    {"http_proxy": "http://127.0.0.1:1", "https_proxy": "http://127.0.0.1:1"},
+    {"all_proxy": "socks5://127.0.0.1:1"},
+    {"ALL_PROXY": "what is this", "no_proxy": "fd00::/8,[::1]:8000"},
+]
+
+
+@pytest.mark.parametrize("proxies", PROXIES)
+def test_this_machine_is_asked_without_a_proxy(sigmalab: Sigmalab, proxies: dict[str, str], service_url: str) -> None:
+    listed = call("list", "--url", service_url, env=proxies)
+    assert (listed.returncode, listed.stderr.splitlines()[0][:18]) == (0, "no experiments yet")
+
+
+@pytest.mark.parametrize("proxies", PROXIES)
+def test_a_proxy_that_fails_is_named(proxies: dict[str, str]) -> None:
+    listed = call("list", "--url", "http://lab.example", env=proxies)
+    assert listed.returncode == 3
+    assert "Traceback" not in listed.stderr
+    variable = next(iter(proxies))
+    assert f" of {variable}" in listed.stderr
