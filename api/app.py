@@ -15,8 +15,8 @@ from api.metrics import MeasureRequests, Metrics
 from api.openapi import complete_openapi
 from api.routes import events, experiments, learned_bias, receptive_fields, results, service
 from api.state import AppState
-from orchestrator.home import ensure_home_id
 from orchestrator.service.experiments import Experiments
+from orchestrator.service.state_folders import StateFolders
 from orchestrator.settings import Settings
 from orchestrator.store.database import open_database
 
@@ -40,10 +40,10 @@ def create_app(settings: Settings, *, with_background: bool = True) -> FastAPI:
     @asynccontextmanager
     async def live(app: FastAPI) -> AsyncIterator[None]:
         database = await run_in_threadpool(open_database, settings.effective_database_url)
-        experiments = Experiments(database, settings)
-        state = AppState(settings, metrics, experiments, await run_in_threadpool(ensure_home_id, settings.home))
+        folders = await run_in_threadpool(StateFolders, settings.home, settings.effective_storage)
+        state = AppState(settings, metrics, Experiments(database, settings, folders), folders.id)
         app.state.sigmalab = state
-        background = Background(database, settings)
+        background = Background(database, settings, folders)
         if with_background:
             background.start()
         try:

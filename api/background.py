@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from orchestrator.service.jobs import RayJobs
 from orchestrator.service.reconciler import Reconciler
+from orchestrator.service.state_folders import StateFolders
 from orchestrator.settings import Settings
 from orchestrator.store.database import Database
 from orchestrator.tracking.shipper import Shipper
@@ -17,10 +18,11 @@ _JOIN_SECONDS = 10.0
 class Background:
     """Both threads; each takes a lease, so that any number of API processes may run side by side."""
 
-    def __init__(self, database: Database, settings: Settings) -> None:
+    def __init__(self, database: Database, settings: Settings, folders: StateFolders) -> None:
         self._stop = threading.Event()
         jobs = RayJobs(settings.ray_dashboard_url, settings.ray_auth_token)
-        self._threads = [_thread("reconciler", Reconciler(database, jobs, settings).run, self._stop)]
+        reconciler = Reconciler(database, jobs, settings, folders=folders)
+        self._threads = [_thread("reconciler", reconciler.run, self._stop)]
         if settings.mlflow_tracking_uri:
             shipper = Shipper(
                 database, settings.mlflow_tracking_uri, link=settings.mlflow_link, storage=settings.effective_storage

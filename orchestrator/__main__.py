@@ -47,7 +47,8 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     settings = Settings()
     try:
-        database = open_database(settings.effective_database_url)
+        # An attempt is in a database already; an empty one in its place would hide that it was removed.
+        database = open_database(settings.effective_database_url, must_exist=options.command is _drive)
         try:
             return int(options.command(database, settings, options))
         finally:

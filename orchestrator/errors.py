@@ -12,6 +12,7 @@
     |- RayUnavailableError     Ray's dashboard does not answer, or refuses
     |- ProxyUnusableError      the environment names a proxy that can't be used (orchestrator/proxies.py)
     |- StoreError              the database is not reachable, or holds another schema
+       |- StateLostError       the database's file or a folder of the service was removed while it runs
 
 Each class has a stable `code`; `api/errors.py` maps them to HTTP in one place.
 """
@@ -100,3 +101,9 @@ class StoreError(OrchestratorError):
     """The database is not reachable, or holds another schema."""
 
     code = "store_unavailable"
+
+
+class StateLostError(StoreError):
+    """The database's file or a folder of the service was removed or replaced while it runs."""
+
+    code = "state_lost"

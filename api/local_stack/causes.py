@@ -8,7 +8,9 @@ _EXCEPTION = re.compile(r"^(?:\w+\.)*\w*(?:Error|Exception|Exit|Interrupt)\b(?::
 _CHATTER = re.compile(r"^[\s^~-]*$|\bINFO\b|^\S*-{5}")
 _CPP_FATAL = re.compile(r"^\[\S+ \S+ C \d+ \d+\] (?:\(\w+\) )?\S+ +(?P<what>.*)$", re.MULTILINE)
 """A failed check of one of Ray's C++ programs, which ends it."""
-_CPP_PREAMBLE = re.compile(r"^An unexpected system state has occurred\. .*?Check failed: ")
+_CPP_PREAMBLE = re.compile(
+    r"^An unexpected system state has occurred\. .*?Check failed: (?:\S*\.has_value\(\) |\w+_ )?"
+)
 _PYTHON_FATAL = re.compile(r"Error creating module|failed with the following error")
 """What Ray's dashboard writes before it gives up."""
 _CPP_LOGS = ("gcs_server.out", "raylet.out")

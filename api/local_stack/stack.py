@@ -168,6 +168,7 @@ class LocalStack:
         started = time.monotonic()
         waiting = list(self._children)
         starts = dict.fromkeys((child.server.name for child in waiting), 1)
+        launched = dict.fromkeys(starts, started)
         while waiting:
             for child in list(waiting):
                 name, ended = child.server.name, _ending(child)
@@ -178,13 +179,14 @@ class LocalStack:
                     if starts[name] == STARTS_PER_SERVER:
                         raise _failure(child, f"{ended} ({STARTS_PER_SERVER} starts)")
                     starts[name] += 1
+                    launched[name] = time.monotonic()
                     self._news(name, f"{ended}; starting it again (log: {child.server.log})")
                     child.kill()
                     self._launch(child)
                 elif child.is_healthy():
                     self._news(name, f"ready in {elapsed:.1f} s  {child.server.url}")
                     waiting.remove(child)
-                elif elapsed > child.server.start_timeout_seconds:
+                elif time.monotonic() - launched[name] > child.server.start_timeout_seconds:
                     raise _failure(child, f"did not become healthy in {child.server.start_timeout_seconds:.0f} s")
             time.sleep(_POLL_SECONDS)
 

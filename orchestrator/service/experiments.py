@@ -23,6 +23,7 @@ from orchestrator.service.readings import (
     trial_view,
     trials_condition,
 )
+from orchestrator.service.state_folders import StateFolders
 from orchestrator.service.views import Condition, EventView, ExperimentPage, ExperimentView, TrialView
 from orchestrator.settings import Settings
 from orchestrator.spec import ExperimentSpec, parse_spec
@@ -70,8 +71,16 @@ class Experiments:
     not answer.
     """
 
-    def __init__(self, database: Database, settings: Settings) -> None:
+    def __init__(self, database: Database, settings: Settings, folders: StateFolders | None = None) -> None:
+        """Nothing is read yet.
+
+        Args:
+            database: the truth.
+            settings: the deployment's environment.
+            folders: of a running service: nothing is accepted once they are gone (`None`: only plans are made).
+        """
         self._database = database
+        self._folders = folders
         self._settings = settings
         self._jobs = RayJobs(settings.ray_dashboard_url, settings.ray_auth_token)
         self._keys_in_flight: set[str] = set()
@@ -204,8 +213,8 @@ class Experiments:
         return f"Ray no longer knows the job {attempt.job_id}\n" if log is None else log
 
     def readiness(self) -> dict[str, Condition]:
-        """Whether the database, Ray and MLflow answer, each with its reason."""
-        return check_readiness(self._database, self._jobs, self._settings.mlflow_tracking_uri)
+        """Whether the state is there, and the database, Ray and MLflow answer, each with its reason."""
+        return check_readiness(self._folders, self._database, self._jobs, self._settings.mlflow_tracking_uri)
 
     # ---- changing one's mind ----
 
@@ -229,6 +238,7 @@ class Experiments:
             StatusConflictError: it has not ended, or the code or data are no longer those of its finished trials.
             SpecError: a seed is already there, or is one of a search's.
         """
+        self._check_folders()
         with self._database.read() as session:
             row = get_experiment(session, experiment_id)
             _refuse_open(experiment_id, ExperimentStatus(row.status))
@@ -259,6 +269,10 @@ class Experiments:
 
     # ---- inside ----
 
+    def _check_folders(self) -> None:
+        if self._folders is not None:
+            self._folders.check()
+
     def _expand(self, spec: ExperimentSpec) -> Expansion:
         return Expansion(spec, data_root=self._settings.effective_data_root)
 
@@ -288,6 +302,7 @@ class Experiments:
     def _store(
         self, spec: ExperimentSpec, key: str | None = None, body: bytes = b"", *, unless_running: bool = False
     ) -> "_Stored":
+        self._check_folders()
         expansion = self._expand(spec)
         trials = expansion.confirm_trials({})
         with self._database.write() as session:

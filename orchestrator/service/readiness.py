@@ -1,20 +1,33 @@
-"""Whether the servers that an experiment needs answer right now, each with its reason."""
+"""Whether what an experiment needs is there right now: folders, database, Ray, MLflow, each with its reason."""
 
 import httpx
 
-from orchestrator.errors import RayUnavailableError, StoreError
+from orchestrator.errors import RayUnavailableError, StateLostError, StoreError
 from orchestrator.proxies import ProxyUnusableError, through, transport_for
 from orchestrator.service.jobs import RayJobs
+from orchestrator.service.state_folders import StateFolders
 from orchestrator.service.views import Condition
 from orchestrator.store.database import Database
 
 _TIMEOUT_SECONDS = 2.0
 
 
-def check_readiness(database: Database, jobs: RayJobs, mlflow_uri: str | None) -> dict[str, Condition]:
-    """Ask the database, Ray's dashboard and MLflow; none may take long."""
-    checks = (_database(database), _ray(jobs), _mlflow(mlflow_uri))
+def check_readiness(
+    folders: StateFolders | None, database: Database, jobs: RayJobs, mlflow_uri: str | None
+) -> dict[str, Condition]:
+    """Look at the folders, ask the database, Ray's dashboard and MLflow; none may take long."""
+    checks = [_database(database), _ray(jobs), _mlflow(mlflow_uri)]
+    if folders is not None:
+        checks.insert(0, _state(folders))
     return {condition.type: condition for condition in checks}
+
+
+def _state(folders: StateFolders) -> Condition:
+    try:
+        folders.check()
+    except StateLostError as error:
+        return Condition(type="state", ok=False, reason=str(error))
+    return Condition(type="state", ok=True, reason=f"{folders.names} is as it was at the start")
 
 
 def _database(database: Database) -> Condition:

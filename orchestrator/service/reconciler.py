@@ -12,10 +12,11 @@ import time
 import uuid
 from collections.abc import Callable
 
-from orchestrator.errors import OrchestratorError, RayUnavailableError, StoreError
+from orchestrator.errors import OrchestratorError, RayUnavailableError, StateLostError, StoreError
 from orchestrator.service.decision import Action, Limits, OpenAttempt, Seen, decide
 from orchestrator.service.jobs import Job, JobStatus, RayJobs
 from orchestrator.service.observation import Found, age, look
+from orchestrator.service.state_folders import StateFolders
 from orchestrator.settings import Settings
 from orchestrator.status import ExperimentStatus, TrialStatus
 from orchestrator.store.database import Database
@@ -50,6 +51,7 @@ class Reconciler:
         jobs: RayJobs,
         settings: Settings,
         clock: Callable[[], float] = time.monotonic,
+        folders: StateFolders | None = None,
     ) -> None:
         """Nothing is read or started yet.
 
@@ -58,7 +60,9 @@ class Reconciler:
             jobs: Ray.
             settings: limits, and what drivers are told.
             clock: seconds, for pauses of this process; ages of rows come from the database's clock.
+            folders: of the service: nothing is started once they are gone (`None`: nobody removes them).
         """
+        self._folders = folders
         self._database, self._jobs, self._settings, self._clock = database, jobs, settings, clock
         self._holder = f"reconciler-{uuid.uuid4().hex}"
         self._limits = Limits(
@@ -173,6 +177,12 @@ class Reconciler:
     def _begin(self, one: Found, num_slots: int) -> int:
         if num_slots <= 0:
             self._explain(one, f"waits: {self._settings.max_concurrent_experiments} experiments run already")
+            return 0
+        try:
+            if self._folders is not None:
+                self._folders.check()
+        except StateLostError as error:
+            self._explain(one, f"waits: {error}")
             return 0
         try:
             # An attempt that can't be submitted would count against the budget.

@@ -28,7 +28,7 @@ from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError,
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session, sessionmaker
 
-from orchestrator.errors import StoreError
+from orchestrator.errors import StateLostError, StoreError
 from orchestrator.store.schema import migrate
 
 _BUSY_TIMEOUT_SECONDS = 30.0
@@ -44,6 +44,7 @@ class Database:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._file = _DatabaseFile(Path(engine.url.database or "")) if engine.dialect.name == "sqlite" else None
         self._is_sqlite = engine.dialect.name == "sqlite"
         self._lock = _write_lock(engine.url) if self._is_sqlite else None
         read_options: dict[str, Any] = (
@@ -68,6 +69,7 @@ class Database:
             StoreError: the database does not answer.
         """
         with self._translated(), self._reading() as session:
+            self._check_file()
             yield session
 
     @contextmanager
@@ -78,6 +80,7 @@ class Database:
             StoreError: the database does not answer, or is locked for too long.
         """
         with self._translated(), self._write_turn(), self._writing.begin() as session:
+            self._check_file()
             yield session
 
     def ping(self) -> None:
@@ -92,6 +95,11 @@ class Database:
     def close(self) -> None:
         """Close all idle connections; those in use close when their block ends."""
         self._engine.dispose()
+
+    def _check_file(self) -> None:
+        # Before the first statement: a new connection would make an empty file in the place of a removed one.
+        if self._file is not None:
+            self._file.check()
 
     @contextmanager
     def _write_turn(self) -> Iterator[None]:
@@ -118,16 +126,46 @@ class Database:
             raise StoreError(f"{self.name}: all connections are in use") from error
 
 
-def open_database(url: str) -> Database:
+class _DatabaseFile:
+    """SQLite's file. Removed, it lives on in open connections, and what is written to it is lost with them."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._key = self._look()
+
+    def check(self) -> None:
+        """See whether the path still leads to it.
+
+        Raises:
+            StateLostError: it was removed, or another file is in its place.
+        """
+        if self._look() != self._key:
+            raise StateLostError(
+                f"the database {self._path} was removed or replaced while this process uses it: nothing is read from "
+                "it or written to it. Put it back, or stop the service and start it again"
+            )
+
+    def _look(self) -> tuple[int, int] | None:
+        try:
+            found = self._path.stat()
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
+
+
+def open_database(url: str, *, must_exist: bool = False) -> Database:
     """Open a database and bring it to the newest schema.
 
     Args:
         url: `sqlite:///<file>`, `postgresql://...` or `postgresql+psycopg://...`.
+        must_exist: whether somebody else has made it: a SQLite file that is missing is not made anew.
 
     Raises:
-        StoreError: bad URL, not reachable, newer schema, or another program's tables.
+        StoreError: bad URL, not reachable, newer schema, or another program's tables; or it does not exist.
     """
     parsed = _parse(url)
+    if must_exist and parsed.get_backend_name() == "sqlite" and not Path(parsed.database or "").exists():
+        raise StateLostError(f"the database {parsed.database} is gone; it was there when this work was handed in")
     engine = _sqlite_engine(parsed) if parsed.get_backend_name() == "sqlite" else _postgresql_engine(parsed)
     try:
         with _migration_lock(engine) as connection:

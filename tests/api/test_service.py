@@ -11,6 +11,7 @@ from api.listening import may_listen
 from api.openapi import SMALL_SPEC
 from orchestrator.settings import Settings
 from orchestrator.spec import ExperimentSpec
+from tests.api.conftest import JsonObject
 
 
 def test_the_root_leads_on(http: TestClient) -> None:
@@ -37,6 +38,34 @@ def test_not_ready_without_ray_and_says_why(http: TestClient) -> None:
     assert checks["database"]["ok"]
     assert not checks["ray"]["ok"]
     assert "127.0.0.1:1" in checks["ray"]["reason"]
+
+
+@pytest.mark.parametrize(
+    ("lost", "check", "words"),
+    [
+        ("sigmalab.db", "database", "the database "),
+        ("trials", "state", "the trials' storage "),
+        (".", "state", "the state folder "),
+    ],
+)
+def test_state_that_is_removed_is_noticed_and_nothing_more_accepted(
+    http: TestClient, settings: Settings, spec: JsonObject, experiment_id: str, lost: str, check: str, words: str
+) -> None:
+    place = settings.home / lost
+    kept = place.rename(settings.home.with_name("kept"))
+    answer = http.get("/readyz")
+    assert answer.status_code == 503
+    assert not answer.json()["checks"][check]["ok"]
+    assert answer.json()["checks"][check]["reason"].startswith(words)
+    changes = ("/experiments", spec), (f"/experiments/{experiment_id}/extend", {"seeds": [9]})
+    for path, body in changes:
+        refused = http.post(path, json=body)
+        assert (refused.status_code, refused.json()["code"]) == (503, "state_lost")
+        assert "was removed or replaced while" in refused.json()["detail"]
+    assert not place.exists()
+    kept.rename(place)
+    assert http.get("/readyz").json()["checks"][check]["ok"]
+    assert http.post("/experiments", json=spec).status_code == 202
 
 
 def test_metrics_count_requests_by_route(http: TestClient, experiment_id: str) -> None:

@@ -1,5 +1,6 @@
 """Opening, reading and writing: what SQLite and PostgreSQL must have in common."""
 
+import shutil
 import subprocess
 import sys
 import threading
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select, text
 
-from orchestrator.errors import StoreError
+from orchestrator.errors import StateLostError, StoreError
 from orchestrator.spec import ExperimentSpec
 from orchestrator.store.clock import DatabaseNow, database_now
 from orchestrator.store.database import Database, open_database
@@ -231,3 +232,34 @@ def test_connections_survive_a_server_that_drops_them(postgresql_url: str) -> No
     opened.ping()
     opened.close()
     other.close()
+
+
+def test_a_file_that_is_removed_is_not_made_anew(
+    migrated_sqlite: Path, tmp_path: Path, small_spec: ExperimentSpec
+) -> None:
+    file = tmp_path / "sigmalab.db"
+    shutil.copy(migrated_sqlite, file)
+    database = open_database(f"sqlite:///{file}")
+    with database.write() as session:
+        insert_experiment(session, small_spec, "digest")
+    kept = file.rename(tmp_path / "kept.db")
+    for use in (database.read, database.write, database.ping):
+        with pytest.raises(StateLostError, match=r"the database .*sigmalab\.db was removed or replaced"):
+            use().__enter__()
+        assert not file.exists()
+    shutil.copy(migrated_sqlite, file)
+    with pytest.raises(StateLostError):
+        database.ping()
+    kept.replace(file)
+    with database.read() as session:
+        assert len(list_experiments(session, limit=10)) == 1
+    database.close()
+
+
+def test_a_database_that_must_exist(tmp_path: Path) -> None:
+    file = tmp_path / "sigmalab.db"
+    with pytest.raises(StateLostError, match=r"sigmalab\.db is gone"):
+        open_database(f"sqlite:///{file}", must_exist=True)
+    assert not file.exists()
+    open_database(f"sqlite:///{file}").close()
+    open_database(f"sqlite:///{file}", must_exist=True).close()
