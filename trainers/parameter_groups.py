@@ -6,6 +6,8 @@ from typing import TypedDict
 from timm.models._manipulate import group_with_matcher
 from torch import nn
 
+from trainers.errors import ConfigError
+
 # Decaying the control's table but never sigma and A would handicap the control.
 POSITION_TABLES = ("relative_position_bias_table", "pos_embed")
 
@@ -42,9 +44,13 @@ def parameter_groups(
         bias_lr_multiplier: learning rate of the attention bias, as a multiple of the model's.
         layer_decay: factor of the learning rate from one layer to the layer below it, as in timm (and BEiT); 1 for
             the head.
+
+    Raises:
+        ConfigError: layer decay is asked for, and the model does not number its layers.
     """
     bias_ids = {id(parameter) for parameter in bias}
-    named_by_model: set[str] = model.no_weight_decay()  # type: ignore[operator]  # every timm ViT has it
+    # timm's ViTs have it, most of its CNNs have not.
+    named_by_model: set[str] = model.no_weight_decay() if hasattr(model, "no_weight_decay") else set()  # type: ignore[operator]
     own = {name: parameter for name, parameter in model.named_parameters() if id(parameter) not in bias_ids}
     multipliers = _layer_multipliers(model, own, layer_decay)
     groups: dict[str, ParameterGroup] = {}
@@ -77,7 +83,9 @@ def _layer_multipliers(model: nn.Module, names: Iterable[str], layer_decay: floa
     """
     if layer_decay == 1:
         return dict.fromkeys(names, ("", 1.0))
-    matcher = model.group_matcher(coarse=False)  # type: ignore[operator]  # every timm ViT has it
+    if not hasattr(model, "group_matcher"):
+        raise ConfigError(f"timm's {type(model).__name__} does not number its layers: layer_decay can only be 1")
+    matcher = model.group_matcher(coarse=False)  # type: ignore[operator]
     layers: dict[str, int] = group_with_matcher(((name, name) for name in names), matcher, reverse=True)
     last = max(layers.values())
     return {name: (f"layer_{layer:02d}_", layer_decay ** (last - layer)) for name, layer in layers.items()}

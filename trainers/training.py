@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
+from timm.utils.distributed import distribute_bn
 from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
@@ -74,7 +75,7 @@ class Descent:
         self._steps_per_epoch = steps_per_epoch
         self._forward = model
         if world.size > 1:
-            # No buffer of our models changes in training, so none needs to be sent in each step.
+            # Ranks agree on running statistics after each epoch, so no buffer needs to be sent in each step.
             self._forward = DistributedDataParallel(
                 model, device_ids=[device.torch_device.index] if device.is_cuda else None, forward_sync_buffers=False
             )
@@ -101,12 +102,20 @@ class Descent:
             if (step + 1) % STEPS_BETWEEN_CHECKS == 0:
                 self._checked(losses[: step + 1], epoch)
         mean_losses = self._checked(losses, epoch)
+        self._agree_on_statistics()
         return EpochTiming(
             loss=float(mean_losses.mean(dtype=torch.float64)),
             lr=lr,
             seconds=time.perf_counter() - started,
             wait_seconds=source.wait_seconds(),
         )
+
+    def _agree_on_statistics(self) -> None:
+        """The running mean and variance of batch norms become the mean over ranks, each of which saw its own images."""
+        if self._world.size == 1:
+            return
+        for model in [self._model, *([] if self._ema is None else [self._ema.module])]:
+            distribute_bn(model, self._world.size, reduce=True)
 
     def _set_lr(self, step: int) -> float:
         factor = self._config.schedule.factor(step, steps_per_epoch=self._steps_per_epoch, epochs=self._config.epochs)

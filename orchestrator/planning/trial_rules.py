@@ -11,6 +11,7 @@ from trainers.config import TrialConfig
 from trainers.data import DigitsConfig
 from trainers.errors import AnalysisError
 from trainers.mixing import MixupMixing
+from trainers.models import NoBias
 
 
 def broken_rules(config: TrialConfig, resources: Resources, search: ArmSearch | None) -> list[tuple[Path, str]]:
@@ -21,7 +22,18 @@ def broken_rules(config: TrialConfig, resources: Resources, search: ArmSearch | 
         resources: what it takes from the cluster.
         search: the search of its arm, if there is one.
     """
-    return [*_batch(config, resources), *_early_stopping(config, search), *_analyses(config)]
+    return [
+        *_bias(config),
+        *_batch(config, resources),
+        *_early_stopping(config, search),
+        *_analyses(config),
+    ]
+
+
+def _bias(config: TrialConfig) -> Iterator[tuple[Path, str]]:
+    reason = None if isinstance(config.attention_bias, NoBias) else config.model.no_bias
+    if reason is not None:
+        yield ("attention_bias",), f"{config.model.label} takes no attention bias: {reason}"
 
 
 def _analyses(config: TrialConfig) -> Iterator[tuple[Path, str]]:
@@ -30,6 +42,8 @@ def _analyses(config: TrialConfig) -> Iterator[tuple[Path, str]]:
         try:
             if isinstance(analysis, ReceptiveFieldAnalysis):
                 check_target(analysis, config.model.grids().features, config.model.label)
+            elif config.model.no_bias is not None:
+                yield ("analyses", i), f"{config.model.label} has no attention whose position bias could be shown"
             else:
                 check_query(analysis, config.model.grids().attention)
         except AnalysisError as error:

@@ -94,3 +94,24 @@ def test_a_diverging_rank_stops_all(config, processes, tmp_path):
     outcomes = [outcome for outcome, _ in train_together(processes, explosive, tmp_path, size=2)]
     assert str(outcomes[0]) == str(outcomes[1])
     assert "loss became" in str(outcomes[0])
+
+
+def test_ranks_agree_on_the_statistics_of_batch_norms(processes, trial, tmp_path):
+    """One step: the mean over ranks of their batches' means is the mean of the whole batch, as one worker sees it."""
+    config = trial(
+        model={"kind": "timm", "name": "test_resnet", "image_size_px": 32},
+        attention_bias={"kind": "none"},
+        dataset={"kind": "digits", "num_train": 32, "num_val": 31, "num_test": 33},
+        optimization={"epochs": 1, "global_batch_size": 32, "ema": {"kind": "ema", "decay": 0.5}},
+    )
+    train(config, Runtime(device="cpu", storage=tmp_path / "alone"))
+    (together, _), (of_rank_1, _) = train_together(processes, config, tmp_path, size=2)
+    assert together == of_rank_1
+    alone, shared = (
+        torch.load(folder / "checkpoint.pt", weights_only=True)["state"]
+        for folder in (tmp_path / "alone", tmp_path / "storage")
+    )
+    first = next(name for name in shared["model"] if name.endswith("running_mean"))
+    assert alone["model"][first].any()
+    assert_allclose(shared["model"][first], alone["model"][first], atol=1e-6)
+    assert_allclose(shared["ema"][first], alone["ema"][first], atol=1e-6)

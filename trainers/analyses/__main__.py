@@ -23,7 +23,6 @@ from trainers.analyses.command_line import (
     run_command,
     target_of,
 )
-from trainers.analyses.grid_model import GridModelConfig
 from trainers.analyses.images import BATCH_SIZE, image_batches, spread_positions
 from trainers.analyses.map_metrics import ReceptiveField, measure
 from trainers.analyses.questions import FeaturePoint, ReceptiveFieldConfig, check_target
@@ -56,8 +55,7 @@ def _look(options: argparse.Namespace) -> tuple[Study, dict[str, ReceptiveField]
         target=options.target, point=FeaturePoint(layer=options.layer, norm=options.norm), precision=options.precision
     )
     # Before any image is read: it can take long.
-    if not isinstance(subject.model, GridModelConfig):
-        check_target(config, subject.model.grids().features, subject.model.label)
+    check_target(config, subject.model.grids().features, subject.model.label)
     make_output(options.output)
     splits = dataset.load(
         None,

@@ -21,7 +21,6 @@ from trainers.analyses.command_line import (
     run_command,
     target_of,
 )
-from trainers.analyses.grid_model import GridModelConfig
 from trainers.analyses.learned_bias import learned_bias
 from trainers.analyses.questions import LearnedBiasConfig, check_query
 from trainers.analyses.study import BIAS_MAPS, BIAS_RESULT, BiasLook, BiasStudy
@@ -43,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _look(options: argparse.Namespace) -> BiasStudy:
     subject = read_subject(options)
     config = LearnedBiasConfig(query=options.query, per_head=options.per_head)
-    if not isinstance(subject.model, GridModelConfig):
+    if subject.model.no_bias is None:
         check_query(config, subject.model.grids().attention)
     make_output(options.output)
     looks: list[BiasLook] = []

@@ -20,7 +20,6 @@ from trainers.analyses.targets import CenterTarget, LatticeTarget, TargetConfig,
 from trainers.document import is_document, read_document
 from trainers.errors import ConfigError, DocumentError, TrainerError
 from trainers.models.gaussian import GaussianBias
-from trainers.models.timm_model import is_in_family
 from trainers.strict import StrictModel
 
 
@@ -134,8 +133,7 @@ def read_subject(options: argparse.Namespace) -> SubjectConfig:
     elif text == "small_vit":
         document = {"model": {"kind": "small_vit"}}
     else:
-        kind = "timm" if is_in_family(text) else "timm_grid"
-        document = {"model": {"kind": kind, "name": text, "pretrained": options.pretrained}}
+        document = {"model": {"kind": "timm", "name": text, "pretrained": options.pretrained}}
     try:
         # Types are taken at their word, as in a spec.
         subject = SubjectConfig.model_validate_json(json.dumps(document), strict=True)

@@ -65,6 +65,8 @@ def check_query(config: LearnedBiasConfig, grids: Sequence[tuple[int, int]]) -> 
     Raises:
         AnalysisError: none of them has.
     """
+    if not grids:
+        return
     reasons = []
     for grid in dict.fromkeys(grids):
         try:

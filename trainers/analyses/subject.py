@@ -8,7 +8,6 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from trainers.analyses.grid_model import GridModelConfig
 from trainers.analyses.intervention import Intervention
 from trainers.data.normalization import NormalizationName
 from trainers.errors import AnalysisError
@@ -30,7 +29,7 @@ _POSITION: dict[Intervention, PositionEmbedding] = {
 class SubjectConfig(StrictModel):
     """A model with its weights, as far as an analysis must know it (any trial's config has these fields too)."""
 
-    model: Annotated[ModelConfig | GridModelConfig, Field(discriminator="kind")]
+    model: Annotated[ModelConfig, Field(discriminator="kind")]
     """The network."""
     attention_bias: Annotated[AttentionBiasConfig, Field(discriminator="kind")] = NoBias()
     """Its attention bias."""

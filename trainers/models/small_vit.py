@@ -77,6 +77,11 @@ class SmallVitConfig(StrictModel):
         """Standard deviation of each channel that the input is normalised with."""
         return (0.5, 0.5, 0.5)
 
+    @property
+    def no_bias(self) -> str | None:
+        """Why no attention bias can be added: one always can."""
+        return None
+
     def build(self, num_classes: int, *, position_seed: int = 0, data_root: Path | None = None) -> "nn.Module":
         """The model with fresh weights from torch's global random numbers: [B, 3, px, px] -> [B, num_classes].
 

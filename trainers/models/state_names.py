@@ -58,12 +58,8 @@ def mismatch(missing: Sequence[str], unexpected: Sequence[str], shapes: Sequence
 def mismatch_of(error: Exception) -> str:
     """What torch says of a state dict that does not fit, without its hundreds of names."""
     text = str(error)
-    missing, unexpected = (
-        re.findall(r'"([^"]+)"', found[1])
-        if (found := re.search(rf"{title} key\(s\) in state_dict: (.*)", text))
-        else []
-        for title in ("Missing", "Unexpected")
-    )
+    lists = [re.search(rf"{title} key\(s\) in state_dict: (.*)", text) for title in ("Missing", "Unexpected")]
+    missing, unexpected = (re.findall(r'"([^"]+)"', found[1]) if found else [] for found in lists)
     shapes = [
         f"{name} is {theirs} there and {ours} in the model"
         for name, theirs, ours in re.findall(

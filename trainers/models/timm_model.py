@@ -1,22 +1,24 @@
-"""Models of timm by name, of every family in `trainers.models.families`."""
+"""Models of timm by name."""
 
-import difflib
+import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, JsonValue, field_validator, model_validator
 
 from trainers.errors import ConfigError
 from trainers.models.flops import count_forward_flops
 from trainers.models.grid import check_image_size
 from trainers.models.grids import ModelGrids, grids_of
-from trainers.models.position import PositionEmbedding, find_position, set_position_embedding
+from trainers.models.position import PositionEmbedding, set_position_embedding
 from trainers.models.remembered import remembered
 from trainers.models.state_names import mismatch_of
+from trainers.models.timm_arguments import TimmArguments, as_timm_takes_it, check_it_builds
+from trainers.models.timm_facts import timm_facts
 from trainers.models.weights_file import WeightsFile
 from trainers.strict import StrictModel
 
@@ -26,7 +28,11 @@ if TYPE_CHECKING:
 
 
 class TimmConfig(StrictModel):
-    """A timm model by its name: relative-position and plain ViT, DeiT, BEiT, Swin v1 and v2, EVA02."""
+    """A timm model by its name, whether ViT, CNN or MLP.
+
+    An attention bias can be added to relative-position and plain ViTs, DeiTs, BEiTs, Swins v1 and v2, EVA02s and ViTs
+    with rotary position.
+    """
 
     kind: Literal["timm"] = "timm"
     name: str
@@ -46,16 +52,18 @@ class TimmConfig(StrictModel):
     """Side of the square input image (`None`: the model's own)."""
     drop_path: float = Field(default=0.0, ge=0, lt=1)
     """Stochastic depth rate of the last block."""
+    arguments: TimmArguments = Field(default_factory=dict)
+    """Further arguments of timm's `create_model` for this model, such as `{"drop_rate": 0.1, "global_pool": "max"}`."""
 
     @field_validator("name")
     @classmethod
     def _name_is_known(cls, name: str) -> str:
-        _inspect(name)
+        timm_facts(name)
         return name
 
     @model_validator(mode="after")
     def _fits_the_model(self) -> Self:
-        facts = _inspect(self.name)
+        facts = timm_facts(self.name)
         if self.pretrained and not facts.has_weights:
             raise ValueError(f"timm has no published weights for {self.name}; set pretrained to false")
         if self.pretrained and self.weights is not None:
@@ -64,8 +72,19 @@ class TimmConfig(StrictModel):
             raise ValueError("loaded weights bring their own LayerScale; leave out layer_scale, or the weights")
         if self.position_embedding != "keep" and facts.no_position is not None:
             raise ValueError(f"{self.name}: {facts.no_position}")
-        check_image_size(self.input_size_px, facts.patch_size_px, is_windowed=facts.is_windowed)
+        if self.drop_path and not facts.takes_drop_path:
+            raise ValueError(f"{self.name} has no stochastic depth; set drop_path to 0")
+        if facts.patch_size_px is not None:
+            patch_size_px = self.arguments.get("patch_size", facts.patch_size_px)
+            if isinstance(patch_size_px, int):
+                check_image_size(self.input_size_px, patch_size_px, is_windowed=facts.is_windowed)
+        if facts.no_bias is not None or self.arguments:
+            _check_it_builds(self._without_weights())
         return self
+
+    def __hash__(self) -> int:
+        """Of the whole config: its arguments are a dict, which has no hash."""
+        return hash(self.model_dump_json())
 
     @property
     def label(self) -> str:
@@ -77,23 +96,29 @@ class TimmConfig(StrictModel):
             "pretrained" if self.pretrained else "",
             f"weights_{self.weights.sha256[:8]}" if self.weights is not None else "",
             f"pos_{self.position_embedding}" if self.position_embedding != "keep" else "",
+            *(_mark(name, value) for name, value in self.arguments.items()),
         ]
         return "_".join([self.name, *filter(None, marks)])
 
     @property
     def input_size_px(self) -> int:
         """Side of the square input image."""
-        return _inspect(self.name).image_size_px if self.image_size_px is None else self.image_size_px
+        return timm_facts(self.name).image_size_px if self.image_size_px is None else self.image_size_px
 
     @property
     def input_mean(self) -> tuple[float, float, float]:
         """Mean of each channel that the input is normalised with: what timm's weights expect."""
-        return _inspect(self.name).mean
+        return timm_facts(self.name).mean
 
     @property
     def input_std(self) -> tuple[float, float, float]:
         """Standard deviation of each channel that the input is normalised with."""
-        return _inspect(self.name).std
+        return timm_facts(self.name).std
+
+    @property
+    def no_bias(self) -> str | None:
+        """Why no attention bias can be added (`None`: one can)."""
+        return timm_facts(self.name).no_bias
 
     def build(self, num_classes: int, *, position_seed: int = 0, data_root: Path | None = None) -> "nn.Module":
         """The model, with fresh weights from torch's global random numbers, timm's published ones or those of a file.
@@ -154,126 +179,18 @@ def published_weights(name: str) -> Iterator[None]:
         ) from error
 
 
-def is_in_family(name: str) -> bool:
-    """Whether timm's model takes an attention bias."""
-    return name in _known_names()
-
-
 _LAYER_SCALES = ("gamma", "gamma_1", "gamma_2")
 """What timm's ViTs call the parameter of a LayerScale; BEiT and EVA have theirs in the block itself."""
-
-
-@dataclass(frozen=True)
-class _Facts:
-    image_size_px: int
-    patch_size_px: int
-    is_windowed: bool
-    takes_any_size: bool
-    """Whether timm builds it for images of any size, unless told otherwise."""
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-    has_weights: bool
-    heads: tuple[str, ...]
-    """Modules that give the logits."""
-    no_position: str | None
-    """Why the position embedding can't be changed, if it can't."""
-
-
-@lru_cache(maxsize=1)
-def _known_names() -> frozenset[str]:
-    import timm
-
-    from trainers.models.families import FAMILIES
-
-    files = [file for family in FAMILIES for file in family.timm_files]
-    return frozenset(timm.list_models(module=files) + timm.list_models(module=files, include_tags=True))
-
-
-def _unknown_name(name: str) -> str:
-    import timm
-
-    from trainers.models.families import FAMILIES
-
-    nearest = ", ".join(difflib.get_close_matches(name, sorted(_known_names()), n=3, cutoff=0.3)) or "none"
-    if not timm.is_model(name):
-        return f"timm has no model named {name!r}; the nearest names are {nearest}"
-    families = "; ".join(family.title for family in FAMILIES)
-    return f"timm's {name!r} is of no family that takes an attention bias ({families}); the nearest names are {nearest}"
-
-
-@lru_cache(maxsize=1024)
-def _inspect(name: str) -> _Facts:
-    """What timm says about a model, now or when it was last asked.
-
-    Raises:
-        ValueError: timm has no such model, or no attention bias can be added to it.
-    """
-    return remembered("facts", name, _Facts, lambda: _ask_timm(name))
-
-
-def _ask_timm(name: str) -> _Facts:
-    """What timm says about a model (built on `meta`: no memory, no random number, no download)."""
-    if name not in _known_names():
-        raise ValueError(_unknown_name(name))
-    import timm
-    import torch
-    from timm.models.eva import Eva
-    from timm.models.vision_transformer import VisionTransformer
-
-    from trainers.models.attachment import find_sites
-    from trainers.models.families import FAMILIES
-    from trainers.models.families.patches import patch_embedding
-
-    meta = torch.device("meta")
-    model = timm.create_model(name, device=meta)
-    # Some take images of any size; built for one size they compute the same, on a grid that is known.
-    takes_any_size = isinstance(model, VisionTransformer | Eva) and model.dynamic_img_size
-    if takes_any_size:
-        model = timm.create_model(name, device=meta, dynamic_img_size=False)
-    try:
-        find_sites(model)
-        patches = patch_embedding(model)
-    except ConfigError as error:
-        raise ValueError(f"{name} can't be used: {error}") from error
-    published = timm.models.get_pretrained_cfg(name)
-    if published is None or patches.img_size is None:
-        raise ValueError(f"{name} can't be used: timm publishes neither its input size nor its normalisation")
-    heads: str | tuple[str, ...] | None = published.classifier
-    red_mean, green_mean, blue_mean = published.mean
-    red_std, green_std, blue_std = published.std
-    return _Facts(
-        image_size_px=patches.img_size[0],
-        patch_size_px=patches.patch_size[0],
-        takes_any_size=takes_any_size,
-        is_windowed=any(family.windowed and family.find_sites(model) for family in FAMILIES),
-        mean=(red_mean, green_mean, blue_mean),
-        std=(red_std, green_std, blue_std),
-        has_weights=bool(published.has_weights),
-        heads=(heads,) if isinstance(heads, str) else tuple(heads or ()),
-        no_position=_why_without_position(model),
-    )
-
-
-def _why_without_position(model: "nn.Module") -> str | None:
-    try:
-        find_position(model)
-    except ConfigError as error:
-        return str(error)
-    return None
 
 
 def _create(config: TimmConfig, num_classes: int, device: Literal["cpu", "meta"]) -> "nn.Module":
     import timm
     import torch
 
-    model = timm.create_model(
-        config.name,
-        pretrained=config.pretrained,
-        num_classes=num_classes,
-        drop_path_rate=config.drop_path,
-        device=torch.device(device),
-        **_sizing(config),
-    )
+    with torch.device(device):
+        model = timm.create_model(
+            config.name, pretrained=config.pretrained, num_classes=num_classes, **_arguments(config)
+        )
     if config.layer_scale is not None:
         # Set, not passed to timm as `init_values`: Swin knows no such argument, and 0 and None mean other things to it.
         with torch.no_grad():
@@ -283,9 +200,33 @@ def _create(config: TimmConfig, num_classes: int, device: Literal["cpu", "meta"]
     return model
 
 
-def _sizing(config: TimmConfig) -> dict[str, Any]:
-    fixed = {"dynamic_img_size": False} if _inspect(config.name).takes_any_size else {}
-    return {"img_size": config.input_size_px, **fixed}
+def _arguments(config: TimmConfig) -> dict[str, Any]:
+    """All but weights and classes."""
+    facts = timm_facts(config.name)
+    arguments: dict[str, Any] = {**dict(facts.fixed), **as_timm_takes_it(config.arguments)}
+    if facts.takes_image_size:
+        arguments["img_size"] = config.input_size_px
+    if facts.takes_drop_path:
+        arguments["drop_path_rate"] = config.drop_path
+    return arguments
+
+
+@lru_cache(maxsize=1024)
+def _check_it_builds(config: TimmConfig) -> None:
+    def check() -> bool:
+        check_it_builds(config.name, _arguments(config), own=config.arguments, image_size_px=config.input_size_px)
+        return True
+
+    remembered("builds", config.model_dump_json(), bool, check)
+
+
+def _mark(name: str, value: JsonValue) -> str:
+    """`drop_rate0.1`, `global_pool_max`, `depths2-2-6-2`: fit for names of runs and folders."""
+    if isinstance(value, str):
+        return f"{name}_{re.sub(r'[^A-Za-z0-9.]+', '-', value)}"
+    if isinstance(value, bool):
+        return name if value else f"no_{name}"
+    return f"{name}{re.sub(r'[^A-Za-z0-9.]+', '-', json.dumps(value)).strip('-')}"
 
 
 def _load(model: "nn.Module", config: TimmConfig, weights: "dict[str, torch.Tensor]") -> None:
@@ -301,7 +242,7 @@ def _load(model: "nn.Module", config: TimmConfig, weights: "dict[str, torch.Tens
     import timm
     import torch
 
-    heads = _inspect(config.name).heads
+    heads = timm_facts(config.name).heads
     # Swin's own releases call "head" what timm calls "head.fc".
     found = [weights[f"{head}.weight"].shape[0] for head in (*heads, "head") if f"{head}.weight" in weights]
     num_classes = found[0] if found else 0
@@ -313,7 +254,7 @@ def _load(model: "nn.Module", config: TimmConfig, weights: "dict[str, torch.Tens
                 pretrained=True,
                 pretrained_cfg_overlay={"state_dict": weights, "num_classes": num_classes},
                 num_classes=num_classes,
-                **_sizing(config),
+                **_arguments(config),
             ).state_dict()
     except (RuntimeError, KeyError, ValueError) as error:
         assert config.weights is not None

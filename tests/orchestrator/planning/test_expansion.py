@@ -396,3 +396,20 @@ def test_ten_thousand_trials_are_validated_once_per_cell_and_arm():
     # A planned trial is what its own JSON says, though its config was copied and not validated.
     assert all(type(trial).model_validate_json(trial.model_dump_json()) == trial for trial in trials[::997])
     assert json.loads(trials[-1].config.model_dump_json())["seed"] == 99
+
+
+def test_a_bias_on_a_model_without_attention_is_refused_with_arm_and_model():
+    models = [{"kind": "timm", "name": "test_resnet", "image_size_px": 32}]
+    found = problems(models=models)
+    assert {pointer for pointer, _ in found} == {f"/arms/{i}/patch/attention_bias" for i in (0, 2)}
+    message = found[0][1]
+    assert "test_resnet_px32 takes no attention bias: ResNet has no layer that can take an attention bias" in message
+    assert "arm `gaussian`" in message
+    arms = [
+        {"name": "control", "role": "control"},
+        {"name": "max", "patch": {"model": {"arguments": {"global_pool": "max"}}}},
+    ]
+    trials = expand(models=models, arms=arms).confirm_trials({})
+    assert trials[1].config.model.arguments == {"global_pool": "max"}
+    ((_, message),) = problems(models=models, arms=arms, analyses=[{"kind": "learned_bias"}])[:1]
+    assert "has no attention whose position bias could be shown" in message
