@@ -21,6 +21,7 @@ from orchestrator.driving.driver import run_experiment  # noqa: E402
 from orchestrator.driving.ending import abandon  # noqa: E402
 from orchestrator.driving.watch import StopReason  # noqa: E402
 from orchestrator.errors import ExperimentNotFoundError, SpecError, StoreError  # noqa: E402
+from orchestrator.overrides import with_overrides  # noqa: E402
 from orchestrator.planning.expansion import Expansion  # noqa: E402
 from orchestrator.report.files import write_report  # noqa: E402
 from orchestrator.report.terminal import to_text  # noqa: E402
@@ -31,6 +32,8 @@ from orchestrator.store.database import Database, open_database  # noqa: E402
 from orchestrator.store.experiments import begin_attempt, insert_experiment, move  # noqa: E402
 from orchestrator.store.trials import plan_trials  # noqa: E402
 from orchestrator.stored_report import read_experiment, report_of  # noqa: E402
+from trainers.document import read_document  # noqa: E402
+from trainers.errors import DocumentError  # noqa: E402
 
 _EXIT_CODES = {
     ExperimentStatus.SUCCEEDED: 0,
@@ -72,7 +75,13 @@ def _parser() -> argparse.ArgumentParser:
         help="run a spec from start to report",
         epilog="example: ray job submit --working-dir . -- python -m orchestrator run examples/digits.json",
     )
-    run.add_argument("spec", type=Path, help="file with the spec (JSON)")
+    run.add_argument("spec", type=Path, help="file with the spec (JSON or YAML)")
+    run.add_argument(
+        "overrides",
+        nargs="*",
+        metavar="PATH=VALUE",
+        help="fields to set anew: optimization.epochs=5 seeds=0..9",
+    )
     run.add_argument("--output", type=Path, metavar="DIR", help="folder for the report (default: in the state folder)")
     run.add_argument("--json", action="store_true", help="print the report as JSON, and progress on standard error")
     run.set_defaults(command=_run)
@@ -85,17 +94,17 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(database: Database, settings: Settings, options: argparse.Namespace) -> int:
     try:
-        spec = parse_spec(options.spec.read_bytes())
-    except OSError as error:
-        _complain(f"{options.spec} can't be read: {error.strerror}")
+        spec = parse_spec(with_overrides(read_document(options.spec), options.overrides))
+    except DocumentError as error:
+        _complain(str(error))
         return 2
     say = _sayer(sys.stderr if options.json else sys.stdout)
     # As Ctrl-C: what `ray job stop` and a scheduler send may come before the driver listens, too.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    experiment_id, attempt = _begin(database, settings, spec)
+    experiment_id, attempt, digest = _begin(database, settings, spec)
     # Nobody would go on: a run that is interrupted or breaks is over (the same spec again takes up its trials).
     try:
-        say(f"experiment {experiment_id} ({spec.name})")
+        say(f"experiment {experiment_id} ({spec.name}), digest {digest}")
         status = run_experiment(
             database, settings, experiment_id, attempt, on_progress=say, on_signal=StopReason.CANCELLED
         )
@@ -116,7 +125,7 @@ def _run(database: Database, settings: Settings, options: argparse.Namespace) ->
     return _EXIT_CODES[status]
 
 
-def _begin(database: Database, settings: Settings, spec: ExperimentSpec) -> tuple[str, int]:
+def _begin(database: Database, settings: Settings, spec: ExperimentSpec) -> tuple[str, int, str]:
     """Store the experiment with its first attempt at once, so that no service takes it for one to start."""
     expansion = Expansion(spec, data_root=settings.effective_data_root)
     with database.write() as session:
@@ -124,7 +133,7 @@ def _begin(database: Database, settings: Settings, spec: ExperimentSpec) -> tupl
         plan_trials(session, row.id, expansion.confirm_trials({}))
         attempt = begin_attempt(session, row.id, None)
         move(session, row.id, ExperimentStatus.STARTING, "driven by hand")
-    return row.id, attempt
+    return row.id, attempt, expansion.digest
 
 
 def _drive(database: Database, settings: Settings, options: argparse.Namespace) -> int:

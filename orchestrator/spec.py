@@ -374,13 +374,13 @@ class ExperimentSpec(StrictModel):
         return complaints
 
 
-def parse_spec(data: bytes | JsonObject) -> ExperimentSpec:
+def parse_spec(data: bytes | JsonValue) -> ExperimentSpec:
     """Read a spec that a user wrote, and put its recipe below it.
 
     Types are taken at their word: the text `"20"` is no number and `true` is not 1.
 
     Args:
-        data: JSON text in UTF-8, or the object that it stands for.
+        data: JSON text in UTF-8, or the value that it stands for.
 
     Raises:
         SpecError: the text is not JSON, or the object not a spec; it carries all problems that can be told without

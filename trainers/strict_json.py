@@ -1,6 +1,7 @@
 """JSON text as a user sends it: decoded strictly, refused with the place. The one reader behind every door."""
 
 import json
+import math
 from collections import Counter, deque
 from collections.abc import Iterable
 
@@ -64,6 +65,8 @@ def refuse_what_nothing_keeps(document: JsonValue) -> None:
             waiting.extend((f"{place}/{_escaped(name)}", depth + 1, inner) for name, inner in value.items())
         elif isinstance(value, list):
             waiting.extend((f"{place}/{i}", depth + 1, inner) for i, inner in enumerate(value))
+        elif isinstance(value, float) and not math.isfinite(value):
+            raise ValueError(f"the number at {place or 'the top'} is too large")
         elif isinstance(value, str):
             _refuse_half_characters([value])
 

@@ -1,7 +1,10 @@
 """The `sigmalab` program: its commands, and what happens when one is interrupted."""
 
 import signal
+import sys
+from importlib.metadata import version
 from types import FrameType
+from typing import Annotated
 
 import typer
 
@@ -23,6 +26,22 @@ application = typer.Typer(
 )
 for _group in (stack, experiments, results, local, receptive_field, learned_bias, recipes, data):
     _group.add_commands(application)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"sigmalab {version('sigmalab')}\n")
+        raise typer.Exit
+
+
+@application.callback()
+def _options(
+    *,
+    show_version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
 
 
 def main() -> None:

@@ -13,6 +13,7 @@ from api.cli.terminal import (
     AsJson,
     Exit,
     ExperimentId,
+    Overrides,
     ServiceUrl,
     SpecFile,
     complain,
@@ -41,6 +42,7 @@ def add_commands(application: typer.Typer) -> None:
 
 def submit(
     spec: SpecFile,
+    overrides: Overrides = None,
     then_watch: Annotated[bool, typer.Option("--watch", help="Follow it to its end, then show the report.")] = False,
     key: Annotated[
         str | None,
@@ -54,7 +56,7 @@ def submit(
 
     If the same spec, on the same code and data, is running already, that experiment is named (and watched).
     """
-    text = read_spec(spec)
+    text = read_spec(spec, overrides)
     with changing(url) as client:
         if again:
             view, is_new = client.submit(text, idempotency_key=key), True

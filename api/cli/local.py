@@ -10,7 +10,19 @@ import typer
 
 from api.cli.stack import tell
 from api.cli.tables import print_plan
-from api.cli.terminal import AsJson, Exit, SpecFile, complain, err, errors_as_exits, out, read_spec, write_json
+from api.cli.terminal import (
+    AsJson,
+    Exit,
+    Overrides,
+    SpecFile,
+    complain,
+    complain_of_spec,
+    err,
+    errors_as_exits,
+    out,
+    read_spec,
+    write_json,
+)
 from api.local_stack import AlreadyRunningError, LocalStack, StackOptions
 from api.local_stack.record import read_record
 from orchestrator.home import state_folder
@@ -25,19 +37,19 @@ def add_commands(application: typer.Typer) -> None:
     application.command(epilog="Example: sigmalab run examples/digits.json --output results")(run)
 
 
-def plan(spec: SpecFile, as_json: AsJson = False) -> None:
+def plan(spec: SpecFile, overrides: Overrides = None, as_json: AsJson = False) -> None:
     """Show what a spec would do, take and show. Nothing is started; no service is needed."""
+    text = read_spec(spec, overrides)
     # Knows every config: most of a second that no other command should pay.
     from api.cli.planning import plan_here  # noqa: PLC0415
     from orchestrator.errors import SpecError, StoreError  # noqa: PLC0415
 
-    text = read_spec(spec)
     try:
         # A spinner on a terminal, nothing elsewhere.
         with err.status("counting trials, reading models and data sets (asking timm takes seconds, once per model)"):
             view = plan_here(text)
     except SpecError as error:
-        complain("\n  ".join(f"{problem.pointer or '/'}: {problem.message}" for problem in error.problems))
+        complain_of_spec(error)
         raise typer.Exit(Exit.REFUSED) from error
     except StoreError as error:
         complain(str(error))
@@ -49,13 +61,14 @@ def plan(spec: SpecFile, as_json: AsJson = False) -> None:
 
 
 def run(
-    spec: Annotated[Path, typer.Argument(help="A spec (JSON).", dir_okay=False)],
+    spec: Annotated[Path, typer.Argument(help="A spec (JSON or YAML).", dir_okay=False)],
+    overrides: Overrides = None,
     output: Annotated[Path | None, typer.Option(help="Save the report into this folder.", file_okay=False)] = None,
     as_json: AsJson = False,
 ) -> None:
     """Run a whole experiment in this terminal, on a Ray of its own (or RAY_ADDRESS). No service is needed."""
-    read_spec(spec)
-    command = [sys.executable, "-m", "orchestrator", "run", str(spec)]
+    read_spec(spec, overrides)
+    command = [sys.executable, "-m", "orchestrator", "run", str(spec), *(overrides or ())]
     command += ["--output", str(output)] if output else []
     command += ["--json"] if as_json else []
     if "RAY_ADDRESS" in os.environ:

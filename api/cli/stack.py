@@ -16,6 +16,7 @@ from api.cli.tables import print_plan
 from api.cli.terminal import (
     AsJson,
     Exit,
+    Overrides,
     complain,
     err,
     errors_as_exits,
@@ -70,12 +71,13 @@ def serve(
 
 
 def demo(
+    overrides: Overrides = None,
     spec: Annotated[Path | None, typer.Option(help="Another spec than examples/digits.json.", dir_okay=False)] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the service running at the end, until Ctrl-C.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Run the example experiment, start to verdict, on this machine."""
-    text = read_spec(spec or _find_demo_spec())
+    text = read_spec(spec or _find_demo_spec(), overrides)
     with errors_as_exits(), _service() as (url, stack):
         with Client(url) as client:
             _run_demo(client, text, as_json=as_json, stays_up=keep or stack is None)

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
 from pathlib import Path
@@ -14,6 +14,10 @@ from rich.console import Console
 
 from api.client import ClientError, RefusedError, ServiceUnreachableError
 from api.local_stack import StackError
+from orchestrator.errors import SpecError
+from orchestrator.overrides import with_overrides
+from trainers.document import decode_document
+from trainers.errors import DocumentError
 
 
 class Exit(IntEnum):
@@ -43,7 +47,16 @@ ServiceUrl = Annotated[
 ]
 ExperimentId = Annotated[str, typer.Argument(help="Id of the experiment, or `last` for the newest one.")]
 SpecFile = Annotated[
-    Path, typer.Argument(help="A spec (JSON); `-` reads standard input.", allow_dash=True, dir_okay=False)
+    Path, typer.Argument(help="A spec (JSON or YAML); `-` reads standard input.", allow_dash=True, dir_okay=False)
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[PATH=VALUE]...",
+        help="Fields of the spec to set anew: optimization.epochs=5 seeds=0..9 "
+        "arms.gaussian.patch.attention_bias.sigma=3",
+        show_default=False,
+    ),
 ]
 
 
@@ -59,17 +72,35 @@ def write_json_line(value: BaseModel) -> None:
     sys.stdout.flush()
 
 
-def read_spec(file: Path) -> bytes:
-    """The spec's text.
+def read_spec(file: Path, overrides: Sequence[str] | None) -> bytes:
+    """A spec as JSON, whatever it was written in.
+
+    Args:
+        file: JSON or YAML; `-` is standard input.
+        overrides: what is set anew (see `orchestrator.overrides`).
 
     Raises:
-        typer.Exit: it can't be read.
+        typer.Exit: it can't be read, is neither JSON nor YAML, or has no place for an override.
     """
     try:
-        return sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+        data = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
     except OSError as error:
         complain(f"can't read {file}: {error.strerror}")
         raise typer.Exit(Exit.USAGE) from error
+    try:
+        document = with_overrides(decode_document(data, file.name), overrides or ())
+    except DocumentError as error:
+        complain(f"{'standard input' if str(file) == '-' else file}: {error}")
+        raise typer.Exit(Exit.REFUSED) from error
+    except SpecError as error:
+        complain_of_spec(error)
+        raise typer.Exit(Exit.REFUSED) from error
+    return json.dumps(document).encode()
+
+
+def complain_of_spec(error: SpecError) -> None:
+    """Every problem of a spec on a line of its own."""
+    complain("\n  ".join(f"{problem.pointer or '/'}: {problem.message}" for problem in error.problems))
 
 
 def complain(text: str) -> None:

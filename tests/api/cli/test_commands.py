@@ -357,3 +357,52 @@ def test_a_proxy_that_fails_is_named(proxies: dict[str, str]) -> None:
     assert "Traceback" not in listed.stderr
     variable = next(iter(proxies))
     assert f" of {variable}" in listed.stderr
+
+
+TINY_YAML = """\
+name: tiny  # as YAML
+models: [{kind: small_vit, width: 12, depth: 2, num_heads: 1, image_size_px: 16}]
+datasets: [{kind: digits, num_train: 60, num_val: 60, num_test: 60}]
+optimization: {epochs: 2, global_batch_size: 20, optimizer: {kind: adamw, lr: 1e-3}}
+arms:
+  - {name: control, role: control}
+  - {name: gaussian, patch: {attention_bias: {kind: gaussian, sigma: 2.0}}}
+seeds: [0, 1]
+"""
+
+
+def test_a_spec_may_be_yaml_and_its_fields_set_anew(tmp_path: Path, service_url: str) -> None:
+    """`plan` and `submit` alike: the digest of the spec that is written out."""
+    spec = tmp_path / "tiny.yml"
+    spec.write_text(TINY_YAML)
+    overrides = ("optimization.epochs=1", "seeds=0..2", "arms.gaussian.patch.attention_bias.sigma=3")
+    written = tmp_path / "written.yaml"
+    written.write_text(
+        TINY_YAML.replace("epochs: 2", "epochs: 1").replace("[0, 1]", "[0, 1, 2]").replace("sigma: 2.0", "sigma: 3")
+    )
+    here = CliRunner(env={"SIGMALAB_HOME": str(tmp_path / "home"), "SIGMALAB_URL": service_url})
+    digests = {
+        json.loads(here.invoke(application, [*command, "--json"]).stdout)["digest"]
+        for command in (("plan", str(spec), *overrides), ("plan", str(written)), ("submit", str(spec), *overrides))
+    }
+    assert len(digests) == 1
+    assert "optimization: {epochs: 2" in spec.read_text()
+
+
+def test_a_file_that_cannot_be_read_as_a_spec_says_where(tmp_path: Path) -> None:
+    file = tmp_path / "bad.yaml"
+    file.write_text("name: a\nname: b\n")
+    here = CliRunner(env={"SIGMALAB_HOME": str(tmp_path / "home")})
+    for command in ("plan", "submit", "run"):
+        done = here.invoke(application, [command, str(file)])
+        assert (done.exit_code, done.stdout) == (4, "")
+        where = "the key `name` stands here already, in line 1 at line 2, column 1"
+        assert f"{file}: the text is not valid YAML: {where}" in done.stderr
+    done = here.invoke(application, ["plan", "-", "optimization.epochs=5"], input='{"name": "x", "name": "x"}')
+    assert "standard input: the text is not valid JSON: the name `name` stands 2 times" in done.stderr
+
+
+def test_the_version_is_told() -> None:
+    done = call("--version")
+    assert done.returncode == 0
+    assert re.fullmatch(r"sigmalab \d+\.\d+\S*\n", done.stdout)

@@ -1,0 +1,143 @@
+"""Changes to a spec on the command line: `optimization.epochs=5 seeds=0..9 arms.gaussian.patch.mixing.kind=none`."""
+
+import re
+from collections.abc import Sequence
+
+from pydantic import JsonValue
+
+from orchestrator.errors import Problem, SpecError
+from orchestrator.problems import Path, json_pointer, suggestion
+from trainers.errors import DocumentError
+from trainers.strict_json import decode_json
+
+MAX_RANGE = 100_000
+"""Seeds that one range may stand for; no spec takes so many."""
+
+_NAME_FIELDS = ("name", "label")
+_RANGE = re.compile(r"([0-9]+)\.\.([0-9]+)")
+_SEEDS = re.compile(r"[0-9]+(\.\.[0-9]+)?(,[0-9]+(\.\.[0-9]+)?)*")
+
+
+def with_overrides(document: JsonValue, overrides: Sequence[str]) -> JsonValue:
+    """A spec with some of its fields set anew.
+
+    A field that no spec has is set too: the spec's own rules refuse it, with the nearest names.
+
+    Args:
+        document: the spec as its user wrote it; it stays as it is.
+        overrides: `path=value` each. A path leads through fields by name and through lists by index, arms by their
+            name, models and data sets by their label. A value is JSON, or else text; seeds may be `0..9` or `0..4,7`.
+
+    Raises:
+        SpecError: an override is none, stands twice, or leads nowhere; it carries all such problems.
+    """
+    if not isinstance(document, dict):
+        return document
+    problems: list[Problem] = []
+    changed: JsonValue = document
+    seen: set[Path] = set()
+    for override in overrides:
+        try:
+            names, value = _parsed(override)
+            place = _place(changed, names, override)
+            if place in seen:
+                raise _refused(f"`{override}`: this place is set twice", place)
+            seen.add(place)
+            changed = _set(changed, place, value)
+        except SpecError as error:
+            problems += error.problems
+    if problems:
+        raise SpecError(problems)
+    return changed
+
+
+def _parsed(override: str) -> tuple[list[str], JsonValue]:
+    path, equals, text = override.partition("=")
+    names = path.split(".")
+    if not equals or not all(names):
+        raise _refused(f"`{override}` sets nothing: write PATH=VALUE, such as optimization.epochs=5")
+    if names[-1] == "seeds" and _SEEDS.fullmatch(text):
+        return names, _seeds(text, override)
+    try:
+        return names, decode_json(text.encode())
+    except DocumentError as error:
+        if text[:1] in ("{", "[", '"'):
+            raise _refused(f"`{override}`: {error}") from None
+        return names, text
+    except UnicodeEncodeError:
+        raise _refused(f"the value of `{path}` is not text that UTF-8 can hold") from None
+
+
+def _seeds(text: str, override: str) -> list[JsonValue]:
+    seeds: list[JsonValue] = []
+    for part in text.split(","):
+        if found := _RANGE.fullmatch(part):
+            first, last = int(found[1]), int(found[2])
+            if not 0 <= last - first < MAX_RANGE:
+                raise _refused(f"`{override}`: `{part}` is not a range; write the smaller seed first")
+            seeds += range(first, last + 1)
+        else:
+            seeds.append(int(part))
+    return seeds
+
+
+def _place(document: JsonValue, names: list[str], override: str) -> Path:
+    """Keys and indices of a path in the document; what is not there yet goes by the names as they are."""
+    place: list[str | int] = []
+    inner: JsonValue = document
+    waiting = list(names)
+    while waiting:
+        if isinstance(inner, list):
+            step, taken = _entry(inner, waiting, place, override)
+            inner = inner[step]
+            place.append(step)
+        elif isinstance(inner, dict):
+            name, taken = _member(inner, waiting)
+            inner = inner.get(name, {})
+            place.append(name)
+        else:
+            raise _refused(f"`{override}`: what stands at {json_pointer(place)} has no field `{waiting[0]}`", place)
+        waiting = waiting[taken:]
+    return tuple(place)
+
+
+def _member(inner: dict[str, JsonValue], waiting: list[str]) -> tuple[str, int]:
+    """The longest name that is there: the paths of a search's space have dots themselves."""
+    for taken in range(len(waiting), 0, -1):
+        name = ".".join(waiting[:taken])
+        if name in inner:
+            return name, taken
+    return waiting[0], 1
+
+
+def _entry(inner: list[JsonValue], waiting: list[str], place: list[str | int], override: str) -> tuple[int, int]:
+    """Index of an entry by its index or name; a name may have dots."""
+    known: dict[str, int] = {}
+    for i, entry in enumerate(inner):
+        if isinstance(entry, dict):
+            known |= {str(entry[field]): i for field in _NAME_FIELDS if field in entry}
+    for taken in range(len(waiting), 0, -1):
+        name = ".".join(waiting[:taken])
+        if name in known:
+            return known[name], taken
+    if waiting[0].isdecimal() and int(waiting[0]) < len(inner):
+        return int(waiting[0]), 1
+    options = [*known, *map(str, range(len(inner)))]
+    nothing = f"`{override}`: {json_pointer(place)} has no entry `{waiting[0]}`{suggestion(waiting[0], options)}"
+    raise _refused(nothing, place)
+
+
+def _set(document: JsonValue, place: Path, value: JsonValue) -> JsonValue:
+    if not place:
+        return value
+    first, rest = place[0], place[1:]
+    if isinstance(document, list):
+        assert isinstance(first, int)
+        return [_set(entry, rest, value) if i == first else entry for i, entry in enumerate(document)]
+    assert isinstance(document, dict)
+    name = str(first)
+    return {**document, name: _set(document.get(name, {}), rest, value)}
+
+
+def _refused(message: str, place: Sequence[str | int] = ()) -> SpecError:
+    return SpecError([Problem(json_pointer(place), message)])
