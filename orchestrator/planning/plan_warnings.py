@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 
+from orchestrator.planning.changes import changed_fields, warning_about
 from orchestrator.planning.expansion import Expansion
 from orchestrator.search import OptunaSearch
 from orchestrator.search.budgets import cma_es_generation, search_differences
@@ -12,20 +13,12 @@ from trainers.analyses.configs import receptive_field_in
 from trainers.config import TrialConfig
 from trainers.data.manifest_name import INCOMPLETE
 from trainers.models import ModelConfig, TimmConfig
+from trainers.strict_json import JsonObject
 
 _POST_NORM = re.compile(r"^swinv2_|_rpn_")
 """timm's names of models whose branches end in a norm."""
-
-_SHARED_BY_A_PAIR = {
-    "dataset": "the data",
-    "task": "the task",
-    "model": "the model",
-    "augmentation": "the augmentation",
-    "mixing": "the mixing of images",
-    "normalization": "the normalisation",
-    "optimization": "the optimization",
-}
-"""Field of a trial's config -> what a pair no longer shares if its trials differ there."""
+_NO_BIAS: JsonObject = {"attention_bias": {"kind": "none"}}
+"""What an arm has that says nothing of it."""
 
 
 def warnings_of(spec: ExperimentSpec) -> tuple[str, ...]:
@@ -177,7 +170,8 @@ def _about_comparability(spec: ExperimentSpec) -> Iterator[str]:
             f"`{spec.primary_metric}` is taken at the epoch that was chosen by validation: every arm looks better than "
             "it is; `test/...` does not have this bias"
         )
-    for arm in spec.arms:
-        for field, meaning in _SHARED_BY_A_PAIR.items():
-            if field in arm.patch:
-                yield f"arm `{arm.name}` changes {meaning}: its pairs differ by more than the attention bias"
+    for arm in spec.treatments:
+        fields = changed_fields(_NO_BIAS | arm.patch, _NO_BIAS | spec.control.patch)
+        warning = warning_about(f"`{arm.name}`", f"the control `{spec.control.name}`", fields)
+        if warning is not None:
+            yield warning

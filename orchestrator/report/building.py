@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 
+from orchestrator.report.arms import arm_summaries
 from orchestrator.report.bias_content import TrialViews
 from orchestrator.report.bias_views import bias_views_of
 from orchestrator.report.caveats import caveats_of
 from orchestrator.report.content import (
-    ArmSummary,
     Exclusion,
     ExperimentFacts,
     Provenance,
@@ -21,17 +21,15 @@ from orchestrator.report.numbers import decimals_for
 from orchestrator.report.placebo import placebo_contrasts
 from orchestrator.report.position import position_fits
 from orchestrator.report.search_history import searches_of
-from orchestrator.report.settings import flat_settings, settings_of
+from orchestrator.report.settings import settings_of
 from orchestrator.report.wording import answer, placebo_remarks, pooled_answer
 from orchestrator.search.space import Params
-from orchestrator.spec import Arm, ExperimentSpec
+from orchestrator.spec import ExperimentSpec
 from orchestrator.statistics.comparison import Cell, Comparison, PooledEffect
 from orchestrator.statistics.mcnemar import McNemar
 from orchestrator.statistics.metric import metric_named
 from orchestrator.statistics.pairing import TrialKey
 from orchestrator.status import Phase, TrialStatus
-from trainers.config import TrialConfig
-from trainers.models import GaussianBias, PermutedGaussianBias
 
 _FACTS_OF_ONE_TRIAL = frozenset({"trial", "config_digest"})
 
@@ -69,7 +67,7 @@ def build_report(
         views: position biases of the trials that have one, or why they can't be read.
         is_measured: whether mean receptive fields are measured; else they are arrays only.
     """
-    arms = tuple(_arm_summary(arm, trials) for arm in spec.arms)
+    arms = arm_summaries(spec, trials)
     bias = bias_series(trials)
     decimals = decimals_for(comparisons)
     searches = searches_of(spec, cells, trials, chosen_params)
@@ -140,50 +138,6 @@ def build_report(
         trials=tuple(_trial_summary(trial) for trial in trials),
         provenance=provenance,
     )
-
-
-def _arm_summary(arm: Arm, trials: Sequence[TrialRecord]) -> ArmSummary:
-    """Describe an arm by the bias that its trials really got (a cell may patch it)."""
-    biases = {
-        _bias_words(trial.config): trial.config.attention_bias
-        for trial in trials
-        if trial.arm == arm.name and trial.phase is Phase.CONFIRM
-    }
-    kinds = [isinstance(bias, PermutedGaussianBias) for bias in biases.values()]
-    return ArmSummary(
-        name=arm.name,
-        role=arm.role,
-        description="; ".join([*_other_changes(arm), _bias_description(arm, biases)]),
-        is_placebo=bool(kinds) and all(kinds),
-    )
-
-
-def _other_changes(arm: Arm) -> list[str]:
-    """What an arm changes beside its bias, as `model.position_embedding = zero`."""
-    return [f"{path} = {text}" for path, text in flat_settings(arm.patch) if not path.startswith("attention_bias.")]
-
-
-def _bias_description(arm: Arm, biases: Mapping[str, object]) -> str:
-    if 0 < len(biases) <= 2:
-        return " or ".join(biases)
-    if biases:
-        return "its params differ by cell"
-    return "params still to be chosen" if arm.search else "no trial planned yet"
-
-
-def _bias_words(config: TrialConfig) -> str:
-    bias = config.attention_bias
-    if not isinstance(bias, GaussianBias | PermutedGaussianBias):
-        return "no bias"
-    kind = "Gaussian" if isinstance(bias, GaussianBias) else "Gaussian over permuted tokens"
-    words = f"{kind}, sigma {bias.sigma:.3g}, A {bias.amplitude:.3g}"
-    if bias.per_head:
-        words += ", per head"
-    if not config.optimization.epochs:
-        return f"{words}, not trained"
-    if bias.learn_sigma == bias.learn_amplitude:
-        return f"{words}, both {'learned' if bias.learn_sigma else 'fixed'}"
-    return f"{words}, only {'sigma' if bias.learn_sigma else 'A'} learned"
 
 
 def _trial_summary(trial: TrialRecord) -> TrialSummary:

@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 
 from pydantic import JsonValue
 
+from orchestrator.planning.changes import FIELDS, changed_fields, warning_about
 from orchestrator.report.content import BiasSeries, Exclusion, Provenance, TrialRecord
 from orchestrator.report.numbers import p_text
 from orchestrator.report.search_content import SearchSummary
@@ -19,17 +20,6 @@ from trainers.strict_json import JsonObject
 
 # Facts that may differ between trials of one sound experiment.
 _VARYING_FACTS = frozenset({"data_fingerprint", "num_parameters"})
-
-_SHARED_BY_A_PAIR = {
-    "dataset": "the data",
-    "task": "the task",
-    "model": "the model",
-    "augmentation": "the augmentation",
-    "mixing": "the mixing of images",
-    "normalization": "the normalisation",
-    "optimization": "the optimization",
-}
-"""Field of a trial's config -> what a pair no longer shares if its trials differ there."""
 
 
 def caveats_of(
@@ -49,7 +39,7 @@ def caveats_of(
         *_unfinished(status),
         *_extended(num_extensions),
         *_on_validation(spec),
-        *_other_changes(spec, trials),
+        *_several_changes(spec, trials),
         *_few_pairs(comparisons, spec.confidence),
         *_exclusions(exclusions),
         *_interval_against_p(comparisons, spec.confidence),
@@ -114,27 +104,25 @@ def _on_validation(spec: ExperimentSpec) -> list[str]:
     return [f"{start}: levels are too good by chance, and the test split was not asked."]
 
 
-def _other_changes(spec: ExperimentSpec, trials: Sequence[TrialRecord]) -> list[str]:
-    """Arms whose trials differ from their control's by more than the bias; what a search chose has its own table."""
+def _several_changes(spec: ExperimentSpec, trials: Sequence[TrialRecord]) -> list[str]:
+    """Arms whose trials differ from their control's in more than one thing; a search's choices have their own table."""
     searched = {arm.name: frozenset(arm.search.space) if arm.search else frozenset() for arm in spec.arms}
-    confirm = {(trial.cell.key, trial.arm, trial.seed): trial for trial in trials if trial.phase is Phase.CONFIRM}
-    changed: dict[str, dict[str, None]] = {}
-    for (cell, arm, seed), trial in confirm.items():
-        control = confirm.get((cell, spec.control.name, seed))
+    # One trial for each cell and arm: the others differ from it by their seed.
+    confirm = {(trial.cell.key, trial.arm): trial for trial in trials if trial.phase is Phase.CONFIRM}
+    changed: dict[str, set[str]] = {}
+    for (cell, arm), trial in confirm.items():
+        control = confirm.get((cell, spec.control.name))
         if control is None or control is trial:
             continue
-        if all(getattr(trial.config, field) == getattr(control.config, field) for field in _SHARED_BY_A_PAIR):
-            continue
         either = searched[arm] | searched[spec.control.name]
-        mine, other = _without(trial.config, either), _without(control.config, either)
-        for field, meaning in _SHARED_BY_A_PAIR.items():
-            if mine.get(field) != other.get(field):
-                changed.setdefault(arm, {})[meaning] = None
-    return [
-        f"{arm} and {spec.control.name} differ in {' and '.join(meanings)}, not in the attention bias alone: "
-        "the effect is that of all changes together."
-        for arm, meanings in changed.items()
+        changed.setdefault(arm, set()).update(
+            changed_fields(_without(trial.config, either), _without(control.config, either))
+        )
+    warnings = [
+        warning_about(arm, spec.control.name, [field for field in FIELDS if field in fields])
+        for arm, fields in changed.items()
     ]
+    return [f"{warning}." for warning in warnings if warning is not None]
 
 
 def _without(config: TrialConfig, paths: Collection[str]) -> JsonObject:

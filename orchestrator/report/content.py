@@ -112,7 +112,7 @@ class ArmSummary(StrictModel):
     role: Literal["control", "treatment"]
     """Exactly one arm is the control."""
     description: str
-    """What is added to the attention logits, in words."""
+    """What it changes, in words; its attention bias only where arms differ in that."""
     is_placebo: bool
     """Whether it has the same numbers without locality (a permuted Gaussian)."""
 

@@ -35,14 +35,15 @@ def flat_settings(config: Mapping[str, JsonValue], prefix: str = "") -> Iterator
             named = {str(each.get("kind", i)): each for i, each in enumerate(value) if isinstance(each, dict)}
             yield from flat_settings(named, f"{prefix}{name}.")
         else:
-            yield f"{prefix}{name}", _text(value)
+            yield f"{prefix}{name}", setting_text(value)
 
 
-def _text(value: JsonValue) -> str:
+def setting_text(value: JsonValue) -> str:
+    """How reports write a value."""
     if isinstance(value, float):
         return f"{value:g}"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list):
-        return ", ".join(map(_text, value))
+        return ", ".join(map(setting_text, value))
     return "none" if value is None else str(value)

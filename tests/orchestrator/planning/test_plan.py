@@ -172,11 +172,16 @@ def test_a_plan_is_deterministic_and_survives_json():
         ({"primary_metric": "best_val/top1"}, "`best_val/top1` is taken at the epoch that was chosen by validation"),
         (
             {"arms": [SPEC["arms"][0], {"name": "more", "patch": {"dataset": {"num_train": 500}}}]},
-            "arm `more` changes the data: its pairs differ by more than the attention bias",
+            "`more` and the control `control` differ in the data: a pair shares its seed, not its images",
         ),
         (
-            {"arms": [SPEC["arms"][0], {"name": "more", "patch": {"optimization": {"epochs": 50}}}]},
-            "arm `more` changes the optimization: its pairs differ by more than the attention bias",
+            {
+                "arms": [
+                    SPEC["arms"][0],
+                    {"name": "more", "patch": SPEC["arms"][1]["patch"] | {"optimization": {"epochs": 50}}},
+                ]
+            },
+            "`more` and the control `control` differ in the attention bias and the optimization: the effect is that of",
         ),
     ],
 )
