@@ -8,7 +8,7 @@ from rich.text import Text
 from api.cli.fitted_table import Column, FittedTable, fit_table
 from api.cli.intervals import Interval, draw_intervals
 from api.cli.readings import FieldLevel, LearnedBias, LearnedPosition, ReceptiveFields, ReportReading
-from orchestrator.statistics.comparison import INTERVAL_ALONE, Cell, Comparison, Verdict
+from orchestrator.statistics.comparison import SUGGESTIVE_MEANS, Cell, Comparison, Verdict
 
 MISSING = "-"
 DRAWN = "┊ = no effect"
@@ -18,6 +18,8 @@ _VERDICT_STYLES = {
     Verdict.WORSE: "bold red",
     Verdict.LARGER: "bold",
     Verdict.SMALLER: "bold",
+    # Neither bold nor green: it claims nothing.
+    Verdict.SUGGESTIVE: "magenta",
     Verdict.EQUIVALENT: "bold blue",
     Verdict.INCONCLUSIVE: "yellow",
 }
@@ -99,9 +101,9 @@ def comparison_table(report: ReportReading, width: int) -> FittedTable:
         Column("p Holm", p_holm, left_out=2),
         Column("verdict", verdicts, is_number=False),
     ]
-    is_noted = any(each.rests_on_interval_alone for each in report.comparisons)
+    is_noted = any(each.verdict is Verdict.SUGGESTIVE for each in report.comparisons)
     table = fit_table(title, columns, width, _cells([each.cell for each in report.comparisons]))
-    return table._replace(note=INTERVAL_ALONE if is_noted else "")
+    return table._replace(note=SUGGESTIVE_MEANS if is_noted else "")
 
 
 def interval_table(report: ReportReading, width: int) -> FittedTable:

@@ -12,7 +12,7 @@ from orchestrator.report.search_content import SearchSummary
 from orchestrator.report.wording import cell_words
 from orchestrator.search.budgets import search_differences
 from orchestrator.spec import ExperimentSpec
-from orchestrator.statistics.comparison import Comparison
+from orchestrator.statistics.comparison import Comparison, Verdict
 from orchestrator.status import ExperimentStatus, Phase
 from trainers.analyses.configs import receptive_field_in
 from trainers.config import TrialConfig
@@ -167,14 +167,22 @@ def _exclusions(exclusions: Sequence[Exclusion]) -> list[str]:
 
 
 def _interval_against_p(comparisons: Sequence[Comparison], confidence: float) -> list[str]:
-    hints = [comparison for comparison in comparisons if comparison.rests_on_interval_alone]
+    hints = [comparison for comparison in comparisons if comparison.verdict is Verdict.SUGGESTIVE]
     if not hints:
         return []
     places = "; ".join(
         f"{comparison.treatment} on {cell_words(comparison.cell)} ({p_text(comparison.p_holm)})" for comparison in hints
     )
     start = f"The interval excludes 0, but the sign-flip p after correction stays above {1 - confidence:.2g}"
-    return [f"{start}, for {places}: more seeds would settle it."]
+    never = [comparison for comparison in hints if not comparison.can_be_confirmed]
+    if not never:
+        return [f"{start}, for {places}: more seeds would settle it."]
+    counts = sorted({comparison.num_pairs for comparison in never})
+    pairs = " or ".join(str(count) for count in counts)
+    noun = "comparison" if len(comparisons) == 1 else "comparisons"
+    floor = p_text(min(comparison.p_holm_floor for comparison in never))
+    why = f"with {pairs} pairs and {len(comparisons)} {noun} it can't fall below {floor}, whatever the effect"
+    return [f"{start}, for {places}: {why}; more seeds would settle it."]
 
 
 def _unequal_search(spec: ExperimentSpec, searches: Sequence[SearchSummary]) -> list[str]:

@@ -33,6 +33,7 @@ VERDICT_COLORS = {
     Verdict.WORSE: "#D55E00",
     Verdict.LARGER: "#0072B2",
     Verdict.SMALLER: "#0072B2",
+    Verdict.SUGGESTIVE: "#8A5A9E",
     Verdict.EQUIVALENT: "#009E73",
     Verdict.INCONCLUSIVE: "#6B6B6B",
 }
@@ -41,6 +42,7 @@ _VERDICT_MARKS = {
     Verdict.WORSE: "X",
     Verdict.LARGER: "^",
     Verdict.SMALLER: "v",
+    Verdict.SUGGESTIVE: "d",
     Verdict.EQUIVALENT: "s",
     Verdict.INCONCLUSIVE: "o",
 }

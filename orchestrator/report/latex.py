@@ -4,7 +4,7 @@ from orchestrator.report.content import BiasSeries, PositionFit, Report
 from orchestrator.report.latex_fields import field_tables, figure_comments
 from orchestrator.report.latex_layers import layers_by_dataset
 from orchestrator.report.latex_matrix import caption, delta, matrix_tables
-from orchestrator.report.latex_text import bold, breakable, escape, footer, interval, label, math, mean_sd, table
+from orchestrator.report.latex_text import breakable, escape, footer, interval, label, math, mean_sd, table
 from orchestrator.report.numbers import level_unit, p_text, percent, signed
 from orchestrator.report.tables import command, layer_name
 from orchestrator.report.wording import cell_count
@@ -50,7 +50,7 @@ def _comparisons(report: Report) -> str:
         rows += [r"\midrule", _heading("All cells (random effects)")]
     rows += [
         rf"{escape(effect.treatment)} & \multicolumn{{3}}{{l}}{{{_pooled_cells(report, effect)}}} & "
-        rf"{bold(math(signed(effect.effect, report.decimals)), effect.ci_low, effect.ci_high)} & "
+        rf"{math(signed(effect.effect, report.decimals))} & "
         rf"{interval(effect.ci_low, effect.ci_high, report.decimals)} & \\"
         for effect in report.pooled
     ]

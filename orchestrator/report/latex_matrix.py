@@ -17,7 +17,7 @@ from orchestrator.report.latex_text import (
 )
 from orchestrator.report.numbers import fixed, level_unit, percent, signed
 from orchestrator.report.wording import metric_words
-from orchestrator.statistics.comparison import Comparison
+from orchestrator.statistics.comparison import Comparison, Verdict
 
 _SEP_PT = 1.5
 _GROUP = 3
@@ -119,9 +119,11 @@ def _numbers(comparison: Comparison | None, decimals: int) -> str:
 
 
 def delta(comparison: Comparison, decimals: int) -> str:
-    """The effect: bold if the interval excludes 0, with a star if p does not confirm that."""
-    text = bold(math(signed(comparison.effect, decimals)), comparison.ci_low, comparison.ci_high)
-    return rf"{text[:-1]}^{{*}}$" if comparison.rests_on_interval_alone else text
+    """The effect: bold if p confirms it, with a star if only the interval excludes 0."""
+    text = math(signed(comparison.effect, decimals))
+    if comparison.verdict is Verdict.SUGGESTIVE:
+        return rf"{text[:-1]}^{{*}}$"
+    return bold(text) if comparison.is_confirmed else text
 
 
 def _below(comparison: Comparison | None, decimals: int) -> str:
@@ -142,13 +144,11 @@ def caption(report: Report, *, is_matrix: bool = False) -> str:
     sentences = [
         f"{_capital(metric_words(report.metric))}, mean{spread} over {pairs} paired seeds{count}; {scored}. ",
         rf"$\Delta$ is the mean paired difference with its {escape(percent(report.confidence))} ",
-        f"paired $t$ interval{where}; bold: the interval excludes 0.",
+        f"paired $t$ interval{where}; bold: it excludes 0 and $p < {1 - report.confidence:.2g}$ ",
+        f"(two-sided sign-flip permutation test{holm}).",
     ]
-    test = f"two-sided sign-flip permutation test{holm}"
-    if any(comparison.rests_on_interval_alone for comparison in report.comparisons):
-        sentences.append(f" $^{{*}}$: the interval excludes 0, but $p$ ({test}) does not confirm it.")
-    elif not is_matrix:
-        sentences.append(f" $p$: {test}.")
+    if any(comparison.verdict is Verdict.SUGGESTIVE for comparison in report.comparisons):
+        sentences.append(" $^{*}$: the interval excludes 0, but $p$ does not confirm it.")
     return "".join(sentences)
 
 

@@ -135,7 +135,6 @@ def math(text: str) -> str:
     return "--" if text == "-" else f"${text}$"
 
 
-def bold(math: str, low: float | None, high: float | None) -> str:
-    """Bold only if the interval excludes 0."""
-    excludes_zero = low is not None and high is not None and (low > 0 or high < 0)
-    return rf"$\mathbf{{{math.strip('$')}}}$" if excludes_zero else math
+def bold(math: str) -> str:
+    """A formula in bold."""
+    return rf"$\mathbf{{{math.strip('$')}}}$"

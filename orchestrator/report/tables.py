@@ -16,7 +16,7 @@ from orchestrator.report.numbers import (
     signed,
 )
 from orchestrator.report.wording import cell_count, metric_words
-from orchestrator.statistics.comparison import INTERVAL_ALONE
+from orchestrator.statistics.comparison import SUGGESTIVE_MEANS, Verdict
 from orchestrator.statistics.mcnemar import McNemar
 
 SPEC_FILE = "spec.json"
@@ -63,8 +63,8 @@ def comparison_table(report: Report) -> Table:
 def footnotes(report: Report) -> tuple[str, ...]:
     """What marks in the table of comparisons mean, as far as there are any."""
     notes = []
-    if any(comparison.rests_on_interval_alone for comparison in report.comparisons):
-        notes.append(f"{INTERVAL_ALONE}.")
+    if any(comparison.verdict is Verdict.SUGGESTIVE for comparison in report.comparisons):
+        notes.append(f"{SUGGESTIVE_MEANS}.")
     if any(report.mcnemar):
         notes.append(
             "McNemar: images that only the treatment : only the control got right, pooled over pairs, with the exact "

@@ -110,7 +110,7 @@ def _placebo_remark(contrast: PlaceboContrast, treatment: Comparison, decimals: 
     noun = "pair" if contrast.num_pairs == 1 else "pairs"
     difference = with_unit(signed(contrast.effect, decimals), treatment.unit)
     start = f"{where}, {contrast.treatment} - {placebo} is {difference}"
-    if treatment.verdict not in (Verdict.EQUIVALENT, Verdict.INCONCLUSIVE):
+    if treatment.is_confirmed:
         whole = with_unit(signed(treatment.effect, decimals), treatment.unit)
         remain = "remains" if treatment.unit != "pp" else "remain"
         start = f"{where}, of {contrast.treatment}'s {whole}, {difference} {remain} over {placebo}"
@@ -164,6 +164,8 @@ def _conclusion(comparison: Comparison, decimals: int) -> str:
             f"inconclusive; effects from {low} to {with_unit(high, comparison.unit)} "
             f"stay possible with {comparison.num_pairs} pairs"
         )
-    if comparison.rests_on_interval_alone:
-        return f"{comparison.verdict.value}*, by the interval alone (p does not confirm it)"
+    if comparison.verdict is Verdict.SUGGESTIVE:
+        if not comparison.can_be_confirmed:
+            return f"suggestive: the interval excludes 0, which can't be confirmed with {_pairs(comparison)}"
+        return "suggestive: the interval excludes 0, but p after correction does not confirm it"
     return comparison.verdict.value

@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from orchestrator.statistics.comparison import Cell, Comparison
+from orchestrator.statistics.comparison import Cell, Comparison, Verdict
 from orchestrator.statistics.holm import holm
 from orchestrator.statistics.interval import paired_t_interval, spread
 from orchestrator.statistics.metric import metric_named
 from orchestrator.statistics.pairing import TrialKey, TrialOutcome, index_outcomes, pair_outcomes
-from orchestrator.statistics.permutation import sign_flip_p
+from orchestrator.statistics.permutation import sign_flip_floor, sign_flip_p
 from orchestrator.statistics.verdict import judge, probability_of_superiority
 
 
@@ -45,9 +45,23 @@ def compare_arms(
     comparisons = [question.compare(cell, treatment) for cell in cells for treatment in treatments]
     corrected = holm([comparison.p_value for comparison in comparisons])
     return tuple(
-        comparison.model_copy(update={"p_holm": p_holm})
+        _judged(comparison, p_holm, num_comparisons=len(comparisons))
         for comparison, p_holm in zip(comparisons, corrected, strict=True)
     )
+
+
+def _judged(comparison: Comparison, p_holm: float | None, *, num_comparisons: int) -> Comparison:
+    """The comparison with what depends on all the others."""
+    low, high = comparison.ci_low, comparison.ci_high
+    verdict = judge(
+        None if low is None or high is None else (low, high),
+        p_holm=p_holm,
+        level=comparison.level,
+        equivalence_margin=comparison.equivalence_margin,
+        higher_is_better=comparison.higher_is_better,
+    )
+    floor = min(1.0, num_comparisons * sign_flip_floor(comparison.num_pairs))
+    return comparison.model_copy(update={"p_holm": p_holm, "p_holm_floor": floor, "verdict": verdict})
 
 
 @dataclass(frozen=True)
@@ -101,8 +115,9 @@ class _Question:
             confidence=self.confidence,
             p_value=sign_flip_p(differences),
             p_holm=None,
+            p_holm_floor=1.0,
             probability_of_superiority=probability_of_superiority(differences, higher_is_better=better_up),
             equivalence_margin=self.equivalence_margin,
-            verdict=judge(interval, equivalence_margin=self.equivalence_margin, higher_is_better=better_up),
+            verdict=Verdict.INCONCLUSIVE,
             higher_is_better=better_up,
         )

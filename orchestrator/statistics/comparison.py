@@ -13,12 +13,16 @@ class Verdict(StrEnum):
     LARGER = "larger"
     """Of a metric of which neither more nor less is better."""
     SMALLER = "smaller"
+    SUGGESTIVE = "suggestive"
+    """The interval excludes 0, but p after correction does not confirm it: a reason for more pairs, not a claim."""
     EQUIVALENT = "equivalent"
     INCONCLUSIVE = "inconclusive"
 
 
-INTERVAL_ALONE = "* the interval excludes 0, but the sign-flip p after Holm's correction does not confirm it"
-"""Footnote of a verdict that rests on its interval alone."""
+SUGGESTIVE_MEANS = (
+    "suggestive: the interval excludes 0, but the sign-flip p after Holm's correction does not confirm it"
+)
+"""Footnote of a table with such a verdict."""
 
 
 class Cell(StrictModel):
@@ -96,6 +100,9 @@ class Comparison(StrictModel):
     """Two-sided sign-flip permutation p (exact up to 30 pairs)."""
     p_holm: float | None
     """`p_value` after Holm's correction over all comparisons of the experiment."""
+    p_holm_floor: float
+    """Smallest `p_holm` that so many pairs can give among so many comparisons: min(1, comparisons x 2 / 2^n). Where it
+    is not below 1 - `confidence`, no effect can be confirmed, however large."""
     probability_of_superiority: float | None
     """Share of pairs in which the treatment is better (without a direction: larger); a tie counts half."""
     equivalence_margin: float
@@ -106,20 +113,30 @@ class Comparison(StrictModel):
     """Direction of the metric (`None`: it has none); the verdict takes it into account."""
 
     @property
-    def rests_on_interval_alone(self) -> bool:
-        """Whether the interval excludes 0, but the permutation p after Holm's correction does not confirm it."""
-        is_decided = self.verdict not in (Verdict.EQUIVALENT, Verdict.INCONCLUSIVE)
-        return is_decided and self.p_holm is not None and self.p_holm >= round(1 - self.confidence, 9)
+    def level(self) -> float:
+        """A corrected p below it confirms: 1 - confidence."""
+        # 1 - 0.95 is a little more than 0.05 in binary.
+        return round(1 - self.confidence, 9)
+
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether the verdict names a direction."""
+        return self.verdict in (Verdict.IMPROVED, Verdict.WORSE, Verdict.LARGER, Verdict.SMALLER)
+
+    @property
+    def can_be_confirmed(self) -> bool:
+        """Whether so many pairs can give a corrected p that confirms an effect."""
+        return self.p_holm_floor < self.level
 
     def verdict_text(self, *, is_over: bool) -> str:
-        """The verdict as tables show it: `improved`, `improved*` (see `rests_on_interval_alone`), `not yet`.
+        """The verdict as tables show it; `not yet` or `no pairs` where there is none.
 
         Args:
             is_over: whether the experiment has ended, so that no further pair will come.
         """
         if not self.num_pairs:
             return "no pairs" if is_over else "not yet"
-        return f"{self.verdict.value}*" if self.rests_on_interval_alone else self.verdict.value
+        return self.verdict.value
 
 
 class PooledEffect(StrictModel):

@@ -70,6 +70,7 @@ def _comparison(model: str, treatment: str, effect: float, num_pairs: int = 10) 
         "p_holm": 0.987,
         "probability_of_superiority": 0.5,
         "equivalence_margin": 0.0,
+        "p_holm_floor": 0.0625,
         "verdict": "inconclusive",
         "higher_is_better": True,
     }

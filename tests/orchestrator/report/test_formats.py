@@ -62,13 +62,13 @@ def grid_of(markdown: str, start: str) -> list[str]:
     return markdown[markdown.index(start) :].split("\n\n")[0].splitlines()
 
 
-def test_latex_is_bold_only_if_the_interval_excludes_zero(report: Report) -> None:
-    rows = [line for line in to_latex(report).splitlines() if line.startswith(("gaussian & 6", "placebo & 6"))]
+def test_latex_is_bold_only_if_p_confirms(report: Report) -> None:
+    rows = [line for line in to_latex(report).splitlines() if line.startswith(("gaussian & 7", "placebo & 7"))]
     gaussian, placebo = rows
     assert r"$\mathbf{+" in gaussian
     assert r"\mathbf" not in placebo
     caption = next(line for line in to_latex(report).splitlines() if line.startswith(r"\caption"))
-    assert "6 paired seeds" in caption
+    assert "7 paired seeds" in caption
     assert "test split" in caption
     assert "sign-flip permutation test" in caption
     assert to_latex(report).replace(r"\allowbreak{}", "").count(rf"\texttt{{{DIGEST}}}") == 3
@@ -103,7 +103,7 @@ def test_csv_has_a_row_per_comparison_and_per_trial(report: Report) -> None:
     assert float(comparisons[0]["effect"]) == report.comparisons[0].effect
     assert comparisons[0]["digest"] == DIGEST
     trials = list(csv.DictReader(io.StringIO(trials_to_csv(report))))
-    assert len(trials) == 18
+    assert len(trials) == 21
     assert float(trials[0]["test/top1"]) == report.trials[0].metrics["test/top1"]
 
 

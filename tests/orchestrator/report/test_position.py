@@ -23,7 +23,7 @@ def test_every_arm_the_control_too_has_its_layers(report: Report) -> None:
 
 def test_the_last_layer_that_learned_no_gaussian_is_seen(report: Report) -> None:
     rows = [row for row in position_table(report.position).rows if row[2:4] == ("control", "its own")]
-    assert [row[5] for row in rows] == ["6 of 6", "6 of 6", "0 of 6"]
+    assert [row[5] for row in rows] == ["7 of 7", "7 of 7", "0 of 7"]
     assert [row[7] == "-" for row in rows] == [False, False, True]
     last = next(fit for fit in report.position if (fit.arm, fit.layer) == ("control", 2))
     trials = [make_record("control", seed) for seed in range(6)]

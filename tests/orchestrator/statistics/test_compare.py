@@ -174,22 +174,60 @@ def test_holm_runs_over_all_comparisons_of_the_experiment():
 
 
 @pytest.mark.parametrize(
-    ("interval", "margin", "higher_is_better", "verdict"),
+    ("interval", "p_holm", "margin", "higher_is_better", "verdict"),
     [
-        ((0.1, 0.5), 0.0, True, Verdict.IMPROVED),
-        ((0.1, 0.5), 0.0, False, Verdict.WORSE),
-        ((-0.5, -0.1), 0.0, True, Verdict.WORSE),
-        ((-0.5, -0.1), 0.0, False, Verdict.IMPROVED),
-        ((0.1, 0.2), 1.0, True, Verdict.IMPROVED),  # below what matters, but there
-        ((-0.2, 0.3), 0.5, True, Verdict.EQUIVALENT),
-        ((-0.2, 0.5), 0.5, True, Verdict.INCONCLUSIVE),
-        ((-0.2, 0.3), 0.0, True, Verdict.INCONCLUSIVE),
-        ((0.0, 0.5), 0.0, True, Verdict.INCONCLUSIVE),  # touches 0
-        (None, 5.0, True, Verdict.INCONCLUSIVE),
+        ((0.1, 0.5), 0.01, 0.0, True, Verdict.IMPROVED),
+        ((0.1, 0.5), 0.01, 0.0, False, Verdict.WORSE),
+        ((0.1, 0.5), 0.01, 0.0, None, Verdict.LARGER),
+        ((-0.5, -0.1), 0.01, 0.0, True, Verdict.WORSE),
+        ((-0.5, -0.1), 0.01, 0.0, False, Verdict.IMPROVED),
+        ((-0.5, -0.1), 0.01, 0.0, None, Verdict.SMALLER),
+        ((0.1, 0.5), 0.05, 0.0, True, Verdict.SUGGESTIVE),  # not below the level
+        ((-0.5, -0.1), 0.3, 0.0, None, Verdict.SUGGESTIVE),
+        ((0.1, 0.5), None, 0.0, True, Verdict.SUGGESTIVE),
+        ((0.1, 0.2), 0.01, 1.0, True, Verdict.IMPROVED),  # below what matters, but there
+        ((-0.2, 0.3), 0.01, 0.5, True, Verdict.EQUIVALENT),
+        ((-0.2, 0.5), 0.6, 0.5, True, Verdict.INCONCLUSIVE),
+        ((-0.2, 0.3), 0.01, 0.0, True, Verdict.INCONCLUSIVE),  # p alone claims nothing either
+        ((0.0, 0.5), 0.01, 0.0, True, Verdict.INCONCLUSIVE),  # touches 0
+        (None, 0.01, 5.0, True, Verdict.INCONCLUSIVE),
     ],
 )
-def test_verdicts(interval, margin, higher_is_better, verdict):
-    assert judge(interval, equivalence_margin=margin, higher_is_better=higher_is_better) is verdict
+def test_verdicts(interval, p_holm, margin, higher_is_better, verdict):
+    found = judge(interval, p_holm=p_holm, level=0.05, equivalence_margin=margin, higher_is_better=higher_is_better)
+    assert found is verdict
+
+
+@pytest.mark.parametrize(
+    ("num_pairs", "num_rows", "floor", "can_be_confirmed"),
+    [(5, 1, 2 / 32, False), (6, 1, 2 / 64, True), (7, 3, 6 / 128, True), (7, 4, 8 / 128, False), (2, 4, 1.0, False)],
+)
+def test_so_few_pairs_confirm_nothing_among_so_many_rows(num_pairs, num_rows, floor, can_be_confirmed):
+    rng = np.random.default_rng(3)
+    control = rng.normal(0.5, 0.01, num_pairs)
+    arms = {f"t{row}": control + rng.normal(0.3, 0.001, num_pairs) for row in range(num_rows)}
+    compared = compare(outcomes_of({"c": control, **arms}), treatments=tuple(arms), seeds=range(num_pairs))
+    assert [each.p_holm_floor for each in compared] == [floor] * num_rows
+    assert {each.can_be_confirmed for each in compared} == {can_be_confirmed}
+    # As large an effect as there can be.
+    assert {each.verdict for each in compared} == {Verdict.IMPROVED if can_be_confirmed else Verdict.SUGGESTIVE}
+
+
+@pytest.mark.parametrize(("num_rows", "num_pairs"), [(4, 10), (12, 12)])
+def test_an_experiment_without_any_effect_claims_one_as_rarely_as_the_confidence_says(num_rows, num_pairs):
+    repetitions, rng = 400, np.random.default_rng(11)
+    names = tuple(f"t{row}" for row in range(num_rows))
+    claimed = suggested = 0
+    for _ in range(repetitions):
+        control = rng.normal(0.5, 0.05, num_pairs)
+        # All rows share their control, as arms of one cell do.
+        arms = {name: control + rng.normal(0, 0.01, num_pairs) for name in names}
+        compared = compare(outcomes_of({"c": control, **arms}), treatments=names, seeds=range(num_pairs))
+        claimed += any(each.is_confirmed for each in compared)
+        suggested += any(each.is_confirmed or each.verdict is Verdict.SUGGESTIVE for each in compared)
+    assert claimed / repetitions <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / repetitions)
+    # What the intervals alone would have claimed.
+    assert suggested / repetitions > 0.1
 
 
 def test_superiority_counts_ties_half_and_knows_the_direction():
@@ -210,7 +248,9 @@ def verdicts(true_effect, *, repetitions=1500, margin=0.0, num_pairs=6, sd=0.01)
 
 def test_false_verdicts_are_as_rare_as_the_confidence_says():
     rates = verdicts(0.0)
-    alarms = rates[Verdict.IMPROVED] + rates[Verdict.WORSE]
+    # One row and six pairs: p is below 0.05 only at its floor, 0.031, and claims are a little rarer than 5 %.
+    assert 0.01 < rates[Verdict.IMPROVED] + rates[Verdict.WORSE] < 0.04
+    alarms = rates[Verdict.IMPROVED] + rates[Verdict.WORSE] + rates[Verdict.SUGGESTIVE]
     assert alarms == pytest.approx(0.05, abs=3 * np.sqrt(0.05 * 0.95 / 1500))
     assert rates[Verdict.EQUIVALENT] == 0
 
@@ -229,10 +269,13 @@ def test_an_effect_at_the_margin_is_rarely_called_equivalent():
 def test_a_width_is_larger_or_smaller_and_never_better():
     metric = "receptive_field/rms_radius_tokens"
     rng = np.random.default_rng(0)
-    control = rng.normal(4.0, 0.1, 6)
-    treatments = {"wide": control + rng.normal(1, 0.1, 6), "narrow": control - rng.normal(1, 0.1, 6)}
+    control = rng.normal(4.0, 0.1, 7)
+    treatments = {"wide": control + rng.normal(1, 0.1, 7), "narrow": control - rng.normal(1, 0.1, 7)}
     compared = compare(
-        outcomes_of({"c": control, **treatments}, metric=metric), metric=metric, treatments=("wide", "narrow")
+        outcomes_of({"c": control, **treatments}, metric=metric),
+        metric=metric,
+        treatments=("wide", "narrow"),
+        seeds=range(7),
     )
     assert [each.verdict for each in compared] == [Verdict.LARGER, Verdict.SMALLER]
     assert [each.unit for each in compared] == ["tokens", "tokens"]
