@@ -129,7 +129,7 @@ def _begin(database: Database, settings: Settings, spec: ExperimentSpec) -> tupl
     """Store the experiment with its first attempt at once, so that no service takes it for one to start."""
     expansion = Expansion(spec, data_root=settings.effective_data_root)
     with database.write() as session:
-        row = insert_experiment(session, spec, expansion.digest)
+        row = insert_experiment(session, spec, expansion.digest, expansion.data_found)
         plan_trials(session, row.id, expansion.confirm_trials({}))
         attempt = begin_attempt(session, row.id, None)
         move(session, row.id, ExperimentStatus.STARTING, "driven by hand")

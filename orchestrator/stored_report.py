@@ -79,6 +79,7 @@ def report_of(
             ended_at=row.ended_at,
             mlflow_url=mlflow_url,
             num_extensions=stored.num_extensions,
+            data_found=row.data_found or {},
         ),
         spec=spec,
         digest=row.digest,

@@ -8,7 +8,7 @@ from api.cli.following import watch_to_end
 from api.cli.readings import ReportReading
 from api.cli.report_tables import print_report
 from api.cli.service import changing, reading
-from api.cli.tables import experiment_table, print_experiment
+from api.cli.tables import experiment_table, print_data_found, print_experiment
 from api.cli.terminal import (
     AsJson,
     Exit,
@@ -142,6 +142,7 @@ def _tell(client: Client, view: "ExperimentView", what: str, *, then_watch: bool
         write_json_line(view)
     else:
         err.print(f"{what} {view.id}")
+        print_data_found(err, view.data_found)
     watch_to_end(client, view.id, as_json=as_json)
 
 

@@ -3,6 +3,8 @@
 `orchestrator.report.Report` is the whole; importing it takes seconds (it knows the trials' configs, hence torch).
 """
 
+from pydantic import Field
+
 from api.views import View
 from orchestrator.statistics.comparison import Cell, Comparison
 from orchestrator.status import ExperimentStatus
@@ -70,6 +72,7 @@ class ExperimentReading(View):
     """Where the experiment stands."""
 
     status: ExperimentStatus
+    data_found: dict[str, str] = Field(default_factory=dict)
 
 
 class ReportReading(View):

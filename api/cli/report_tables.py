@@ -45,6 +45,8 @@ def print_report(console: Console, report: ReportReading) -> None:
         if table.note:
             _note(console, table.note)
     _print_notes(console, report)
+    found = report.experiment.data_found
+    _print_sentences(console, "Data", [f"{name}: {line}" for name, line in found.items()])
     _print_sentences(console, "Caveats", report.caveats)
     _print_sentences(console, "Answer", (*report.answers, *report.remarks))
 

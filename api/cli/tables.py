@@ -37,13 +37,8 @@ def print_plan(console: Console, plan: PlanView) -> None:
         if amount
     )
     time_needed = hours or "no time"
-    for heading, text in (
-        ("cost", f"{plan.cost.num_trials} trainings, {time_needed}"),
-        ("", f"({plan.cost.basis}; the start of Ray and of each trial's process comes on top)"),
-    ):
-        lines = textwrap.fill(text, max(40, min(console.width, _READABLE_WIDTH) - 10)).splitlines()
-        for place, line in enumerate(lines):
-            console.print(Text(f"  {heading if place == 0 else '':<6}  {line}"))
+    _print_wrapped(console, "cost", f"{plan.cost.num_trials} trainings, {time_needed}")
+    _print_wrapped(console, "", f"({plan.cost.basis}; the start of Ray and of each trial's process comes on top)")
     console.print()
     console.print(power_table(plan))
     for warning in plan.warnings:
@@ -51,9 +46,15 @@ def print_plan(console: Console, plan: PlanView) -> None:
 
 
 def print_data_found(console: Console, data_found: Mapping[str, str]) -> None:
-    """One line for each data set that lies somewhere."""
+    """What was found of each data set that lies somewhere."""
     for name, line in data_found.items():
-        console.print(Text(f"  data    {name}: {line}"))
+        _print_wrapped(console, "data", f"{name}: {line}")
+
+
+def _print_wrapped(console: Console, heading: str, text: str) -> None:
+    lines = textwrap.wrap(text, max(40, min(console.width, _READABLE_WIDTH) - 10))
+    for place, line in enumerate(lines):
+        console.print(Text(f"  {heading if place == 0 else '':<6}  {line}"))
 
 
 def power_table(plan: PlanView) -> Table:
@@ -109,6 +110,7 @@ def print_experiment(console: Console, view: ExperimentView) -> None:
     console.print(Text.assemble((view.name, "bold"), f"  {view.id}  {view.status.value}{reason}"))
     if view.question:
         console.print(Text(f"  {view.question}"))
+    print_data_found(console, view.data_found)
     console.print(f"  pairs   {progress.pairs_complete} of {progress.pairs_total} complete")
     reused = f", {progress.trials_reused} of them reused" if progress.trials_reused else ""
     failed = f", {progress.trials_failed} failed" if progress.trials_failed else ""

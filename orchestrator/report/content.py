@@ -6,6 +6,8 @@ Reading order: `Report` at the end of the file, then its parts above it.
 from datetime import datetime
 from typing import Literal
 
+from pydantic import Field
+
 from orchestrator.report.bias_content import BiasViews
 from orchestrator.report.field_content import ReceptiveFields
 from orchestrator.report.search_content import SearchSummary
@@ -38,6 +40,8 @@ class ExperimentFacts(StrictModel):
     """Link to the experiment in MLflow (`None`: no MLflow server is set)."""
     num_extensions: int = 0
     """How often seeds were added after it had ended."""
+    data_found: dict[str, str] = Field(default_factory=dict)
+    """Data set -> what was found where it lies, in one line."""
 
 
 class TrialRecord(StrictModel):

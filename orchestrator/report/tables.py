@@ -315,9 +315,15 @@ def provenance_table(report: Report) -> Table:
         ("trials", f"{provenance.num_trials} planned, {provenance.num_succeeded} succeeded"),
         ("reused", f"{provenance.num_reused} of them stand-ins from earlier, identical trials"),
         ("training time", duration(provenance.training_seconds)),
+        *(("data", line) for line in data_lines(report)),
         *((key.replace("_", " "), ", ".join(values)) for key, values in provenance.facts.items()),
     ]
     return Table(title="Provenance", columns=("fact", "value"), num_text_columns=2, rows=rows)
+
+
+def data_lines(report: Report) -> list[str]:
+    """What was found of each data set that lies somewhere."""
+    return [f"{name}: {line}" for name, line in report.experiment.data_found.items()]
 
 
 def command(report: Report) -> str:

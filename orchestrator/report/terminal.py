@@ -10,6 +10,7 @@ from orchestrator.report.tables import (
     Table,
     bias_table,
     comparison_table,
+    data_lines,
     exclusion_table,
     footnotes,
     pooled_table,
@@ -34,6 +35,8 @@ def to_text(report: Report) -> str:
         shown[0] = "\n".join([shown[0], *(line for note in notes for line in textwrap.wrap(note, WIDTH))])
     parts += shown
     parts += ["\n".join(textwrap.wrap(note, WIDTH)) for note in field_notes(report.receptive_fields)]
+    if lines := data_lines(report):
+        parts.append(_sentences("Data", lines))
     parts.append(_sentences("Caveats", report.caveats))
     parts.append(_sentences("Answer", [*report.answers, *report.remarks]))
     parts.append(f"digest {report.provenance.digest}")

@@ -260,7 +260,7 @@ class Experiments:
             _refuse_open(experiment_id, ExperimentStatus(locked.status))
             if locked.digest != row.digest:
                 raise StatusConflictError(f"experiment {experiment_id} was extended by somebody else just now")
-            update_spec(session, locked, spec, expansion.digest)
+            update_spec(session, locked, spec, expansion.digest, expansion.data_found)
             plan_trials(session, experiment_id, trials)
             reopen_trials(session, experiment_id, (TrialStatus.CANCELLED, TrialStatus.RUNNING))
             added = ", ".join(map(str, seeds))
@@ -307,7 +307,7 @@ class Experiments:
         trials = expansion.confirm_trials({})
         with self._database.write() as session:
             twin = open_twin(session, expansion.digest) if unless_running else None
-            experiment_id = twin or insert_experiment(session, spec, expansion.digest).id
+            experiment_id = twin or insert_experiment(session, spec, expansion.digest, expansion.data_found).id
             if key is not None and not keep_key(session, key, body, experiment_id):
                 raise _KeyTakenError(key)
             if twin is None:

@@ -49,6 +49,7 @@ def experiment_view(
         status=status,
         reason=row.reason,
         question=row.question,
+        data_found=row.data_found or {},
         created_at=row.created_at,
         updated_at=row.updated_at,
         ended_at=row.ended_at,

@@ -60,6 +60,8 @@ class ExperimentView(View):
     """Why the status is what it is, for people."""
     question: str
     """The question in words."""
+    data_found: dict[str, str] = {}
+    """Data set -> what was found where it lies, in one line."""
     created_at: datetime
     """When it was submitted (UTC)."""
     updated_at: datetime

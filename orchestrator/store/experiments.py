@@ -8,6 +8,7 @@ refused with StaleAttemptError, and the driver that gets it must stop.
 
 import secrets
 import time
+from collections.abc import Mapping
 
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session, defer
@@ -33,13 +34,16 @@ def new_experiment_id() -> str:
     return "".join(_ID_DIGITS[number >> shift & 31] for shift in range(70, -1, -5))
 
 
-def insert_experiment(session: Session, spec: ExperimentSpec, digest: str) -> ExperimentRow:
+def insert_experiment(
+    session: Session, spec: ExperimentSpec, digest: str, data_found: Mapping[str, str] | None = None
+) -> ExperimentRow:
     """Add a queued experiment.
 
     Args:
         session: an open write.
         spec: the question, validated.
         digest: names the result (`Expansion.digest`).
+        data_found: what was found where the data lie (`Expansion.data_found`).
     """
     now = database_now(session)
     row = ExperimentRow(
@@ -57,16 +61,18 @@ def insert_experiment(session: Session, spec: ExperimentSpec, digest: str) -> Ex
         updated_at=now,
         ended_at=None,
     )
-    _describe(row, spec, digest)
+    _describe(row, spec, digest, data_found)
     session.add(row)
     session.flush()
     _append_status(session, row)
     return row
 
 
-def update_spec(session: Session, row: ExperimentRow, spec: ExperimentSpec, digest: str) -> None:
+def update_spec(
+    session: Session, row: ExperimentRow, spec: ExperimentSpec, digest: str, data_found: Mapping[str, str] | None = None
+) -> None:
     """Replace the question by a larger one (`extend`)."""
-    _describe(row, spec, digest)
+    _describe(row, spec, digest, data_found)
     row.updated_at = database_now(session)
 
 
@@ -332,9 +338,10 @@ def chosen_params(row: ExperimentRow) -> dict[tuple[str, str], Params]:
     return chosen
 
 
-def _describe(row: ExperimentRow, spec: ExperimentSpec, digest: str) -> None:
+def _describe(row: ExperimentRow, spec: ExperimentSpec, digest: str, data_found: Mapping[str, str] | None) -> None:
     row.name, row.question, row.digest, row.spec = spec.name, spec.question, digest, canonical_json(spec)
     row.control = spec.control.name
+    row.data_found = None if data_found is None else dict(data_found)
     row.num_pairs = spec.num_cells * len(spec.treatments) * len(spec.seeds)
     row.num_confirm_trials = spec.num_confirm_trials
     row.num_search_trials = spec.num_search_trials

@@ -98,6 +98,8 @@ class ExperimentRow(Table):
     """Attempts made before the last `extend`; they don't count against the budget of this round."""
     chosen_params: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
     """`<cell key>/<arm>` -> params chosen by the search phase."""
+    data_found: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    """Data set -> what was found where it lies, in one line (`None`: stored before that was kept)."""
     mlflow_experiment_id: Mapped[str | None] = mapped_column(String(64))
     """MLflow's id of the experiment that holds the runs; makes the link."""
     summary_run_id: Mapped[str | None] = mapped_column(String(64))

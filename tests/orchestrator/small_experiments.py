@@ -76,7 +76,7 @@ def submit(database: Database, settings: Settings, spec: ExperimentSpec) -> str:
     """What the service does with a spec."""
     expansion = Expansion(spec, data_root=settings.effective_data_root)
     with database.write() as session:
-        row = insert_experiment(session, spec, expansion.digest)
+        row = insert_experiment(session, spec, expansion.digest, expansion.data_found)
         plan_trials(session, row.id, expansion.confirm_trials({}))
     return row.id
 

@@ -251,6 +251,31 @@ def test_a_spec_that_is_refused(sigmalab: Sigmalab, spec: JsonObject) -> None:
         assert "Traceback" not in stderr
 
 
+def test_a_folder_that_is_there_and_can_not_be_loaded(sigmalab: Sigmalab, spec: JsonObject, tmp_path: Path) -> None:
+    (tmp_path / "pets" / "pets" / "cat").mkdir(parents=True)
+    text = json.dumps(spec | {"datasets": [{"kind": "folder", "path": str(tmp_path / "pets")}]})
+    planned = CliRunner().invoke(application, ["plan", "-"], input=text)
+    submitted = sigmalab("submit", "-", input=text)
+    for code, stderr in ((planned.exit_code, planned.stderr), (submitted.returncode, submitted.stderr)):
+        assert code == 4
+        assert (
+            f"/datasets/0: {tmp_path / 'pets'} has 1 class, pets; did you mean {tmp_path / 'pets' / 'pets'}" in stderr
+        )
+
+
+def test_plan_and_submit_say_what_was_found(sigmalab: Sigmalab, spec: JsonObject, tmp_path: Path) -> None:
+    for number, name in enumerate(["cat", "dog"] * 10):
+        file = tmp_path / "pets" / name / f"{number}.ppm"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"P2 1 1 255 {number}")
+        file.with_suffix(".txt").touch()
+    text = json.dumps(spec | {"datasets": [{"kind": "folder", "path": str(tmp_path / "pets")}]})
+    line = "  data    pets: 2 classes, 14/3/3 images, 20 files of other kinds (.txt 20)\n"
+    assert line in CliRunner().invoke(application, ["plan", "-"], input=text).stdout
+    assert line in sigmalab("submit", "-", input=text).stdout
+    assert line in sigmalab("show", "last").stdout
+
+
 @pytest.mark.usefixtures("settings")
 def test_plan_needs_no_service(spec_file: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SIGMALAB_URL", "http://127.0.0.1:1")

@@ -4,6 +4,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from sqlalchemy import func, select
 
 from orchestrator.errors import (
@@ -13,6 +14,10 @@ from orchestrator.errors import (
     SpecError,
     StatusConflictError,
 )
+from orchestrator.report.appendix import to_latex_appendix
+from orchestrator.report.html import to_html
+from orchestrator.report.markdown import to_markdown
+from orchestrator.report.terminal import to_text
 from orchestrator.service.experiments import Experiments
 from orchestrator.settings import Settings
 from orchestrator.spec import ExperimentSpec
@@ -21,6 +26,7 @@ from orchestrator.store.database import Database, open_database
 from orchestrator.store.experiments import begin_attempt, get_experiment, heartbeat, move, set_chosen_params
 from orchestrator.store.tables import ExperimentRow, TrialRow
 from orchestrator.store.trials import fail_trial, start_trial, succeed_trial, trials_of
+from trainers.data import FolderConfig
 from trainers.result import EpochReport, TrialResult
 
 ACCURACY = {("control", 0): 0.50, ("gaussian", 0): 0.60, ("control", 1): 0.52, ("gaussian", 1): 0.64}
@@ -69,6 +75,36 @@ def run_to_the_end(database: Database, experiment_id: str) -> None:
 
 
 # ---- submit ----
+
+
+def test_what_was_found_of_a_folder_is_kept_shown_and_reported(
+    experiments: Experiments, database: Database, small_spec: ExperimentSpec, tmp_path: Path
+) -> None:
+    for name in ("cat", "dog"):
+        (tmp_path / "pets" / name).mkdir(parents=True)
+        for number in range(10):
+            Image.new("RGB", (9, 9), (number, ord(name[0]), 0)).save(tmp_path / "pets" / name / f"{number}.gif")
+            (tmp_path / "pets" / name / f"{number}.txt").touch()
+    line = "2 classes, 14/3/3 images, 20 files of other kinds (.txt 20)"
+    dataset = FolderConfig(path=str(tmp_path / "pets"))
+    spec = small_spec.model_copy(update={"datasets": (dataset,)})
+    assert experiments.plan(spec).data_found == {"pets": line}
+    view = experiments.submit(spec)
+    assert view.data_found == experiments.get(view.id).data_found == {"pets": line}
+    # The report says what was found then.
+    (tmp_path / "pets" / "dog" / "more.txt").touch()
+    run_to_the_end(database, view.id)
+    report = experiments.report(view.id)
+    assert f"Data\n  * pets: {line}" in to_text(report)
+    assert f"| data | pets: {line} |" in to_markdown(report)
+    assert line in to_html(report)
+    assert line in to_latex_appendix(report).replace("\\allowbreak{}", "")
+    extended = experiments.extend(view.id, [7])
+    assert extended.data_found == {"pets": line.replace("20 files", "21 files").replace(".txt 20", ".txt 21")}
+
+
+def test_data_that_are_made_need_no_line(experiments: Experiments, small_spec: ExperimentSpec) -> None:
+    assert experiments.submit(small_spec).data_found == {}
 
 
 def test_submit_stores_the_experiment_and_its_trials(
