@@ -115,7 +115,7 @@ class Descent:
         if self._world.size == 1:
             return
         for model in [self._model, *([] if self._ema is None else [self._ema.module])]:
-            distribute_bn(model, self._world.size, reduce=True)
+            distribute_bn(model, self._world.size, reduce=True)  # type: ignore[no-untyped-call]
 
     def _set_lr(self, step: int) -> float:
         factor = self._config.schedule.factor(step, steps_per_epoch=self._steps_per_epoch, epochs=self._config.epochs)

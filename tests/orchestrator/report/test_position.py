@@ -26,7 +26,7 @@ def test_the_last_layer_that_learned_no_gaussian_is_seen(report: Report) -> None
     assert [row[5] for row in rows] == ["7 of 7", "7 of 7", "0 of 7"]
     assert [row[7] == "-" for row in rows] == [False, False, True]
     last = next(fit for fit in report.position if (fit.arm, fit.layer) == ("control", 2))
-    trials = [make_record("control", seed) for seed in range(6)]
+    trials = [make_record("control", seed) for seed in range(7)]
     values = [trial.result.learned_bias[2].r_squared for trial in trials]
     assert last.r_squared_mean == pytest.approx(statistics.fmean(values))
     assert last.r_squared_sd == pytest.approx(statistics.stdev(values))
