@@ -3,9 +3,11 @@
 import math
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, JsonValue, model_validator
 
+from trainers.models.remembered import remembered
 from trainers.strict import StrictModel
+from trainers.timm_optimizer import as_tuples, check_optimizer, timm_optimizer
 
 if TYPE_CHECKING:
     import torch
@@ -66,6 +68,41 @@ class AdamWConfig(StrictModel):
         return torch.optim.AdamW(
             [dict(group) for group in groups], lr=self.lr, betas=(self.beta1, self.beta2), fused=True
         )
+
+
+class TimmOptimizerConfig(StrictModel):
+    """An optimizer of timm by its name: lion, lamb, muon, adafactor, nadamw, adan, ...
+
+    `lookahead_` before a name wraps it. Muon orthogonalises matrices; vectors, position tables, sigma and A go to the
+    AdamW that it has inside.
+    """
+
+    kind: Literal["timm"] = "timm"
+    name: str = Field(min_length=1, max_length=64)
+    """timm's name; a wrong one is answered with the nearest."""
+    lr: float = Field(default=1e-3, gt=0, le=100)
+    """Peak learning rate."""
+    weight_decay: float = Field(default=0.05, ge=0, le=10)
+    """Weight decay of matrices (never of vectors, position tables, sigma or A)."""
+    arguments: dict[str, JsonValue] = Field(default_factory=dict, max_length=32)
+    """Further arguments of this optimizer, such as `{"betas": [0.9, 0.99]}`."""
+
+    @model_validator(mode="after")
+    def _timm_takes_it(self) -> Self:
+        def check() -> bool:
+            check_optimizer(self.name, self.arguments, lr=self.lr, weight_decay=self.weight_decay)
+            return True
+
+        remembered("optimizer", self.model_dump_json(), bool, check)
+        return self
+
+    def __hash__(self) -> int:
+        """Of the whole config: its arguments are a dict, which has no hash."""
+        return hash(self.model_dump_json())
+
+    def build(self, groups: "list[ParameterGroup]") -> "torch.optim.Optimizer":
+        """The optimizer of these parameters."""
+        return timm_optimizer(groups, self.name, as_tuples(self.arguments), lr=self.lr, weight_decay=self.weight_decay)
 
 
 class _WarmupSchedule(StrictModel):
@@ -158,7 +195,7 @@ class Ema(StrictModel):
         return ModelEmaV3(model, decay=self.decay, use_warmup=True, exclude_buffers=True)
 
 
-OptimizerConfig = SgdConfig | AdamWConfig
+OptimizerConfig = SgdConfig | AdamWConfig | TimmOptimizerConfig
 ScheduleConfig = CosineSchedule | StepSchedule | ConstantSchedule
 EmaConfig = NoEma | Ema
 
