@@ -63,7 +63,9 @@ class DataAccount(StrictModel):
             _counted(self.num_animated, "of several frames", "of several frames", " (the first is read)"),
             _counted(len(self.unreadable), "unreadable", "unreadable", broken),
         ]
-        return ", ".join(part for part in parts if part) + self._how_far()
+        line = ", ".join(part for part in parts if part) + self._how_far()
+        # A file's name need not be text, and what is no text can be neither stored nor sent.
+        return line.encode(errors="replace").decode()
 
     def _kinds(self) -> str:
         kinds = sorted(self.other_files.items(), key=lambda entry: (-entry[1], entry[0]))

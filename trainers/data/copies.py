@@ -40,7 +40,8 @@ def seek_copies(train: Sequence[ImageFile], scored: Sequence[ImageFile], sha256:
     if all(file.path in sha256 for file in (*train, *scored)):
         trained_on = {sha256[file.path] for file in train}
         return Copies(sum(sha256[file.path] in trained_on for file in scored), len(scored))
-    sought = scored[:: max(1, -(-len(scored) // NUM_SOUGHT))]
+    num_chosen = min(NUM_SOUGHT, len(scored))
+    sought = [scored[number * len(scored) // num_chosen] for number in range(num_chosen)]
     wanted: dict[int, list[str]] = defaultdict(list)
     for file in sought:
         wanted[file.size].append(file.path)

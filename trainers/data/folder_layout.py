@@ -13,6 +13,7 @@ from trainers.data.tree import (
     PassedOver,
     Place,
     TreeReader,
+    is_hidden,
     require_no_dead_links,
 )
 from trainers.errors import DataError
@@ -127,7 +128,7 @@ class _Layout:
         if list(named) != ["train"] or len(names) == 1 or [name.casefold() for name in named["train"]] != ["train"]:
             return False
         inner = (self._root / named["train"][0]).iterdir()
-        return not any(entry.is_dir() and not entry.name.startswith(".") for entry in inner)
+        return all(is_hidden(entry.name, is_folder=True) for entry in inner if entry.is_dir())
 
     def _split_folders(self, named: dict[SplitName, list[str]]) -> dict[SplitName, _Folder]:
         """The folder of each split, training first."""

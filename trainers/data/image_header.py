@@ -48,7 +48,8 @@ class HeaderCounts(NamedTuple):
 
 def count_headers(files: Sequence[ImageFile]) -> HeaderCounts:
     """Read the headers of all files or, of a large set, of 4,096 that are spread evenly over it."""
-    chosen = files[:: max(1, -(-len(files) // NUM_LOOKED_AT))]
+    num_chosen = min(NUM_LOOKED_AT, len(files))
+    chosen = [files[number * len(files) // num_chosen] for number in range(num_chosen)]
     with warnings.catch_warnings():
         # Of broken EXIF, of huge images: who trains on them gets to see these.
         warnings.simplefilter("ignore")

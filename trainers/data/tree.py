@@ -170,7 +170,7 @@ class TreeReader:
 
     def _sort_in(self, entry: os.DirEntry[str], found: FolderEntries) -> None:
         kind = _kind(entry)
-        if entry.name.startswith(".") or (kind == "folder" and entry.name.casefold() in _SYSTEM_FOLDERS):
+        if is_hidden(entry.name, is_folder=kind == "folder"):
             self.passed_over.num_hidden += 1
         elif kind == "folder":
             found.folders.append(entry)
@@ -196,7 +196,7 @@ class TreeReader:
     def _reader_of(self, real: str) -> _Reached | None:
         """Where an image file was taken without a link, if it was."""
         name = os.path.basename(real)
-        if name.startswith(".") or _suffix(name) not in IMAGE_SUFFIXES:
+        if is_hidden(name, is_folder=False) or _suffix(name) not in IMAGE_SUFFIXES:
             return None
         return self._folders.get(os.path.dirname(real))
 
@@ -212,6 +212,11 @@ class TreeReader:
     def _is_other(link: os.DirEntry[str]) -> bool:
         """Whether a link that leads nowhere would have been a file of another kind."""
         return _suffix(link.name) not in ("", *IMAGE_SUFFIXES)
+
+
+def is_hidden(name: str, *, is_folder: bool) -> bool:
+    """Whether a name begins with a dot or is a folder of the system's."""
+    return name.startswith(".") or (is_folder and name.casefold() in _SYSTEM_FOLDERS)
 
 
 def require_no_dead_links(folder: str, links: Iterable[os.DirEntry[str]]) -> None:

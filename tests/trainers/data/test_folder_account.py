@@ -1,5 +1,6 @@
 """What is counted of a folder, in numbers and in one line."""
 
+import os
 import shutil
 import warnings
 import zlib
@@ -12,7 +13,7 @@ from PIL import Image
 from trainers.data import FolderConfig, copies, fingerprint, image_header
 from trainers.data.account import DataAccount
 from trainers.data.image_header import count_headers
-from trainers.data.tree import ImageFile
+from trainers.data.tree import IMAGE_SUFFIXES, ImageFile
 
 GENERATOR = np.random.default_rng(0)
 
@@ -171,3 +172,31 @@ def test_copies_are_found_without_reading_everything(tmp_path: Path, monkeypatch
     monkeypatch.setattr(copies, "NUM_FILES_OPENED", 10)
     # Only the short one can be judged.
     assert copies.seek_copies(train, scored, {}) == (0, 1)
+
+
+def test_names_that_are_no_text_are_counted_and_told_with_question_marks(tmp_path: Path) -> None:
+    for name in (b"cat", b"d\xf8g"):
+        folder = tmp_path / "pets" / os.fsdecode(name)
+        folder.mkdir(parents=True)
+        for number in range(10):
+            image = folder / os.fsdecode(b"\xe9%d.ppm" % number)
+            image.write_text(f"P2 1 1 255 {number + len(name)}" if number else "broken")
+            image.with_name(os.fsdecode(b"%d.\xff" % number)).touch()
+    config = FolderConfig(path=str(tmp_path / "pets"))
+    found = config.survey(None)
+    assert found.fingerprint == config.fingerprint(None)
+    line = str(found.account)
+    assert "20 files of other kinds (.? 20)" in line
+    assert "2 unreadable" in line
+    line.encode()
+
+
+def test_the_docs_name_every_ending_that_is_read_and_every_limit() -> None:
+    docs = (Path(__file__).parents[3] / "docs" / "data-sets.md").read_text()
+    told = docs.partition("**What is read**: files that end in ")[2].partition(", in any case")[0]
+    assert sorted(told.replace(" and ", ", ").replace("\n", " ").replace("  ", " ").split(", ")) == sorted(
+        IMAGE_SUFFIXES
+    )
+    for limit in (image_header.NUM_LOOKED_AT, copies.NUM_SOUGHT, copies.NUM_FILES_OPENED):
+        assert f"{limit:,}" in docs
+    assert f"{fingerprint.MAX_BYTES_READ // 2**20} MiB" in docs

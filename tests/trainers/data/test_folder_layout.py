@@ -100,7 +100,8 @@ def test_what_is_laid_out_otherwise_is_refused(tmp_path: Path, tree: Tree, told:
 
 @pytest.mark.parametrize("name", ["train", "Train"])
 def test_a_flat_class_may_be_called_train(tmp_path: Path, name: str) -> None:
-    """As in CIFAR-100."""
+    """As in CIFAR-100; a network disk leaves its own folder in every other."""
+    make(tmp_path, {f"{name}/@eaDir": 1})
     assert set(read_folder(make(tmp_path, {"bus": 3, name: 3})).class_names) == {"bus", name}
 
 
