@@ -1,0 +1,55 @@
+"""The report's page in a browser: at no width is a table cut off."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from orchestrator.report.html import to_html
+from tests.orchestrator.report.test_search_history import LOG_SIGMA, SEEDS, SIGMA, spec_with, tried
+from tests.orchestrator.synthetic import CELL, make_records, make_spec, report_on
+
+CHROMIUM = Path("/usr/bin/chromium")
+pytestmark = pytest.mark.skipif(not CHROMIUM.is_file(), reason="no chromium here")
+LR, DECAY, LAYERS = "optimization.optimizer.lr", "optimization.optimizer.weight_decay", "optimization.layer_decay"
+
+CUT_OFF = """() => [...document.querySelectorAll('.scroll, td, th')]
+    .filter(each => each.scrollWidth > each.clientWidth + 1).map(each => each.textContent.trim().slice(0, 80))"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+def plain() -> str:
+    return to_html(report_on(make_spec(), make_records(make_spec())))
+
+
+def searched() -> str:
+    """Candidates with four long paths each."""
+    rate = {"kind": "log_uniform", "low": 1e-4, "high": 1e-1}
+    space = {SIGMA: LOG_SIGMA, LR: rate, DECAY: rate, LAYERS: rate}
+    spec = spec_with(gaussian={"space": space, "seeds": SEEDS, "num_candidates": 3})
+    params = [{SIGMA: 1.0 + i / 7, LR: 0.00123 * i, DECAY: 0.01234, LAYERS: 0.0654} for i in (1, 2, 3)]
+    trials = [trial for each in params for trial in tried("gaussian", each, [0.5, 0.6])]
+    chosen = {f"{CELL.key}/gaussian": params[0]}
+    return to_html(report_on(spec, trials + make_records(spec), chosen_params=chosen))
+
+
+@pytest.mark.parametrize("page", [plain, searched])
+def test_no_cell_is_cut_off_at_any_width(browser, page, tmp_path):
+    file = tmp_path / "report.html"
+    file.write_text(page())
+    tab = browser.new_page()
+    tab.goto(file.as_uri())
+    tab.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
+    for width in (1440, 1024, 800, 600, 390, 320):
+        tab.set_viewport_size({"width": width, "height": 900})
+        assert tab.evaluate("document.documentElement.scrollWidth") == width
+        assert tab.evaluate(CUT_OFF) == [], width
+    tab.close()
