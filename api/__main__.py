@@ -3,13 +3,13 @@
 import argparse
 import logging
 import socket
-import sys
 
 import uvicorn
 
 from api.app import create_app
 from api.listening import may_listen, refusal
 from orchestrator.settings import Settings
+from trainers.program import run_program
 
 # Long enough for an answer that is being written; event streams are cut and reconnect elsewhere.
 _GRACE_SECONDS = 3
@@ -42,4 +42,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program(main)

@@ -34,6 +34,7 @@ from orchestrator.store.trials import plan_trials  # noqa: E402
 from orchestrator.stored_report import read_experiment, report_of  # noqa: E402
 from trainers.document import read_document  # noqa: E402
 from trainers.errors import DocumentError  # noqa: E402
+from trainers.program import run_program, write_json  # noqa: E402
 
 _EXIT_CODES = {
     ExperimentStatus.SUCCEEDED: 0,
@@ -120,7 +121,10 @@ def _run(database: Database, settings: Settings, options: argparse.Namespace) ->
         stored = read_experiment(session, experiment_id)
     report = report_of(stored, storage=settings.effective_storage)
     files = write_report(report, options.output or settings.home / "reports" / experiment_id)
-    sys.stdout.write(report.model_dump_json(indent=1) + "\n" if options.json else f"\n{to_text(report)}\n")
+    if options.json:
+        write_json(report.model_dump_json(indent=1) + "\n")
+    else:
+        sys.stdout.write(f"\n{to_text(report)}\n")
     say(f"report: {files['md'].absolute().parent}")
     return _EXIT_CODES[status]
 
@@ -156,4 +160,4 @@ def _complain(*lines: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program(main)

@@ -17,6 +17,7 @@ from trainers.config import TrialConfig
 from trainers.document import read_document
 from trainers.errors import ConfigError, DocumentError, TrainerError
 from trainers.loop import train
+from trainers.program import run_program, write_json
 from trainers.result import EpochReport
 from trainers.runtime import Runtime
 
@@ -62,7 +63,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
     text = result.model_dump_json(indent=2) + "\n"
     if options.output is None:
-        sys.stdout.write(text)
+        write_json(text)
     else:
         with replaced_file(options.output) as file:
             file.write(text.encode())
@@ -170,4 +171,4 @@ def _say(line: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program(main)

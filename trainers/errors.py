@@ -14,11 +14,17 @@
 Each class has a stable `code`; a message says what was wrong, where, and what would be right.
 """
 
+from trainers.program import shown
+
 
 class TrainerError(Exception):
     """Base of all errors that this package raises on purpose."""
 
     code = "trainer_error"
+
+    def __init__(self, message: str) -> None:
+        # It may name a file whose name is not UTF-8, and goes into databases and JSON.
+        super().__init__(shown(message))
 
 
 class DocumentError(TrainerError):

@@ -4,16 +4,32 @@ import signal
 import sys
 from importlib.metadata import version
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from api.cli import data, experiments, learned_bias, local, receptive_field, recipes, results, stack
+from api.cli.terminal import Exit
+from trainers.program import run_program
 
 _EPILOG = (
     "Exit codes: 0 done; 1 the experiment failed or was cancelled; 2 wrong usage; 3 no service answers; "
-    "4 the request was refused (the message says why); 5 a local server can't run; 130 interrupted."
+    "4 the request was refused (the message says why); 5 a local server can't run; 6 a file or the output can't be "
+    "written; 130 interrupted."
 )
+
+
+class _Commands(TyperGroup):
+    """All commands."""
+
+    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 (a context of the click inside typer)
+        """Run one; typer itself would call a closed pipe a failure of the experiment (exit code 1)."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise typer.Exit(Exit.NOBODY_READS) from None
+
 
 application = typer.Typer(
     name="sigmalab",
@@ -23,6 +39,7 @@ application = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    cls=_Commands,
 )
 for _group in (stack, experiments, results, local, receptive_field, learned_bias, recipes, data):
     _group.add_commands(application)
@@ -48,7 +65,7 @@ def main() -> None:
     """Run one command and exit; typer makes 2 of wrong usage and 130 of an interrupt."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
-    application()
+    run_program(application)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

@@ -84,7 +84,9 @@ def run_analysis(module: str, arguments: Sequence[str]) -> str:
         typer.Exit: it failed, and has said why.
     """
     command = [sys.executable, "-m", module, *arguments]
-    finished = subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True)  # noqa: S603 (our own command)
+    # What a child writes is encoded as its parent's own output.
+    encoding: str = sys.stdout.encoding
+    finished = subprocess.run(command, check=False, stdout=subprocess.PIPE, encoding=encoding)  # noqa: S603 (our own)
     if finished.returncode:
         raise typer.Exit(CHILD_EXITS.get(finished.returncode, Exit.NOT_SUCCEEDED))
     return finished.stdout

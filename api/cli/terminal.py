@@ -18,6 +18,7 @@ from orchestrator.errors import SpecError
 from orchestrator.overrides import with_overrides
 from trainers.document import decode_document
 from trainers.errors import DocumentError
+from trainers import program
 
 
 class Exit(IntEnum):
@@ -29,15 +30,32 @@ class Exit(IntEnum):
     UNREACHABLE = 3
     REFUSED = 4
     STACK = 5
+    FILE_TROUBLE = program.FILE_TROUBLE
     INTERRUPTED = 130
+    NOBODY_READS = program.NOBODY_READS
 
 
-CHILD_EXITS = {0: Exit.OK, 1: Exit.REFUSED, 2: Exit.USAGE, 130: Exit.INTERRUPTED}
+CHILD_EXITS = {
+    0: Exit.OK,
+    1: Exit.REFUSED,
+    2: Exit.USAGE,
+    6: Exit.FILE_TROUBLE,
+    130: Exit.INTERRUPTED,
+    141: Exit.NOBODY_READS,
+}
 """Exit status of a `python -m trainers...` -> ours."""
 
-out = Console(highlight=False, soft_wrap=True)
+
+class _Terminal(Console):
+    """Leaves it to the program what a closed pipe means."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
+out = _Terminal(highlight=False, soft_wrap=True)
 """Answers."""
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+err = _Terminal(stderr=True, highlight=False, soft_wrap=True)
 """Progress and complaints: standard output stays clean for scripts."""
 
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON, for scripts.")]
@@ -63,12 +81,12 @@ Overrides = Annotated[
 def write_json(value: BaseModel | dict[str, object] | list[object]) -> None:
     """One JSON document, indented."""
     text = value.model_dump_json(indent=2) if isinstance(value, BaseModel) else json.dumps(value, indent=2)
-    sys.stdout.write(text + "\n")
+    program.write_json(text + "\n")
 
 
 def write_json_line(value: BaseModel) -> None:
     """One JSON document on one line, at once."""
-    sys.stdout.write(value.model_dump_json() + "\n")
+    program.write_json(value.model_dump_json() + "\n")
     sys.stdout.flush()
 
 

@@ -23,6 +23,7 @@ from orchestrator.status import TrialStatus
 from orchestrator.store.database import Database
 from orchestrator.store.telemetry import record_epoch
 from orchestrator.store.trials import fail_trial, prune_trial, start_trial, succeed_trial
+from trainers.program import shown
 from trainers.result import EpochReport, TrialResult
 
 ROW_ID = "row_id"
@@ -113,7 +114,8 @@ class Recorder(NotKept, Callback):
         self._end(trial, Ending(TrialStatus.SUCCEEDED, result.metrics))
 
     def _fail(self, trial: OpenTrial, error: str) -> None:
-        error = f"arm {trial.arm}, seed {trial.seed}: {error}"
+        # Of any library, and about any file: rows and JSON take UTF-8 only.
+        error = shown(f"arm {trial.arm}, seed {trial.seed}: {error}")
         with self._writing() as session:
             fail_trial(session, trial.row_id, error, self._attempt)
         self._end(trial, Ending(TrialStatus.FAILED, {}, error))

@@ -34,6 +34,7 @@ from trainers.data import DatasetConfig, DigitsConfig, FolderConfig, NoAugmentat
 from trainers.data.normalization import Normalization
 from trainers.device import Device
 from trainers.errors import ConfigError
+from trainers.program import run_program
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -156,4 +157,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program(main)

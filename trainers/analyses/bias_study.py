@@ -6,7 +6,6 @@ Warnings go to stderr, the result as JSON to stdout; the folder gets `learned_bi
 """
 
 import argparse
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +27,7 @@ from trainers.analyses.targets import CenterTarget
 from trainers.atomic_file import replaced_file
 from trainers.errors import AnalysisError
 from trainers.models.bias import attached_biases, bias_metrics
+from trainers.program import run_program
 
 _NUM_CLASSES = 10
 """Of the head, which has no position."""
@@ -88,4 +88,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program(main)

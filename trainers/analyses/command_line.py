@@ -20,6 +20,7 @@ from trainers.analyses.targets import CenterTarget, LatticeTarget, TargetConfig,
 from trainers.document import is_document, read_document
 from trainers.errors import ConfigError, DocumentError, TrainerError
 from trainers.models.gaussian import GaussianBias
+from trainers.program import write_json
 from trainers.strict import StrictModel
 
 
@@ -43,7 +44,7 @@ def run_command(work: Callable[[], StrictModel]) -> int:
     except KeyboardInterrupt:
         sys.stderr.write("\ninterrupted; nothing was written\n")
         return 130
-    sys.stdout.write(study.model_dump_json(indent=2) + "\n")
+    write_json(study.model_dump_json(indent=2) + "\n")
     return 0
 
 

@@ -17,6 +17,7 @@ from trainers.data.prepare.preparation import default_name, prepare
 from trainers.data.prepare.published_set import PublishedSet
 from trainers.data.prepare.summary import overview, overview_json, summary, summary_json
 from trainers.errors import DataError
+from trainers.program import run_program, write_json
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -33,7 +34,10 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         sys.stderr.write("\ninterrupted; nothing was written\n")
         return 130
-    sys.stdout.write(text)
+    if options.json:
+        write_json(text)
+    else:
+        sys.stdout.write(text)
     return 0
 
 
@@ -92,4 +96,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program(main)
