@@ -163,7 +163,7 @@ def open_database(url: str, *, must_exist: bool = False) -> Database:
     Raises:
         StoreError: bad URL, not reachable, newer schema, or another program's tables; or it does not exist.
     """
-    parsed = _parse(url)
+    parsed = parse_url(url)
     if must_exist and parsed.get_backend_name() == "sqlite" and not Path(parsed.database or "").exists():
         raise StateLostError(f"the database {parsed.database} is gone; it was there when this work was handed in")
     engine = _sqlite_engine(parsed) if parsed.get_backend_name() == "sqlite" else _postgresql_engine(parsed)
@@ -184,7 +184,8 @@ def describe(url: URL) -> str:
     return URL.create(url.get_backend_name(), host=url.host, port=url.port, database=url.database).render_as_string()
 
 
-def _parse(url: str) -> URL:
+def parse_url(url: str) -> URL:
+    """A database's URL; raises StoreError if it is none of SQLite's or PostgreSQL's."""
     try:
         parsed = make_url(url)
     except ArgumentError as error:

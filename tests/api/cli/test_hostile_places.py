@@ -80,7 +80,7 @@ def run(tmp_path: Path):
     return run_all
 
 
-CHILDREN = ("receptive-field", "learned-bias", "data prepare", "data list", "schema", "plan")
+CHILDREN = ("receptive-field", "learned-bias", "data prepare", "data list", "doctor", "schema", "plan")
 """Commands that import torch, or start a process that does."""
 
 
@@ -96,7 +96,7 @@ def told(run, chosen: Callable[[str], bool]) -> None:
         hostile.append({"arguments": [*words, *arguments, *impossible]})
     assert hostile
     for asked, answer in zip(hostile, run(hostile), strict=True):
-        takes_nothing = asked["arguments"] in (["list"], ["schema"], ["recipes"], ["data", "list"])
+        takes_nothing = asked["arguments"] in (["list"], ["schema"], ["recipes"], ["data", "list"], ["doctor"])
         assert takes_nothing or answer["code"] not in (0, 1), (asked, answer)
         assert takes_nothing or answer["err"], asked
 

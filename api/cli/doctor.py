@@ -1,0 +1,38 @@
+"""The command that looks at the machine: doctor."""
+
+import typer
+from rich.text import Text
+
+from api.cli.terminal import AsJson, Exit, out, write_json
+
+_MARKS = {"ok": ("ok  ", "green"), "note": ("note", "yellow"), "problem": ("!!  ", "bold red")}
+
+
+def add_commands(application: typer.Typer) -> None:
+    """Add this file's command."""
+    application.command(epilog="Example: sigmalab doctor")(doctor)
+
+
+def doctor(as_json: AsJson = False) -> None:
+    """Say what this machine has and lacks for experiments, and what to type. No service is needed; nothing is changed.
+
+    Exit code 0: all that is needed is there; 5: something is not.
+    """
+    from api.doctor import State, examine  # noqa: PLC0415 (pydantic-settings: no other command should pay)
+
+    findings = examine()
+    problems = [finding for finding in findings if finding.state is State.PROBLEM]
+    if as_json:
+        write_json({"healthy": not problems, "findings": [finding.model_dump(mode="json") for finding in findings]})
+    else:
+        width = max(len(finding.name) for finding in findings)
+        for finding in findings:
+            mark, style = _MARKS[finding.state.value]
+            out.print(Text(mark, style=style) + Text(f"  {finding.name:<{width}}  {finding.text}", style=""))
+            if finding.advice:
+                out.print(Text(f"      {'':<{width}}  -> {finding.advice}"))
+        out.print()
+        count = f"{len(problems)} problem{'' if len(problems) == 1 else 's'}"
+        out.print(f"{count}; lines with -> say what to do" if problems else "all that experiments need is there")
+    if problems:
+        raise typer.Exit(Exit.STACK)

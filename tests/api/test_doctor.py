@@ -1,0 +1,134 @@
+"""What the doctor finds: on this machine, and where something is planted."""
+
+import json
+import socket
+import sqlite3
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from api.cli.application import application
+from api.doctor import State
+from api.doctor.deployment import look_at_database, look_at_mlflow, look_at_ray, read_settings
+from api.doctor.machine import cpu_share, look_at_folder, look_at_shared_memory, memory_limit
+from api.doctor.network import look_at_ports, look_at_proxies
+from api.doctor.software import _gpus
+from orchestrator.settings import Settings
+from orchestrator.store.database import open_database
+
+NOBODY = "http://127.0.0.1:1"
+
+
+@pytest.fixture(autouse=True)
+def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("SIGMALAB_URL", "SIGMALAB_DATABASE_URL", "SIGMALAB_STORAGE", "MLFLOW_TRACKING_URI", "RAY_ADDRESS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("SIGMALAB_HOME", str(tmp_path))
+    monkeypatch.setenv("SIGMALAB_RAY_DASHBOARD_URL", NOBODY)
+
+
+@pytest.mark.slow
+def test_the_whole_of_it_is_well_where_nothing_is_wrong(tmp_path: Path) -> None:
+    answer = CliRunner().invoke(application, ["doctor", "--json"])
+    assert answer.exit_code == 0, answer.stdout
+    found = json.loads(answer.stdout)
+    assert found["healthy"]
+    assert [finding["name"] for finding in found["findings"]][:3] == ["Python", "torch", "GPUs"]
+    # It looks, and leaves nothing.
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_wrong_settings_are_named_with_the_right_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIGMALAB_STORAG", "/data")
+    monkeypatch.setenv("SIGMALAB_MAX_DRIVER_ATTEMPTS", "0")
+    settings, findings = read_settings()
+    assert settings is None
+    assert [(finding.state, finding.text) for finding in findings] == [
+        (State.NOTE, "SIGMALAB_STORAG is set, but nothing reads it"),
+        (State.PROBLEM, "SIGMALAB_MAX_DRIVER_ATTEMPTS=0: Input should be greater than or equal to 1"),
+    ]
+    assert findings[0].advice == "did you mean SIGMALAB_STORAGE?"
+
+
+def test_the_container_s_share_counts(tmp_path: Path) -> None:
+    assert cpu_share(tmp_path) is None
+    assert memory_limit(tmp_path) is None
+    (tmp_path / "cpu.max").write_text("max 100000\n")
+    assert cpu_share(tmp_path) is None
+    (tmp_path / "cpu.max").write_text("150000 100000\n")
+    assert cpu_share(tmp_path) == 1.5
+    (tmp_path / "memory.max").write_text("1073741824\n")
+    (tmp_path / "memory.current").write_text("1048576\n")
+    assert memory_limit(tmp_path) == (2**30, 2**20)
+
+
+def test_folders_that_cannot_be_written_and_small_shared_memory(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    finding = look_at_folder("state folder", tmp_path / "file" / "home", needed_gib=1)
+    assert finding.state is State.PROBLEM
+    assert "can't be written: Not a directory" in finding.text
+    assert look_at_folder("state folder", tmp_path / "new", needed_gib=1e9).state is State.PROBLEM
+    assert "not there yet" in look_at_folder("state folder", tmp_path / "new", needed_gib=0).text
+    assert look_at_shared_memory(tmp_path / "shm").state is State.NOTE
+
+
+def test_a_taken_port_is_no_problem_and_proxies_keep_their_passwords(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        ports = pytest.MonkeyPatch()
+        ports.setattr("api.doctor.network._PORTS", {port: "MLflow"})
+        (finding,) = look_at_ports(tmp_path)
+        ports.undo()
+    assert finding.state is State.NOTE
+    assert "takes another one for MLflow" in finding.text
+    told = look_at_proxies({"http_proxy": "http://me:secret@proxy:3128", "ALL_PROXY": "me:secret@proxy:1080"})
+    assert "http_proxy=http://proxy:3128" in told.text
+    assert "secret" not in told.text
+
+
+def test_servers_that_are_named_and_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@127.0.0.1:1")
+    monkeypatch.setenv("RAY_ADDRESS", NOBODY)
+    settings = Settings()
+    for (finding,) in (look_at_mlflow(settings), look_at_ray(settings)):
+        assert finding.state is State.PROBLEM
+        assert "127.0.0.1:1" in finding.text
+        assert "secret" not in finding.text
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "./mlruns")
+    assert "is no server" in look_at_mlflow(Settings())[0].text
+
+
+def test_the_database_is_looked_at_and_left_as_it_is(tmp_path: Path) -> None:
+    settings = Settings()
+    file = tmp_path / "sigmalab.db"
+    assert look_at_database(settings)[0].state is State.OK
+    assert not file.exists()
+    open_database(settings.effective_database_url).close()
+    before = file.read_bytes()
+    assert look_at_database(settings)[0].text.endswith("schema 0003")
+    with sqlite3.connect(file) as connection:
+        connection.execute("update sigmalab_schema set version_num = '0002'")
+    assert look_at_database(settings)[0].state is State.NOTE
+    with sqlite3.connect(file) as connection:
+        connection.execute("update sigmalab_schema set version_num = '9999'")
+    (finding,) = look_at_database(settings)
+    assert finding.state is State.PROBLEM
+    assert "schema 9999" in finding.text
+    assert before
+
+
+@pytest.mark.parametrize(
+    ("facts", "state", "text"),
+    [
+        ({"driver": None}, State.NOTE, "none that NVIDIA's driver knows of"),
+        ({"driver": "12.2", "cuda": "13.2"}, State.PROBLEM, "the driver knows CUDA 12.2, torch was built for 13.2"),
+        ({"driver": "12.2", "cuda": None}, State.PROBLEM, "built for the CPU alone"),
+        ({"driver": "13.2", "cuda": "13.2", "why": "no device"}, State.NOTE, "torch sees no GPU: no device"),
+        ({"driver": "13.2", "works": True, "gpus": ["H100, 80 GiB"] * 2}, State.OK, "2 GPUs: H100, 80 GiB"),
+    ],
+)
+def test_torch_is_held_against_the_driver(facts, state, text) -> None:
+    finding = _gpus({"cuda": "13.2", "works": False, "gpus": [], "why": ""} | facts)
+    assert finding.state is state
+    assert text in finding.text
