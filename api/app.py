@@ -13,7 +13,7 @@ from api.errors import install_error_handlers
 from api.guard import Guard
 from api.metrics import MeasureRequests, Metrics
 from api.openapi import complete_openapi
-from api.routes import events, experiments, learned_bias, receptive_fields, results, service
+from api.routes import events, experiments, learned_bias, receptive_fields, results, service, trials
 from api.state import AppState
 from orchestrator.service.experiments import Experiments
 from orchestrator.service.state_folders import StateFolders
@@ -55,7 +55,7 @@ def create_app(settings: Settings, *, with_background: bool = True) -> FastAPI:
 
     app = FastAPIOffline(title="sigmalab", version=version("sigmalab"), description=_DESCRIPTION, lifespan=live)
     install_error_handlers(app)
-    for routes in (service, experiments, results, receptive_fields, learned_bias, events):
+    for routes in (service, experiments, trials, results, receptive_fields, learned_bias, events):
         app.include_router(routes.router)
     # The last one added is the first one asked.
     app.add_middleware(Guard, token=settings.api_token)

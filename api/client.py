@@ -28,6 +28,7 @@ from orchestrator.proxies import ProxyUnusableError, through, transport_for
 from orchestrator.service.views import ExperimentPage, ExperimentView, TrialView
 from orchestrator.statistics.comparison import Comparison
 from orchestrator.status import ExperimentStatus, Phase
+from trainers.atomic_file import replaced_file
 
 Spec = BaseModel | Mapping[str, JsonValue] | Path | str | bytes
 """An ExperimentSpec, the same as a mapping, a file (Path), or JSON text."""
@@ -225,6 +226,29 @@ class Client:
     def logs(self, experiment_id: str) -> str:
         """What the newest driver has written."""
         return self._get(_path(experiment_id, "logs")).text
+
+    def trial_logs(self, experiment_id: str, trial_id: int) -> str:
+        """What a trial's own processes have written."""
+        return self._get(_path(experiment_id, "trials", str(trial_id), "logs")).text
+
+    def save_weights(self, experiment_id: str, trial_id: int, file: Path) -> None:
+        """Write the weights of a finished trial's best epoch into a file (safetensors; `trainers.exported_weights`).
+
+        Raises:
+            RefusedError: it has none; says why.
+            OSError: the file can't be written.
+        """
+        path = _path(experiment_id, "trials", str(trial_id), "weights")
+        try:
+            with self._http.stream("GET", path) as answer:
+                if not answer.is_success:
+                    answer.read()
+                    raise RefusedError(_problem(answer))
+                with replaced_file(file) as opened:
+                    for piece in answer.iter_bytes():
+                        opened.write(piece)
+        except httpx.TransportError as error:
+            raise ServiceUnreachableError(self.endpoint, str(error)) from error
 
     def cancel(self, experiment_id: str) -> ExperimentView:
         """Ask a running experiment to stop; finished trials stay."""

@@ -23,6 +23,8 @@ from orchestrator.errors import (
     SpecError,
     StatusConflictError,
     StoreError,
+    TrialNotFoundError,
+    WeightsNotFoundError,
 )
 
 PROBLEM_JSON = "application/problem+json"
@@ -32,6 +34,8 @@ _log = logging.getLogger(__name__)
 _STATUSES: dict[type[OrchestratorError], HTTPStatus] = {
     SpecError: HTTPStatus.UNPROCESSABLE_ENTITY,
     ExperimentNotFoundError: HTTPStatus.NOT_FOUND,
+    TrialNotFoundError: HTTPStatus.NOT_FOUND,
+    WeightsNotFoundError: HTTPStatus.NOT_FOUND,
     MapNotFoundError: HTTPStatus.NOT_FOUND,
     StatusConflictError: HTTPStatus.CONFLICT,
     IdempotencyConflictError: HTTPStatus.UNPROCESSABLE_ENTITY,

@@ -4,6 +4,7 @@
     |- SpecError               a spec that can't be run; carries every problem, each with its place
     |- ExperimentNotFoundError no experiment has this id
     |- TrialNotFoundError      no trial has this id
+    |- WeightsNotFoundError    a trial has no weights to export, or they can't be reached
     |- MapNotFoundError        no receptive field or position bias of this name, or none at all can be read
     |- StatusConflictError     the experiment's status forbids what was asked (cancel of a finished one, ...)
     |- IdempotencyConflictError  an Idempotency-Key came back with another body
@@ -59,6 +60,12 @@ class TrialNotFoundError(OrchestratorError):
     """No trial has this id."""
 
     code = "trial_not_found"
+
+
+class WeightsNotFoundError(OrchestratorError):
+    """A trial has no weights to export, or they can't be reached."""
+
+    code = "weights_not_found"
 
 
 class MapNotFoundError(OrchestratorError):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from orchestrator.hardware import trial_folder
+from orchestrator.hardware import Hardware, trial_folder
 from orchestrator.statistics.pairing import TrialKey
 from orchestrator.status import Phase, TrialStatus
 from orchestrator.store.tables import TrialRow
@@ -48,17 +48,18 @@ def of_confirm_trials(
     }
 
 
-def find_trial_file(row: TrialRow, storage: Path | None, name: str) -> Path | None:
+def find_trial_file(row: TrialRow, storage: Path | None, name: str, *, hardware: Hardware | None = None) -> Path | None:
     """A file of the trial: in its own folder or (with `reuse: own`) in the one below its experiment's.
 
     Args:
         row: the trial.
         storage: folder of the trials' folders (`None`: it can't be reached from here).
         name: the file's name, such as `predictions.npz`.
+        hardware: what a trial without a result was to run on.
     """
     if storage is None:
         return None
-    folder = trial_folder(row.identity, row.hardware or "")
+    folder = trial_folder(row.identity, row.hardware or (hardware.key if hardware else ""))
     owners = [row.experiment_id, *([row.reused_from] if row.reused_from else [])]
     places = (storage / folder / name, *(storage / owner / folder / name for owner in owners))
     return next((place for place in places if place.is_file()), None)

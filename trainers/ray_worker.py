@@ -22,6 +22,7 @@ from trainers.errors import TrainerError
 from trainers.loop import train
 from trainers.result import EpochReport, TrialResult
 from trainers.runtime import Runtime
+from trainers.trial_log import kept_output
 from trainers.world import World
 
 _POLL_SECONDS = 0.2
@@ -133,11 +134,12 @@ def _train_worker(job: dict[str, Any]) -> None:
     messages: Queue = job["messages"]
     context = get_context()
     world = World(rank=context.get_world_rank(), size=context.get_world_size())
-    try:
-        result = train(config, runtime, world=world, on_epoch=messages.put)
-    except TrainerError as error:
-        messages.put(error)
-        raise
+    with kept_output(runtime.storage, f"log.rank{world.rank}.txt"):
+        try:
+            result = train(config, runtime, world=world, on_epoch=messages.put)
+        except TrainerError as error:
+            messages.put(error)
+            raise
     if world.is_main:
         messages.put(result)
 

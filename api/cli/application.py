@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from api.cli import data, doctor, experiments, learned_bias, local, receptive_field, recipes, results, stack
+from api.cli import data, doctor, experiments, export, learned_bias, local, receptive_field, recipes, results, stack
 from api.cli.terminal import Exit
 from trainers.program import run_program
 
@@ -41,7 +41,7 @@ application = typer.Typer(
     rich_markup_mode=None,
     cls=_Commands,
 )
-for _group in (stack, experiments, results, doctor, local, receptive_field, learned_bias, recipes, data):
+for _group in (stack, experiments, results, export, doctor, local, receptive_field, learned_bias, recipes, data):
     _group.add_commands(application)
 
 

@@ -8,7 +8,7 @@ from api.cli.following import watch_to_end
 from api.cli.readings import ReportReading
 from api.cli.report_tables import print_report
 from api.cli.service import changing, reading
-from api.cli.tables import experiment_table, print_data_found, print_experiment
+from api.cli.tables import experiment_table, news_of, print_data_found, print_experiment
 from api.cli.terminal import (
     AsJson,
     Exit,
@@ -83,6 +83,9 @@ def list_experiments(
         write_json(page)
     elif page.items:
         out.print(experiment_table(page.items))
+        for view in page.items:
+            if news := news_of(view):
+                out.print(f"{view.id}  {news}", markup=False)
     else:
         err.print("no experiments yet; hand one in with: sigmalab submit examples/digits.json")
 

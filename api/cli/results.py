@@ -11,13 +11,14 @@ from api.cli.report_files import save_report
 from api.cli.report_tables import print_report
 from api.cli.service import reading
 from api.cli.terminal import AsJson, ExperimentId, ServiceUrl, out, write_json
+from api.cli.trial_choice import Arm, CellName, Seed, TrialChoice, TrialId
 from api.client import ReportFormat
 
 
 def add_commands(application: typer.Typer) -> None:
     """Add this file's commands."""
     application.command(epilog="Example: sigmalab report last --format latex > table.tex")(report)
-    application.command(epilog="Example: sigmalab logs last")(logs)
+    application.command(epilog="Example: sigmalab logs last --arm gaussian --seed 3")(logs)
     application.command(epilog="Example: sigmalab schema > spec.schema.json")(schema)
 
 
@@ -48,10 +49,23 @@ def report(
             print_report(out, ReportReading.model_validate_json(client.report(known_id)))
 
 
-def logs(experiment_id: ExperimentId, url: ServiceUrl = None, as_json: AsJson = False) -> None:
-    """Show what the experiment's newest driver has written."""
+def logs(
+    experiment_id: ExperimentId,
+    arm: Arm = None,
+    seed: Seed = None,
+    cell: CellName = None,
+    trial: TrialId = None,
+    url: ServiceUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what the experiment's newest driver has written; with --arm and --seed, what that trial has."""
+    choice = TrialChoice(arm, seed, cell, trial)
     with reading(url) as client:
-        text = client.logs(resolve(client, experiment_id))
+        known_id = resolve(client, experiment_id)
+        if choice.is_made():
+            text = client.trial_logs(known_id, choice.find(client, known_id).id)
+        else:
+            text = client.logs(known_id)
     if as_json:
         write_json({"log": text})
     else:

@@ -2,6 +2,7 @@
 
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 
 from rich.console import Console
 from rich.table import Table
@@ -99,8 +100,29 @@ def experiment_table(views: Iterable[ExperimentView]) -> Table:
             heading, no_wrap=not is_name, overflow="ellipsis", min_width=8 if is_name else max(map(len, column))
         )
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(Text, row))
     return table
+
+
+def news_of(view: ExperimentView) -> str:
+    """Why an experiment does not move, or when it will end, in a line (empty: it has ended, or nothing is known)."""
+    if view.status.is_final:
+        return ""
+    if view.expected_end_at is not None and not view.reason:
+        return f"ends {_near(view.expected_end_at)} (estimate)"
+    return view.reason.partition("\n")[0]
+
+
+def _near(moment: datetime) -> str:
+    """A moment that is close, as both a span and a time."""
+    minutes = max(0.0, (moment - datetime.now(UTC)).total_seconds() / 60)
+    if minutes < 1.5:
+        span = "in about a minute"
+    elif minutes < 90:
+        span = f"in about {minutes:.0f} minutes"
+    else:
+        span = f"in about {minutes / 60:.0f} hours" if minutes < 48 * 60 else f"in about {minutes / 1440:.0f} days"
+    return f"{span}, {moment:%Y-%m-%d %H:%M} UTC"
 
 
 def print_experiment(console: Console, view: ExperimentView) -> None:
@@ -116,6 +138,8 @@ def print_experiment(console: Console, view: ExperimentView) -> None:
     failed = f", {progress.trials_failed} failed" if progress.trials_failed else ""
     running = f", {progress.trials_running} training now" if progress.trials_running else ""
     console.print(f"  trials  {progress.trials_done} of {progress.trials_total} done{reused}{failed}{running}")
+    if view.expected_end_at is not None:
+        console.print(f"  ends    {_near(view.expected_end_at)}: {view.expected_end_basis}")
     console.print(f"  digest  {view.digest}")
     if view.mlflow_url:
         console.print(f"  MLflow  {view.mlflow_url}")

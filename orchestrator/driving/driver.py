@@ -13,13 +13,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from orchestrator.driving.cluster import capacity, connect, refusal
+from orchestrator.capacity import refusal
+from orchestrator.driving.cluster import capacity, connect
 from orchestrator.driving.ending import end_experiment
 from orchestrator.driving.phases import ConfirmPhase, SearchPhase, open_confirm_trials
 from orchestrator.driving.progress import PairProgress, Say
 from orchestrator.driving.recorder import Recorder
 from orchestrator.driving.reuse import Reuse
 from orchestrator.driving.tuning import Engine, run_trials
+from orchestrator.driving.waiting import WaitingNote
 from orchestrator.driving.watch import StopReason, Watch
 from orchestrator.driving.work import Ending, OpenTrial, Work
 from orchestrator.errors import SpecError, StaleAttemptError
@@ -223,7 +225,9 @@ class _Driver:
             work.trial_ended(trial, ending)
             self._progress.trial_ended(trial, ending)
 
-        run_trials(work, Recorder(self._database, self._attempt, watch, on_ended), watch, self._engine(phase))
+        recorder = Recorder(self._database, self._attempt, watch, on_ended)
+        with WaitingNote(self._database, self._experiment_id, self._attempt, self._spec.resources):
+            run_trials(work, recorder, watch, self._engine(phase))
 
     def _engine(self, phase: Phase) -> Engine:
         storage, resources = self._settings.effective_storage, self._spec.resources

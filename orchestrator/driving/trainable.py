@@ -4,18 +4,21 @@ torch is imported once per process (seconds), not once per trial. A trial that c
 ends its function normally and says so: Tune retries whatever raises, and this would fail again.
 """
 
+import sys
 from pathlib import Path
 from typing import Any
 
 from ray import tune
 
 from orchestrator.spec import Resources
+from trainers.__main__ import progress_line
 from trainers.config import TrialConfig
 from trainers.errors import TrainerError
 from trainers.loop import train
 from trainers.ray_worker import train_with_ray
 from trainers.result import EpochReport
 from trainers.runtime import Runtime
+from trainers.trial_log import kept_output
 
 REPORT = "report"
 """Key of an epoch's `EpochReport`, as JSON."""
@@ -53,9 +56,18 @@ def run_trial(config: dict[str, Any]) -> dict[str, str]:
     trial = TrialConfig.model_validate_json(config["config"])
     runtime = Runtime.model_validate_json(config["runtime"])
     resources = Resources.model_validate_json(config["resources"])
+    with kept_output(runtime.storage):
+        return _train(trial, runtime, resources, config)
+
+
+def _train(trial: TrialConfig, runtime: Runtime, resources: Resources, config: dict[str, Any]) -> dict[str, str]:
+    def report(epoch: EpochReport) -> None:
+        sys.stdout.write(progress_line(epoch, trial) + "\n")
+        tune.report({REPORT: epoch.model_dump_json()})
+
     try:
         if resources.num_workers == 1:
-            result = train(trial, runtime, on_epoch=_report)
+            result = train(trial, runtime, on_epoch=report)
         else:
             result = train_with_ray(
                 trial,
@@ -65,12 +77,9 @@ def run_trial(config: dict[str, Any]) -> dict[str, str]:
                 gpus_per_worker=resources.gpus_per_worker,
                 run_name=config["run_name"],
                 storage_path=Path(config["folder"]),
-                report=_report,
+                report=report,
             )
     except TrainerError as error:
+        sys.stderr.write(f"error ({error.code}): {error}\n")
         return {ERROR: f"{error} [{error.code}]"}
     return {RESULT: result.model_dump_json()}
-
-
-def _report(report: EpochReport) -> None:
-    tune.report({REPORT: report.model_dump_json()})

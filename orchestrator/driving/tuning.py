@@ -19,7 +19,8 @@ from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.search import Searcher
 from ray.tune.stopper import Stopper
 
-from orchestrator.driving.cluster import HEAD, capacity, num_trials_at_once
+from orchestrator.capacity import num_trials_at_once
+from orchestrator.driving.cluster import HEAD, capacity
 from orchestrator.driving.races import Races
 from orchestrator.driving.recorder import ROW_ID, NotKept, Recorder
 from orchestrator.driving.trainable import job_of, run_trial

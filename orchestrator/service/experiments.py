@@ -3,9 +3,11 @@
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import NamedTuple
 
 from orchestrator.errors import IdempotencyInFlightError, Problem, SpecError, StatusConflictError
+from orchestrator.hardware import Hardware
 from orchestrator.planning.expansion import Expansion
 from orchestrator.planning.plan import Plan
 from orchestrator.report import Report
@@ -23,6 +25,7 @@ from orchestrator.service.readings import (
     trial_view,
     trials_condition,
 )
+from orchestrator.service.room import with_room
 from orchestrator.service.state_folders import StateFolders
 from orchestrator.service.views import Condition, EventView, ExperimentPage, ExperimentView, TrialView
 from orchestrator.settings import Settings
@@ -45,14 +48,17 @@ from orchestrator.store.experiments import (
     update_spec,
 )
 from orchestrator.store.idempotency import find_replay, keep_key
-from orchestrator.store.progress import count_complete_pairs, count_trials, count_unshipped
+from orchestrator.store.progress import count_complete_pairs, count_trials, count_unshipped, expected_end
 from orchestrator.store.trials import (
     cancel_open_trials,
+    get_trial_of,
     plan_trials,
     reopen_trials,
     summaries_of,
 )
+from orchestrator.stored_logs import read_log
 from orchestrator.stored_report import comparisons_of, read_experiment, report_of
+from orchestrator.stored_weights import write_weights
 from trainers.config import canonical_json
 
 
@@ -119,7 +125,8 @@ class Experiments:
         Raises:
             SpecError: with all problems.
         """
-        return preview(spec, self._database, data_root=self._settings.effective_data_root)
+        plan = preview(spec, self._database, data_root=self._settings.effective_data_root)
+        return with_room(plan, spec.resources, self._jobs)
 
     # ---- looking ----
 
@@ -133,6 +140,7 @@ class Experiments:
             age = None if attempt is None else seconds_since_heartbeat(session, attempt)
             # Millions of values may wait where there is no MLflow: nobody asks then.
             num_unshipped = count_unshipped(session, experiment_id) if self._settings.mlflow_tracking_uri else 0
+            end = expected_end(session, row)
         uri = self._settings.mlflow_tracking_uri
         conditions = (
             driver_condition(row, attempt, age, self._settings.heartbeat_timeout_seconds),
@@ -140,7 +148,7 @@ class Experiments:
             tracking_condition(num_unshipped, uri),
         )
         return experiment_view(
-            row, counts, pairs_complete, conditions=conditions, mlflow_uri=self._settings.mlflow_link
+            row, counts, pairs_complete, conditions=conditions, expected_end=end, mlflow_uri=self._settings.mlflow_link
         )
 
     def list(
@@ -151,8 +159,12 @@ class Experiments:
             rows = list_experiments(session, limit=limit + 1, before_id=cursor, status=status)
             ids = [row.id for row in rows[:limit]]
             counts, pairs = count_trials(session, ids), count_complete_pairs(session, ids)
+            ends = {row.id: expected_end(session, row) for row in rows[:limit]}
         uri = self._settings.mlflow_link
-        items = tuple(experiment_view(row, counts[row.id], pairs[row.id], mlflow_uri=uri) for row in rows[:limit])
+        items = tuple(
+            experiment_view(row, counts[row.id], pairs[row.id], expected_end=ends[row.id], mlflow_uri=uri)
+            for row in rows[:limit]
+        )
         return ExperimentPage(items=items, next_cursor=ids[-1] if len(rows) > limit else None)
 
     def spec(self, experiment_id: str) -> ExperimentSpec:
@@ -211,6 +223,32 @@ class Experiments:
             return "the driver was started by hand; it writes to its own terminal\n"
         log = self._jobs.logs(attempt.job_id)
         return f"Ray no longer knows the job {attempt.job_id}\n" if log is None else log
+
+    def trial_log(self, experiment_id: str, trial_id: int) -> str:
+        """What a trial's own processes wrote, execution after execution; of a reused trial, those that trained it.
+
+        Raises:
+            TrialNotFoundError: the experiment has no such trial.
+        """
+        with self._database.read() as session:
+            row = get_trial_of(session, experiment_id, trial_id)
+            hardware = Hardware.asked_for(stored_spec(get_experiment(session, experiment_id)).resources)
+        if row.started_at is None and row.reused_from is None:
+            return "this trial has not started yet\n"
+        storage = self._settings.effective_storage
+        log = read_log(row, storage, hardware)
+        return f"this trial's folder under {storage} holds no log\n" if log is None else log
+
+    def write_trial_weights(self, experiment_id: str, trial_id: int, file: Path) -> None:
+        """Write the weights of a finished trial's best epoch: safetensors, in timm's names, with a note in the header.
+
+        Raises:
+            TrialNotFoundError: the experiment has no such trial.
+            WeightsNotFoundError: says why it has no weights.
+        """
+        with self._database.read() as session:
+            row = get_trial_of(session, experiment_id, trial_id)
+        write_weights(row, self._settings.effective_storage, file)
 
     def readiness(self) -> dict[str, Condition]:
         """Whether the state is there, and the database, Ray and MLflow answer, each with its reason."""

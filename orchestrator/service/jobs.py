@@ -8,6 +8,7 @@ from urllib.parse import quote
 import httpx
 from pydantic import BaseModel, JsonValue, ValidationError
 
+from orchestrator.capacity import Node
 from orchestrator.errors import RayUnavailableError
 
 _TIMEOUT = httpx.Timeout(10.0, connect=3.0)
@@ -50,6 +51,25 @@ class _JobDetails(BaseModel):
 
 class _JobLogs(BaseModel):
     logs: str
+
+
+class _NodeState(BaseModel):
+    """What is read of Ray's answer (ray/util/state/common.py, `NodeState`)."""
+
+    state: str
+    resources_total: dict[str, float]
+
+
+class _NodesPage(BaseModel):
+    result: list[_NodeState]
+
+
+class _NodesData(BaseModel):
+    result: _NodesPage
+
+
+class _NodesAnswer(BaseModel):
+    data: _NodesData
 
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
@@ -122,6 +142,13 @@ class RayJobs:
         if answer.status_code == httpx.codes.NOT_FOUND:
             return None
         return self._parsed(_JobLogs, answer).logs
+
+    def nodes(self) -> tuple[Node, ...]:
+        """What the cluster's living nodes have in all; asked for quickly, as a plan does not need it."""
+        answer = self._send("GET", "/api/v0/nodes", timeout=_QUICK_TIMEOUT)
+        listed = self._parsed(_NodesAnswer, answer).data.result.result
+        alive = [node.resources_total for node in listed if node.state == "ALIVE"]
+        return tuple(Node(node.get("CPU", 0.0), node.get("GPU", 0.0)) for node in alive)
 
     def is_reachable(self) -> bool:
         """Whether the dashboard answers, within two seconds."""

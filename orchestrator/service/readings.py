@@ -10,7 +10,7 @@ from orchestrator.spec import ExperimentSpec
 from orchestrator.statistics.comparison import Cell
 from orchestrator.status import ExperimentStatus, Phase, TrialStatus
 from orchestrator.store.experiments import EXTENDED
-from orchestrator.store.progress import TrialCounts
+from orchestrator.store.progress import ExpectedEnd, TrialCounts
 from orchestrator.store.tables import DriverAttemptRow, EventRow, ExperimentRow, TrialRow
 from orchestrator.tracking.links import chart_link
 
@@ -36,6 +36,7 @@ def experiment_view(
     pairs_complete: int,
     *,
     conditions: Sequence[Condition] = (),
+    expected_end: ExpectedEnd | None = None,
     mlflow_uri: str | None,
 ) -> ExperimentView:
     """An experiment with its counts."""
@@ -53,6 +54,8 @@ def experiment_view(
         created_at=row.created_at,
         updated_at=row.updated_at,
         ended_at=row.ended_at,
+        expected_end_at=expected_end.at if expected_end else None,
+        expected_end_basis=_basis(expected_end) if expected_end else "",
         attempt=row.attempt,
         progress=Progress(
             trials_total=row.num_confirm_trials + num_search_trials,
@@ -66,6 +69,12 @@ def experiment_view(
         conditions=tuple(conditions),
         mlflow_url=mlflow_url(row, mlflow_uri),
     )
+
+
+def _basis(expected: ExpectedEnd) -> str:
+    finished = f"{expected.num_finished} finished trial{'' if expected.num_finished == 1 else 's'}"
+    running = f"{expected.num_running} that train{'s' if expected.num_running == 1 else ''} now"
+    return f"an estimate from {finished} and {running}"
 
 
 def mlflow_url(row: ExperimentRow, mlflow_uri: str | None) -> str | None:

@@ -68,6 +68,10 @@ class ExperimentView(View):
     """When its status last changed (UTC)."""
     ended_at: datetime | None
     """When it ended (UTC; `null`: not yet)."""
+    expected_end_at: datetime | None = None
+    """When it will end (UTC): an estimate (`null`: it does not train, or too little is known)."""
+    expected_end_basis: str = ""
+    """What the estimate rests on, for people."""
     attempt: int
     """Executions of its driver so far."""
     progress: Progress

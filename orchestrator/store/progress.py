@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection
+from datetime import datetime, timedelta
 from statistics import median
 from typing import NamedTuple
 
@@ -9,13 +10,35 @@ from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session, aliased
 
 from orchestrator.hardware import Hardware
-from orchestrator.status import Phase, TrialStatus
+from orchestrator.status import ExperimentStatus, Phase, TrialStatus
+from orchestrator.store.clock import database_now
 from orchestrator.store.tables import ExperimentRow, MetricRow, TrialRow
 
 _RECENT = 64
 """Newest trials of a cell that a guess of its cost looks at."""
 _CHUNK = 500
 """Cells in one IN list."""
+
+
+_TIMES = select(
+    TrialRow.status,
+    TrialRow.cell,
+    TrialRow.attempt,
+    TrialRow.started_at,
+    TrialRow.ended_at,
+    TrialRow.training_seconds,
+    TrialRow.reused_from,
+)
+
+
+class ExpectedEnd(NamedTuple):
+    """An estimate, and what it rests on."""
+
+    at: datetime
+    num_finished: int
+    """Trials whose times are known."""
+    num_running: int
+    """Trials that train at once."""
 
 
 class TrialCounts(NamedTuple):
@@ -82,6 +105,51 @@ def count_complete_pairs(session: Session, experiment_ids: Collection[str]) -> d
     for experiment_id, number in rows:
         counts[experiment_id] = number
     return counts
+
+
+def others_in_training(session: Session, experiment_id: str) -> dict[str, int]:
+    """Name of every other experiment that trains right now -> its trials in training."""
+    rows = session.execute(
+        select(ExperimentRow.name, func.count())
+        .join(TrialRow, TrialRow.experiment_id == ExperimentRow.id)
+        .where(
+            ExperimentRow.id != experiment_id,
+            ExperimentRow.status.in_([status for status in ExperimentStatus if not status.is_final]),
+            TrialRow.status == TrialStatus.RUNNING,
+        )
+        .group_by(ExperimentRow.name)
+    )
+    return dict(rows.all())
+
+
+def expected_end(session: Session, row: ExperimentRow) -> ExpectedEnd | None:
+    """When an experiment will end, if all goes on as it does now (`None`: nothing trains, or too little is known)."""
+    if row.status != ExperimentStatus.RUNNING:
+        return None
+    now = database_now(session)
+    took, running, pending = defaultdict[str, list[float]](list), list[tuple[str, float]](), list[str]()
+    num_known = 0
+    for trial in session.execute(_TIMES.where(TrialRow.experiment_id == row.id)):
+        num_known += 1
+        if trial.status == TrialStatus.RUNNING:
+            running.append((trial.cell, (now - trial.started_at).total_seconds() if trial.attempt == 1 else 0.0))
+        elif trial.status == TrialStatus.PENDING:
+            pending.append(trial.cell)
+        elif trial.status == TrialStatus.SUCCEEDED and trial.training_seconds is not None:
+            # With the start of its process, unless it stood still in between.
+            whole = trial.attempt == 1 and trial.reused_from is None
+            took[trial.cell].append(
+                (trial.ended_at - trial.started_at).total_seconds() if whole else trial.training_seconds
+            )
+    if not took or not running:
+        return None
+    overall = median(seconds for values in took.values() for seconds in values)
+    typical = {cell: median(values) for cell, values in took.items()}
+    num_unknown = max(0, row.num_confirm_trials + row.num_search_trials - num_known)
+    left = [max(0.0, typical.get(cell, overall) - elapsed) for cell, elapsed in running]
+    waiting = sum(typical.get(cell, overall) for cell in pending) + num_unknown * overall
+    seconds = max(*left, (sum(left) + waiting) / len(running))
+    return ExpectedEnd(now + timedelta(seconds=seconds), sum(map(len, took.values())), len(running))
 
 
 def count_unshipped(session: Session, experiment_id: str) -> int:

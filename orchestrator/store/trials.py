@@ -88,6 +88,20 @@ def get_trial(session: Session, trial_id: int, *, lock: bool = False) -> TrialRo
     return row
 
 
+def get_trial_of(session: Session, experiment_id: str, trial_id: int) -> TrialRow:
+    """One trial of this experiment.
+
+    Raises:
+        ExperimentNotFoundError: no such experiment.
+        TrialNotFoundError: it has no such trial.
+    """
+    get_experiment(session, experiment_id)
+    row = session.scalar(select(TrialRow).where(TrialRow.id == trial_id, TrialRow.experiment_id == experiment_id))
+    if row is None:
+        raise TrialNotFoundError(f"experiment {experiment_id} has no trial {trial_id}")
+    return row
+
+
 def trials_of(
     session: Session, experiment_id: str, phase: Phase | None = None, *, but: Collection[TrialStatus] = ()
 ) -> list[TrialRow]:

@@ -12,6 +12,15 @@ NormalizationName = Literal["model", "imagenet"]
 Channels = tuple[float, float, float]
 
 
+def statistics(name: NormalizationName, *, mean: Channels, std: Channels) -> tuple[Channels, Channels]:
+    """Mean and standard deviation that a config names, where the model's own are these."""
+    if name == "model":
+        return mean, std
+    from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
+
+    return IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
+
+
 class Normalization:
     """Subtracts each channel's mean and divides by its standard deviation, on the device where the images are.
 
@@ -37,11 +46,7 @@ class Normalization:
             std: the model's.
             device: where images will be.
         """
-        if name == "imagenet":
-            from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
-
-            mean, std = IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
-        return cls(mean, std, device)
+        return cls(*statistics(name, mean=mean, std=std), device)
 
     def __call__(self, images: "Tensor") -> "Tensor":
         """Images [B, 1 or 3, S, S], uint8 or float in [0, 1], as new normalised float32 [B, 3, S, S]."""

@@ -145,6 +145,10 @@ class TimmConfig(StrictModel):
         )
         return model
 
+    def timm_arguments(self, num_classes: int) -> dict[str, Any]:
+        """What `timm.create_model` needs beside the name to build a network that takes the trained weights."""
+        return {"num_classes": num_classes, **_sizing(self)}
+
     def build_fresh(self, num_classes: int) -> "nn.Module":
         """The model as timm's initialisation leaves it, whatever weights and position embedding it would get."""
         return _create(self._without_weights(), num_classes, "cpu")

@@ -18,16 +18,26 @@ from typer.testing import CliRunner
 
 from api.cli.application import application
 from api.local_stack.record import StackRecord
-from orchestrator.hardware import Hardware
+from orchestrator.hardware import Hardware, trial_folder
 from orchestrator.planning.planned import PlannedTrial
 from orchestrator.settings import Settings
 from orchestrator.statistics.comparison import Cell
 from orchestrator.status import Phase
 from orchestrator.store.database import Database, open_database
-from orchestrator.store.trials import find_reusable, plan_trials, reuse_trial, trials_of
+from orchestrator.store.trials import (
+    find_reusable,
+    plan_trials,
+    reuse_trial,
+    start_trial,
+    succeed_trial,
+    trials_of,
+)
 from tests.api import playing
 from tests.api.conftest import JsonObject
 from trainers.config import TrialConfig
+from trainers.exported_weights import load_exported
+from trainers.loop import train
+from trainers.runtime import Runtime
 
 PROGRAM = Path(sys.executable).with_name("sigmalab")
 Sigmalab = Callable[..., subprocess.CompletedProcess[str]]
@@ -220,6 +230,77 @@ def test_a_failed_trial_shows_with_its_reason(sigmalab: Sigmalab, store: Databas
     assert "gaussian/seed1: the training loss became nan in epoch 0, step 3" in watched.stderr
     assert "left out" in watched.stdout
     assert "2 of 3" in watched.stdout
+
+
+def test_a_report_goes_to_any_terminal_and_to_no_impossible_place(
+    sigmalab: Sigmalab, service_url: str, settings: Settings, store: Database, spec_file: str
+) -> None:
+    playing.play(store, json.loads(sigmalab("submit", spec_file, "--json").stdout)["id"])
+    ascii_only = {"SIGMALAB_URL": service_url, "SIGMALAB_HOME": str(settings.home), "PYTHONIOENCODING": "ascii"}
+    shown = call("show", "last", env=ascii_only)
+    assert shown.returncode == 0
+    assert "2.00 ? 2.50" in shown.stdout
+    for arguments in (["show", "last", "--json"], ["report", "last", "--json"]):
+        assert json.loads(call(*arguments, env=ascii_only).stdout) == json.loads(sigmalab(*arguments).stdout)
+    impossible = sigmalab("report", "last", "--output", "/dev/null/report")
+    assert (impossible.returncode, impossible.stderr) == (6, "error: /dev/null/report: Not a directory\n")
+    with Path("/dev/full").open("w") as full:
+        written = subprocess.run(
+            [PROGRAM, "report", "last", "--format", "md"], env={**os.environ, **ascii_only}, stdout=full, stderr=-1
+        )
+    assert (written.returncode, written.stderr) == (6, b"error: the output can't be written: No space left on device\n")
+
+
+def test_the_log_of_a_trial(sigmalab: Sigmalab, settings: Settings, store: Database, spec_file: str) -> None:
+    experiment_id = json.loads(sigmalab("submit", spec_file, "--json").stdout)["id"]
+    of_trial = ["logs", "last", "--arm", "gaussian", "--seed", "1"]
+    assert sigmalab(*of_trial).stdout == "this trial has not started yet\n"
+    playing.play(store, experiment_id)
+    assert "holds no log" in sigmalab(*of_trial).stdout
+    with store.read() as session:
+        (identity,) = (
+            row.identity for row in trials_of(session, experiment_id) if (row.arm, row.seed) == ("gaussian", 1)
+        )
+    folder = settings.effective_storage / trial_folder(identity, "cpu-1")
+    folder.mkdir(parents=True)
+    folder.joinpath("log.txt").write_bytes(b"epoch 1/2 \xe9\n")
+    assert sigmalab(*of_trial).stdout == "epoch 1/2 \\xe9\n"
+    assert "did you mean gaussian?" in sigmalab("logs", "last", "--arm", "gausian", "--seed", "1").stderr
+    several = sigmalab("logs", "last", "--arm", "gaussian")
+    assert several.returncode == 2
+    assert several.stderr.count("gaussian  seed ") == 3
+
+
+def test_the_weights_of_a_trial(
+    sigmalab: Sigmalab, settings: Settings, store: Database, spec_file: str, tmp_path: Path
+) -> None:
+    experiment_id = json.loads(sigmalab("submit", spec_file, "--json").stdout)["id"]
+    attempt = playing.begin(store, experiment_id)
+    with store.read() as session:
+        (row,) = (row for row in trials_of(session, experiment_id) if (row.arm, row.seed) == ("gaussian", 0))
+    folder = settings.effective_storage / trial_folder(row.identity, "cpu-1")
+    result = train(TrialConfig.model_validate_json(row.config), Runtime(storage=folder, device="cpu"))
+    with store.write() as session:
+        start_trial(session, row.id, attempt)
+        succeed_trial(session, row.id, result, attempt)
+    early = sigmalab("export", "last", "--arm", "control", "--seed", "0")
+    assert early.returncode == 4
+    assert "is pending; weights are exported of trials that have succeeded" in early.stderr
+    playing.train(store, experiment_id, attempt)
+
+    file = tmp_path / "weights.safetensors"
+    exported = sigmalab("export", "last", "--arm", "gaussian", "--seed", "0", "--output", str(file))
+    assert exported.returncode == 0, exported.stderr
+    assert f"model = load_exported({str(file)!r})" in exported.stdout
+    assert sum(parameter.numel() for parameter in load_exported(file).parameters()) > 0
+    note = json.loads(file.with_name("weights.safetensors.json").read_text())
+    assert note["metrics"]["best_val/top1"] == result.metrics["best_val/top1"]
+    assert note["bias_tensors"]
+
+    gone = sigmalab("export", "last", "--arm", "control", "--seed", "0", cwd=tmp_path)
+    assert gone.returncode == 4
+    assert "seed0 are not there (removed to save space?): no checkpoint.pt in the trial's folder" in gone.stderr
+    assert [each.name for each in tmp_path.glob("*control*")] == []
 
 
 def test_a_spec_from_a_pipe(sigmalab: Sigmalab, spec: JsonObject) -> None:

@@ -1,6 +1,6 @@
 """Tables in a terminal that is narrow."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from io import StringIO
 
 import pytest
@@ -8,26 +8,26 @@ from rich.console import Console
 
 from api.cli.readings import ReportReading
 from api.cli.report_tables import print_report
-from api.cli.tables import experiment_table
+from api.cli.tables import experiment_table, news_of, print_experiment
 from orchestrator.report.field_tables import WORDS
 from orchestrator.service.views import ExperimentView, Progress
 from orchestrator.status import ExperimentStatus
 
 
-def test_only_names_are_cut_in_a_narrow_terminal() -> None:
-    def view(name: str) -> ExperimentView:
-        return ExperimentView(
-            id="1m82prhyhehjf0v",
-            name=name,
-            digest="d",
-            status=ExperimentStatus.SUCCEEDED,
-            reason="",
-            question="",
-            created_at=datetime(2026, 11, 22, 22, 41, tzinfo=UTC),
-            updated_at=datetime(2026, 11, 22, 22, 45, tzinfo=UTC),
-            ended_at=None,
-            attempt=1,
-            progress=Progress(
+def view(name: str, **changes: object) -> ExperimentView:
+    return ExperimentView.model_validate(
+        {
+            "id": "1m82prhyhehjf0v",
+            "name": name,
+            "digest": "d",
+            "status": ExperimentStatus.SUCCEEDED,
+            "reason": "",
+            "question": "",
+            "created_at": datetime(2026, 11, 22, 22, 41, tzinfo=UTC),
+            "updated_at": datetime(2026, 11, 22, 22, 45, tzinfo=UTC),
+            "ended_at": None,
+            "attempt": 1,
+            "progress": Progress(
                 trials_total=21,
                 trials_done=21,
                 trials_failed=0,
@@ -36,15 +36,32 @@ def test_only_names_are_cut_in_a_narrow_terminal() -> None:
                 pairs_total=14,
                 pairs_complete=14,
             ),
-            conditions=(),
-            mlflow_url=None,
-        )
+            "conditions": (),
+            "mlflow_url": None,
+        }
+        | changes
+    )
 
+
+def test_only_names_are_cut_in_a_narrow_terminal() -> None:
     text = StringIO()
     Console(file=text, width=80).print(experiment_table([view("n" * 60), view("short")]))
     assert "1m82prhyhehjf0v" in text.getvalue()
     assert "succeeded  14/14  21/21   2026-11-22 22:41" in text.getvalue()
     assert "n…" in text.getvalue()
+
+
+def test_what_runs_says_why_it_waits_or_when_it_ends() -> None:
+    soon = datetime.now(UTC) + timedelta(minutes=12, seconds=10)
+    runs = view("a", status="running", expected_end_at=soon, expected_end_basis="an estimate from 3 finished trials")
+    assert news_of(runs) == f"ends in about 12 minutes, {soon:%Y-%m-%d %H:%M} UTC (estimate)"
+    waits = "waits for 2 CPUs: b holds them"
+    assert news_of(view("a", status="running", reason=waits)) == waits
+    assert news_of(view("a", status="failed", reason="no luck")) == ""
+    text = StringIO()
+    print_experiment(Console(file=text, width=200), runs)
+    assert "  ends    in about 12 minutes, " in text.getvalue()
+    assert "UTC: an estimate from 3 finished trials" in text.getvalue()
 
 
 def _comparison(model: str, treatment: str, effect: float, num_pairs: int = 10) -> dict[str, object]:

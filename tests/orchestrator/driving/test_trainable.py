@@ -6,6 +6,7 @@ from numpy.testing import assert_allclose
 from ray.util import placement_group_table
 
 from orchestrator.driving.driver import run_experiment
+from orchestrator.service.experiments import Experiments
 from orchestrator.status import ExperimentStatus
 from orchestrator.store.database import open_database
 from orchestrator.store.telemetry import metrics_of
@@ -69,6 +70,11 @@ def test_an_experiment_on_two_workers_of_16_equals_one_worker_of_32(tmp_path):
     assert '"num_workers":"2"' in together.result
     with database.read() as session:
         assert [step for step, _ in metrics_of(session, gaussian.id)["train/loss"]] == [0, 1, 2]
+    log = Experiments(database, settings).trial_log(experiment_id, gaussian.id)
+    told, rank_0, rank_1 = log.split("\n---- log.rank")
+    assert "epoch 3/3  train loss" in told
+    assert rank_0.startswith("0.txt ----\n== ")
+    assert rank_1.startswith("1.txt ----\n== ")
     wait_until(all_is_given_back, seconds=30)
     database.close()
 

@@ -3,6 +3,7 @@
 import pytest
 
 from orchestrator.driving.driver import run_experiment
+from orchestrator.errors import TrialNotFoundError
 from orchestrator.service.experiments import Experiments
 from orchestrator.status import ExperimentStatus
 from orchestrator.store.database import Database, open_database
@@ -62,6 +63,15 @@ def test_a_sweep_shares_its_control_and_extend_trains_only_what_is_missing(datab
     one_more = run(database, settings, spec, lines)
     assert num_trained(database, one_more) == 1
     assert "reused 1 finished trials" in lines
+
+    # What a trial has put out is found in every experiment that it stands in for.
+    (reused,) = (row for row in rows_of(database, one_more) if row.reused_from is not None)
+    (trained,) = (row for row in rows_of(database, sweep) if row.arm == "control")
+    log = experiments.trial_log(one_more, reused.id)
+    assert "epoch 2/2  train loss" in log
+    assert log == experiments.trial_log(sweep, trained.id)
+    with pytest.raises(TrialNotFoundError, match=f"experiment {one_more} has no trial {trained.id}"):
+        experiments.trial_log(one_more, trained.id)
 
     before = metrics_by_trial(database, sweep)
     extend(sweep, [1, 2])

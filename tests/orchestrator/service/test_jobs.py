@@ -144,6 +144,15 @@ def test_a_real_job_is_submitted_read_and_stopped(ray_url: str) -> None:
 
 
 @pytest.mark.ray
+def test_a_real_head_tells_what_its_node_has(ray_url: str) -> None:
+    jobs = RayJobs(ray_url)
+    # The dashboard answers some seconds before its node is there.
+    _wait_until(lambda: jobs.nodes() != ())
+    (node,) = jobs.nodes()
+    assert node.cpus == 2
+
+
+@pytest.mark.ray
 def test_a_real_job_that_fails_says_so(ray_url: str) -> None:
     jobs = RayJobs(ray_url)
     jobs.submit("exp-3-a1", f"exec {sys.executable} -c 'raise SystemExit(\"no luck\")'", {})

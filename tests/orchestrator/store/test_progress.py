@@ -1,6 +1,6 @@
 """Counting in SQL: the numbers a person would count by hand."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import Engine, event, select
@@ -8,14 +8,17 @@ from sqlalchemy import Engine, event, select
 from orchestrator.hardware import Hardware
 from orchestrator.spec import ExperimentSpec
 from orchestrator.status import Phase
+from orchestrator.store.clock import database_now
 from orchestrator.store.database import Database
-from orchestrator.store.experiments import insert_experiment
+from orchestrator.store.experiments import get_experiment, insert_experiment
 from orchestrator.store.progress import (
     TrialCounts,
     count_complete_pairs,
     count_trials,
     count_unshipped,
+    expected_end,
     median_seconds_by_cell,
+    others_in_training,
 )
 from orchestrator.store.tables import MetricRow
 from orchestrator.store.telemetry import mark_shipped, record_epoch
@@ -55,6 +58,42 @@ def test_a_pair_is_complete_when_both_succeeded(
             succeed_trial(session, running.trials[position], result, running.attempt)
     with database.read() as session:
         assert count_complete_pairs(session, [running.id]) == {running.id: pairs}
+
+
+def test_the_end_is_estimated_from_what_has_ended_and_what_trains(
+    database: Database, running, result: TrialResult
+) -> None:
+    def expected():
+        with database.read() as session:
+            return expected_end(session, get_experiment(session, running.id))
+
+    def began(trial_id: int, seconds_ago: float) -> None:
+        with database.write() as session:
+            start_trial(session, trial_id, running.attempt)
+            get_trial(session, trial_id).started_at = database_now(session) - timedelta(seconds=seconds_ago)
+
+    began(running.trials[0], 1000)
+    assert expected() is None
+    with database.write() as session:
+        succeed_trial(session, running.trials[0], result, running.attempt)
+    assert expected() is None
+    # 1,000 s each: one has 400 s to go, two more follow it.
+    began(running.trials[1], 600)
+    end = expected()
+    assert (end.num_finished, end.num_running) == (1, 1)
+    assert (end.at - datetime.now(UTC)).total_seconds() == pytest.approx(400 + 2 * 1000, abs=30)
+    # Two at once: the last one that begins, ends last.
+    began(running.trials[2], 600)
+    assert (expected().at - datetime.now(UTC)).total_seconds() == pytest.approx((2 * 400 + 1000) / 2, abs=30)
+
+
+def test_those_who_train_are_named(database: Database, running, small_spec: ExperimentSpec) -> None:
+    with database.write() as session:
+        start_trial(session, running.trials[0], running.attempt)
+        other = insert_experiment(session, small_spec.model_copy(update={"name": "other"}), "digest").id
+    with database.read() as session:
+        assert others_in_training(session, other) == {"small": 1}
+        assert others_in_training(session, running.id) == {}
 
 
 def test_the_search_makes_no_pairs(database: Database, running, planned, result: TrialResult) -> None:

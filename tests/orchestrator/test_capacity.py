@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestrator.driving.cluster import Capacity, Node, num_trials_at_once, refusal
+from orchestrator.capacity import Capacity, Node, num_trials_at_once, refusal
 from orchestrator.spec import Resources
 
 HEAD = Node(cpus=0, gpus=0)

@@ -1,0 +1,126 @@
+"""Why nothing moves: what a driver whose trials all wait writes as its experiment's reason, for `show` and `list`."""
+
+import logging
+import threading
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Self
+
+import ray
+from ray.util import placement_group_table
+
+from orchestrator.capacity import Capacity
+from orchestrator.driving.cluster import capacity
+from orchestrator.errors import StaleAttemptError, StoreError
+from orchestrator.spec import Resources
+from orchestrator.status import ExperimentStatus
+from orchestrator.store.database import Database
+from orchestrator.store.experiments import fence, get_experiment, set_reason
+from orchestrator.store.progress import count_trials, others_in_training
+
+_LOOK_SECONDS = 2.0
+_GRACE_SECONDS = 5.0
+"""A trial's process takes a moment to start; that is no waiting."""
+
+_log = logging.getLogger(__name__)
+
+
+class WaitingNote:
+    """Life: `with WaitingNote(...):` around a phase's training; what it wrote last is gone afterwards."""
+
+    def __init__(self, database: Database, experiment_id: str, attempt: int, resources: Resources) -> None:
+        self._database, self._experiment_id, self._attempt = database, experiment_id, attempt
+        self._resources = resources
+        self._moved_at = time.monotonic()
+        self._written = ""
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="waiting", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._is_over.set()
+        self._thread.join()
+        self._guarded("")
+
+    def _run(self) -> None:
+        while not self._is_over.wait(_LOOK_SECONDS):
+            try:
+                reason = self._reason()
+            except (StoreError, ray.exceptions.RayError) as error:
+                _log.debug("can't say what is waited for: %s", error)
+                continue
+            self._guarded(reason)
+
+    def _reason(self) -> str:
+        with self._database.read() as session:
+            num_running = count_trials(session, [self._experiment_id])[self._experiment_id].running
+            others = others_in_training(session, self._experiment_id)
+        if num_running and not self._waits_for_workers():
+            self._moved_at = time.monotonic()
+        if time.monotonic() - self._moved_at < _GRACE_SECONDS:
+            return ""
+        free: dict[str, float] = ray.available_resources()  # type: ignore[no-untyped-call]
+        return waits_for(self._resources, capacity(), free, others)
+
+    def _waits_for_workers(self) -> bool:
+        """Whether trials that have begun wait until all their workers find a place at once."""
+        if self._resources.num_workers == 1:
+            return False
+        wanted = self._resources.num_workers
+        groups = placement_group_table().values()
+        return any(group["state"] == "PENDING" and len(group["bundles"]) == wanted for group in groups)
+
+    def _guarded(self, reason: str) -> None:
+        if reason == self._written:
+            return
+        try:
+            with self._database.write() as session:
+                fence(session, self._experiment_id, self._attempt)
+                row = get_experiment(session, self._experiment_id, lock=True)
+                # Others have their own reasons: a cancel, the end.
+                if row.status == ExperimentStatus.RUNNING and row.reason == self._written:
+                    set_reason(session, self._experiment_id, reason)
+        except (StaleAttemptError, StoreError) as error:
+            _log.debug("not said what is waited for: %s", error)
+        else:
+            self._written = reason
+
+
+def waits_for(resources: Resources, cluster: Capacity, free: Mapping[str, float], others: Mapping[str, int]) -> str:
+    """What is missing for one more trial, and who has it (empty: nothing, it is about to start).
+
+    Args:
+        resources: what a trial asks for.
+        cluster: what there is.
+        free: Ray's resources that nobody holds.
+        others: name of each other experiment that trains now -> its trials in training.
+    """
+    wanted = {
+        "CPU": resources.num_workers * resources.cpus_per_worker,
+        "GPU": resources.num_workers * resources.gpus_per_worker,
+    }
+    total = {"CPU": sum(node.cpus for node in cluster.nodes), "GPU": sum(node.gpus for node in cluster.nodes)}
+    for kind in ("GPU", "CPU"):
+        if wanted[kind] > total[kind]:
+            has = f"has {_amount(total[kind], kind)}" if total[kind] else "has none"
+            return f"waits for {_amount(wanted[kind], kind)}; the cluster {has} now"
+    missing = [kind for kind in wanted if free.get(kind, 0.0) < wanted[kind] - 1e-9]
+    if not missing:
+        return ""
+    what = " and ".join(_amount(wanted[kind], kind) for kind in missing)
+    if others:
+        names = " and ".join(sorted(others))
+        is_one = sum(wanted[kind] for kind in missing) == 1
+        return f"waits for {what}: {names} {'holds' if len(others) == 1 else 'hold'} {'it' if is_one else 'them'}"
+    kind = missing[0]
+    return (
+        f"waits for {what}: {free.get(kind, 0.0):g} of {total[kind]:g} are free, no experiment of this service has them"
+    )
+
+
+def _amount(number: float, kind: str) -> str:
+    return f"{number:g} {kind}{'' if number == 1 else 's'}"

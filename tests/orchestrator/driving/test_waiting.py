@@ -1,0 +1,89 @@
+"""What an experiment says while nothing of it moves, on a real Ray whose CPUs somebody else holds."""
+
+import threading
+
+import pytest
+import ray
+from ray.util import placement_group, remove_placement_group
+
+from orchestrator.capacity import Capacity, Node
+from orchestrator.driving.driver import run_experiment
+from orchestrator.driving.waiting import waits_for
+from orchestrator.spec import Resources
+from orchestrator.status import ExperimentStatus
+from orchestrator.store.database import open_database
+from orchestrator.store.experiments import move
+from orchestrator.store.trials import start_trial
+from tests.orchestrator.small_experiments import (
+    NUM_CPUS,
+    begin,
+    experiment_of,
+    ray_cluster,  # noqa: F401
+    rows_of,
+    settings_in,
+    spec_of,
+    submit,
+    wait_until,
+)
+
+ONE_BOX = Capacity((Node(4, 2),), None)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "cluster", "free", "others", "text"),
+    [
+        ({"cpus_per_worker": 2}, ONE_BOX, {"CPU": 2}, {}, ""),
+        ({"cpus_per_worker": 2}, ONE_BOX, {"CPU": 1}, {"a": 1}, "waits for 2 CPUs: a holds them"),
+        ({"gpus_per_worker": 1}, ONE_BOX, {"CPU": 1}, {"b": 1, "a": 4}, "waits for 1 GPU: a and b hold it"),
+        (
+            {"gpus_per_worker": 1},
+            Capacity((Node(4, 0),), Node(64, 8)),
+            {},
+            {},
+            "waits for 1 GPU; the cluster has none now",
+        ),
+        (
+            {"num_workers": 2, "gpus_per_worker": 2},
+            Capacity((Node(4, 2),), Node(64, 8)),
+            {},
+            {},
+            "waits for 4 GPUs; the cluster has 2 GPUs now",
+        ),
+        (
+            {"num_workers": 4, "cpus_per_worker": 1},
+            ONE_BOX,
+            {"CPU": 3},
+            {},
+            "waits for 4 CPUs: 3 of 4 are free, no experiment of this service has them",
+        ),
+    ],
+)
+def test_what_is_missing_and_who_has_it(wanted, cluster, free, others, text) -> None:
+    assert waits_for(Resources(**wanted), cluster, free, others) == text
+
+
+@pytest.mark.ray
+def test_an_experiment_says_what_it_waits_for_until_it_moves(ray_cluster, tmp_path) -> None:  # noqa: F811
+    database = open_database(f"sqlite:///{tmp_path / 'sigmalab.db'}")
+    settings = settings_in(tmp_path)
+    holder = submit(database, settings, spec_of(name="holder"))
+    attempt = begin(database, holder)
+    with database.write() as session:
+        move(session, holder, ExperimentStatus.RUNNING, attempt=attempt)
+    waiting = submit(database, settings, spec_of(name="waiting", seeds=[0]))
+    number = begin(database, waiting)
+
+    held = placement_group([{"CPU": NUM_CPUS}])
+    ray.get(held.ready())
+    driver = threading.Thread(target=run_experiment, args=(database, settings, waiting, number))
+    driver.start()
+    wait_until(lambda: "no experiment of this service" in experiment_of(database, waiting).reason)
+    assert experiment_of(database, waiting).reason.startswith("waits for 1 CPU: 0 of 2 are free")
+    with database.write() as session:
+        start_trial(session, rows_of(database, holder)[0].id, attempt)
+    wait_until(lambda: experiment_of(database, waiting).reason == "waits for 1 CPU: holder holds it")
+    remove_placement_group(held)
+    driver.join(240)
+    assert experiment_of(database, waiting).status == ExperimentStatus.SUCCEEDED
+    assert experiment_of(database, waiting).reason == ""
+    database.close()

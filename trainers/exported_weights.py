@@ -1,0 +1,121 @@
+"""The weights of a finished trial as one file that timm loads, and back: `load_exported(file)` gives the trained model.
+
+The file is safetensors, in timm's own names; an attention bias adds `....gaussian.sigma_param` and
+`....gaussian.amplitude_param`. Its header says, as JSON under the name `sigmalab`, what model it is (`ExportNote`).
+"""
+
+from pathlib import Path
+
+import numpy as np
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from trainers.checkpoint import CHECKPOINT, UNREADABLE
+from trainers.config import TrialConfig
+from trainers.data.normalization import statistics
+from trainers.errors import CheckpointError
+from trainers.export_note import NOTE, ExportNote, TimmCall, not_exported, read_note
+from trainers.loop import PREDICTIONS
+from trainers.models.bias import attach_bias, bias_metrics
+from trainers.result import TrialResult
+
+BIAS_MARK = ".gaussian."
+"""Stands in the name of every tensor that plain timm does not know."""
+
+
+def export_weights(folder: Path, config: TrialConfig, result: TrialResult, file: Path) -> ExportNote:
+    """Write the weights that a trial's numbers are of: those of its best epoch.
+
+    Args:
+        folder: the trial's folder.
+        config: the trial's config.
+        result: its result.
+        file: where to write.
+
+    Raises:
+        CheckpointError: it has trained nothing, its checkpoint is gone or broken, or is of another version of the code.
+    """
+    if result.best_epoch is None:
+        raise CheckpointError("this trial has trained nothing (0 epochs): it has no weights but those it started from")
+    weights = _best_weights(folder, result.best_epoch)
+    note = _note(folder, config, result, tuple(name for name in weights if BIAS_MARK in name))
+    model = _built(note)
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        raise CheckpointError(
+            f"the weights in {folder} are of another version of the code: {str(error).splitlines()[-1].strip()}"
+        ) from error
+    note = note.model_copy(update={"metrics": {**note.metrics, **bias_metrics(model)}})
+    # Clones: tensors that share their memory can't be written.
+    tensors = {name: value.clone().contiguous() for name, value in weights.items()}
+    safetensors.torch.save_file(tensors, file, metadata={"format": "pt", NOTE: note.model_dump_json()})
+    return note
+
+
+def load_exported(file: str | Path) -> nn.Module:
+    """The trained model, its attention bias included, on the CPU and in evaluation mode.
+
+    `model(images)` takes images [B, 3, px, px] in 0 to 1, normalised with the note's `input_mean` and `input_std`.
+
+    Raises:
+        CheckpointError: the file was not exported, or by another version of the code.
+    """
+    file = Path(file)
+    model = _built(read_note(file))
+    try:
+        model.load_state_dict(safetensors.torch.load_file(file))
+    except (RuntimeError, OSError) as error:
+        raise not_exported(file, error) from error
+    return model.eval()
+
+
+def _best_weights(folder: Path, best_epoch: int) -> dict[str, Tensor]:
+    file = folder / CHECKPOINT
+    if not file.is_file():
+        raise CheckpointError(f"{file} is gone: somebody has removed it to save space")
+    try:
+        # Mapped: of optimizer and newest weights nothing is read.
+        state = torch.load(file, map_location="cpu", weights_only=True, mmap=True)["state"]
+        found, weights = state["best_epoch"], state["best_weights"]
+    except UNREADABLE as error:
+        raise CheckpointError(f"{file} can't be read: {str(error).partition(chr(10))[0]}") from error
+    if found != best_epoch:
+        raise CheckpointError(f"{file} is of an earlier moment: its best epoch is {found}, the result's {best_epoch}")
+    return dict(weights)
+
+
+def _note(folder: Path, config: TrialConfig, result: TrialResult, bias_tensors: tuple[str, ...]) -> ExportNote:
+    try:
+        with np.load(folder / PREDICTIONS) as arrays:
+            class_names = tuple(str(name) for name in arrays["class_names"])
+    except (OSError, KeyError, ValueError) as error:
+        raise CheckpointError(f"{folder / PREDICTIONS}, which names the classes, can't be read: {error}") from error
+    assert result.best_epoch is not None
+    model = config.model
+    mean, std = statistics(config.normalization, mean=model.input_mean, std=model.input_std)
+    timm_call = None
+    if model.kind == "timm":
+        timm_call = TimmCall(name=model.name, arguments=model.timm_arguments(len(class_names)))
+    return ExportNote(
+        trial=result.provenance["trial"],
+        seed=config.seed,
+        best_epoch=result.best_epoch,
+        metrics={key: value for key, value in result.metrics.items() if key.startswith(("best_val/", "test/"))},
+        model=model,
+        attention_bias=config.attention_bias,
+        bias_tensors=bias_tensors,
+        num_classes=len(class_names),
+        class_names=class_names,
+        input_size_px=model.input_size_px,
+        input_mean=mean,
+        input_std=std,
+        timm=timm_call,
+    )
+
+
+def _built(note: ExportNote) -> nn.Module:
+    model = note.model.build_fresh(note.num_classes)
+    attach_bias(model, note.attention_bias)
+    return model
