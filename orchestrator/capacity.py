@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from orchestrator.spec import Resources
@@ -47,6 +48,22 @@ def refusal(resources: Resources, cluster: Capacity) -> str | None:
     return (
         f"the cluster can never hold a trial: it wants {workers} with {wanted}; the cluster has {has}{scaling}. "
         "Ask for less in `resources`, or add nodes and submit again"
+    )
+
+
+def missing_gpus(resources: Resources, found: Path = Path("/proc/driver/nvidia/gpus")) -> str:
+    """What is to be said of a spec on this machine, where no cluster can be asked (empty: nothing).
+
+    Args:
+        resources: what a trial asks for.
+        found: where NVIDIA's driver lists its GPUs.
+    """
+    wanted = resources.num_workers * resources.gpus_per_worker
+    if not wanted or any(found.glob("*")):
+        return ""
+    return (
+        f"a trial asks for {wanted:g} GPU{'' if wanted == 1 else 's'}, and this machine has none; no cluster was asked "
+        "(no service runs here). Submit it to one that has GPUs, or set `gpus_per_worker` to 0"
     )
 
 

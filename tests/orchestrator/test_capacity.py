@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestrator.capacity import Capacity, Node, num_trials_at_once, refusal
+from orchestrator.capacity import Capacity, Node, missing_gpus, num_trials_at_once, refusal
 from orchestrator.spec import Resources
 
 HEAD = Node(cpus=0, gpus=0)
@@ -47,3 +47,11 @@ def test_the_refusal_says_what_was_wanted_and_what_is_there():
         "with 0 CPUs and 0 GPUs, 2 nodes with 16 CPUs and 8 GPUs, and can grow to 32 CPUs and 16 GPUs. Ask for less in "
         "`resources`, or add nodes and submit again"
     )
+
+
+def test_a_machine_without_a_gpu_says_so(tmp_path) -> None:
+    assert missing_gpus(Resources(), tmp_path) == ""
+    wanted = Resources(num_workers=2, gpus_per_worker=1)
+    assert missing_gpus(wanted, tmp_path).startswith("a trial asks for 2 GPUs, and this machine has none; no cluster")
+    (tmp_path / "0000:01:00.0").mkdir()
+    assert missing_gpus(wanted, tmp_path) == ""
