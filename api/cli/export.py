@@ -47,7 +47,9 @@ def export(
     out.print(f"weights  {file}  (epoch {note.best_epoch + 1}, the best on validation)", markup=False)
     out.print(f"note     {explained}", markup=False)
     if note.timm is not None:
-        arguments = "".join(f", {name}={value!r}" for name, value in note.timm.arguments.items())
+        # timm wants tuples where JSON has lists.
+        values = {name: tuple(v) if isinstance(v, list) else v for name, v in note.timm.arguments.items()}
+        arguments = "".join(f", {name}={value!r}" for name, value in values.items())
         create = f"timm.create_model({note.timm.name!r}{arguments}"
         out.print("\nin Python, by timm alone:", markup=False)
         if note.bias_tensors:

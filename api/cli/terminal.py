@@ -16,9 +16,9 @@ from api.client import ClientError, RefusedError, ServiceUnreachableError
 from api.local_stack import StackError
 from orchestrator.errors import SpecError
 from orchestrator.overrides import with_overrides
+from trainers import program
 from trainers.document import decode_document
 from trainers.errors import DocumentError
-from trainers import program
 
 
 class Exit(IntEnum):

@@ -17,13 +17,13 @@ from orchestrator.home import state_folder
 from orchestrator.settings import Settings, without_password
 
 _SECONDS = 3.0
-_OTHERS = frozenset({"SIGMALAB_URL", "SIGMALAB_STACK_ID"})
+_OTHERS = frozenset({"SIGMALAB_URL", "SIGMALAB_CACHE", "SIGMALAB_STACK_ID"})
 """Read by programs that know no `Settings`."""
 
 
 def read_settings() -> tuple[Settings | None, list[Finding]]:
     """The environment's settings (`None`: they are wrong), and what is to be said of them."""
-    known = {f"SIGMALAB_{name.upper()}" for name in Settings.model_fields} | _OTHERS
+    known = known_variables()
     given = sorted(name for name in os.environ if name.startswith("SIGMALAB_"))
     findings = []
     for name in given:
@@ -41,6 +41,11 @@ def read_settings() -> tuple[Settings | None, list[Finding]]:
     if not findings:
         findings.append(ok("settings", ", ".join(given) + " set" if given else "none set: all defaults"))
     return settings, findings
+
+
+def known_variables() -> set[str]:
+    """Names of all variables of ours that anything reads."""
+    return {f"SIGMALAB_{name.upper()}" for name in Settings.model_fields} | _OTHERS
 
 
 def look_at_service() -> list[Finding]:

@@ -145,9 +145,13 @@ class TimmConfig(StrictModel):
         )
         return model
 
-    def timm_arguments(self, num_classes: int) -> dict[str, Any]:
-        """What `timm.create_model` needs beside the name to build a network that takes the trained weights."""
-        return {"num_classes": num_classes, **_sizing(self)}
+    def timm_arguments(self, num_classes: int) -> dict[str, JsonValue]:
+        """What `timm.create_model` needs beside the name to build a network that takes the trained weights.
+
+        As JSON has it: a list stands for a tuple.
+        """
+        arguments: dict[str, JsonValue] = json.loads(json.dumps({"num_classes": num_classes, **_arguments(self)}))
+        return arguments
 
     def build_fresh(self, num_classes: int) -> "nn.Module":
         """The model as timm's initialisation leaves it, whatever weights and position embedding it would get."""
