@@ -35,6 +35,8 @@ OPERATIONS = [
     ("GET", "/experiments/{experiment_id}/receptive-fields/{model}/{dataset}/{arm}/{moment}/{row}_{column}"),
     ("GET", "/experiments/{experiment_id}/events"),
     ("GET", "/experiments/{experiment_id}/logs"),
+    ("GET", "/experiments/{experiment_id}/trials/{trial_id}/logs"),
+    ("GET", "/experiments/{experiment_id}/trials/{trial_id}/weights"),
     ("POST", "/experiments/{experiment_id}/cancel"),
     ("POST", "/experiments/{experiment_id}/extend"),
 ]
