@@ -116,7 +116,7 @@ def test_submit_watch_show_report(
     watched = sigmalab("watch", "last")
     assert watched.returncode == 0
     assert "pair 3/3  seed 2  gaussian - control = +10.2 pp" in watched.stderr
-    assert "improved" in watched.stdout
+    assert "suggestive" in watched.stdout
     # The last thing that happens is told last, then where everything is.
     assert watched.stderr.splitlines()[-2:] == [
         "pair 3/3  seed 2  gaussian - control = +10.2 pp  (52.0 → 62.2)",
