@@ -41,9 +41,15 @@ PrimaryMetric = Literal[
     "test/top1",
     "test/top5",
     "test/loss",
+    "test/balanced_accuracy",
+    "test/macro_f1",
+    "test/ece",
     "best_val/top1",
     "best_val/top5",
     "best_val/loss",
+    "best_val/balanced_accuracy",
+    "best_val/macro_f1",
+    "best_val/ece",
     "receptive_field/rms_radius_tokens",
     "receptive_field/sigma_tokens",
     "receptive_field/r_squared",
@@ -278,8 +284,10 @@ class ExperimentSpec(StrictModel):
     seeds: Seeds = Field(default=(0, 1, 2, 3, 4, 5), min_length=1, max_length=10_000)
     """Replicates: every cell and arm is trained once per seed."""
     primary_metric: PrimaryMetric = "test/top1"
-    """The metric that carries the claim (`best_val/...` has chosen the epoch, so it flatters every arm;
-    `receptive_field/...` needs that analysis, and knows no better or worse: its verdicts are `larger` or `smaller`)."""
+    """The metric that carries the claim. The epoch that is scored has the best `val/top1`, whatever this is, so
+    `best_val/...` flatters every arm. `balanced_accuracy` and `macro_f1` weigh all classes alike, `ece` is the expected
+    calibration error (15 equal bins of confidence; less is better). `receptive_field/...` needs that analysis, and
+    knows no better or worse: its verdicts are `larger` or `smaller`."""
     equivalence_margin: float = Field(default=0.0, ge=0)
     """Smallest effect that matters, in percentage points (a loss, a width: in its own unit); an interval inside plus
     or minus so much is `equivalent` (0: never)."""

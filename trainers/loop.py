@@ -317,7 +317,7 @@ class _Trial:
             metrics = best | bias_metrics(self._scored_model)
             if not np.isfinite(best["val/loss"]):
                 raise ConfigError(f"the initial weights give a validation loss of {best['val/loss']}: they are broken")
-        metrics.update({f"best_{name}": best[name] for name in ("val/loss", "val/top1", "val/top5")})
+        metrics.update({f"best_{name}": value for name, value in best.items() if name.startswith("val/")})
         if "test" in scored:
             metrics.update({f"test/{name}": value for name, value in scored["test"].metrics().items()})
         learned = LearnedBias((), {})

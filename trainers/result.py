@@ -22,10 +22,11 @@ Moment = Literal["initial", "final"]
 class EpochReport(StrictModel):
     """What every epoch reports, as one flat mapping.
 
-    Keys: `train/loss`, `val/loss`, `val/top1`, `val/top5` (fractions, 0 to 1), `lr`, `images_per_second`,
-    `data_wait_fraction`, and per layer `sigma/00`, `amplitude/00` (zero-padded layer number; tokens; per head
-    `sigma/00_head0`). Sigma is reported as its absolute value. Where the config asks for the receptive field every k
-    epochs, `receptive_field_epoch/...`: of that epoch's weights.
+    Keys: `train/loss`, `val/loss`; as fractions, 0 to 1, `val/top1`, `val/top5`, `val/balanced_accuracy`,
+    `val/macro_f1` and `val/ece` (expected calibration error); `lr`, `images_per_second`, `data_wait_fraction`, and per
+    layer `sigma/00`, `amplitude/00` (zero-padded layer number; tokens; per head `sigma/00_head0`). Sigma is reported as
+    its absolute value. Where the config asks for the receptive field every k epochs, `receptive_field_epoch/...`: of
+    that epoch's weights.
     """
 
     epoch: int

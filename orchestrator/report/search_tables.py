@@ -101,7 +101,8 @@ def importance_text(search: SearchSummary) -> str:
 def search_table(report: Report) -> Table:
     """What each search tried, best first."""
     metric = report.searches[0].metric if report.searches else report.metric
-    unit, scale, _ = metric_named(metric)
+    shown = metric_named(metric)
+    unit, scale = shown.unit, shown.scale
     level = f" ({level_unit(unit)})" if unit else ""
     rows = []
     for search in report.searches:

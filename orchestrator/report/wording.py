@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from orchestrator.report.content import ArmSummary, PlaceboContrast
 from orchestrator.report.numbers import fixed, p_text, percent, signed, with_unit
 from orchestrator.statistics.comparison import Cell, Comparison, PooledEffect, Verdict
+from orchestrator.statistics.metric import metric_named
 
 NO_GAUSSIAN = "no Gaussian"
 """What tables and pictures say of a map that none explains."""
@@ -12,16 +13,10 @@ NO_GAUSSIAN = "no Gaussian"
 
 def metric_words(metric: str) -> str:
     """`test/top1` -> `test top-1`, `best_val/loss` -> `best validation loss`."""
-    return (
-        # A width's unit stands behind its number.
-        metric.removesuffix("_tokens")
-        .removesuffix("_fraction")
-        .replace("best_val/", "best validation ")
-        .replace("/", " ")
-        .replace("top1", "top-1")
-        .replace("top5", "top-5")
-        .replace("_", " ")
-    )
+    group, _, name = metric.rpartition("/")
+    # A width's unit stands behind its number.
+    words = metric_named(metric).words or name.removesuffix("_tokens").removesuffix("_fraction").replace("_", " ")
+    return f"{group.replace('best_val', 'best validation').replace('_', ' ')} {words}"
 
 
 def cell_words(cell: Cell) -> str:

@@ -15,12 +15,18 @@ class Metric(NamedTuple):
     """Factor from the recorded value to the unit: accuracies are recorded as fractions."""
     higher_is_better: bool | None
     """Direction (`None`: neither is better, as for the width of a receptive field)."""
+    words: str = ""
+    """How sentences call it, behind its split (empty: by its name)."""
 
 
+# What `Predictions.metrics` gives.
 _BY_LAST_NAME = {
-    "top1": Metric("pp", 100.0, higher_is_better=True),
-    "top5": Metric("pp", 100.0, higher_is_better=True),
+    "top1": Metric("pp", 100.0, higher_is_better=True, words="top-1"),
+    "top5": Metric("pp", 100.0, higher_is_better=True, words="top-5"),
     "loss": Metric("nats", 1.0, higher_is_better=False),
+    "balanced_accuracy": Metric("pp", 100.0, higher_is_better=True),
+    "macro_f1": Metric("pp", 100.0, higher_is_better=True, words="macro-F1"),
+    "ece": Metric("pp", 100.0, higher_is_better=False, words="expected calibration error"),
 }
 
 _RECEPTIVE_FIELD = {

@@ -52,6 +52,7 @@ def test_a_trial_reports_every_epoch_and_keeps_its_predictions(trial, tmp_path):
     assert [report.epoch for report in reports] == [0, 1, 2, 3, 4]
     assert set(reports[0].metrics) == {
         *("train/loss", "val/loss", "val/top1", "val/top5", "lr", "images_per_second", "data_wait_fraction"),
+        *("val/balanced_accuracy", "val/macro_f1", "val/ece"),
         *("sigma/00", "sigma/01", "amplitude/00", "amplitude/01"),
     }
     best = max(reports, key=lambda report: report.metrics["val/top1"])

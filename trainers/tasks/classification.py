@@ -1,4 +1,4 @@
-"""Image classification: cross-entropy, top-1, top-5."""
+"""Image classification: cross-entropy, and what predictions are scored by."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from trainers.strict import StrictModel
+from trainers.tasks.scores import balanced_accuracy, expected_calibration_error, macro_f1
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,7 +42,8 @@ class ClassificationConfig(StrictModel):
         logits = logits.float()
         top = logits.topk(min(MAX_CLASSES_KEPT, logits.shape[1]), dim=1)
         losses = F.cross_entropy(logits, labels, reduction="none")
-        return BatchPredictions(indices, labels, losses, top.indices, top.values)
+        confidences = (top.values[:, 0] - logits.logsumexp(dim=1)).exp()
+        return BatchPredictions(indices, labels, losses, top.indices, top.values, confidences)
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class BatchPredictions:
     losses: "Tensor"
     top_classes: "Tensor"
     top_logits: "Tensor"
+    confidences: "Tensor"
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,8 @@ class Predictions:
     """[n, K], best first."""
     top_logits: npt.NDArray[np.float32]
     """[n, K]."""
+    confidences: npt.NDArray[np.float32]
+    """[n] softmax probability of the first class."""
 
     @classmethod
     def of_batches(cls, batches: Sequence[BatchPredictions]) -> "Predictions":
@@ -79,6 +84,7 @@ class Predictions:
             losses=torch.cat([batch.losses for batch in batches]).cpu().numpy(),
             top_classes=torch.cat([batch.top_classes for batch in batches]).cpu().numpy(),
             top_logits=torch.cat([batch.top_logits for batch in batches]).cpu().numpy(),
+            confidences=torch.cat([batch.confidences for batch in batches]).cpu().numpy(),
         )
 
     @classmethod
@@ -91,6 +97,7 @@ class Predictions:
             losses=np.concatenate([part.losses for part in parts])[order],
             top_classes=np.concatenate([part.top_classes for part in parts])[order],
             top_logits=np.concatenate([part.top_logits for part in parts])[order],
+            confidences=np.concatenate([part.confidences for part in parts])[order],
         )
 
     @property
@@ -100,12 +107,15 @@ class Predictions:
         return right
 
     def metrics(self) -> dict[str, float]:
-        """`loss` (mean), `top1` and `top5` (fractions)."""
+        """`loss` (mean); as fractions `top1`, `top5`, `balanced_accuracy`, `macro_f1` and `ece` (see `scores`)."""
         among_top = (self.top_classes == self.labels[:, None]).any(axis=1)
         return {
             "loss": float(self.losses.mean(dtype=np.float64)),
             "top1": float(self.correct.mean()),
             "top5": float(among_top.mean()),
+            "balanced_accuracy": balanced_accuracy(self.labels, self.top_classes[:, 0]),
+            "macro_f1": macro_f1(self.labels, self.top_classes[:, 0]),
+            "ece": expected_calibration_error(self.correct, self.confidences),
         }
 
     def arrays(self, split: str) -> dict[str, npt.NDArray[np.generic]]:
@@ -116,6 +126,7 @@ class Predictions:
             f"{split}_predicted": self.top_classes[:, 0],
             f"{split}_correct": self.correct,
             f"{split}_loss": self.losses,
+            f"{split}_confidence": self.confidences,
             f"{split}_top_classes": self.top_classes,
             f"{split}_top_logits": self.top_logits,
         }

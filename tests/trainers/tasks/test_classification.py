@@ -1,6 +1,9 @@
+import warnings
+
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import balanced_accuracy_score, f1_score
 from torch.nn import functional as F
 
 from trainers.tasks.classification import ClassificationConfig, Predictions
@@ -47,3 +50,40 @@ def test_how_a_split_is_shared_out_changes_nothing(scored):
     for name, array in alone.arrays("test").items():
         np.testing.assert_array_equal(shared.arrays("test")[name], array)
     assert (np.diff(alone.indices) > 0).all()
+
+
+@pytest.mark.parametrize("num_labels", [2, 4, 9])
+def test_scores_are_those_of_scikit_learn(num_labels):
+    """With classes that are never true, and classes that are never predicted."""
+    random = np.random.default_rng(num_labels)
+    logits = torch.from_numpy(random.normal(size=(300, 9)).astype(np.float32))
+    logits[:, 8] -= 50
+    labels = torch.from_numpy(random.choice(num_labels, 300, p=random.dirichlet(np.ones(num_labels))))
+    metrics = predictions(logits, labels, torch.arange(300)).metrics()
+    guessed = logits.argmax(1).numpy()
+    with warnings.catch_warnings():
+        # scikit-learn says that some classes are predicted and never true.
+        warnings.simplefilter("ignore")
+        assert metrics["balanced_accuracy"] == pytest.approx(balanced_accuracy_score(labels, guessed))
+        assert metrics["macro_f1"] == pytest.approx(f1_score(labels, guessed, average="macro"))
+
+
+def test_the_calibration_error_is_its_definition_bin_by_bin():
+    logits = 3 * torch.randn(500, 6, generator=torch.Generator().manual_seed(0))
+    labels = torch.randint(6, (500,), generator=torch.Generator().manual_seed(1))
+    probabilities, guessed = logits.double().softmax(1).max(1)
+    error = 0.0
+    for low in range(15):
+        inside = (probabilities > low / 15) & (probabilities <= (low + 1) / 15)
+        if inside.any():
+            accuracy = (guessed == labels)[inside].double().mean()
+            error += float(inside.double().mean() * (accuracy - probabilities[inside].mean()).abs())
+    assert predictions(logits, labels, torch.arange(500)).metrics()["ece"] == pytest.approx(error, abs=1e-6)
+
+
+def test_certain_and_right_is_calibrated_and_certain_and_wrong_is_not():
+    certain = 200 * torch.eye(4)
+    assert predictions(certain, torch.arange(4), torch.arange(4)).metrics()["ece"] == 0
+    assert predictions(certain, (torch.arange(4) + 1) % 4, torch.arange(4)).metrics()["ece"] == 1
+    # A coin: probabilities of a half, right half of the time.
+    assert predictions(torch.zeros(2, 2), torch.tensor([0, 1]), torch.arange(2)).metrics()["ece"] == 0
