@@ -15,7 +15,7 @@ def state_folder() -> Path:
     """
     home = os.environ.get("SIGMALAB_HOME")
     if home:
-        return Path(home).absolute()
+        return Path(home).expanduser().absolute()
     here = Path.cwd() / FOLDER
     return here if here.is_dir() else Path.home() / FOLDER
 

@@ -2,12 +2,16 @@
 
 import sys
 from pathlib import Path
+from typing import Annotated
 from urllib.parse import urlsplit, urlunsplit
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from orchestrator.home import state_folder
+
+UserPath = Annotated[Path, AfterValidator(Path.expanduser)]
+"""A path in which `~` is the home of this process's user: no shell has replaced it in a file of variables."""
 
 
 class Settings(BaseSettings):
@@ -17,14 +21,14 @@ class Settings(BaseSettings):
         env_prefix="SIGMALAB_", frozen=True, use_attribute_docstrings=True, populate_by_name=True
     )
 
-    home: Path = Field(default_factory=state_folder)
+    home: UserPath = Field(default_factory=state_folder)
     """State folder: database, trial storage, reports, logs; without it `.sigmalab` in the current folder if that is
     there, else `~/.sigmalab`."""
     database_url: str | None = None
     """SQLAlchemy URL; without it SQLite at `<home>/sigmalab.db`."""
-    storage: Path | None = None
+    storage: UserPath | None = None
     """Folder for checkpoints and predictions, seen by every node; without it `<home>/trials`."""
-    data_root: Path | None = None
+    data_root: UserPath | None = None
     """Folder that relative data set paths start from; without it the current folder of the process."""
     ray_dashboard_url: str = "http://127.0.0.1:8265"
     """Ray's dashboard (Jobs API), used by the service."""
@@ -61,7 +65,7 @@ class Settings(BaseSettings):
         prefix = "sqlite:///"
         url = self.database_url or f"{prefix}{self.home / 'sigmalab.db'}"
         # A relative file means another one in a process that runs in another folder.
-        return f"{prefix}{Path(url.removeprefix(prefix)).absolute()}" if url.startswith(prefix) else url
+        return f"{prefix}{Path(url.removeprefix(prefix)).expanduser().absolute()}" if url.startswith(prefix) else url
 
     @property
     def database_file(self) -> Path | None:

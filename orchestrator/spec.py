@@ -3,12 +3,14 @@
 import json
 from collections.abc import Sequence
 from math import prod
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, JsonValue, ValidationError, field_validator, model_validator
+from pydantic.json_schema import DEFAULT_REF_TEMPLATE, GenerateJsonSchema, JsonSchemaMode
 from pydantic_core import PydanticCustomError
 
 from orchestrator.errors import Problem, SpecError
+from orchestrator.patch_schema import TRIAL_PATCH, patch_definitions
 from orchestrator.problems import Path, complaints_of, json_pointer, refuse
 from orchestrator.recipes import RecipeName, recipe_of, with_recipe
 from orchestrator.search import (
@@ -304,6 +306,25 @@ class ExperimentSpec(StrictModel):
     """Whether a finished trial with the same identity stands in for a new one."""
     analyses: Analyses = ()
     """What every confirm trial is asked beside its training, such as its receptive field."""
+
+    @classmethod
+    def model_json_schema(
+        cls,
+        by_alias: bool | None = True,
+        ref_template: str = DEFAULT_REF_TEMPLATE,
+        schema_generator: type[GenerateJsonSchema] = GenerateJsonSchema,
+        mode: JsonSchemaMode = "validation",
+        *,
+        union_format: Literal["any_of", "primitive_type_array"] = "any_of",
+    ) -> dict[str, Any]:
+        """As pydantic makes it, with patches typed: they are validated as part of the trials that they make."""
+        schema = super().model_json_schema(by_alias, ref_template, schema_generator, mode, union_format=union_format)
+        patch = {"$ref": ref_template.format(model=TRIAL_PATCH)}
+        for name in ("Arm", "CellPatch"):
+            properties = schema["$defs"][name]["properties"]
+            properties["patch"] = {**patch, "description": properties["patch"]["description"]}
+        schema["$defs"] = patch_definitions(ref_template) | schema["$defs"]
+        return schema
 
     @property
     def control(self) -> Arm:

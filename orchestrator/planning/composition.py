@@ -9,16 +9,11 @@ from pydantic import BaseModel, JsonValue, ValidationError
 from pydantic_core import to_json
 
 from orchestrator.planning.patch import merge_patch
+from orchestrator.planning.planned_fields import PLANNED_FIELDS
 from orchestrator.problems import Path, complaints_of, json_pointer
 from orchestrator.recipes import RECIPES, RecipeName
 from trainers.config import TrialConfig
 from trainers.strict_json import JsonObject
-
-PLANNED_FIELDS = {
-    "seed": "the plan gives every trial its seed; list seeds under `seeds`",
-    "score_test": "the phase decides this; only confirm trials score the test split",
-}
-"""Fields of a trial that no patch and no space may touch, each with the reason."""
 
 
 class InvalidTrialError(ValueError):

@@ -7,8 +7,9 @@ from math import prod
 
 from pydantic import JsonValue, ValidationError
 
-from orchestrator.planning.composition import PLANNED_FIELDS, json_of, validated_trial
+from orchestrator.planning.composition import json_of, validated_trial
 from orchestrator.planning.patch import UnknownPathError
+from orchestrator.planning.planned_fields import PLANNED_FIELDS
 from orchestrator.planning.point import outer_paths, with_point
 from orchestrator.planning.trial_rules import broken_rules
 from orchestrator.problems import Path, complaints_of

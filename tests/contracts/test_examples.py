@@ -38,6 +38,9 @@ def test_a_spec_of_the_paper(file, tmp_path):
     for model in spec.models:
         assert model.pretrained
         assert model.position_embedding == "reinitialise"
+    for arm in spec.treatments:
+        # The default is ours (docs/evidence.md).
+        assert arm.patch["attention_bias"]["lr_multiplier"] == 1
     plan = make_plan(spec, data_root=tmp_path)
     assert plan.cost.gpu_hours > 1
     assert plan.expected_effects == (0.157, 0.362)

@@ -97,3 +97,17 @@ def test_links_lead_where_browsers_get_and_carry_no_password() -> None:
     assert (reachable.mlflow_link, reachable.ray_link) == tuple(outside.values())
     assert reachable.driver_environment()["SIGMALAB_MLFLOW_PUBLIC_URL"] == "https://lab.example/mlflow"
     assert Settings(mlflow_tracking_uri=None).mlflow_link is None
+
+
+def test_a_tilde_is_the_home_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A file of variables, as systemd and Docker read it, goes through no shell."""
+    monkeypatch.setenv("HOME", str(tmp_path / "me"))
+    monkeypatch.setenv("SIGMALAB_HOME", "~/lab")
+    monkeypatch.setenv("SIGMALAB_STORAGE", "~/trials")
+    monkeypatch.setenv("SIGMALAB_DATA_ROOT", "~")
+    settings = Settings()
+    assert state_folder() == settings.home == tmp_path / "me" / "lab"
+    assert settings.effective_storage == tmp_path / "me" / "trials"
+    assert settings.effective_data_root == tmp_path / "me"
+    monkeypatch.setenv("SIGMALAB_DATABASE_URL", "sqlite:///~/lab.db")
+    assert Settings().database_file == tmp_path / "me" / "lab.db"

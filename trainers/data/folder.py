@@ -15,6 +15,7 @@ from trainers.data.splitting import Positions, SplitSizes, stratified_order
 from trainers.data.survey import Survey
 from trainers.errors import DataError
 from trainers.strict import StrictModel
+from trainers.user_path import user_path
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,7 +40,7 @@ class FolderConfig(StrictModel):
 
     kind: Literal["folder"] = "folder"
     path: str = Field(min_length=1)
-    """The folder; a relative path starts at the runtime's data root."""
+    """The folder; `~` is the home of whoever trains, a relative path starts at the runtime's data root."""
     val_fraction: float = Field(default=0.15, gt=0, lt=0.5)
     """Share of images for validation, where there is no `val/` tree."""
     test_fraction: float = Field(default=0.15, gt=0, lt=0.5)
@@ -141,7 +142,7 @@ class FolderConfig(StrictModel):
         return Splits(train=split(train), val=split(val), test=split(test), class_names=contents.class_names)
 
     def _folder(self, data_root: Path | None) -> Path:
-        folder = (data_root or Path()) / self.path
+        folder = user_path(self.path, data_root)
         if not folder.is_dir():
             where = f"data root {data_root.resolve()}" if data_root else f"current folder {Path.cwd()}"
             raise DataError(f"no folder {folder.resolve()} (path {self.path!r}, from the {where}); {LAYOUT}")

@@ -14,6 +14,7 @@ from trainers.data.survey import Survey
 from trainers.errors import DataError
 from trainers.packages import needed_for
 from trainers.strict import StrictModel
+from trainers.user_path import user_path
 
 if TYPE_CHECKING:
     from trainers.data.manifest import Manifest
@@ -27,7 +28,8 @@ class ManifestConfig(StrictModel):
 
     kind: Literal["manifest"] = "manifest"
     path: str = Field(min_length=1)
-    """The manifest, such as `oxford_pet-paper.manifest.parquet`; a relative path starts at the runtime's data root."""
+    """The manifest, such as `oxford_pet-paper.manifest.parquet`; `~` is the home of whoever trains, a
+    relative path starts at the runtime's data root."""
 
     @property
     def label(self) -> str:
@@ -104,7 +106,7 @@ class ManifestConfig(StrictModel):
         return not self._file(data_root).exists()
 
     def _file(self, data_root: Path | None) -> Path:
-        return (data_root or Path()) / self.path
+        return user_path(self.path, data_root)
 
     def _read(self, data_root: Path | None) -> "Manifest":
         file = self._file(data_root)

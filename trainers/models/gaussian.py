@@ -24,8 +24,10 @@ class _Gaussian(StrictModel):
     """Whether A is trained."""
     per_head: bool = False
     """One sigma and one A for each head instead of one for each layer."""
-    lr_multiplier: float = Field(default=1.0, gt=0, le=10_000)
-    """Learning rate of sigma and A, as a multiple of the model's."""
+    lr_multiplier: float = Field(default=20.0, gt=0, le=10_000)
+    """Learning rate of sigma and A, as a multiple of the model's. At the model's own rate (1, the paper's) a short
+    training leaves both where they start; at 50 to 100 times sigma may collapse. 20 moved them without that in
+    all that was tried: two tasks, AdamW and SGD (docs/evidence.md)."""
     parameterization: Parameterization = "square"
     """How sigma and A stay positive: enter squared (the paper), or as exp or softplus of a free parameter."""
 

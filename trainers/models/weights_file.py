@@ -8,6 +8,7 @@ from pydantic import Field
 
 from trainers.errors import CheckpointError
 from trainers.strict import StrictModel
+from trainers.user_path import user_path
 
 if TYPE_CHECKING:
     import torch
@@ -20,7 +21,7 @@ class WeightsFile(StrictModel):
     """
 
     path: str = Field(min_length=1)
-    """The file; a relative path starts at the runtime's data root."""
+    """The file; `~` is the home of whoever trains, a relative path starts at the runtime's data root."""
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
     """Digest of the file (`sha256sum FILE`): with it, the file's content is part of the trial's identity."""
 
@@ -32,7 +33,7 @@ class WeightsFile(StrictModel):
         """
         from trainers.models.published import read_state_dict, require_content
 
-        file = (data_root or Path()) / self.path
+        file = user_path(self.path, data_root)
         try:
             require_content(file)
             with file.open("rb") as opened:
