@@ -3,7 +3,7 @@
 import difflib
 import inspect
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import JsonValue
 
@@ -75,7 +75,7 @@ def timm_optimizer(
         lr: learning rate.
         weight_decay: of groups that name none.
     """
-    from timm.optim import create_optimizer_v2
+    from timm.optim._optim_factory import create_optimizer_v2
     from timm.optim.muon import Muon
 
     own: list[dict[str, Any]] = [dict(group) for group in groups]
@@ -90,10 +90,10 @@ def as_tuples(arguments: Mapping[str, JsonValue]) -> dict[str, Any]:
 
 
 def _check_name(name: str) -> None:
-    from timm.optim import get_optimizer_info, list_optimizers
+    from timm.optim._optim_factory import get_optimizer_info, list_optimizers
 
     bare = name.removeprefix(_WRAPPER)
-    known = list_optimizers()
+    known = [each for each in list_optimizers() if isinstance(each, str)]
     if bare not in known:
         nearest = ", ".join(difflib.get_close_matches(bare, known, n=3, cutoff=0.3)) or ", ".join(known)
         raise ValueError(f"timm has no optimizer named {bare!r}; the nearest names are {nearest}")
@@ -108,10 +108,9 @@ def _check_name(name: str) -> None:
 
 
 def _class_of(name: str) -> type:
-    from timm.optim import get_optimizer_class
+    from timm.optim._optim_factory import get_optimizer_class
 
-    found: type = get_optimizer_class(name.removeprefix(_WRAPPER), bind_defaults=False)
-    return found
+    return cast("type", get_optimizer_class(name.removeprefix(_WRAPPER), bind_defaults=False))
 
 
 def _check_arguments(name: str, arguments: Mapping[str, JsonValue]) -> None:
