@@ -26,7 +26,7 @@ from orchestrator.planning.expansion import Expansion  # noqa: E402
 from orchestrator.report.files import write_report  # noqa: E402
 from orchestrator.report.terminal import to_text  # noqa: E402
 from orchestrator.settings import Settings  # noqa: E402
-from orchestrator.spec import ExperimentSpec, parse_spec  # noqa: E402
+from orchestrator.spec import parse_spec  # noqa: E402
 from orchestrator.status import ExperimentStatus  # noqa: E402
 from orchestrator.store.database import Database, open_database  # noqa: E402
 from orchestrator.store.experiments import begin_attempt, insert_experiment, move  # noqa: E402
@@ -102,10 +102,13 @@ def _run(database: Database, settings: Settings, options: argparse.Namespace) ->
     say = _sayer(sys.stderr if options.json else sys.stdout)
     # As Ctrl-C: what `ray job stop` and a scheduler send may come before the driver listens, too.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    experiment_id, attempt, digest = _begin(database, settings, spec)
+    expansion = Expansion(spec, data_root=settings.effective_data_root)
+    experiment_id, attempt = _begin(database, expansion)
     # Nobody would go on: a run that is interrupted or breaks is over (the same spec again takes up its trials).
     try:
-        say(f"experiment {experiment_id} ({spec.name}), digest {digest}")
+        say(f"experiment {experiment_id} ({spec.name}), digest {expansion.digest}")
+        for name, line in expansion.data_found.items():
+            say(f"data {name}: {line}")
         status = run_experiment(
             database, settings, experiment_id, attempt, on_progress=say, on_signal=StopReason.CANCELLED
         )
@@ -129,15 +132,14 @@ def _run(database: Database, settings: Settings, options: argparse.Namespace) ->
     return _EXIT_CODES[status]
 
 
-def _begin(database: Database, settings: Settings, spec: ExperimentSpec) -> tuple[str, int, str]:
+def _begin(database: Database, expansion: Expansion) -> tuple[str, int]:
     """Store the experiment with its first attempt at once, so that no service takes it for one to start."""
-    expansion = Expansion(spec, data_root=settings.effective_data_root)
     with database.write() as session:
-        row = insert_experiment(session, spec, expansion.digest, expansion.data_found)
+        row = insert_experiment(session, expansion.spec, expansion.digest, expansion.data_found)
         plan_trials(session, row.id, expansion.confirm_trials({}))
         attempt = begin_attempt(session, row.id, None)
         move(session, row.id, ExperimentStatus.STARTING, "driven by hand")
-    return row.id, attempt, expansion.digest
+    return row.id, attempt
 
 
 def _drive(database: Database, settings: Settings, options: argparse.Namespace) -> int:

@@ -91,3 +91,14 @@ def test_a_run_that_never_meets_its_cluster_is_over(main, tmp_path, monkeypatch,
         assert newest_attempt(session, row.id).ended_at is not None
         assert {trial.status for trial in trials_of(session, row.id)} == {"cancelled"}
     database.close()
+
+
+def test_a_run_says_what_it_found_where_the_data_lie(main, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("orchestrator.driving.driver.connect", nobody_there)
+    for number, name in enumerate(["cat", "dog"] * 10):
+        (tmp_path / "pets" / name).mkdir(parents=True, exist_ok=True)
+        (tmp_path / "pets" / name / f"{number}.ppm").write_text(f"P2 1 1 255 {number}")
+    spec = tmp_path / "spec.json"
+    spec.write_text(json.dumps({**TINY, "datasets": [{"kind": "folder", "path": str(tmp_path / "pets")}]}))
+    assert main(["run", str(spec)]) == 5
+    assert "\ndata pets: 2 classes, 14/3/3 images\n" in capsys.readouterr().out

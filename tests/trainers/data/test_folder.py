@@ -317,3 +317,16 @@ def test_a_trial_says_what_it_found(tree, caplog):
     with caplog.at_level("INFO"):
         train(config, Runtime(data_root=tree.parent, device="cpu"))
     assert "colors: 3 classes, 42/9/9 images, 1 file of another kind (.txt 1)" in caplog.messages
+
+
+def test_a_trial_does_not_train_on_one_class(tmp_path):
+    paint(tmp_path / "colors", "red", 20)
+    config = TrialConfig.model_validate(
+        {
+            "model": {"kind": "small_vit", "width": 8, "depth": 1, "num_heads": 1, "image_size_px": 8},
+            "dataset": {"kind": "folder", "path": "colors"},
+            "optimization": {"epochs": 1, "global_batch_size": 4},
+        }
+    )
+    with pytest.raises(DataError, match="colors has 1 class, and training needs two or more"):
+        train(config, Runtime(data_root=tmp_path, device="cpu"))
