@@ -17,6 +17,7 @@ from orchestrator.report.content import (
 from orchestrator.report.field_content import TrialMaps
 from orchestrator.report.fields import receptive_fields_of
 from orchestrator.report.learned_bias import bias_series
+from orchestrator.report.learning_curves import learning_curves
 from orchestrator.report.numbers import decimals_for
 from orchestrator.report.placebo import placebo_contrasts
 from orchestrator.report.position import position_fits
@@ -124,6 +125,7 @@ def build_report(
         seeds=spec.seeds,
         comparisons=tuple(comparisons),
         pooled=pooled,
+        curves=learning_curves(trials, spec.primary_metric),
         bias=bias,
         position=position_fits(trials),
         bias_views=bias_views_of(spec, cells, trials, views or {}),

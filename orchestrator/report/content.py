@@ -130,6 +130,19 @@ class SeedCurve(StrictModel):
     """One value per epoch."""
 
 
+class LearningCurve(StrictModel):
+    """How one arm trained: a metric over epochs, in all seeds."""
+
+    cell: Cell
+    """Model and data set."""
+    arm: str
+    """Name of the arm."""
+    metric: str
+    """`train/loss`, or the compared metric's twin on validation."""
+    seeds: tuple[SeedCurve, ...]
+    """Every seed, in the metric's unit."""
+
+
 class BiasSeries(StrictModel):
     """A learned sigma or amplitude of one layer (or head), over epochs and seeds."""
 
@@ -277,6 +290,8 @@ class Report(StrictModel):
     """Effect, interval, p and verdict for every cell and treatment, with every pair."""
     pooled: tuple[PooledEffect, ...]
     """One effect per treatment over all cells (only with several cells)."""
+    curves: tuple[LearningCurve, ...] = ()
+    """Training loss and the compared metric on validation over epochs, by cell and arm."""
     bias: tuple[BiasSeries, ...]
     """Learned sigma and amplitude, by cell, arm, layer."""
     position: tuple[PositionFit, ...] = ()

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from orchestrator.report.bias_figures import learned_figures
 from orchestrator.report.bias_view_figure import bias_view_figures
 from orchestrator.report.content import Report
+from orchestrator.report.curve_figure import curve_figure
 from orchestrator.report.field_captions import INTRODUCTION, field_captions
 from orchestrator.report.field_curve_figure import field_figures
 from orchestrator.report.field_tables import (
@@ -95,7 +96,9 @@ def draw_svgs(report: Report) -> dict[str, bytes]:
 
 def figures_of(report: Report) -> dict[str, Callable[[Report], Figure]]:
     """Name -> what draws it: effects and pairs always, the rest where there is something to show."""
-    figures = {"effects": forest_figure, "pairs": pair_figure, **learned_figures(report)}
+    figures: dict[str, Callable[[Report], Figure]] = {"effects": forest_figure, "pairs": pair_figure}
+    figures |= {"training": curve_figure} if report.curves else {}
+    figures |= learned_figures(report)
     figures |= {**bias_view_figures(report), **field_figures(report)}
     return figures | ({"search": search_figure} if has_candidates(report) else {})
 

@@ -20,6 +20,8 @@ def to_latex(report: Report) -> str:
         *matrix_tables(report),
         _comparisons(report),
     ]
+    if report.curves:
+        parts.append("% training.svg and training.png: training by arm, epoch by epoch")
     if len({cell.dataset for cell in report.cells}) > 1:
         parts += layers_by_dataset(report)
     else:

@@ -44,6 +44,8 @@ def to_markdown(report: Report) -> str:
         grid(comparison_table(report)),
         *map(escape, footnotes(report)),
     ]
+    if report.curves:
+        parts.append("Training by arm, epoch by epoch: [training.png](training.png).")
     if report.pooled:
         parts += [_heading(pooled_table(report)), grid(pooled_table(report))]
     learned = (bias_table(report.bias), sigma_by_dataset_table(report.bias), position_table(report.position))

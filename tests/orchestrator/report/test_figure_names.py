@@ -97,7 +97,7 @@ def test_a_name_is_no_formula(name: str) -> None:
     cells = [Cell(model=CELL.model, dataset=f"{name}{ending}") for ending in ("", "2")]
     report = reported(cells)
     figures = [draw(report) for draw in figures_of(report).values()]
-    assert len(figures) == 7
+    assert len(figures) == 8
     stored = TrialMaps((8, 8), {"final/3_3": planted_map("control", 0, "final")})
     figures.append(mean_field_figure(list(mean_fields(cells[0], "control", {0: stored}, is_trained=True))))
     tile = Tile("", planted_map("control", 0, "final"), (3, 3))

@@ -13,6 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from orchestrator.report import Report
 from orchestrator.report.bias_figures import heat_figure, position_figure
 from orchestrator.report.csv_table import to_csv, trials_to_csv
+from orchestrator.report.curve_figure import curve_figure
 from orchestrator.report.figures import forest_figure, pair_figure, render, sigma_figure
 from orchestrator.report.files import write_report
 from orchestrator.report.html import to_html
@@ -138,7 +139,7 @@ def test_html_is_self_contained_and_escaped(report: Report, nasty: Report) -> No
     assert page.count('class="interval"') == 2
 
 
-@pytest.mark.parametrize("draw", [forest_figure, pair_figure, sigma_figure])
+@pytest.mark.parametrize("draw", [forest_figure, pair_figure, curve_figure, sigma_figure])
 @pytest.mark.parametrize("kind", ["svg", "png"])
 def test_figures_come_out_the_same_twice(report: Report, draw: object, kind: str) -> None:
     assert render(draw(report), kind) == render(draw(report), kind)
@@ -147,7 +148,7 @@ def test_figures_come_out_the_same_twice(report: Report, draw: object, kind: str
 def test_nothing_is_clipped(report: Report, nasty: Report) -> None:
     """Every text of a figure lies within its page."""
     for shown in (report, nasty):
-        for draw in (forest_figure, pair_figure, sigma_figure):
+        for draw in (forest_figure, pair_figure, curve_figure, sigma_figure):
             figure = draw(shown)
             FigureCanvasAgg(figure).draw()
             page = figure.bbox
@@ -176,7 +177,7 @@ def test_long_labels_stay_in_their_panels() -> None:
     ]
     trials = [make_record(arm.name, seed, cell) for cell in cells for seed in spec.seeds for arm in spec.arms]
     report = report_on(spec, trials, cells=cells)
-    for draw in (pair_figure, sigma_figure, heat_figure, position_figure):
+    for draw in (pair_figure, curve_figure, sigma_figure, heat_figure, position_figure):
         figure = draw(report)
         # The first file lays the figure out, the second finds it so.
         assert render(figure, "png") == render(figure, "png")
