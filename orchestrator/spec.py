@@ -1,6 +1,7 @@
 """The question a user asks: request body, file format, stored JSON and driver's input in one type."""
 
 import json
+import re
 from collections.abc import Sequence
 from math import prod
 from typing import Annotated, Any, Literal, Self
@@ -10,6 +11,7 @@ from pydantic.json_schema import DEFAULT_REF_TEMPLATE, GenerateJsonSchema, JsonS
 from pydantic_core import PydanticCustomError
 
 from orchestrator.errors import Problem, SpecError
+from orchestrator.labels import LABEL_SCHEMA, LABELLED, with_labels
 from orchestrator.patch_schema import TRIAL_PATCH, patch_definitions
 from orchestrator.problems import Path, complaints_of, json_pointer, refuse
 from orchestrator.recipes import RecipeName, recipe_of, with_recipe
@@ -203,6 +205,19 @@ def _refuse_ambiguous_arms(arms: tuple[Arm, ...]) -> tuple[Arm, ...]:
 Arms = Annotated[tuple[Arm, ...], AfterValidator(_refuse_ambiguous_arms)]
 
 
+def _refuse_odd_label(label: str) -> str:
+    if not _LABEL.fullmatch(label):
+        raise ValueError(
+            f"{json.dumps(label)} is not a label: up to 64 letters (of any alphabet), digits, spaces and "
+            ". _ - + , ( ), beginning with a letter or a digit"
+        )
+    return label
+
+
+_LABEL = re.compile(r"[^\W_][\w .+,()-]{0,63}")
+Labels = Annotated[tuple[Annotated[str, AfterValidator(_refuse_odd_label)] | None, ...], Field(max_length=100)]
+
+
 class CellPatch(StrictModel):
     """A change for some cells only, such as another learning rate for another size."""
 
@@ -271,6 +286,11 @@ class ExperimentSpec(StrictModel):
     """Networks; every model meets every data set."""
     datasets: tuple[Annotated[DatasetConfig, Field(discriminator="kind")], ...] = Field(min_length=1, max_length=100)
     """Data sets; every data set meets every model."""
+    model_labels: Labels = ()
+    """How tables, figures, MLflow and `cell_patches` call the models, in their order (`null`: by what differs from the
+    defaults). Usually written as `label` in the model itself; it changes no trial."""
+    dataset_labels: Labels = ()
+    """The same for data sets."""
     augmentation: Annotated[AugmentationConfig, Field(discriminator="kind")] = NoAugmentation()
     """Random changes to the training images."""
     mixing: Annotated[MixingConfig, Field(discriminator="kind")] = NoMixing()
@@ -323,6 +343,10 @@ class ExperimentSpec(StrictModel):
         for name in ("Arm", "CellPatch"):
             properties = schema["$defs"][name]["properties"]
             properties["patch"] = {**patch, "description": properties["patch"]["description"]}
+        for field in LABELLED:
+            for ref in schema["properties"][field]["items"]["discriminator"]["mapping"].values():
+                name = next(name for name in schema["$defs"] if ref_template.format(model=name) == ref)
+                schema["$defs"][name]["properties"]["label"] = LABEL_SCHEMA
         schema["$defs"] = patch_definitions(ref_template) | schema["$defs"]
         return schema
 
@@ -420,7 +444,7 @@ def parse_spec(data: bytes | JsonValue) -> ExperimentSpec:
     except DocumentError as error:
         raise SpecError([Problem("", str(error))]) from None
     # Not in a validator: pydantic would then take the lists of strict JSON for Python's, and refuse them as tuples.
-    effective = with_recipe(document) if isinstance(document, dict) else document
+    effective = with_labels(with_recipe(document)) if isinstance(document, dict) else document
     try:
         return ExperimentSpec.model_validate_json(json.dumps(effective), strict=True)
     except ValidationError as error:
@@ -431,6 +455,9 @@ def parse_spec(data: bytes | JsonValue) -> ExperimentSpec:
 
 def _pointer(path: Path, written: JsonValue, effective: JsonValue) -> str:
     """JSON pointer into what the user wrote: to the recipe's name if only the recipe has a value there."""
+    for entries, labels in LABELLED.items():
+        if path[:1] == (labels,) and not _stands(path[:1], written):
+            return json_pointer((entries, *path[1:2], "label"))
     recipe = recipe_of(effective) if isinstance(effective, dict) else None
     if recipe is None or _stands(path, written) or not recipe.decides(path, effective):
         return json_pointer(path)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from orchestrator.labels import LABELLED
 from orchestrator.planning.composition import PatchSource
 from orchestrator.planning.findings import Findings
 from orchestrator.problems import suggestion
@@ -24,15 +25,15 @@ class SpecCell(NamedTuple):
 
 
 def cells_of(spec: ExperimentSpec, findings: Findings) -> list[SpecCell]:
-    """All cells, model by model.
+    """All cells, model by model, under the user's labels or automatic ones.
 
     Two models (or data sets) with one label get `-2`, `-3`, ... behind it in the order of the spec; listing the very
     same one twice, and a cell patch that selects nothing, are problems.
     """
     _find_twins([model.model_dump_json() for model in spec.models], "models", "model", findings)
     _find_twins([dataset.model_dump_json() for dataset in spec.datasets], "datasets", "data set", findings)
-    models = labels_of([model.label for model in spec.models])
-    datasets = labels_of([dataset.label for dataset in spec.datasets])
+    models = _named("models", [model.label for model in spec.models], spec.model_labels, findings)
+    datasets = _named("datasets", [dataset.label for dataset in spec.datasets], spec.dataset_labels, findings)
     for i, patch in enumerate(spec.cell_patches):
         _find_stray(f"/cell_patches/{i}/model", patch.model, models, findings)
         _find_stray(f"/cell_patches/{i}/dataset", patch.dataset, datasets, findings)
@@ -50,6 +51,21 @@ def cells_of(spec: ExperimentSpec, findings: Findings) -> list[SpecCell]:
         for i, model in enumerate(models)
         for j, dataset in enumerate(datasets)
     ]
+
+
+def _named(field: str, automatic: list[str], given: Sequence[str | None], findings: Findings) -> list[str]:
+    """The user's label where there is one, else the automatic one; a label that another one bears is a problem."""
+    if given and len(given) != len(automatic):
+        findings.add(
+            f"/{LABELLED[field]}", f"it names {len(given)} of {len(automatic)} {field}; `null` stands for no label"
+        )
+        given = ()
+    wanted = [label or own for label, own in zip(given or automatic, automatic, strict=True)]
+    for i, label in enumerate(given):
+        others = [j for j, other in enumerate(wanted) if other == label and j != i]
+        if label is not None and others:
+            findings.add(f"/{field}/{i}/label", f"/{field}/{others[0]} is called `{label}` too; cells need two names")
+    return labels_of(wanted)
 
 
 def labels_of(wanted: Sequence[str]) -> list[str]:
