@@ -52,6 +52,8 @@ COMMANDS = [
     "extend",
     "report",
     "logs",
+    "export",
+    "doctor",
     "schema",
     "recipes",
     "plan",

@@ -43,7 +43,7 @@ ONE_BOX = Capacity((Node(4, 2),), None)
             "waits for 1 GPU; the cluster has none now",
         ),
         (
-            {"num_workers": 2, "gpus_per_worker": 2},
+            {"num_workers": 4, "gpus_per_worker": 1},
             Capacity((Node(4, 2),), Node(64, 8)),
             {},
             {},
