@@ -155,6 +155,8 @@ class PowerView(View):
 
     num_pairs: int
     """Pairs per cell and treatment."""
+    num_comparisons: int
+    """Rows of the table, which p is corrected for."""
     p_floor: float
     """Smallest sign-flip p that so many pairs can give."""
     assumed_sd: float
@@ -162,9 +164,14 @@ class PowerView(View):
     half_width: float | None
     """Half-width of the paired t interval at that sd."""
     detectable_effect: float | None
-    """Smallest true effect that a paired t test finds in 80 % of all repetitions."""
+    """Smallest true effect whose interval excludes 0 in 80 % of all repetitions."""
+    confirmable_effect: float | None
+    """Smallest true effect that is confirmed in 80 % of all repetitions, after correction for all rows (`null`: with so
+    few pairs, none is)."""
     pairs_needed: tuple[int | None, ...] = ()
-    """Pairs that find each of the plan's expected effects in 80 % of all repetitions."""
+    """Pairs whose interval excludes 0 in 80 % of all repetitions, for each of the plan's expected effects."""
+    pairs_to_confirm: tuple[int | None, ...] = ()
+    """Pairs that confirm each of them in 80 % of all repetitions, after correction for all rows."""
 
 
 class CostView(View):

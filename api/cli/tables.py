@@ -61,8 +61,8 @@ def _print_wrapped(console: Console, heading: str, text: str) -> None:
 def power_table(plan: PlanView) -> Table:
     """What so many pairs can show, for three assumed spreads."""
     table = _table("What it can show, before anything is spent")
-    headings = ["pairs", "smallest p", "if the sd of a pair is", "interval", "80 % power for"]
-    for heading in (*headings, *(f"pairs for {effect:g}" for effect in plan.expected_effects)):
+    headings = ["pairs", "smallest p", "if the sd of a pair is", "interval", "suggests from", "confirms from"]
+    for heading in (*headings, *(f"pairs to confirm {effect:g}" for effect in plan.expected_effects)):
         # Headings may wrap in a narrow terminal; the numbers below are short.
         table.add_column(heading, justify="right")
     for forecast in plan.power:
@@ -73,8 +73,14 @@ def power_table(plan: PlanView) -> Table:
             f"{forecast.assumed_sd:g}",
             half_width,
             _fixed(forecast.detectable_effect, 2),
-            *(f"{pairs:,}" if pairs is not None else "> 1,000,000" for pairs in forecast.pairs_needed),
+            "never" if forecast.confirmable_effect is None else f"{forecast.confirmable_effect:.2f}",
+            *(f"{pairs:,}" if pairs is not None else "> 1,000,000" for pairs in forecast.pairs_to_confirm),
         )
+    rows = plan.power[0].num_comparisons if plan.power else 0
+    table.caption = (
+        "smallest true effects whose interval excludes 0, and that p confirms after correction for "
+        f"{rows} {'row' if rows == 1 else 'rows'}, in 80 % of repetitions"
+    )
     return table
 
 

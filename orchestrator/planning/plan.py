@@ -10,8 +10,8 @@ from orchestrator.planning.planned import PlannedSearch, PlannedTrial
 from orchestrator.search.space import Params
 from orchestrator.spec import ExperimentSpec
 from orchestrator.statistics.comparison import Cell
+from orchestrator.statistics.forecast import PowerForecast, forecast_power
 from orchestrator.statistics.metric import metric_named
-from orchestrator.statistics.power import PowerForecast, forecast_power
 from trainers.config import TrialConfig
 from trainers.strict import StrictModel
 
@@ -114,6 +114,7 @@ def plan_of(
         cost=cost.cost(_remaining(expansion, trials, done)),
         power=forecast_power(
             len(spec.seeds),
+            num_comparisons=spec.num_cells * len(spec.treatments),
             assumed_sds=ASSUMED_SDS[metric_named(spec.primary_metric).unit],
             expected_effects=spec.expected_effects,
             confidence=spec.confidence,

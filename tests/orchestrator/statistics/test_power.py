@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from orchestrator.statistics.power import forecast_power, paired_t_power, pairs_needed
+from orchestrator.statistics.forecast import forecast_power
+from orchestrator.statistics.power import paired_t_power, pairs_needed
 
 
 @pytest.mark.parametrize(("effect", "expected"), [(0.157, [6, 15, 31]), (0.362, [3, 5, 8])])
