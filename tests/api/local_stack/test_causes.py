@@ -19,6 +19,8 @@ GCS = """\
 *** StackTrace Information ***
 /usr/lib/ray/gcs_server(+0x14c3daa) [0x557f6e81fdaa] ray::operator<<()
 """
+PREAMBLE = "An unexpected system state has occurred. You have likely discovered a bug in Ray. Check failed: "
+GCS_CAUSE = "Unsupported GCS storage type: nonsense"
 
 
 @pytest.mark.parametrize(
@@ -46,8 +48,10 @@ def write_log(folder: Path, session: str, name: str, text: str) -> None:
     ("name", "text", "cause"),
     [
         ("dashboard_MetricsHead.log", DASHBOARD, DASHBOARD.splitlines()[-1]),
-        ("gcs_server.out", GCS, "Unsupported GCS storage type: nonsense"),
+        ("gcs_server.out", GCS, GCS_CAUSE),
         ("gcs_server.out", GCS.replace(" C ", " W "), ""),
+        ("raylet.out", GCS.replace("Unsupported", f"{PREAMBLE}status3.has_value() Unsupported"), GCS_CAUSE),
+        ("raylet.out", GCS.replace("Unsupported", f"{PREAMBLE}server_ Unsupported"), GCS_CAUSE),
         ("dashboard_MetricsHead.log", DASHBOARD.replace("Error creating", "Created"), ""),
     ],
 )
