@@ -125,6 +125,8 @@ def ray_head(home: Path, scratch: Scratch, ports: RayPorts, base: Mapping[str, s
         "RAY_USAGE_STATS_ENABLED": "0",
         "AUTOSCALER_METRIC_PORT": str(ports.autoscaler_metrics),
         "DASHBOARD_METRIC_PORT": str(ports.dashboard_metrics),
+        # A busy machine needs more than Ray's minute; a part that has failed is seen in its log at once.
+        "RAY_DASHBOARD_STARTUP_TIMEOUT_S": "150",
         # A job may close its books when it is stopped.
         "RAY_JOB_STOP_WAIT_TIME_S": "20",
     }
