@@ -12,6 +12,8 @@ from api.local_stack.servers import Server
 LOG_LINES_SHOWN = 15
 LOG_BYTES_KEPT = 5_000_000
 _LEFTOVER_GRACE_SECONDS = 2.0
+_LOOK_SECONDS = 1.0
+"""Pause between two looks at a dozen logs: the server that starts needs the cores more."""
 
 
 class Child:
@@ -29,6 +31,7 @@ class Child:
         self._process: subprocess.Popen[bytes] | None = None
         self._log_start = 0
         self._ray_sessions: RaySessions | None = None
+        self._looked_at = 0.0
 
     def start(self) -> Session:
         """Start the process; returns the session that it leads."""
@@ -82,12 +85,17 @@ class Child:
         self._end_all(0.0)
 
     def fatal(self) -> str:
-        """Why it will never be well, though its process runs (empty: nothing is known)."""
-        return "" if self._ray_sessions is None else self._ray_sessions.fatal()
+        """Why it will never be well, though its process runs (empty: nothing is known, or it was asked just now)."""
+        now = time.monotonic()
+        if self._ray_sessions is None or now - self._looked_at < _LOOK_SECONDS:
+            return ""
+        self._looked_at = now
+        return self._ray_sessions.fatal()
 
     def cause(self) -> str:
         """Why it ended, in one line (empty: it has not said so)."""
-        return self.fatal() or last_words(self._written())
+        fatal = "" if self._ray_sessions is None else self._ray_sessions.fatal()
+        return fatal or last_words(self._written())
 
     def keep_logs(self) -> Path | None:
         """Save what would go with the scratch folder; returns where it is (`None`: nothing would go)."""

@@ -27,11 +27,14 @@ RESTARTS_PER_SERVER = 5
 """How often a server that ended is started again within `RESTART_WINDOW_SECONDS`."""
 RESTART_WINDOW_SECONDS = 300.0
 STARTS_PER_SERVER = 3
-"""How often a server that ends before it is healthy is started: Ray gives its own node 30 s (not to be changed), which
-a busy machine does not always make."""
+"""How often a server that ends before it is healthy is started."""
+STARTS_WHILE_BUSY = 8
+"""How often, if it was too slow for itself on a machine that has more to do than it can: Ray gives its own node and its
+agents 30 s (not to be changed)."""
 DRAFTS = 3
 """How often ports are chosen anew."""
 _PORT_TAKEN = re.compile(r"address already in use|port is already used|already occupied", re.IGNORECASE)
+_TOO_SLOW = re.compile(r"timed out waiting for file|timed out during startup", re.IGNORECASE)
 _STOP_ORDER = ("API", "Ray head", "MLflow")
 _POLL_SECONDS = 0.1
 _WATCH_SECONDS = 0.5
@@ -176,8 +179,8 @@ class LocalStack:
                 if ended:
                     if _PORT_TAKEN.search(ended) or _PORT_TAKEN.search(child.log_end()):
                         raise PortTakenError(name, ended, str(child.server.log), child.log_end())
-                    if starts[name] == STARTS_PER_SERVER:
-                        raise _failure(child, f"{ended} ({STARTS_PER_SERVER} starts)")
+                    if starts[name] >= (STARTS_WHILE_BUSY if _is_for_want_of_time(ended) else STARTS_PER_SERVER):
+                        raise _failure(child, f"{ended} ({starts[name]} starts)")
                     starts[name] += 1
                     launched[name] = time.monotonic()
                     self._news(name, f"{ended}; starting it again (log: {child.server.log})")
@@ -282,6 +285,10 @@ def _failure(child: Child, what: str) -> ServerFailedError:
     kept = child.keep_logs()
     logs = f"{child.server.log} (Ray's own logs: {kept})" if kept else str(child.server.log)
     return ServerFailedError(child.server.name, what, logs, child.log_end())
+
+
+def _is_for_want_of_time(ended: str) -> bool:
+    return _TOO_SLOW.search(ended) is not None and os.getloadavg()[0] > 1.5 * (os.cpu_count() or 1)
 
 
 def _ending(child: Child) -> str:
