@@ -11,7 +11,7 @@ from pathlib import Path
 
 PROGRAM = Path(sys.executable).with_name("sigmalab")
 EXAMPLES = Path(__file__).parents[2] / "examples"
-START_SECONDS = 300
+START_SECONDS = 600
 
 
 USELESS_PROXIES = {
