@@ -8,10 +8,10 @@ BIN := .venv/bin
 export SIGMALAB_HOME ?= $(CURDIR)/.sigmalab
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test lint types check clean
+.PHONY: help demo serve test test-lowest lint types check clean
 
 help:  ## List the targets.
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: .venv/.synced  ## Run the example experiment, start to verdict (a few minutes on a laptop).
 	@$(BIN)/sigmalab demo
@@ -21,6 +21,17 @@ serve: .venv/.synced  ## Start the service with all it needs; Ctrl-C stops it.
 
 test: .venv/.synced  ## Run all tests.
 	$(BIN)/pytest
+
+# All else as locked; sympy and what CUDA brings are torch's own choice.
+LOWEST := .venv-lowest
+LOWEST_TORCH = $(shell sed -n 's/^ *"\(torch\|torchvision\)>=\([0-9.]*\)",$$/\1==\2/p' pyproject.toml)
+test-lowest: $(if $(filter .tools/%,$(UV)),.tools/bin/uv)  ## Train with the lowest torch (downloads some 3 GB).
+	$(UV) venv --quiet --clear $(LOWEST)
+	$(UV) export --quiet --frozen --all-groups --no-hashes --no-emit-project | \
+		grep -vE '^(torch|torchvision|triton|sympy|nvidia-|cuda-)' > $(LOWEST)/constraints.txt
+	$(UV) pip install --quiet --python $(LOWEST) --constraint $(LOWEST)/constraints.txt $(LOWEST_TORCH) --editable . --group dev
+	$(LOWEST)/bin/pytest -x -W 'ignore:invalid value encountered in cast:RuntimeWarning' tests/trainers/test_main.py tests/trainers/test_loop.py tests/trainers/test_mixing.py \
+		tests/trainers/models/test_gaussian.py tests/trainers/models/test_small_vit.py tests/trainers/data/test_augmentation.py
 
 lint: .venv/.synced  ## Check style, layers, manifests.
 	$(BIN)/ruff check .
@@ -34,7 +45,7 @@ types: .venv/.synced  ## Check types.
 check: lint types test  ## All that CI checks.
 
 clean:  ## Remove the environment, the tools and the demo's state.
-	rm -rf .venv .tools .sigmalab
+	rm -rf .venv $(LOWEST) .tools .sigmalab
 
 # The stamp is newer than the lock file when the environment holds what the lock file says.
 .venv/.synced: pyproject.toml uv.lock $(if $(filter .tools/%,$(UV)),.tools/bin/uv)
