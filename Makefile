@@ -30,7 +30,7 @@ test-lowest: $(if $(filter .tools/%,$(UV)),.tools/bin/uv)  ## Train with the low
 	$(UV) export --quiet --frozen --all-groups --no-hashes --no-emit-project | \
 		grep -vE '^(torch|torchvision|triton|sympy|nvidia-|cuda-)' > $(LOWEST)/constraints.txt
 	$(UV) pip install --quiet --python $(LOWEST) --constraint $(LOWEST)/constraints.txt $(LOWEST_TORCH) --editable . --group dev
-	$(LOWEST)/bin/pytest -x -W 'ignore:invalid value encountered in cast:RuntimeWarning' tests/trainers/test_main.py tests/trainers/test_loop.py tests/trainers/test_mixing.py \
+	$(LOWEST)/bin/pytest tests/trainers/test_main.py tests/trainers/test_loop.py tests/trainers/test_mixing.py \
 		tests/trainers/models/test_gaussian.py tests/trainers/models/test_small_vit.py tests/trainers/data/test_augmentation.py
 
 lint: .venv/.synced  ## Check style, layers, manifests.

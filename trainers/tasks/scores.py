@@ -47,8 +47,13 @@ def expected_calibration_error(correct: npt.NDArray[np.bool_], confidences: npt.
     Args:
         correct: [n] whether the prediction is right, n >= 1.
         confidences: [n] its probability.
+
+    Returns:
+        NaN where a confidence is: the model has diverged, and its loss says so.
     """
     exact = confidences.astype(np.float64)
+    if not np.isfinite(exact).all():
+        return float("nan")
     bins = np.clip(np.ceil(exact * NUM_BINS).astype(np.int64) - 1, 0, NUM_BINS - 1)
     # Sums of hits and of confidences: a bin's share of images cancels its means' denominators.
     gaps = np.bincount(bins, correct, NUM_BINS) - np.bincount(bins, exact, NUM_BINS)

@@ -87,3 +87,11 @@ def test_certain_and_right_is_calibrated_and_certain_and_wrong_is_not():
     assert predictions(certain, (torch.arange(4) + 1) % 4, torch.arange(4)).metrics()["ece"] == 1
     # A coin: probabilities of a half, right half of the time.
     assert predictions(torch.zeros(2, 2), torch.tensor([0, 1]), torch.arange(2)).metrics()["ece"] == 0
+
+
+def test_a_model_that_has_diverged_has_no_calibration():
+    """A warning, or a number, would hide what the loss says."""
+    logits = torch.full((4, 3), torch.nan)
+    metrics = predictions(logits, torch.zeros(4, dtype=torch.int64), torch.arange(4)).metrics()
+    assert np.isnan(metrics["ece"])
+    assert np.isnan(metrics["loss"])
