@@ -28,7 +28,7 @@ def test_a_config_imports_no_library_that_computes(module: str) -> None:
 WITHOUT = """
 import sys
 
-HIDDEN = {"sklearn", "scipy", "pyarrow", "pandas", "matplotlib", "ray", "mlflow", "sqlalchemy", "fastapi", "httpx", "rich"}
+HIDDEN = {"sklearn", "scipy", "pyarrow", "pandas", "matplotlib", "ray", "mlflow", "sqlalchemy", "fastapi", "httpx"}
 
 
 class Hiding:
