@@ -12,12 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from orchestrator.statistics.permutation import sign_flip_floor
+from orchestrator.statistics.permutation import MAX_EXACT_PAIRS, sign_flip_floor, sign_flip_p
 from orchestrator.statistics.power import TARGET_POWER, detectable_effect_per_sd, pairs_needed
 
-MAX_SIMULATED_PAIRS = 12
-"""Above, a t test at the corrected level forecasts the same within 2 points of power."""
-_MAX_DRAWS, _MAX_SUMS = 8000, 2**20
+_MIN_T_PAIRS = 13
+_COARSE = 1 / 20
+"""From 13 pairs on, and where the smallest p that so many pairs can give lies below a twentieth of the level to be
+reached, the steps of p no longer matter: a t test at that level forecasts the same within 3 points of power."""
+_MIN_DRAWS, _MAX_DRAWS, _MAX_SUMS = 500, 8000, 2**20
 """A plan has a second: fewer draws where each has more sign patterns."""
 _SEED = 20_230_523
 _CHUNK = 500
@@ -37,7 +39,7 @@ def confirmable_effect_per_sd(num_pairs: int, *, num_comparisons: int, confidenc
     if not _can_confirm(num_pairs, num_comparisons, confidence):
         return None
     by_t = detectable_effect_per_sd(num_pairs, 1 - (1 - confidence) / num_comparisons)
-    if num_pairs > MAX_SIMULATED_PAIRS:
+    if by_t is None or not _is_coarse(num_pairs, num_comparisons, confidence):
         return by_t
     # The t test is the more powerful one, but for what the simulation leaves uncertain.
     low, high = 0.8 * by_t, 4 * by_t
@@ -65,15 +67,18 @@ def pairs_to_confirm(effect: float, sd: float, *, num_comparisons: int, confiden
         return None
     # The t test is the more powerful one, and no fewer pairs than `first` confirm anything.
     first = next(num for num in count(2) if _can_confirm(num, num_comparisons, confidence))
-    for num_pairs in range(max(first, by_t), MAX_SIMULATED_PAIRS + 1):
-        if confirmation_power(num_pairs, abs(effect) / sd, num_comparisons, confidence) >= TARGET_POWER:
-            return num_pairs
-    return max(first, by_t, MAX_SIMULATED_PAIRS + 1)
+    num_pairs = max(first, by_t)
+    while (
+        _is_coarse(num_pairs, num_comparisons, confidence)
+        and confirmation_power(num_pairs, abs(effect) / sd, num_comparisons, confidence) < TARGET_POWER
+    ):
+        num_pairs += 1
+    return num_pairs
 
 
 @cache
 def confirmation_power(num_pairs: int, effect_per_sd: float, num_comparisons: int, confidence: float) -> float:
-    """Chance that an effect is confirmed with up to `MAX_SIMULATED_PAIRS` pairs, from simulated normal differences.
+    """Chance that an effect is confirmed, from simulated normal differences.
 
     The same draws serve every effect, so that more effect never has less power.
     """
@@ -88,15 +93,23 @@ def _can_confirm(num_pairs: int, num_comparisons: int, confidence: float) -> boo
     return num_pairs >= 2 and num_comparisons * sign_flip_floor(num_pairs) < round(1 - confidence, 9)
 
 
+def _is_coarse(num_pairs: int, num_comparisons: int, confidence: float) -> bool:
+    """Whether the steps of the sign-flip p matter at the level that has to be reached."""
+    is_near_floor = num_comparisons * sign_flip_floor(num_pairs) > _COARSE * (1 - confidence)
+    return num_pairs <= MAX_EXACT_PAIRS and (num_pairs < _MIN_T_PAIRS or is_near_floor)
+
+
 @cache
 def _draws(num_pairs: int) -> NDArray[np.float64]:
-    num_draws = min(_MAX_DRAWS, _MAX_SUMS // 2 ** (num_pairs - 1))
+    num_draws = max(_MIN_DRAWS, min(_MAX_DRAWS, _MAX_SUMS // 2 ** (num_pairs - 1)))
     return np.random.default_rng(_SEED).standard_normal((num_draws, num_pairs))
 
 
 def _sign_flip_p(differences: NDArray[np.float64]) -> NDArray[np.float64]:
     """Two-sided exact p of each row of [k, n]: as `sign_flip_p`, for many samples at once."""
     num_pairs = differences.shape[1]
+    if num_pairs >= _MIN_T_PAIRS:
+        return np.array([sign_flip_p(row) for row in differences])
     # One sign may stay: turning all of them gives the same absolute sum.
     codes = np.arange(2 ** (num_pairs - 1))[:, None] >> np.arange(num_pairs - 1)
     signs = np.concatenate([1.0 - 2.0 * (codes & 1), np.ones((len(codes), 1))], axis=1)

@@ -6,6 +6,8 @@ Everything here assumes normal paired differences with a known-in-advance sd; it
 from scipy import special
 
 TARGET_POWER = 0.8
+MAX_EFFECT_PER_SD = 1024.0
+"""Far above any effect that needs statistics."""
 MAX_PAIRS = 1_000_000
 """`pairs_needed` looks no further."""
 _EFFECT_TOLERANCE = 1e-9
@@ -58,14 +60,19 @@ def pairs_needed(effect: float, sd: float, *, power: float = TARGET_POWER, confi
     return high
 
 
-def detectable_effect_per_sd(num_pairs: int, confidence: float) -> float:
-    """Smallest standardised effect with the target power, found by halving (power grows with the effect)."""
+def detectable_effect_per_sd(num_pairs: int, confidence: float) -> float | None:
+    """Smallest standardised effect with the target power, found by halving (power grows with the effect).
+
+    `None` above `MAX_EFFECT_PER_SD`: two pairs and a confidence of 0.999999 would ask for a million sds.
+    """
 
     def is_enough(effect: float) -> bool:
         return paired_t_power(num_pairs, effect=effect, sd=1.0, confidence=confidence) >= TARGET_POWER
 
     low, high = 0.0, 1.0
     while not is_enough(high):
+        if high >= MAX_EFFECT_PER_SD:
+            return None
         low, high = high, 2 * high
     while high - low > _EFFECT_TOLERANCE:
         middle = (low + high) / 2
