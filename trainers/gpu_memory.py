@@ -5,13 +5,14 @@ from contextlib import contextmanager
 
 import torch
 
+from trainers.config import TrialConfig
 from trainers.errors import GpuMemoryError
-from trainers.optimization import OptimizationConfig
+from trainers.mixing import NoMixing
 from trainers.world import World
 
 
 @contextmanager
-def told_as_the_trials_own(config: OptimizationConfig, world: World, *, gpu_share: float) -> Iterator[None]:
+def told_as_the_trials_own(config: TrialConfig, world: World, *, gpu_share: float) -> Iterator[None]:
     """Around one trial: memory that runs out on a GPU of its own would run out at every other try.
 
     On a shared GPU it is the neighbours' as likely as the trial's: torch's own error goes on, and the trial is tried
@@ -30,14 +31,18 @@ def told_as_the_trials_own(config: OptimizationConfig, world: World, *, gpu_shar
     except torch.OutOfMemoryError as error:
         if gpu_share < 1:
             raise
-        batch = config.global_batch_size // world.size
-        now = config.accumulation_steps
-        wanted = next((steps for steps in range(2 * now, batch + 1) if batch % steps == 0), None)
+        batch = config.optimization.global_batch_size // world.size
+        now = config.optimization.accumulation_steps
+        # Mixing pairs the images of a forward pass.
+        multiple = 1 if isinstance(config.mixing, NoMixing) else 2
+        sizes = {batch // steps: steps for steps in range(2 * now, batch + 1) if batch % (steps * multiple) == 0}
         remedy = (
-            "even one image at a time is too much: take a smaller model or image"
-            if wanted is None
-            else f"set optimization.accumulation_steps to {wanted} ({batch // wanted} at a time; the same numbers "
-            "but for rounding and the draws of dropout), or take more workers"
+            f"{'even one image at a time' if multiple == 1 else 'even a pair of images'} is too much: take a smaller "
+            "model or image"
+            if not sizes
+            else f"set optimization.accumulation_steps to {sizes[max(sizes)]} in every arm ({max(sizes)} at a time; an "
+            "optimizer step still sees the whole batch, but dropout, batch norm and mixing see its parts), or take "
+            "more workers"
         )
         num_images = batch // now
         what = "1 image at a time does" if num_images == 1 else f"{num_images} images at a time do"
@@ -47,7 +52,8 @@ def told_as_the_trials_own(config: OptimizationConfig, world: World, *, gpu_shar
 
 def limit_gpu_memory(device: torch.device, *, gpu_share: float) -> None:
     """Let this process take no more than its share, so that it can't starve the trials beside it."""
-    if gpu_share < 1 and device.type == "cuda":
+    if device.type == "cuda":
+        # Also a whole one: an earlier trial of this process may have had less.
         torch.cuda.set_per_process_memory_fraction(gpu_share, device)
 
 

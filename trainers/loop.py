@@ -87,7 +87,7 @@ def train(
         try:
             with (
                 fresh_compiler(config.optimization),
-                told_as_the_trials_own(config.optimization, world, gpu_share=runtime.gpu_share),
+                told_as_the_trials_own(config, world, gpu_share=runtime.gpu_share),
             ):
                 return _train(config, runtime, world, identity, on_epoch)
         finally:

@@ -53,6 +53,8 @@ def main() -> int:
             for figure in measure(device, is_small=options.small):
                 print(line(figure), flush=True)
                 figures.append(figure)
+                # A lease may end at any moment.
+                write(options.output, machine(device), figures, missing)
                 if time.monotonic() - started > options.seconds:
                     missing[name] = "the time was over in the middle"
                     break

@@ -40,7 +40,7 @@ tests=${PIPESTATUS[0]}
 # 5: all tests are left out, as on a CPU.
 [ "$tests" -eq 5 ] && tests=0
 
-"$python" -m bench.gpu.measure "${small[@]}" --output "$output" --seconds 270
+timeout 290 "$python" -m bench.gpu.measure "${small[@]}" --output "$output" --seconds 240
 measured=$?
 echo "tests: exit $tests; figures: exit $measured; all in $output"
 exit $((tests > measured ? tests : measured))

@@ -59,7 +59,8 @@ def test_agrees_with_the_cpu() -> None:
 def test_learns_sigma(optimization: dict[str, object], provenance: dict[str, str]) -> None:
     result = on_gpu(config(**optimization))
     assert result.epochs[-1].metrics["sigma/00"] != 2.0
-    assert result.metrics["test/top1"] >= 0
+    # Better than chance among ten digits after four steps, and the loss below that of a guess.
+    assert result.metrics["test/loss"] < 2.35
     assert provenance.items() <= result.provenance.items()
 
 

@@ -1,6 +1,7 @@
 """What numbers are computed in: fp32, TF32, bf16. What a GPU makes of it is in tests/gpu."""
 
 import pytest
+import timm
 import torch
 
 from trainers.analyses import receptive_field
@@ -74,6 +75,17 @@ def test_the_classifier_gives_fp32_logits_under_bf16(trial):
     # In bf16, images of 1,000 classes have several logits of one value.
     assert any(len(row.unique()) < 1000 for row in logits.bfloat16())
     assert all(len(row.unique()) > 990 for row in logits)
+
+
+@pytest.mark.parametrize("name", ["mobilenetv3_small_050", "ghostnet_050", "test_resnet", "resnetv2_50", "dpn48b"])
+def test_classifiers_of_cnns_give_fp32_logits_too(name):
+    model = timm.create_model(name, num_classes=7).eval()
+    images = torch.randn(1, 3, 64, 64)
+    exact = model(images)
+    keep_classifier_in_fp32(model)
+    assert torch.equal(model(images), exact)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert model(images).dtype == torch.float32
 
 
 def test_a_bf16_trial_keeps_its_classifier_in_fp32(trial, monkeypatch):

@@ -29,10 +29,10 @@ def small_gpu(monkeypatch):
             1,
             (
                 "40 images at a time do not fit into the GPU's memory (CUDA out of memory); set "
-                "optimization.accumulation_steps to 2 (20 at a time"
+                "optimization.accumulation_steps to 2 in every arm (20 at a time"
             ),
         ),
-        (30, 2, "set optimization.accumulation_steps to 5 (6 at a time"),
+        (30, 2, "set optimization.accumulation_steps to 5 in every arm (6 at a time"),
         (
             10,
             10,
@@ -46,6 +46,14 @@ def test_on_a_gpu_of_its_own_the_trial_is_told_what_helps(trial, small_gpu, batc
         train(config, Runtime(device="cpu"))
     assert said in str(caught.value)
     assert caught.value.code == "gpu_memory"
+
+
+def test_the_remedy_is_one_that_mixing_accepts(trial, small_gpu):
+    optimization = {"epochs": 1, "global_batch_size": 20, "accumulation_steps": 2}
+    mixed = trial(optimization=optimization, mixing={"kind": "mixup"})
+    # Four steps would make five images of a pass, and five are no pairs.
+    with pytest.raises(GpuMemoryError, match=r"to 5 in every arm \(4 at a time"):
+        train(mixed, Runtime(device="cpu"))
 
 
 def test_on_a_shared_gpu_it_is_a_fault_of_the_machine_and_tried_again(trial, small_gpu):
