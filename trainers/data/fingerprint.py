@@ -31,7 +31,7 @@ def fingerprint(folder: str, files: Sequence[ImageFile]) -> Fingerprint:
     always noticed; an edit in a large set that keeps a file's size may not be.
 
     Args:
-        folder: the data set's; every path begins with it.
+        folder: the data set's; every path is joined to it.
         files: all images that are read.
 
     Raises:
@@ -39,7 +39,8 @@ def fingerprint(folder: str, files: Sequence[ImageFile]) -> Fingerprint:
     """
     # Folder by folder: the separator sorts before every character of a name.
     ordered = sorted(files, key=lambda file: file.path.replace("/", "\0"))
-    start = len(folder.rstrip("/")) + 1
+    # Joined as the files' paths were: below `.` they begin with their class.
+    start = len(str(Path(folder, "x"))) - 1
     digest = hashlib.sha256()
     for path, size in ordered:
         # Bytes, because a name need not be text.

@@ -206,6 +206,15 @@ def test_the_fingerprint_notices_every_change_of_a_small_set(tree):
     assert FolderConfig(path="copy").fingerprint(tree.parent) == seen[-1]
 
 
+@pytest.mark.parametrize("path", [".", "./", "../colors", "../colors/."])
+def test_the_way_to_a_folder_is_not_in_its_fingerprint(tree, path, monkeypatch):
+    monkeypatch.chdir(tree)
+    first = FolderConfig(path=str(tree)).fingerprint(None)
+    assert FolderConfig(path=path).fingerprint(None) == first
+    (tree / "red").rename(tree / "rad")
+    assert FolderConfig(path=path).fingerprint(None) == FolderConfig(path=str(tree)).fingerprint(None) != first
+
+
 def test_a_folder_without_images_has_no_fingerprint(tmp_path):
     (tmp_path / "empty" / "red").mkdir(parents=True)
     (tmp_path / "empty" / "green").mkdir()
