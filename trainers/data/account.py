@@ -1,11 +1,17 @@
 """What was found where a data set lies: numbers, and one line of words for plan, trial and report."""
 
-from pydantic import Field
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
 
 from trainers.data.splitting import SplitSizes
+from trainers.program import shown
 from trainers.strict import StrictModel
 
 _NUM_KINDS_NAMED = 3
+
+FileName = Annotated[str, AfterValidator(shown)]
+"""A file's name need not be text, and what is no text can be neither stored nor sent."""
 
 
 class DataAccount(StrictModel):
@@ -15,7 +21,7 @@ class DataAccount(StrictModel):
     """Number of classes."""
     num_images: SplitSizes
     """Images of each split."""
-    other_files: dict[str, int] = Field(default_factory=dict)
+    other_files: dict[FileName, int] = Field(default_factory=dict)
     """Ending (empty: none) -> files that are no images; not read."""
     num_hidden: int = 0
     """Files and folders of the system, or with a name that begins with a dot; not read."""
@@ -39,7 +45,7 @@ class DataAccount(StrictModel):
     """Images that may be transparent somewhere; they are laid on white."""
     num_animated: int = 0
     """Images of several frames; the first is read."""
-    unreadable: tuple[str, ...] = ()
+    unreadable: tuple[FileName, ...] = ()
     """Paths of files that are called like images and are none."""
     num_looked_at: int | None = None
     """Images whose headers were read for the four counts above (`None`: all)."""
@@ -63,9 +69,7 @@ class DataAccount(StrictModel):
             _counted(self.num_animated, "of several frames", "of several frames", " (the first is read)"),
             _counted(len(self.unreadable), "unreadable", "unreadable", broken),
         ]
-        line = ", ".join(part for part in parts if part) + self._how_far()
-        # A file's name need not be text, and what is no text can be neither stored nor sent.
-        return line.encode(errors="replace").decode()
+        return ", ".join(part for part in parts if part) + self._how_far()
 
     def _kinds(self) -> str:
         kinds = sorted(self.other_files.items(), key=lambda entry: (-entry[1], entry[0]))

@@ -174,7 +174,7 @@ def test_copies_are_found_without_reading_everything(tmp_path: Path, monkeypatch
     assert copies.seek_copies(train, scored, {}) == (0, 1)
 
 
-def test_names_that_are_no_text_are_counted_and_told_with_question_marks(tmp_path: Path) -> None:
+def test_names_that_are_no_text_are_told_and_sent_by_their_bytes(tmp_path: Path) -> None:
     for name in (b"cat", b"d\xf8g"):
         folder = tmp_path / "pets" / os.fsdecode(name)
         folder.mkdir(parents=True)
@@ -186,9 +186,11 @@ def test_names_that_are_no_text_are_counted_and_told_with_question_marks(tmp_pat
     found = config.survey(None)
     assert found.fingerprint == config.fingerprint(None)
     line = str(found.account)
-    assert "20 files of other kinds (.? 20)" in line
-    assert "2 unreadable" in line
+    assert r"20 files of other kinds (.\xff 20)" in line
+    assert rf"2 unreadable ({tmp_path}/pets/cat/\xe90.ppm, ...)" in line
     line.encode()
+    assert found.account is not None
+    assert DataAccount.model_validate_json(found.account.model_dump_json()) == found.account
 
 
 def test_the_docs_name_every_ending_that_is_read_and_every_limit() -> None:
