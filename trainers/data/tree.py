@@ -112,9 +112,11 @@ class TreeReader:
         """
         files = self._files.setdefault(place, [])
         pending = [(folder, os.path.realpath(folder))]
+        linked: list[tuple[str, str]] = []
         inner: list[str] | None = None
-        while pending:
-            path, real = pending.pop()
+        while pending or linked:
+            # Real folders first: which path an image is read under must not depend on what a disk lists first.
+            path, real = pending.pop() if pending else linked.pop()
             if not self._is_new(_Reached(path, place), real):
                 continue
             entries = self.look_into(path)
@@ -125,11 +127,11 @@ class TreeReader:
                     self._links.append(_Reached(image.path, place))
                 else:
                     files.append(ImageFile(image.path, _size(image)))
-            for entry in entries.folders:
+            for entry in sorted(entries.folders, key=lambda entry: entry.name, reverse=True):
                 if not entry.is_symlink():
                     pending.append((entry.path, os.path.join(real, entry.name)))
                 elif not self._leads_upwards(target := os.path.realpath(entry.path), real):
-                    pending.append((entry.path, target))
+                    linked.append((entry.path, target))
             inner = [entry.name for entry in entries.folders] if inner is None else inner
         return sorted(inner or [])
 

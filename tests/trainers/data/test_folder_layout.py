@@ -1,10 +1,14 @@
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from trainers.data.fingerprint import fingerprint
 from trainers.data.folder_layout import read_folder, split_named
 from trainers.data.tree import IMAGE_SUFFIXES
 from trainers.errors import DataError
@@ -244,6 +248,34 @@ def test_what_is_no_file_is_not_opened(tmp_path: Path) -> None:
     os.mkfifo(root / "cat" / "pipe.jpg")
     contents = read_folder(root)
     assert (len(contents.files), contents.passed_over.other_files) == (4, {".jpg": 1})
+
+
+@pytest.mark.parametrize(
+    "links", [{"aa": "zz"}, {"m/a": "../zz", "b": "m", "c": "zz"}, {"a": "{store}", "b": "{store}"}]
+)
+def test_what_a_disk_lists_first_does_not_matter(
+    tmp_path: Path, links: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = make(tmp_path / "pets", {"cat/zz": 3, "cat/m": 2, "cat": 1, "dog": 3})
+    make(tmp_path / "store", {"x": 1, "y": 1})
+    (tmp_path / "store" / "z").symlink_to("x")
+    for link, target in links.items():
+        (root / "cat" / link).symlink_to(target.format(store=tmp_path / "store"))
+    scandir, seen = os.scandir, []
+
+    @contextmanager
+    def listed(folder: str, *, is_reversed: bool) -> Iterator[list[os.DirEntry[str]]]:
+        with scandir(folder) as entries:
+            yield sorted(entries, key=lambda entry: entry.name, reverse=is_reversed)
+
+    for is_reversed in (False, True):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "scandir", partial(listed, is_reversed=is_reversed))
+            contents = read_folder(root)
+        seen.append((contents.files, contents.passed_over, fingerprint(contents.folder, contents.files).text))
+    assert seen[0] == seen[1]
+    paths = {os.path.relpath(file.path, root / "cat") for file in contents.files}
+    assert {"0.jpg", "zz/0.jpg", "m/0.jpg"} < paths, "real folders come before links to them"
 
 
 # ---- kinds of files ----
