@@ -6,7 +6,15 @@ from collections.abc import Sequence
 from math import prod
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, JsonValue, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    JsonValue,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic.json_schema import DEFAULT_REF_TEMPLATE, GenerateJsonSchema, JsonSchemaMode
 from pydantic_core import PydanticCustomError
 
@@ -26,6 +34,7 @@ from orchestrator.search import (
     SearchAlgorithm,
     Space,
 )
+from orchestrator.search.acceptance import is_accepted
 from orchestrator.search.space import is_below
 from trainers.analyses.configs import Analyses, receptive_field_in
 from trainers.data import AugmentationConfig, DatasetConfig, NoAugmentation
@@ -139,8 +148,10 @@ class ArmSearch(StrictModel):
         return self.num_points * len(self.seeds)
 
     @model_validator(mode="after")
-    def _paths_leave_each_other_alone(self) -> Self:
+    def _paths_leave_each_other_alone(self, info: ValidationInfo) -> Self:
         """A path may lie in another one only if no value of the outer one says what stands there."""
+        if is_accepted(info):
+            return self
         complaints: list[tuple[Path, str]] = []
         for path in self.space:
             for outer in (other for other in self.space if is_below(path, other)):
@@ -236,7 +247,7 @@ class Resources(StrictModel):
     """Training processes of one trial; one runs as a plain Tune function, more as a Ray Train group."""
     cpus_per_worker: float = Field(default=1.0, gt=0, le=1024)
     """CPU cores per training process."""
-    gpus_per_worker: float = Field(default=0.0, ge=0, le=1)
+    gpus_per_worker: float = Field(default=0.0, ge=0, le=64, json_schema_extra={"maximum": 1})
     """GPUs per training process: 0, 1, or a fraction, by which several trials of one process share a GPU."""
     max_concurrent_trials: int | None = Field(default=None, ge=1)
     """Upper bound on trials at once (`null`: as many as the cluster holds)."""
@@ -247,8 +258,8 @@ class Resources(StrictModel):
 
     @field_validator("gpus_per_worker", mode="before")
     @classmethod
-    def _a_process_uses_one_gpu(cls, value: object) -> object:
-        if isinstance(value, (int, float)) and value > 1:
+    def _a_process_uses_one_gpu(cls, value: object, info: ValidationInfo) -> object:
+        if isinstance(value, (int, float)) and value > 1 and not is_accepted(info):
             raise PydanticCustomError(
                 "rule",
                 "{message}",
@@ -260,8 +271,8 @@ class Resources(StrictModel):
         return value
 
     @model_validator(mode="after")
-    def _workers_share_no_gpu(self) -> Self:
-        if self.num_workers > 1 and 0 < self.gpus_per_worker < 1:
+    def _workers_share_no_gpu(self, info: ValidationInfo) -> Self:
+        if self.num_workers > 1 and 0 < self.gpus_per_worker < 1 and not is_accepted(info):
             message = (
                 f"{self.num_workers} workers of one trial can't share a GPU (NCCL refuses two ranks on one): take 1 "
                 'GPU for each, or `"num_workers": 1`'

@@ -23,6 +23,7 @@ from orchestrator.store.trials import trials_of
 from orchestrator.stored_bias import views_of
 from orchestrator.stored_maps import maps_of
 from orchestrator.stored_predictions import mcnemar_of
+from orchestrator.stored_spec import stored_spec
 from trainers.config import TrialConfig
 from trainers.result import TrialResult
 
@@ -65,7 +66,7 @@ def report_of(
         parts: what of the maps is wanted.
     """
     row = stored.row
-    spec = ExperimentSpec.model_validate_json(row.spec)
+    spec = stored_spec(row)
     cells = _cells(spec)
     rows = newest_of_each(stored.trials)
     comparisons = _compare(spec, cells, rows)
@@ -97,7 +98,7 @@ def report_of(
 
 def comparisons_of(session: Session, row: ExperimentRow) -> tuple[Comparison, ...]:
     """The comparisons as they stand now."""
-    spec = ExperimentSpec.model_validate_json(row.spec)
+    spec = stored_spec(row)
     return _compare(spec, _cells(spec), confirm_trials(session, row.id))
 
 

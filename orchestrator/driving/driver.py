@@ -24,12 +24,11 @@ from orchestrator.driving.tuning import Engine, run_trials
 from orchestrator.driving.waiting import WaitingNote
 from orchestrator.driving.watch import StopReason, Watch
 from orchestrator.driving.work import Ending, OpenTrial, Work
-from orchestrator.errors import SpecError, StaleAttemptError
+from orchestrator.errors import SpecError, StaleAttemptError, StatusConflictError
 from orchestrator.hardware import Hardware
 from orchestrator.planning.expansion import CellArm, Expansion
 from orchestrator.search import Params
 from orchestrator.settings import Settings
-from orchestrator.spec import ExperimentSpec
 from orchestrator.status import ExperimentStatus, Phase, TrialStatus
 from orchestrator.store.database import Database
 from orchestrator.store.experiments import (
@@ -40,6 +39,7 @@ from orchestrator.store.experiments import (
     set_chosen_params,
 )
 from orchestrator.store.trials import fail_trial, summaries_of
+from orchestrator.stored_spec import stored_spec
 from orchestrator.tracking.shipper import Shipper
 from trainers.runtime import Runtime
 
@@ -79,11 +79,18 @@ def run_experiment(
         StoreError: the database does not answer.
         ConnectionError: there is no Ray cluster where there should be one.
     """
-    driver = _Driver(database, settings, experiment_id, attempt, on_progress or _log.info)
+    say = on_progress or _log.info
+    try:
+        driver = _Driver(database, settings, experiment_id, attempt, say)
+    except StatusConflictError as error:
+        # Another attempt would read the same.
+        status, _ = end_experiment(database, experiment_id, attempt, ExperimentStatus.FAILED, str(error))
+        say(f"experiment {experiment_id} {status}: {error}")
+        return status
     try:
         driver.run(on_signal)
     except StaleAttemptError as error:
-        driver.say(f"this attempt is over: {error}")
+        say(f"this attempt is over: {error}")
     with database.read() as session:
         return ExperimentStatus(get_experiment(session, experiment_id).status)
 
@@ -97,7 +104,7 @@ class _Driver:
         self._experiment_id, self._attempt = experiment_id, attempt
         with database.read() as session:
             row = get_experiment(session, experiment_id)
-        self._digest, self._spec = row.digest, ExperimentSpec.model_validate_json(row.spec)
+        self._digest, self._spec = row.digest, stored_spec(row)
         self._chosen = chosen_params(row)
         self._reuse = Reuse(
             database,
@@ -239,7 +246,7 @@ class _Driver:
             loader_workers=resources.loader_workers,
             image_cache_gib=resources.image_cache_gib,
             num_threads=max(1, int(resources.cpus_per_worker)),
-            gpu_share=resources.gpus_per_worker or 1.0,
+            gpu_share=min(1.0, resources.gpus_per_worker or 1.0),
         )
         folder = self._settings.home.absolute() / "ray" / f"{self._experiment_id}-a{self._attempt}-{phase}"
         return Engine(resources, self._spec.max_trial_attempts, runtime, folder)

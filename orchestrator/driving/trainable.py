@@ -10,6 +10,7 @@ from typing import Any
 
 from ray import tune
 
+from orchestrator.search.acceptance import ACCEPTED
 from orchestrator.spec import Resources
 from trainers.__main__ import progress_line
 from trainers.config import TrialConfig
@@ -55,7 +56,7 @@ def run_trial(config: dict[str, Any]) -> dict[str, str]:
     """
     trial = TrialConfig.model_validate_json(config["config"])
     runtime = Runtime.model_validate_json(config["runtime"])
-    resources = Resources.model_validate_json(config["resources"])
+    resources = Resources.model_validate_json(config["resources"], context=ACCEPTED)
     with kept_output(runtime.storage):
         return _train(trial, runtime, resources, config)
 

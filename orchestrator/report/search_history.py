@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from orchestrator.report.content import TrialRecord
 from orchestrator.report.search_content import Candidate, CandidateSeed, ControlLevel, SearchSummary
 from orchestrator.report.search_importance import importance_of
+from orchestrator.search.acceptance import ACCEPTED
 from orchestrator.search.budgets import algorithm_words, early_stopping_words
 from orchestrator.search.space import Params, point_key
 from orchestrator.spec import ExperimentSpec
@@ -45,19 +46,22 @@ def searches_of(
             if arm.search is None:
                 continue
             searches.append(
-                SearchSummary(
-                    cell=cell,
-                    arm=arm.name,
-                    algorithm=algorithm_words(arm.search.algorithm),
-                    early_stopping=early_stopping_words(arm.search.early_stopping),
-                    space=arm.search.space,
-                    num_planned=arm.search.num_points,
-                    seeds=arm.search.seeds,
-                    metric=metric,
-                    candidates=tried[arm.name],
-                    chosen=chosen_params.get(f"{cell.key}/{arm.name}"),
-                    control=None if arm is spec.control else control,
-                    importance=importance_of(arm.search.space, tried[arm.name]),
+                SearchSummary.model_validate(
+                    {
+                        "cell": cell,
+                        "arm": arm.name,
+                        "algorithm": algorithm_words(arm.search.algorithm),
+                        "early_stopping": early_stopping_words(arm.search.early_stopping),
+                        "space": arm.search.space,
+                        "num_planned": arm.search.num_points,
+                        "seeds": arm.search.seeds,
+                        "metric": metric,
+                        "candidates": tried[arm.name],
+                        "chosen": chosen_params.get(f"{cell.key}/{arm.name}"),
+                        "control": None if arm is spec.control else control,
+                        "importance": importance_of(arm.search.space, tried[arm.name]),
+                    },
+                    context=ACCEPTED,  # by whoever has read the spec
                 )
             )
     return tuple(searches)

@@ -3,8 +3,9 @@
 import json
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, JsonValue, model_validator
+from pydantic import Field, JsonValue, ValidationInfo, model_validator
 
+from orchestrator.search.acceptance import is_accepted
 from trainers.strict import StrictModel
 
 
@@ -63,7 +64,9 @@ class Choice(StrictModel):
     """The values, each of them once."""
 
     @model_validator(mode="after")
-    def _distinct(self) -> Self:
+    def _distinct(self, info: ValidationInfo) -> Self:
+        if is_accepted(info):
+            return self
         first: dict[str, int] = {}
         for i, value in enumerate(self.values):
             j = first.setdefault(value_key(value), i)

@@ -2,32 +2,13 @@
 
 from collections.abc import Sequence
 
-from pydantic import ValidationError
-
-from orchestrator.errors import StatusConflictError
 from orchestrator.service.views import Condition, EventView, ExperimentView, Progress, TrialView
-from orchestrator.spec import ExperimentSpec
 from orchestrator.statistics.comparison import Cell
 from orchestrator.status import ExperimentStatus, Phase, TrialStatus
 from orchestrator.store.experiments import EXTENDED
 from orchestrator.store.progress import ExpectedEnd, TrialCounts
 from orchestrator.store.tables import DriverAttemptRow, EventRow, ExperimentRow, TrialRow
 from orchestrator.tracking.links import chart_link
-
-
-def stored_spec(row: ExperimentRow) -> ExperimentSpec:
-    """The question of an experiment.
-
-    Raises:
-        StatusConflictError: another version of sigmalab wrote it, and this one can't read it.
-    """
-    try:
-        return ExperimentSpec.model_validate_json(row.spec)
-    except ValidationError as error:
-        raise StatusConflictError(
-            f"the spec of experiment {row.id} was written by another version of sigmalab; this one can't read it: "
-            f"{error.errors()[0]['msg']}"
-        ) from error
 
 
 def experiment_view(

@@ -26,7 +26,6 @@ from orchestrator.report.learned_bias import bias_series
 from orchestrator.report.markdown import escape, grid
 from orchestrator.report.numbers import with_unit
 from orchestrator.report.tables import bias_table, without_constant_columns
-from orchestrator.spec import ExperimentSpec
 from orchestrator.statistics.metric import metric_named
 from orchestrator.status import Phase, TrialStatus
 from orchestrator.store.database import Database
@@ -35,6 +34,7 @@ from orchestrator.store.telemetry import mark_shipped
 from orchestrator.stored_bias import has_views, read_views
 from orchestrator.stored_maps import read_maps
 from orchestrator.stored_report import trial_record
+from orchestrator.stored_spec import stored_spec
 from orchestrator.tracking.client import MAX_METRICS_PER_BATCH
 from orchestrator.tracking.naming import (
     NOTE,
@@ -80,7 +80,7 @@ class TrialRuns:
         self._experiment = experiment
         self._mlflow_id = mlflow_id
         self._storage = storage
-        spec = ExperimentSpec.model_validate_json(experiment.spec)
+        spec = stored_spec(experiment)
         self._metric = spec.primary_metric
         self._arms = [arm.name for arm in spec.arms]
 
