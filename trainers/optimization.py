@@ -1,5 +1,6 @@
 """How weights are trained: optimizer, schedule, batch, precision."""
 
+import json
 import math
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
@@ -90,10 +91,11 @@ class TimmOptimizerConfig(StrictModel):
     @model_validator(mode="after")
     def _timm_takes_it(self) -> Self:
         def check() -> bool:
-            check_optimizer(self.name, self.arguments, lr=self.lr, weight_decay=self.weight_decay)
+            check_optimizer(self.name, self.arguments)
             return True
 
-        remembered("optimizer", self.model_dump_json(), bool, check)
+        # Not of lr and weight decay: a search draws thousands of them.
+        remembered("optimizer", json.dumps([self.name, self.arguments], sort_keys=True), bool, check)
         return self
 
     def __hash__(self) -> int:

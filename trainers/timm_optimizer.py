@@ -28,14 +28,12 @@ _NO_MATRICES = ("no_decay", "attention_bias")
 _REFUSALS = (TypeError, ValueError, AssertionError, RuntimeError, AttributeError, KeyError, IndexError)
 
 
-def check_optimizer(name: str, arguments: Mapping[str, JsonValue], *, lr: float, weight_decay: float) -> None:
-    """Take a step with the optimizer on a matrix and a vector.
+def check_optimizer(name: str, arguments: Mapping[str, JsonValue]) -> None:
+    """Take a step with the optimizer on a matrix and a vector; any learning rate and weight decay do.
 
     Args:
         name: timm's, with `lookahead_` before it or not.
         arguments: further arguments.
-        lr: learning rate.
-        weight_decay: of the matrix.
 
     Raises:
         ValueError: there is no such optimizer, a trial can't use it, or it does not take the arguments.
@@ -47,11 +45,11 @@ def check_optimizer(name: str, arguments: Mapping[str, JsonValue], *, lr: float,
     _check_arguments(name, arguments)
     matrix, vector = nn.Parameter(torch.ones(4, 4)), nn.Parameter(torch.ones(4))
     groups: list[ParameterGroup] = [
-        {"name": "decay", "params": [matrix], "weight_decay": weight_decay, "lr_multiplier": 1.0},
+        {"name": "decay", "params": [matrix], "weight_decay": 0.05, "lr_multiplier": 1.0},
         {"name": "no_decay", "params": [vector], "weight_decay": 0.0, "lr_multiplier": 1.0},
     ]
     try:
-        optimizer = timm_optimizer(groups, name, as_tuples(arguments), lr=lr, weight_decay=weight_decay)
+        optimizer = timm_optimizer(groups, name, as_tuples(arguments), lr=1e-3, weight_decay=0.05)
         for parameter in (matrix, vector):
             parameter.grad = torch.full_like(parameter, 0.1)
         optimizer.step()

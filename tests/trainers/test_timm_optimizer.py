@@ -83,6 +83,14 @@ def test_what_a_trial_can_not_use_is_refused_before_anything_runs(fields, messag
         TimmOptimizerConfig(**fields)
 
 
+def test_one_answer_is_remembered_whatever_the_learning_rate(tmp_path, monkeypatch):
+    monkeypatch.setenv("SIGMALAB_CACHE", str(tmp_path))
+    for lr, decay in ((1e-3, 0.1), (1e-4, 0.1), (1e-4, 0.0)):
+        TimmOptimizerConfig(name="lion", lr=lr, weight_decay=decay, arguments={"betas": [0.9, 0.99]})
+    TimmOptimizerConfig(name="lion")
+    assert len(list(tmp_path.rglob("*.json"))) == 2
+
+
 @pytest.mark.parametrize("decay", [0.1, 0.0])
 def test_arguments_and_our_groups_reach_it(decay):
     model = SmallVitConfig(width=24, depth=2, num_heads=2).build(5)

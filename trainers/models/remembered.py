@@ -1,12 +1,15 @@
 """What asking timm takes seconds for, kept on disk: a model's sizes, its grids, what a forward pass costs.
 
 One small JSON file per answer, below a folder for the code and the libraries that gave it (`code_version`): another
-timm is asked anew. The folder may be deleted at any time; where it can't be written, timm is asked every time.
+timm is asked anew, and of folders for other code the latest few stay (checkouts may share the cache). All of it may be
+deleted at any time; where it can't be written, timm is asked every time.
 """
 
 import hashlib
 import os
+import re
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,13 +20,25 @@ from trainers.version import code_version
 
 AnswerT = TypeVar("AnswerT")
 
+_NUM_OTHERS = 3
+"""How many folders for other code stay."""
+_CODE = re.compile(r"[0-9a-f]{12}")
+_ANSWER = re.compile(r"\.?[a-z_]+-[0-9a-f]{20}\.json(\.tmp)?")
+
 
 def cache_folder() -> Path:
-    """SIGMALAB_CACHE, else `sigmalab` in the user's cache folder (XDG_CACHE_HOME, else `~/.cache`)."""
+    """SIGMALAB_CACHE, else `sigmalab` in the user's cache folder (XDG_CACHE_HOME, else `~/.cache`).
+
+    Raises:
+        FileNotFoundError: nobody knows this user's home, as in a container under a number that has no name.
+    """
     own = os.environ.get("SIGMALAB_CACHE")
     if own:
         return Path(own)
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "sigmalab"
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "sigmalab"
+    except RuntimeError as error:
+        raise FileNotFoundError(f"no cache folder: {error}") from error
 
 
 def remembered(question: str, about: str, kind: type[AnswerT], answer: Callable[[], AnswerT]) -> AnswerT:
@@ -35,18 +50,34 @@ def remembered(question: str, about: str, kind: type[AnswerT], answer: Callable[
         kind: the answer's type, as pydantic knows it.
         answer: gives it.
     """
-    name = f"{question}-{hashlib.sha256(about.encode()).hexdigest()[:20]}.json"
-    file = cache_folder() / code_version() / name
+    place = Path(code_version()) / f"{question}-{hashlib.sha256(about.encode()).hexdigest()[:20]}.json"
     adapter = TypeAdapter(kind)
     try:
-        return adapter.validate_json(file.read_bytes())
+        return adapter.validate_json((cache_folder() / place).read_bytes())
     except (OSError, ValidationError):
         found = answer()
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with replaced_file(file) as opened:
-            opened.write(adapter.dump_json(found))
-    except OSError:
-        # A home that is read-only or full costs time, nothing else.
-        return found
+    # A home that is read-only, full or not there at all costs time, nothing else.
+    with suppress(OSError):
+        _keep(cache_folder() / place, adapter.dump_json(found))
     return found
+
+
+def _keep(file: Path, content: bytes) -> None:
+    is_new_code = not file.parent.exists()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with replaced_file(file) as opened:
+        opened.write(content)
+    if is_new_code:
+        _forget_old_code(file.parent)
+
+
+def _forget_old_code(newest: Path) -> None:
+    """Delete the folders for other code but the latest; SIGMALAB_CACHE may be a folder that holds other things too."""
+    others = [each for each in newest.parent.iterdir() if _CODE.fullmatch(each.name) and each != newest]
+    for folder in sorted(others, key=lambda each: each.stat().st_mtime, reverse=True)[_NUM_OTHERS:]:
+        for file in folder.iterdir():
+            if _ANSWER.fullmatch(file.name):
+                file.unlink(missing_ok=True)
+        # With anything else in it, it stays.
+        with suppress(OSError):
+            folder.rmdir()

@@ -107,7 +107,7 @@ def _ask_timm(name: str) -> TimmFacts:
     if isinstance(model, VisionTransformer | Eva) and model.dynamic_img_size:
         fixed = (("dynamic_img_size", False),)
         model = built_on_meta(name, **dict(fixed))
-    no_bias = _why_without_bias(model)
+    no_bias = why_without_bias(model)
     patches = next((each for each in model.children() if isinstance(each, PatchEmbed)), None)
     image_size_px = int(published.input_size[-1])
     if patches is not None and patches.img_size is not None:
@@ -141,7 +141,8 @@ def built_on_meta(name: str, **arguments: Any) -> "nn.Module":  # noqa: ANN401 (
         return timm.create_model(name, **arguments)
 
 
-def _why_without_bias(model: "nn.Module") -> str | None:
+def why_without_bias(model: "nn.Module") -> str | None:
+    """Why no attention bias can be added to a model of timm (`None`: one can)."""
     from trainers.models.attachment import find_sites
     from trainers.models.families.patches import patch_embedding
 

@@ -18,7 +18,7 @@ from trainers.models.position import PositionEmbedding, set_position_embedding
 from trainers.models.remembered import remembered
 from trainers.models.state_names import mismatch_of
 from trainers.models.timm_arguments import TimmArguments, as_timm_takes_it, check_it_builds
-from trainers.models.timm_facts import timm_facts
+from trainers.models.timm_facts import timm_facts, why_without_bias
 from trainers.models.weights_file import WeightsFile
 from trainers.strict import StrictModel
 
@@ -118,7 +118,8 @@ class TimmConfig(StrictModel):
     @property
     def no_bias(self) -> str | None:
         """Why no attention bias can be added (`None`: one can)."""
-        return timm_facts(self.name).no_bias
+        # Arguments may put another attention into every block.
+        return _no_bias(self._without_weights()) if self.arguments else timm_facts(self.name).no_bias
 
     def build(self, num_classes: int, *, position_seed: int = 0, data_root: Path | None = None) -> "nn.Module":
         """The model, with fresh weights from torch's global random numbers, timm's published ones or those of a file.
@@ -283,6 +284,14 @@ def _forward_flops(config: TimmConfig) -> float:
         return count_forward_flops(_create(config, 10, "meta"), config.input_size_px)
 
     return remembered("flops", config.model_dump_json(), float, count)
+
+
+@lru_cache(maxsize=1024)
+def _no_bias(config: TimmConfig) -> str | None:
+    def ask() -> str:
+        return why_without_bias(_create(config, 10, "meta")) or ""
+
+    return remembered("no_bias", config.model_dump_json(), str, ask) or None
 
 
 @lru_cache(maxsize=256)

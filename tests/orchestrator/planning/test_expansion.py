@@ -413,3 +413,12 @@ def test_a_bias_on_a_model_without_attention_is_refused_with_arm_and_model():
     assert trials[1].config.model.arguments == {"global_pool": "max"}
     ((_, message),) = problems(models=models, arms=arms, analyses=[{"kind": "learned_bias"}])[:1]
     assert "has no attention whose position bias could be shown" in message
+
+
+def test_a_bias_on_an_attention_that_arguments_choose_is_refused():
+    models = [{"kind": "timm", "name": "test_vit", "image_size_px": 32, "arguments": {"attn_layer": "diff"}}]
+    found = problems(models=models)
+    assert {pointer for pointer, _ in found} == {f"/arms/{i}/patch/attention_bias" for i in (0, 2)}
+    assert "test_vit_px32_attn_layer_diff takes no attention bias: " in found[0][1]
+    models[0]["arguments"] = {"qkv_bias": False}
+    assert expand(models=models).confirm_trials({})

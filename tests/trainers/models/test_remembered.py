@@ -1,5 +1,8 @@
 """What is remembered of timm's models, and when it is asked again."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -46,6 +49,37 @@ def test_an_error_is_not_kept() -> None:
 def test_does_without_a_folder_that_can_be_written(folder: Path) -> None:
     folder.write_text("a file where the folder should be")
     assert [remembered("flops", "a model", float, lambda: 1.0) for _ in range(2)] == [1.0, 1.0]
+
+
+def test_of_other_code_the_latest_few_folders_stay(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "photos").mkdir(parents=True)
+    foreign = folder / f"{0:012x}" / "diary-2026.json"
+    foreign.parent.mkdir()
+    foreign.write_text("mine")
+    os.utime(foreign.parent, (0, 0))
+    for version in range(1, 8):
+        monkeypatch.setattr(module, "code_version", lambda version=version: f"{version:012x}")
+        assert remembered("no_bias", "a model", str, lambda: "none") == "none"
+        os.utime(folder / f"{version:012x}", (version, version))
+    kept = {each.name for each in folder.iterdir()}
+    assert kept == {"photos", foreign.parent.name, *(f"{version:012x}" for version in (4, 5, 6, 7))}
+    assert foreign.read_text() == "mine"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes a user that nobody knows")
+def test_does_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HOME", "SIGMALAB_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    program = """
+import os
+from trainers.models.remembered import remembered
+from trainers.version import code_version
+code_version()  # this user may not enter the folder of the sources
+os.setuid(12345)
+print([remembered("flops", "a model", float, lambda: 1.5) for _ in range(2)])
+"""
+    done = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("[1.5, 1.5]\n", "")
 
 
 def test_lies_in_the_users_cache_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
