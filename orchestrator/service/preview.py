@@ -23,6 +23,6 @@ def preview(spec: ExperimentSpec, database: Database, *, data_root: Path | None)
     hardware = Hardware.asked_for(spec.resources)
     with database.read() as session:
         finished = finished_identities(session, identities, hardware)
-        cells = [cell.key for cell in expansion.cells]
-        seconds = median_seconds_by_cell(session, cells, spec.optimization.epochs, hardware)
+        configs = {cell.key: [expansion.config_of(cell, arm.name) for arm in spec.arms] for cell in expansion.cells}
+        seconds = median_seconds_by_cell(session, configs, spec.optimization.epochs, hardware)
     return plan_of(expansion, finished=finished, seconds_per_trial=seconds)

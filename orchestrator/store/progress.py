@@ -1,7 +1,7 @@
 """How far experiments are, counted in SQL: no row of a trial is loaded to be counted."""
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from statistics import median
 from typing import NamedTuple
@@ -13,6 +13,7 @@ from orchestrator.hardware import Hardware
 from orchestrator.status import ExperimentStatus, Phase, TrialStatus
 from orchestrator.store.clock import database_now
 from orchestrator.store.tables import ExperimentRow, MetricRow, TrialRow
+from trainers.config import TrialConfig, canonical_json
 
 _RECENT = 64
 """Newest trials of a cell that a guess of its cost looks at."""
@@ -126,30 +127,57 @@ def expected_end(session: Session, row: ExperimentRow) -> ExpectedEnd | None:
     """When an experiment will end, if all goes on as it does now (`None`: nothing trains, or too little is known)."""
     if row.status != ExperimentStatus.RUNNING:
         return None
+    own = TrialRow.experiment_id == row.id
     now = database_now(session)
-    took, running, pending = defaultdict[str, list[float]](list), list[tuple[str, float]](), list[str]()
-    num_known = 0
-    for trial in session.execute(_TIMES.where(TrialRow.experiment_id == row.id)):
-        num_known += 1
-        if trial.status == TrialStatus.RUNNING:
-            running.append((trial.cell, (now - trial.started_at).total_seconds() if trial.attempt == 1 else 0.0))
-        elif trial.status == TrialStatus.PENDING:
-            pending.append(trial.cell)
-        elif trial.status == TrialStatus.SUCCEEDED and trial.training_seconds is not None:
-            # With the start of its process, unless it stood still in between.
-            whole = trial.attempt == 1 and trial.reused_from is None
-            took[trial.cell].append(
-                (trial.ended_at - trial.started_at).total_seconds() if whole else trial.training_seconds
-            )
+    num_by_status, pending = defaultdict[str, int](int), dict[str, int]()
+    for status, cell, number in session.execute(
+        select(TrialRow.status, TrialRow.cell, func.count()).where(own).group_by(TrialRow.status, TrialRow.cell)
+    ):
+        num_by_status[status] += number
+        if status == TrialStatus.PENDING:
+            pending[cell] = number
+    running = [
+        (trial.cell, (now - trial.started_at).total_seconds() if trial.attempt == 1 else 0.0)
+        for trial in session.execute(_TIMES.where(own, TrialRow.status == TrialStatus.RUNNING))
+    ]
+    took, num_finished = _recent_seconds(session, row.id)
     if not took or not running:
         return None
     overall = median(seconds for values in took.values() for seconds in values)
     typical = {cell: median(values) for cell, values in took.items()}
+    num_known = sum(num_by_status.values())
     num_unknown = max(0, row.num_confirm_trials + row.num_search_trials - num_known)
     left = [max(0.0, typical.get(cell, overall) - elapsed) for cell, elapsed in running]
-    waiting = sum(typical.get(cell, overall) for cell in pending) + num_unknown * overall
+    waiting = sum(typical.get(cell, overall) * number for cell, number in pending.items()) + num_unknown * overall
     seconds = max(*left, (sum(left) + waiting) / len(running))
-    return ExpectedEnd(now + timedelta(seconds=seconds), sum(map(len, took.values())), len(running))
+    return ExpectedEnd(now + timedelta(seconds=seconds), num_finished, len(running))
+
+
+def _recent_seconds(session: Session, experiment_id: str) -> tuple[dict[str, list[float]], int]:
+    """Cell -> what its newest finished trials took; and how many have finished at all."""
+    finished = (
+        select(
+            TrialRow.id,
+            func.row_number().over(partition_by=TrialRow.cell, order_by=TrialRow.id.desc()).label("place"),
+            func.count().over().label("number"),
+        )
+        .where(
+            TrialRow.experiment_id == experiment_id,
+            TrialRow.status == TrialStatus.SUCCEEDED,
+            TrialRow.training_seconds.is_not(None),
+        )
+        .subquery()
+    )
+    took, num_finished = defaultdict[str, list[float]](list), 0
+    newest = _TIMES.add_columns(finished.c.number).join(finished, finished.c.id == TrialRow.id)
+    for trial in session.execute(newest.where(finished.c.place <= _RECENT)):
+        num_finished = trial.number
+        # With the start of its process, unless it stood still in between.
+        is_whole = trial.attempt == 1 and trial.reused_from is None
+        took[trial.cell].append(
+            (trial.ended_at - trial.started_at).total_seconds() if is_whole else trial.training_seconds
+        )
+    return took, num_finished
 
 
 def count_unshipped(session: Session, experiment_id: str) -> int:
@@ -166,20 +194,27 @@ def count_unshipped(session: Session, experiment_id: str) -> int:
 
 
 def median_seconds_by_cell(
-    session: Session, cells: Collection[str], num_epochs: int, hardware: Hardware
+    session: Session, configs: Mapping[str, Collection[TrialConfig]], num_epochs: int, hardware: Hardware
 ) -> dict[str, float]:
     """Cell key -> seconds that a trial of so many epochs takes on such hardware.
 
     Cells without a finished trial on it are left out: what a CPU took says nothing of eight GPUs. The median over the
     newest trials, scaled by the number of epochs. What a trial without epochs takes is unknown here: the time of epochs
     is all that is kept.
+
+    Args:
+        session: an open read.
+        configs: cell key -> what is trained there. A key is made of labels, which a user may give to another model
+            tomorrow: a trial counts if one of these has its model and its data set.
+        num_epochs: of the trials to come.
+        hardware: what they are to run on.
     """
     if not num_epochs:
         return {}
     per_epoch = TrialRow.training_seconds / TrialRow.num_epochs
     newest_first = func.row_number().over(partition_by=TrialRow.cell, order_by=TrialRow.id.desc())
     finished = (
-        select(TrialRow.cell, per_epoch.label("seconds"), newest_first.label("place"))
+        select(TrialRow.id, TrialRow.cell, per_epoch.label("seconds"), newest_first.label("place"))
         .where(
             TrialRow.cell.in_(bindparam("cells", expanding=True)),
             TrialRow.status == TrialStatus.SUCCEEDED,
@@ -190,9 +225,20 @@ def median_seconds_by_cell(
         )
         .subquery()
     )
-    newest = select(finished.c.cell, finished.c.seconds).where(finished.c.place <= _RECENT)
-    wanted, found = sorted(set(cells)), defaultdict[str, list[float]](list)
+    newest = (
+        select(finished.c.cell, finished.c.seconds, TrialRow.config)
+        .join(TrialRow, TrialRow.id == finished.c.id)
+        .where(finished.c.place <= _RECENT)
+    )
+    trained = {cell: {_trained(config) for config in several} for cell, several in configs.items()}
+    wanted, found = sorted(configs), defaultdict[str, list[float]](list)
     for start in range(0, len(wanted), _CHUNK):
-        for cell, value in session.execute(newest, {"cells": wanted[start : start + _CHUNK]}):
-            found[cell].append(float(value))
+        for cell, value, config in session.execute(newest, {"cells": wanted[start : start + _CHUNK]}):
+            if any(all(part in config for part in parts) for parts in trained[cell]):
+                found[cell].append(float(value))
     return {cell: median(values) * num_epochs for cell, values in sorted(found.items())}
+
+
+def _trained(config: TrialConfig) -> tuple[str, str]:
+    """Model and data set as they stand in a row's config: canonical JSON has one text for each."""
+    return f'"model":{canonical_json(config.model)}', f'"dataset":{canonical_json(config.dataset)}'

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import Engine, event, select
+from sqlalchemy import Engine, event, select, update
 
 from orchestrator.hardware import Hardware
 from orchestrator.spec import ExperimentSpec
@@ -20,7 +20,7 @@ from orchestrator.store.progress import (
     median_seconds_by_cell,
     others_in_training,
 )
-from orchestrator.store.tables import MetricRow
+from orchestrator.store.tables import MetricRow, TrialRow
 from orchestrator.store.telemetry import mark_shipped, record_epoch
 from orchestrator.store.trials import fail_trial, get_trial, plan_trials, prune_trial, start_trial, succeed_trial
 from trainers.result import EpochReport, TrialResult
@@ -87,6 +87,37 @@ def test_the_end_is_estimated_from_what_has_ended_and_what_trains(
     assert (expected().at - datetime.now(UTC)).total_seconds() == pytest.approx((2 * 400 + 1000) / 2, abs=30)
 
 
+def test_the_end_is_estimated_from_few_rows_however_many_trials(
+    database: Database, running, planned, result: TrialResult
+) -> None:
+    many = [planned[0].model_copy(update={"seed": seed, "identity": f"{seed}"}) for seed in range(100, 300)]
+    with database.write() as session:
+        ids = list(plan_trials(session, running.id, many).values())
+        session.execute(
+            update(TrialRow)
+            .where(TrialRow.id.in_(ids[:150]))
+            .values(status="succeeded", training_seconds=10.0, attempt=2)
+        )
+        start_trial(session, running.trials[0], running.attempt)
+    with database.read() as session:
+        row = get_experiment(session, running.id)
+        results = []
+        execute = session.execute
+
+        def counted(*about, **options):
+            found = execute(*about, **options).freeze()
+            results.extend(found().all())
+            return found()
+
+        session.execute = counted
+        end = expected_end(session, row)
+    # The time, a count for each status, one that trains, 64 that have ended.
+    assert len(results) == 1 + 3 + 1 + 64
+    assert (end.num_finished, end.num_running) == (150, 1)
+    # One trains for 10 s, and 53 wait behind it.
+    assert (end.at - datetime.now(UTC)).total_seconds() == pytest.approx(54 * 10, abs=30)
+
+
 def test_those_who_train_are_named(database: Database, running, small_spec: ExperimentSpec) -> None:
     with database.write() as session:
         start_trial(session, running.trials[0], running.attempt)
@@ -118,36 +149,58 @@ def test_values_that_wait_for_mlflow_are_counted(database: Database, running, re
         assert count_unshipped(session, running.id) == 2
 
 
-def test_cost_is_the_median_per_epoch_times_the_epochs(database: Database, running, result: TrialResult) -> None:
+def test_cost_is_the_median_per_epoch_times_the_epochs(
+    database: Database, running, planned, result: TrialResult
+) -> None:
     # Two epochs each: 1, 3 and 50 seconds an epoch.
     for trial, seconds in zip(running.trials, (2.0, 6.0, 100.0), strict=False):
         with database.write() as session:
             timed = result.model_copy(update={"training_seconds": seconds})
             succeed_trial(session, trial, timed, running.attempt)
     with database.read() as session:
-        cell = get_trial(session, running.trials[0]).cell
-        assert median_seconds_by_cell(session, [cell, "unknown/cell"], 20, ONE_CPU) == {cell: 60.0}
+        cell, config = planned[0].cell.key, planned[0].config
+        assert median_seconds_by_cell(session, {cell: [config], "unknown/cell": [config]}, 20, ONE_CPU) == {cell: 60.0}
         # The rows were trained on one CPU: how long eight GPUs take, or four CPUs, nobody has measured.
         for other in (Hardware("cuda", 8), Hardware("cpu", 4)):
-            assert median_seconds_by_cell(session, [cell], 20, other) == {}
+            assert median_seconds_by_cell(session, {cell: [config]}, 20, other) == {}
 
 
-def test_cost_is_one_look_into_an_index_however_many_cells(database: Database, running, result: TrialResult) -> None:
+def test_cost_is_that_of_the_model_and_not_of_its_label(
+    database: Database, running, planned, result: TrialResult
+) -> None:
+    with database.write() as session:
+        succeed_trial(session, running.trials[0], result, running.attempt)
+    cell, config = planned[0].cell.key, planned[0].config
+    wider = config.model_copy(update={"model": config.model.model_copy(update={"width": 24})})
+    more = config.model_copy(update={"dataset": config.dataset.model_copy(update={"num_train": 200})})
+    seeded = config.model_copy(update={"seed": 77})
+    with database.read() as session:
+        for other in (wider, more):
+            assert median_seconds_by_cell(session, {cell: [other]}, 20, ONE_CPU) == {}
+        # An arm may have a model of its own: one of them is enough.
+        assert median_seconds_by_cell(session, {cell: [wider, seeded]}, 20, ONE_CPU) == {cell: 60.0}
+
+
+def test_cost_is_one_look_into_an_index_however_many_cells(
+    database: Database, running, planned, result: TrialResult
+) -> None:
     with database.write() as session:
         succeed_trial(session, running.trials[0], result, running.attempt)
     with database.read() as session:
-        cell = get_trial(session, running.trials[0]).cell
+        # The first statement of a session opens its transaction, too.
+        cell, config = get_trial(session, running.trials[0]).cell, planned[0].config
+        configs = {name: [config] for name in (cell, *(f"unknown/{place}" for place in range(50)))}
         statements = []
 
         def note(*about: object) -> None:
             statements.append((str(about[2]), about[3]))
 
         event.listen(Engine, "before_cursor_execute", note)
-        found = median_seconds_by_cell(session, [cell, *(f"unknown/{place}" for place in range(50))], 20, ONE_CPU)
+        found = median_seconds_by_cell(session, configs, 20, ONE_CPU)
         event.remove(Engine, "before_cursor_execute", note)
         ((statement, values),) = statements
         if session.get_bind().dialect.name == "sqlite":
             steps = session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)
             assert any("USING COVERING INDEX ix_trials_cost (cell=?" in step.detail for step in steps)
-        assert median_seconds_by_cell(session, [cell], 0, ONE_CPU) == {}
+        assert median_seconds_by_cell(session, {cell: [config]}, 0, ONE_CPU) == {}
     assert found == {cell: 60.0}
