@@ -13,6 +13,8 @@ from trainers.strict_json import decode_json
 MAX_RANGE = 100_000
 """Seeds that one range may stand for; no spec takes so many."""
 
+_MAX_DIGITS = 100
+"""Of a number that is read at all; Python refuses some thousands."""
 _NAME_FIELDS = ("name", "label")
 _RANGE = re.compile(r"([0-9]+)\.\.([0-9]+)")
 _SEEDS = re.compile(r"[0-9]+(\.\.[0-9]+)?(,[0-9]+(\.\.[0-9]+)?)*")
@@ -29,20 +31,23 @@ def with_overrides(document: JsonValue, overrides: Sequence[str]) -> JsonValue:
             name, models and data sets by their label. A value is JSON, or else text; seeds may be `0..9` or `0..4,7`.
 
     Raises:
-        SpecError: an override is none, stands twice, or leads nowhere; it carries all such problems.
+        SpecError: an override is none, leads nowhere or to several places, or sets a place anew that an earlier one
+            has set, wholly or in part; it carries all such problems.
     """
     if not isinstance(document, dict):
         return document
     problems: list[Problem] = []
     changed: JsonValue = document
-    seen: set[Path] = set()
+    seen: dict[Path, str] = {}
     for override in overrides:
         try:
             names, value = _parsed(override)
             place = _place(changed, names, override)
             if place in seen:
                 raise _refused(f"`{override}`: this place is set twice", place)
-            seen.add(place)
+            if earlier := next((text for other, text in seen.items() if place == other[: len(place)]), None):
+                raise _refused(f"`{override}`: this replaces what `{earlier}` sets in it; write it in front", place)
+            seen[place] = override
             changed = _set(changed, place, value)
         except SpecError as error:
             problems += error.problems
@@ -57,7 +62,7 @@ def _parsed(override: str) -> tuple[list[str], JsonValue]:
     if not equals or not all(names):
         raise _refused(f"`{override}` sets nothing: write PATH=VALUE, such as optimization.epochs=5")
     if names[-1] == "seeds" and _SEEDS.fullmatch(text):
-        return names, _seeds(text, override)
+        return names, _seeds(text, override, path)
     try:
         return names, decode_json(text.encode())
     except DocumentError as error:
@@ -68,9 +73,11 @@ def _parsed(override: str) -> tuple[list[str], JsonValue]:
         raise _refused(f"the value of `{path}` is not text that UTF-8 can hold") from None
 
 
-def _seeds(text: str, override: str) -> list[JsonValue]:
+def _seeds(text: str, override: str, path: str) -> list[JsonValue]:
     seeds: list[JsonValue] = []
     for part in text.split(","):
+        if any(len(digits) > _MAX_DIGITS for digits in part.split("..")):
+            raise _refused(f"`{path}`: a seed of {max(map(len, part.split('..'))):,} digits; seeds are below 2^31")
         if found := _RANGE.fullmatch(part):
             first, last = int(found[1]), int(found[2])
             if not 0 <= last - first < MAX_RANGE:
@@ -112,19 +119,28 @@ def _member(inner: dict[str, JsonValue], waiting: list[str]) -> tuple[str, int]:
 
 def _entry(inner: list[JsonValue], waiting: list[str], place: list[str | int], override: str) -> tuple[int, int]:
     """Index of an entry by its index or name; a name may have dots."""
-    known: dict[str, int] = {}
+    known: dict[str, list[int]] = {}
     for i, entry in enumerate(inner):
         if isinstance(entry, dict):
-            known |= {str(entry[field]): i for field in _NAME_FIELDS if field in entry}
+            for name in {str(entry[field]) for field in _NAME_FIELDS if field in entry}:
+                known.setdefault(name, []).append(i)
     for taken in range(len(waiting), 0, -1):
         name = ".".join(waiting[:taken])
+        if len(known.get(name, ())) > 1:
+            which = " or ".join(_described(inner[i], i) for i in known[name])
+            raise _refused(f"`{override}`: {len(known[name])} entries are called `{name}`: write {which}", place)
         if name in known:
-            return known[name], taken
-    if waiting[0].isdecimal() and int(waiting[0]) < len(inner):
+            return known[name][0], taken
+    if waiting[0].isdecimal() and len(waiting[0]) <= _MAX_DIGITS and int(waiting[0]) < len(inner):
         return int(waiting[0]), 1
     options = [*known, *map(str, range(len(inner)))]
     nothing = f"`{override}`: {json_pointer(place)} has no entry `{waiting[0]}`{suggestion(waiting[0], options)}"
     raise _refused(nothing, place)
+
+
+def _described(entry: JsonValue, index: int) -> str:
+    label = entry.get("label") if isinstance(entry, dict) else None
+    return f"`{index}`" + (f" (label `{label}`)" if label is not None else "")
 
 
 def _set(document: JsonValue, place: Path, value: JsonValue) -> JsonValue:

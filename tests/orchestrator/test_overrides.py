@@ -125,3 +125,32 @@ def test_the_digest_is_that_of_the_spec_written_out():
     written |= {"optimization": {"epochs": 5}, "seeds": [0, 1, 2, 3]}
     one, other = (Expansion(parse_spec(spec), data_root=None).digest for spec in (short, written))
     assert one == other
+
+
+def test_a_name_that_two_entries_have_is_refused_with_their_places():
+    twins = [{"kind": "timm", "name": "vit"}, {"kind": "timm", "name": "vit", "label": "Ours"}]
+    with pytest.raises(SpecError) as caught:
+        with_overrides({**SPEC, "models": twins}, ["models.vit.drop_path=0.1"])
+    ((pointer, message),) = caught.value.problems
+    assert pointer == "/models"
+    assert message == ("`models.vit.drop_path=0.1`: 2 entries are called `vit`: write `0` or `1` (label `Ours`)")
+    changed = with_overrides({**SPEC, "models": twins}, ["models.Ours.drop_path=0.1", "models.0.drop_path=0.2"])
+    assert [model["drop_path"] for model in changed["models"]] == [0.2, 0.1]
+    # A name and a label that are the same name one entry.
+    (alone,) = with_overrides({"models": [{"name": "vit", "label": "vit"}]}, ["models.vit.drop_path=0"])["models"]
+    assert alone["drop_path"] == 0
+
+
+def test_what_an_earlier_override_set_is_not_lost():
+    part, whole = "optimization.optimizer.lr=0.1", 'optimization.optimizer={"kind": "adamw"}'
+    ((pointer, message),) = refusals(part, whole)
+    assert pointer == "/optimization/optimizer"
+    assert message == f"`{whole}`: this replaces what `{part}` sets in it; write it in front"
+    spec = parse_spec(with_overrides(SPEC, [whole, part]))
+    assert (spec.optimization.optimizer.kind, spec.optimization.optimizer.lr) == ("adamw", 0.1)
+
+
+@pytest.mark.parametrize("text", ["9" * 5000, f"0..{'9' * 5000}", f"1,{'9' * 5000}"])
+def test_a_seed_of_thousands_of_digits_is_a_message(text):
+    assert [pointer for pointer, _ in refusals(f"models.{'9' * 5000}.width=1")] == ["/models"]
+    assert refusals(f"seeds={text}") == [("", "`seeds`: a seed of 5,000 digits; seeds are below 2^31")]
