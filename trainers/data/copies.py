@@ -13,6 +13,8 @@ NUM_SOUGHT = 2_000
 """Images of validation and test whose copies are sought in a large set."""
 NUM_FILES_OPENED = 10_000
 """Files that are opened for it at most."""
+NUM_BYTES_READ = 256 * 2**20
+"""Bytes of files that are read whole for it at most: a trial waits for them, too."""
 TAIL_BYTES = 4096
 """Of files of equal size the ends are compared first: cameras write equal beginnings."""
 
@@ -50,28 +52,43 @@ def seek_copies(train: Sequence[ImageFile], scored: Sequence[ImageFile], sha256:
         if file.size in of_equal_size:
             of_equal_size[file.size].append(file.path)
     number = num_sought = num_opened = 0
+    bytes_left = NUM_BYTES_READ
     # Few candidates first: a size that a million files share would take all the room.
     for size, candidates in sorted(of_equal_size.items(), key=lambda entry: len(entry[1])):
         if candidates:
             num_opened += len(candidates) + len(wanted[size])
         if num_opened > NUM_FILES_OPENED:
             break
-        num_sought += len(wanted[size])
-        if candidates:
-            number += _num_copies(candidates, wanted[size], size)
+        found, bytes_left = _copies_of_size(size, candidates, wanted[size], bytes_left)
+        number += found.number
+        num_sought += found.num_sought
     return Copies(number, num_sought)
 
 
-def _num_copies(train: Sequence[str], scored: Sequence[str], size: int) -> int:
-    """Of files of one size: read whole only where the ends are alike."""
+def _copies_of_size(size: int, train: Sequence[str], scored: Sequence[str], bytes_left: int) -> tuple[Copies, int]:
+    """Copies among files of one size, and the bytes that may still be read: whole are read those with equal ends."""
+    if not train:
+        return Copies(0, len(scored)), bytes_left
+    train_of_tail, scored_of_tail = _by_tail(train, size), _by_tail(scored, size)
+    number = num_sought = 0
+    for tail, alike in scored_of_tail.items():
+        others = train_of_tail.get(tail, [])
+        num_bytes = size * (len(alike) + len(others)) if others else 0
+        if num_bytes > bytes_left:
+            continue
+        bytes_left -= num_bytes
+        num_sought += len(alike)
+        if others:
+            trained_on = {content_digest(path) for path in others}
+            number += sum(content_digest(path) in trained_on for path in alike)
+    return Copies(number, num_sought), bytes_left
+
+
+def _by_tail(paths: Sequence[str], size: int) -> dict[bytes, list[str]]:
     by_tail: dict[bytes, list[str]] = defaultdict(list)
-    for path in train:
+    for path in paths:
         by_tail[_tail(path, size)].append(path)
-    return sum(
-        content_digest(path) in {content_digest(other) for other in alike}
-        for path in scored
-        if (alike := by_tail.get(_tail(path, size)))
-    )
+    return by_tail
 
 
 def _tail(path: str, size: int) -> bytes:

@@ -174,6 +174,35 @@ def test_copies_are_found_without_reading_everything(tmp_path: Path, monkeypatch
     assert copies.seek_copies(train, scored, {}) == (0, 1)
 
 
+def test_files_with_equal_ends_are_read_once_and_up_to_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawings with a white lower edge: all ends are alike, and only whole files tell."""
+    read: list[str] = []
+
+    def noted(path: str) -> bytes:
+        read.append(path)
+        return fingerprint.content_digest(path)
+
+    def drawings(name: str, levels: range) -> list[ImageFile]:
+        (tmp_path / name).mkdir()
+        files = [ImageFile(str(tmp_path / name / f"{level}.bmp"), 6000) for level in levels]
+        for level, file in zip(levels, files, strict=True):
+            Path(file.path).write_bytes(bytes([level]) * 1000 + b"\xff" * 5000)
+        return files
+
+    train, scored = drawings("train", range(60)), drawings("val", range(50, 90))
+    monkeypatch.setattr(copies, "content_digest", noted)
+    assert copies.seek_copies(train, scored, {}) == (10, 40)
+    assert sorted(read) == sorted(file.path for file in (*train, *scored))
+    read.clear()
+    monkeypatch.setattr(copies, "NUM_BYTES_READ", 100 * 6000 - 1)
+    assert copies.seek_copies(train, scored, {}) == (0, 0)
+    assert not read
+    # What is told apart by its end needs no more.
+    other = tmp_path / "other.bmp"
+    other.write_bytes(b"z" * 6000)
+    assert copies.seek_copies(train, [*scored, ImageFile(str(other), 6000)], {}) == (0, 1)
+
+
 def test_names_that_are_no_text_are_told_and_sent_by_their_bytes(tmp_path: Path) -> None:
     for name in (b"cat", b"d\xf8g"):
         folder = tmp_path / "pets" / os.fsdecode(name)
@@ -201,4 +230,5 @@ def test_the_docs_name_every_ending_that_is_read_and_every_limit() -> None:
     )
     for limit in (image_header.NUM_LOOKED_AT, copies.NUM_SOUGHT, copies.NUM_FILES_OPENED):
         assert f"{limit:,}" in docs
-    assert f"{fingerprint.MAX_BYTES_READ // 2**20} MiB" in docs
+    assert f"of more than {fingerprint.MAX_BYTES_READ // 2**20} MiB" in docs
+    assert f"reading {copies.NUM_BYTES_READ // 2**20} MiB at most" in docs.replace("\n", " ")
