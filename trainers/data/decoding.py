@@ -1,6 +1,7 @@
 """From an image file's bytes to an image in RGB, or to a message that names the file."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import BinaryIO
 
 from PIL import Image, UnidentifiedImageError
@@ -8,8 +9,29 @@ from PIL import Image, UnidentifiedImageError
 from trainers.data.color import to_rgb
 from trainers.errors import DataError
 
-DECODER_ERRORS = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
-"""What Pillow's decoders raise for broken files."""
+_TELLING = (OSError, SyntaxError, ValueError, EOFError, RuntimeError, Image.DecompressionBombError)
+"""Errors whose message is a decoder's; of any other the kind tells more."""
+
+
+class UndecodableError(Exception):
+    """What a decoder found in a broken file."""
+
+
+@contextmanager
+def decoder_at_work() -> Iterator[None]:
+    """Pillow reads a file here, and nothing else happens.
+
+    Raises:
+        UndecodableError: the file is broken, whichever error that was to the decoder.
+    """
+    try:
+        yield
+    except MemoryError:
+        # The machine's fault, not the file's.
+        raise
+    except Exception as error:
+        # A plugin that takes its file at its word raises anything: IndexError (QOI), TypeError (TIFF), RuntimeError.
+        raise UndecodableError(_message(error)) from error
 
 
 def decode_image(
@@ -26,12 +48,14 @@ def decode_image(
         DataError: names the file and says what the decoder found.
     """
     try:
-        with Image.open(content) as image:
+        with decoder_at_work(), Image.open(content) as image:
             return convert(image)
-    except DECODER_ERRORS as error:
-        raise DataError(f"{name} can't be read as an image: {decoder_message(error)}; replace or remove it") from error
+    except UndecodableError as error:
+        raise DataError(f"{name} can't be read as an image: {error}; replace or remove it") from error
 
 
-def decoder_message(error: Exception) -> str:
+def _message(error: Exception) -> str:
     """What a decoder found, without the address of an object in memory."""
-    return "no known image format" if isinstance(error, UnidentifiedImageError) else str(error)
+    if isinstance(error, UnidentifiedImageError):
+        return "no known image format"
+    return str(error) if isinstance(error, _TELLING) and str(error) else f"{type(error).__name__} {error}".strip()

@@ -10,7 +10,7 @@ from typing import BinaryIO, NamedTuple
 
 from PIL import ExifTags, Image
 
-from trainers.data.decoding import DECODER_ERRORS
+from trainers.data.decoding import UndecodableError, decoder_at_work
 from trainers.data.tree import ImageFile
 
 NUM_LOOKED_AT = 4_096
@@ -76,14 +76,14 @@ def _headers(files: Iterable[ImageFile]) -> Iterable[Header]:
 def _header(path: str, size: int, modified_ns: int) -> Header:
     """Remembered as long as the file does not change: a service plans the same data set many times."""
     try:
-        with Path(path).open("rb") as file, Image.open(file) as image:
+        with decoder_at_work(), Path(path).open("rb") as file, Image.open(file) as image:
             return Header(
                 is_turned=_is_turned(image, file),
                 has_alpha=image.has_transparency_data,
                 # Some of Pillow's formats have one frame only, and no such attribute.
                 is_animated=bool(getattr(image, "is_animated", False)),
             )
-    except DECODER_ERRORS:
+    except UndecodableError:
         return Header(is_turned=False, has_alpha=False, is_animated=False, is_readable=False)
 
 
