@@ -10,8 +10,8 @@ from itertools import count
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
+from orchestrator.statistics.interval import half_width_of
 from orchestrator.statistics.permutation import MAX_EXACT_PAIRS, sign_flip_floor, sign_flip_p
 from orchestrator.statistics.power import TARGET_POWER, detectable_effect_per_sd, pairs_needed
 
@@ -85,7 +85,7 @@ def confirmation_power(num_pairs: int, effect_per_sd: float, num_comparisons: in
     level = (1 - confidence) / num_comparisons
     differences = _draws(num_pairs) + effect_per_sd
     means, sds = differences.mean(axis=1), differences.std(axis=1, ddof=1)
-    half_widths = stats.t.ppf((1 + confidence) / 2, num_pairs - 1) * sds / np.sqrt(num_pairs)
+    half_widths = half_width_of(1.0, num_pairs, confidence) * sds
     return float(((_sign_flip_p(differences) < level - 1e-12) & (means > half_widths)).mean())
 
 

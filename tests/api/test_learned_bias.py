@@ -20,7 +20,7 @@ def test_array_and_picture_are_the_mean_over_seeds(
     base = f"/experiments/{experiment_id}/learned-bias"
     assert "no trial with a position bias has succeeded" in http.get(base).json()["detail"]
     playing.play(database, experiment_id)
-    assert "can't be read: the storage folder" in http.get(base).json()["detail"]
+    assert "can't be read: no learned_bias.npz" in http.get(base).json()["detail"]
     with database.read() as session:
         for row in trials_of(session, experiment_id):
             write_views(settings.effective_storage, row.identity, row.arm, row.seed)

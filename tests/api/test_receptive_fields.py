@@ -69,7 +69,7 @@ def test_why_there_are_none(http: TestClient, database: Database, spec: JsonObje
 
     assert "no trial that was asked for one has succeeded" in told(path)
     playing.play(database, experiment_id)
-    assert "can't be read: the storage folder" in told(path)
+    assert "can't be read: no receptive_field.npz" in told(path)
     assert "can't be read" in told(f"{path}/maps?format=png")
     plain = http.post("/experiments", json=spec).json()["id"]
     assert '`"analyses": [{"kind": "receptive_field"}]`' in told(f"/experiments/{plain}/receptive-fields")
