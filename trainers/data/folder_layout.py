@@ -1,11 +1,11 @@
 """How a data set's folder is laid out: classes, or splits with classes in them; anything else is refused."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
+from trainers.data.split_names import SplitName, split_named, splits_among
 from trainers.data.tree import (
     IMAGE_SUFFIXES,
     FolderEntries,
@@ -24,15 +24,6 @@ LAYOUT = (
 )
 NUM_NAMED = 10
 """Classes that a message names."""
-
-SplitName = Literal["train", "val", "test"]
-
-_SPLIT_OF_WORD: dict[str, SplitName] = {
-    **dict.fromkeys(("train", "training", "trainset"), "train"),
-    **dict.fromkeys(("val", "valid", "validation", "validate", "valset", "dev", "eval", "evaluation"), "val"),
-    **dict.fromkeys(("test", "testing", "testset"), "test"),
-}
-_FILLERS = frozenset({"set", "data", "dataset", "split", "image", "images", "imgs"})
 
 
 @dataclass(frozen=True)
@@ -65,12 +56,6 @@ class FolderContents:
     def files(self) -> list[ImageFile]:
         """All images, tree by tree."""
         return [file for tree in self.trees.values() for file in tree.files]
-
-
-def split_named(folder_name: str) -> SplitName | None:
-    """The split that a folder's name speaks of: `Train`, `training_set`, `val2017`, `dev`, ... (`None`: of none)."""
-    words = [word for word in re.findall(r"[^\W\d_]+", folder_name.casefold()) if word not in _FILLERS]
-    return _SPLIT_OF_WORD.get(words[0]) if len(words) == 1 else None
 
 
 def read_folder(folder: Path) -> FolderContents:
@@ -161,6 +146,7 @@ class _Layout:
         if not folder.class_names:
             found = f"{_images(num_flat)} in no class folder" if num_flat else "no class folders"
             raise DataError(f"{folder.path} holds {found}; {LAYOUT}")
+        self._require_no_split_as_class(folder)
         self._reader.passed_over.num_outside += num_flat
         for name in folder.class_names:
             path = folder.path / name
@@ -169,12 +155,25 @@ class _Layout:
                 raise DataError(
                     f"{folder.path} has 1 class, {name}; did you mean {path}, with {_listed(inner)} in it? {LAYOUT}"
                 )
-            splits = [inner_name for inner_name in inner if split_named(inner_name)]
-            if len({split_named(split) for split in splits}) > 1:
+            if splits := list(splits_among(inner)):
                 raise DataError(
                     f"{path} holds {_listed(splits)}: splits must be the outer folders, classes the inner ones; "
-                    f"{LAYOUT}"
+                    f"if they are no splits, rename them; {LAYOUT}"
                 )
+
+    def _require_no_split_as_class(self, folder: _Folder) -> None:
+        """`pets_train` and `pets_val` are called otherwise than splits are, and would become classes in silence."""
+        if not (targets := splits_among(folder.class_names)):
+            return
+        if folder.name:
+            advice = "splits must be the outer folders, classes the inner ones"
+        else:
+            renamed = [f"{name} to {self._root / target}" for name, target in targets.items() if name != target]
+            advice = f"these names speak of splits, so they are not read as classes: move {_listed(renamed)}"
+        raise DataError(
+            f"{folder.path} has {_listed(list(targets))}: {advice}; if they are classes, rename them so that only one "
+            f"split is spoken of; {LAYOUT}"
+        )
 
     def _tree(self, folder: _Folder) -> ImageTree:
         class_names = folder.class_names

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from trainers.data.fingerprint import fingerprint
-from trainers.data.folder_layout import read_folder, split_named
+from trainers.data.folder_layout import read_folder
+from trainers.data.split_names import split_named
 from trainers.data.tree import IMAGE_SUFFIXES
 from trainers.errors import DataError
 
@@ -100,6 +101,52 @@ def test_words_that_only_begin_like_a_split_are_classes(name: str) -> None:
 )
 def test_what_is_laid_out_otherwise_is_refused(tmp_path: Path, tree: Tree, told: str) -> None:
     assert told.format(root=tmp_path) in complaint(make(tmp_path, tree))
+
+
+@pytest.mark.parametrize(
+    ("tree", "told"),
+    [
+        (
+            splits("pets_train") | {"pets_val": 3, "pets_test": 3},
+            (
+                "has pets_test, pets_train and pets_val: these names speak of splits, so they are not read as classes: "
+                "move pets_test to {root}/test, pets_train to {root}/train and pets_val to {root}/val; if they are"
+            ),
+        ),
+        ({"asl_alphabet_train/A": 3, "asl_alphabet_test": 3}, "asl_alphabet_train to {root}/train; if"),
+        # Kaggle's Intel set, with a third folder that speaks of nothing.
+        ({f"seg_{name}/seg_{name}/sea": 2 for name in ("train", "test", "pred")}, "has seg_test and seg_train: these"),
+        (
+            dict.fromkeys(("trainA", "trainB", "testA", "testB"), 3),
+            "testA to {root}/test/A, testB to {root}/test/B, trainA to {root}/train/A and trainB to {root}/train/B;",
+        ),
+        (splits("PetsTrain", "PetsValidation"), "PetsTrain to {root}/train and PetsValidation to {root}/val;"),
+        (splits("voc2007_trainval", "voc2007_test"), "voc2007_trainval to {root}/train;"),
+        (splits("train-clean-100", "dev-clean") | {"notes": 1}, "dev-clean to {root}/val and train-clean-100 to"),
+        # Every folder speaks of a split.
+        ({"train": 3, "final_test": 3}, "so they are not read as classes: move final_test to {root}/test; if"),
+        # Below splits, or inside of classes.
+        ({"train/my_train": 3, "train/my_val": 3}, "train has my_train and my_val: splits must be the outer folders"),
+        ({f"cat/cat_{split}": 3 for split in ("train", "val")} | {"dog": 3}, "cat holds cat_train and cat_val: splits"),
+    ],
+)
+def test_splits_with_another_word_in_their_names_are_no_classes(tmp_path: Path, tree: Tree, told: str) -> None:
+    assert told.format(root=tmp_path) in complaint(make(tmp_path, tree))
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("test_tube", "flask"),
+        ("training_shoe", "sandal"),
+        ("test_tube", "test_pilot"),
+        ("bullet_train", "test_tube", "flask"),
+        ("train", "test_tube", "flask"),
+        ("trainer", "contest", "value"),
+    ],
+)
+def test_classes_may_have_a_splits_word_in_their_names(tmp_path: Path, names: tuple[str, ...]) -> None:
+    assert read_folder(make(tmp_path, dict.fromkeys(names, 3))).class_names == tuple(sorted(names))
 
 
 @pytest.mark.parametrize("name", ["train", "Train"])
