@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import safetensors.torch
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from trainers.atomic_file import replaced_file
 from trainers.checkpoint import CHECKPOINT, UNREADABLE
 from trainers.config import TrialConfig
 from trainers.data.normalization import statistics
@@ -34,7 +36,8 @@ def export_weights(folder: Path, config: TrialConfig, result: TrialResult, file:
         file: where to write.
 
     Raises:
-        CheckpointError: it has trained nothing, its checkpoint is gone or broken, or is of another version of the code.
+        CheckpointError: it has trained nothing, its checkpoint is gone or broken, or is of another version of the code;
+            or the file can't be written.
     """
     if result.best_epoch is None:
         raise CheckpointError("this trial has trained nothing (0 epochs): it has no weights but those it started from")
@@ -50,7 +53,12 @@ def export_weights(folder: Path, config: TrialConfig, result: TrialResult, file:
     note = note.model_copy(update={"metrics": {**note.metrics, **bias_metrics(model)}})
     # Clones: tensors that share their memory can't be written.
     tensors = {name: value.clone().contiguous() for name, value in weights.items()}
-    safetensors.torch.save_file(tensors, file, metadata={"format": "pt", NOTE: note.model_dump_json()})
+    try:
+        # By its name: through the open file, all tensors would lie in memory once more.
+        with replaced_file(file) as opened:
+            safetensors.torch.save_file(tensors, opened.name, metadata={"format": "pt", NOTE: note.model_dump_json()})
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"{file} can't be written: {str(error).partition(chr(10))[0]}") from error
     return note
 
 
@@ -60,13 +68,13 @@ def load_exported(file: str | Path) -> nn.Module:
     `model(images)` takes images [B, 3, px, px] in 0 to 1, normalised with the note's `input_mean` and `input_std`.
 
     Raises:
-        CheckpointError: the file was not exported, or by another version of the code.
+        CheckpointError: the file was not exported, or by another version of the code, or is cut short.
     """
     file = Path(file)
     model = _built(read_note(file))
     try:
         model.load_state_dict(safetensors.torch.load_file(file))
-    except (RuntimeError, OSError) as error:
+    except (RuntimeError, OSError, SafetensorError) as error:
         raise not_exported(file, error) from error
     return model.eval()
 

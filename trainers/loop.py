@@ -17,6 +17,7 @@ from trainers.analyses.configs import learned_bias_in, receptive_field_in
 from trainers.analyses.learned_bias import LearnedBias, learned_bias
 from trainers.analyses.observer import TrialObserver
 from trainers.atomic_file import replaced_file
+from trainers.batch_norm import require_batch_norm_to_train
 from trainers.checkpoint import Identity, StateDict, TrainingState, load_checkpoint, save_checkpoint
 from trainers.compilation import fresh_compiler, how_compiled
 from trainers.config import TrialConfig
@@ -177,6 +178,13 @@ class _Trial:
         if optimization.precision == "bf16":
             keep_classifier_in_fp32(model)
         self._model = model.to(self._device.torch_device)
+        if optimization.epochs:
+            require_batch_norm_to_train(
+                self._model,
+                image_size_px=config.model.input_size_px,
+                micro_batch_size=self._sampler.micro_batch_size,
+                label=config.model.label,
+            )
         bias = config.attention_bias
         self._optimizer = optimization.optimizer.build(
             parameter_groups(

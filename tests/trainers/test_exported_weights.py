@@ -1,5 +1,7 @@
 """Exported weights give the numbers that the trial has stored, through timm alone and with the bias."""
 
+import resource
+
 import numpy as np
 import pytest
 import safetensors.torch
@@ -70,6 +72,29 @@ def test_a_small_vit_with_averaged_weights(trial, tmp_path):
     assert note.timm is None
     with np.load(tmp_path / PREDICTIONS) as arrays:
         np.testing.assert_allclose(top_logits(load_exported(file), config, note), arrays["val_top_logits"], atol=1e-5)
+
+
+def test_a_file_that_is_cut_or_can_not_be_written_says_so(trial, tmp_path):
+    config = trial(optimization={"epochs": 1, "global_batch_size": 10})
+    result = trained(tmp_path / "trained", config)
+    file = tmp_path / "weights.safetensors"
+    export_weights(tmp_path / "trained", config, result, file)
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-1000])
+    with pytest.raises(CheckpointError, match=r"weights\.safetensors is not a file that .* has exported: "):
+        load_exported(file)
+    with pytest.raises(CheckpointError, match=r"gone/weights\.safetensors can't be written: .*No such file"):
+        export_weights(tmp_path / "trained", config, result, tmp_path / "gone" / file.name)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # As on a full disk, but for the words: the file that was there stays.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(whole) // 2, hard))
+    try:
+        with pytest.raises(CheckpointError, match=r"weights\.safetensors can't be written: "):
+            export_weights(tmp_path / "trained", config, result, file)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert file.read_bytes() == whole[:-1000]
+    assert {each.name for each in tmp_path.iterdir()} == {"trained", file.name}
 
 
 def test_what_has_no_weights_says_so(trial, tmp_path):

@@ -16,7 +16,7 @@ from trainers.models.grid import check_image_size
 from trainers.models.grids import ModelGrids, grids_of
 from trainers.models.position import PositionEmbedding, set_position_embedding
 from trainers.models.remembered import remembered
-from trainers.models.state_names import mismatch_of
+from trainers.models.state_names import mismatch, mismatch_of
 from trainers.models.timm_arguments import TimmArguments, as_timm_takes_it, check_it_builds
 from trainers.models.timm_facts import timm_facts, why_without_bias
 from trainers.models.weights_file import WeightsFile
@@ -245,36 +245,69 @@ def _load(model: "nn.Module", config: TimmConfig, weights: "dict[str, torch.Tens
     of old releases, tables and embeddings for another image size) apply, and a name that is missing or left over is
     an error. With the model's own number of classes it would only be a line in the log.
 
+    Of a file without a head, all that a head's module holds may be missing: its norm too, fresh then as the head is.
+
     Raises:
         ConfigError: they don't fit.
     """
-    import timm
     import torch
 
     heads = timm_facts(config.name).heads
     # Swin's own releases call "head" what timm calls "head.fc".
     found = [weights[f"{head}.weight"].shape[0] for head in (*heads, "head") if f"{head}.weight" in weights]
     num_classes = found[0] if found else 0
+    own = model.state_dict()
+    classifiers = tuple(f"{head}." for head in heads)
+    # `head.linear` lies in `head`, with the norms and layers before it.
+    head_modules = tuple(f"{head.partition('.')[0]}." for head in heads)
+    assert config.weights is not None
+    refusal = f"the weights in {config.weights.path} are not those of {config.name}"
     try:
-        # The first model has drawn its weights by now; these draws must move nothing that comes after.
-        with torch.random.fork_rng(devices=[]):
-            loaded = timm.create_model(
-                config.name,
-                pretrained=True,
-                pretrained_cfg_overlay={"state_dict": weights, "num_classes": num_classes},
-                num_classes=num_classes,
-                **_arguments(config),
-            ).state_dict()
-    except (RuntimeError, KeyError, ValueError) as error:
-        assert config.weights is not None
-        raise ConfigError(
-            f"the weights in {config.weights.path} are not those of {config.name}: {mismatch_of(error)}"
-        ) from error
+        loaded = _loaded_by_timm(config, weights, num_classes)
+    except _MISFITS as error:
+        fresh = {
+            name: value
+            for name, value in own.items()
+            if name.startswith(head_modules) and not name.startswith(classifiers)
+        }
+        if found or not fresh or any(name.startswith(head_modules) for name in weights):
+            raise ConfigError(f"{refusal}: {mismatch_of(error)}") from error
+        try:
+            loaded = _loaded_by_timm(config, {**weights, **fresh}, num_classes)
+        except _MISFITS:
+            raise ConfigError(f"{refusal}: {mismatch_of(error)}") from error
+    missing = [name for name in own if name not in loaded and not (name.startswith(head_modules) and not found)]
+    if missing:
+        raise ConfigError(f"{refusal}: {mismatch(missing, [])}")
     is_own_head = num_classes == model.num_classes
     with torch.no_grad():
-        for name, value in model.state_dict().items():
-            if is_own_head or not name.startswith(tuple(f"{head}." for head in heads)):
+        for name, value in own.items():
+            if name in loaded and (is_own_head or not name.startswith(classifiers)):
                 value.copy_(loaded[name])
+
+
+_MISFITS = (RuntimeError, KeyError, ValueError)
+"""What timm raises for weights of another model."""
+
+
+def _loaded_by_timm(
+    config: TimmConfig, weights: "dict[str, torch.Tensor]", num_classes: int
+) -> "dict[str, torch.Tensor]":
+    """The weights as timm reads them, strictly, for a model with so many classes (0: without a head)."""
+    import timm
+    import torch
+
+    # The first model has drawn its weights by now; these draws must move nothing that comes after.
+    with torch.random.fork_rng(devices=[]):
+        model = timm.create_model(
+            config.name,
+            pretrained=True,
+            pretrained_cfg_overlay={"state_dict": dict(weights), "num_classes": num_classes},
+            num_classes=num_classes,
+            **_arguments(config),
+        )
+    state: dict[str, torch.Tensor] = model.state_dict()
+    return state
 
 
 @lru_cache(maxsize=256)

@@ -73,6 +73,24 @@ def test_a_cnn_is_trained_looked_at_and_resumed_bit_for_bit(tmp_path):
     assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
 
 
+def test_batch_norm_needs_two_values_of_each_channel():
+    def batch(size, accumulation, epochs=1):
+        optimization = {"epochs": epochs, "global_batch_size": 4, "accumulation_steps": accumulation}
+        config = trial(
+            {"name": CNN, "image_size_px": size},
+            dataset={"kind": "digits", "num_train": 12, "num_val": 10, "num_test": 10},
+            optimization=optimization,
+        )
+        return train(config, Runtime(device="cpu", num_threads=1))
+
+    with pytest.raises(ConfigError, match=r"test_resnet_px32 can't be trained on micro-batches of 1 image: .* layer4"):
+        batch(32, 4)
+    # Two images, several places in one image, or no training.
+    assert batch(32, 2).best_epoch == 0
+    assert batch(64, 4).best_epoch == 0
+    assert batch(32, 4, epochs=0).best_epoch is None
+
+
 def test_vectors_and_norms_of_a_cnn_do_not_decay():
     model = TimmConfig(name=CNN, image_size_px=32).build(5)
     groups = parameter_groups(model, bias=(), weight_decay=0.1, bias_lr_multiplier=1, layer_decay=0.5)

@@ -205,6 +205,38 @@ class TestWeightsOfATrial:
         assert model.pos_embed.shape[1] == 17
         assert torch.equal(model.blocks[0].attn.qkv.weight, source.blocks[0].attn.qkv.weight)
 
+    @pytest.mark.parametrize(
+        ("name", "size", "dropped", "fresh"),
+        [
+            # The classifier has a batch norm before it, which timm leaves out of a model without a head.
+            ("levit_128s", 224, "head", {"head.bn.", "head.linear.", "head_dist.bn.", "head_dist.linear."}),
+            ("test_convnext", 64, "head.", {"head.norm.", "head.fc."}),
+            ("test_convnext", 64, "head.fc.", {"head.fc."}),
+        ],
+    )
+    def test_without_a_head_give_all_the_rest(self, tmp_path, name, size, dropped, fresh) -> None:
+        torch.manual_seed(5)
+        source = TimmConfig(name=name, image_size_px=size).build(11).state_dict()
+        for value in source.values():
+            if value.is_floating_point():
+                value.add_(0.1)
+        weights = self.saved({k: v for k, v in source.items() if not k.startswith(dropped)}, tmp_path / "mine.pth")
+        torch.manual_seed(0)
+        untouched = TimmConfig(name=name, image_size_px=size).build(3).state_dict()
+        torch.manual_seed(0)
+        model = TimmConfig(name=name, image_size_px=size, weights=weights).build(3, data_root=tmp_path)
+        for key, value in model.state_dict().items():
+            assert torch.equal(value, (untouched if key.startswith(tuple(fresh)) else source)[key]), key
+
+    def test_that_lack_more_than_a_head_are_refused(self, tmp_path) -> None:
+        source = TimmConfig(name="test_convnext", image_size_px=64).build(11).state_dict()
+        for dropped, lacking in ((("head.", "stem.1"), r"stem\.1\.weight"), (("head.norm",), r"head\.norm\.weight")):
+            state = {name: value for name, value in source.items() if not name.startswith(dropped)}
+            weights = self.saved(state, tmp_path / "mine.pth")
+            config = TimmConfig(name="test_convnext", image_size_px=64, weights=weights)
+            with pytest.raises(ConfigError, match=rf"not those of test_convnext: it lacks .*{lacking}"):
+                config.build(3, data_root=tmp_path)
+
     def test_of_another_model_are_refused(self, trained, tmp_path) -> None:
         state = {name.replace("blocks.0", "layers.0"): value for name, value in in_their_names(trained).items()}
         weights = self.saved(state, tmp_path / "mine.pth")
