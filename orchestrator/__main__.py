@@ -127,7 +127,7 @@ def _run(database: Database, settings: Settings, options: argparse.Namespace) ->
     if options.json:
         write_json(report.model_dump_json(indent=1) + "\n")
     else:
-        sys.stdout.write(f"\n{to_text(report)}\n")
+        sys.stdout.write(f"\n{to_text(report.for_people())}\n")
     say(f"report: {files['md'].absolute().parent}")
     return _EXIT_CODES[status]
 

@@ -14,8 +14,11 @@ from trainers.strict_json import JsonObject
 LABELLED = {"models": "model_labels", "datasets": "dataset_labels"}
 """Field of a spec whose entries may carry a `label` -> field that keeps the labels."""
 
+LABEL_TEXT: dict[str, Any] = {"type": "string", "minLength": 1, "maxLength": 64}
+"""Schema of a label."""
+
 LABEL_SCHEMA: dict[str, Any] = {
-    "anyOf": [{"type": "string", "minLength": 1, "maxLength": 64}, {"type": "null"}],
+    "anyOf": [LABEL_TEXT, {"type": "null"}],
     "default": None,
     "description": "How tables, figures, MLflow and `cell_patches` call it (`null`: what differs from the defaults). "
     "It changes no trial.",

@@ -12,6 +12,7 @@ from pydantic import (
     JsonValue,
     ValidationError,
     ValidationInfo,
+    WithJsonSchema,
     field_validator,
     model_validator,
 )
@@ -19,7 +20,7 @@ from pydantic.json_schema import DEFAULT_REF_TEMPLATE, GenerateJsonSchema, JsonS
 from pydantic_core import PydanticCustomError
 
 from orchestrator.errors import Problem, SpecError
-from orchestrator.labels import LABEL_SCHEMA, LABELLED, with_labels
+from orchestrator.labels import LABEL_SCHEMA, LABEL_TEXT, LABELLED, with_labels
 from orchestrator.patch_schema import TRIAL_PATCH, patch_definitions
 from orchestrator.problems import Path, complaints_of, json_pointer, refuse
 from orchestrator.recipes import RecipeName, recipe_of, with_recipe
@@ -184,11 +185,27 @@ class ArmSearch(StrictModel):
         return self
 
 
+def _refuse_odd_label(label: str) -> str:
+    if not _LABEL.fullmatch(label):
+        raise ValueError(
+            f"{json.dumps(label)} is not a label: up to 64 letters (of any alphabet), digits, spaces and "
+            ". _ - + , ( ), beginning with a letter or a digit"
+        )
+    return label
+
+
+_LABEL = re.compile(r"[^\W_][\w .+,()-]{0,63}")
+Label = Annotated[str, AfterValidator(_refuse_odd_label), WithJsonSchema(LABEL_TEXT)]
+Labels = Annotated[tuple[Label | None, ...], Field(max_length=100)]
+
+
 class Arm(StrictModel):
     """One treatment, as a change to the base trial."""
 
     name: Name
-    """How tables call it."""
+    """Its key in trials, files, addresses and MLflow's tags; tables call it so where it has no label."""
+    label: Label | None = None
+    """How tables, figures, sentences and MLflow's runs call it (`null`: by its name). It changes no trial."""
     role: Literal["control", "treatment"] = "treatment"
     """Exactly one arm is the control."""
     patch: Patch = Field(default_factory=dict)
@@ -203,6 +220,13 @@ def _refuse_ambiguous_arms(arms: tuple[Arm, ...]) -> tuple[Arm, ...]:
         ((i, "name"), f"another arm is called `{names[i]}` already; every arm needs its own name")
         for i in _repeated(names)
     ]
+    shown = [arm.label or arm.name for arm in arms]
+    for i, arm in enumerate(arms):
+        # Not only what others show: a name is asked for even where a label stands in tables.
+        others = [j for j in range(len(arms)) if j != i and arm.label in (shown[j], names[j])]
+        if arm.label is not None and others:
+            message = f"the arm `{names[others[0]]}` is called `{arm.label}` too; readers could not tell them apart"
+            complaints.append(((i, "label"), message))
     controls = [i for i, arm in enumerate(arms) if arm.role == "control"]
     if not controls:
         complaints.append(((), 'no arm is the control; exactly one needs `"role": "control"`'))
@@ -214,19 +238,6 @@ def _refuse_ambiguous_arms(arms: tuple[Arm, ...]) -> tuple[Arm, ...]:
 
 
 Arms = Annotated[tuple[Arm, ...], AfterValidator(_refuse_ambiguous_arms)]
-
-
-def _refuse_odd_label(label: str) -> str:
-    if not _LABEL.fullmatch(label):
-        raise ValueError(
-            f"{json.dumps(label)} is not a label: up to 64 letters (of any alphabet), digits, spaces and "
-            ". _ - + , ( ), beginning with a letter or a digit"
-        )
-    return label
-
-
-_LABEL = re.compile(r"[^\W_][\w .+,()-]{0,63}")
-Labels = Annotated[tuple[Annotated[str, AfterValidator(_refuse_odd_label)] | None, ...], Field(max_length=100)]
 
 
 class CellPatch(StrictModel):

@@ -75,6 +75,13 @@ class ExperimentReading(View):
     data_found: dict[str, str] = Field(default_factory=dict)
 
 
+class ArmReading(View):
+    """What an arm is called."""
+
+    name: str
+    label: str | None = None
+
+
 class ReportReading(View):
     """What a terminal shows of a report."""
 
@@ -91,4 +98,5 @@ class ReportReading(View):
     position: tuple[LearnedPosition, ...] = ()
     receptive_fields: ReceptiveFields | None = None
     num_pending: int = 0
+    arms: tuple[ArmReading, ...] = ()
     exclusions: tuple[Excluded, ...]

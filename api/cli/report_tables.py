@@ -8,6 +8,7 @@ from rich.text import Text
 from api.cli.fitted_table import Column, FittedTable, fit_table
 from api.cli.intervals import Interval, draw_intervals
 from api.cli.readings import FieldLevel, LearnedBias, LearnedPosition, ReceptiveFields, ReportReading
+from orchestrator.arm_labels import arm_labels, labelled
 from orchestrator.statistics.comparison import SUGGESTIVE_MEANS, Cell, Comparison, Verdict
 
 MISSING = "-"
@@ -27,6 +28,7 @@ _VERDICT_STYLES = {
 
 def print_report(console: Console, report: ReportReading) -> None:
     """Comparisons, learned sigma, what is missing, the answer in words."""
+    report = labelled(report, arm_labels(report.arms))
     width = console.width
     tables = [comparison_table(report, width)]
     if DRAWN in tables[0].left_out:

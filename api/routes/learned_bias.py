@@ -10,6 +10,7 @@ from api.openapi import PROBLEMS, problems
 from api.path_parts import ArmName, DataSetName, ExperimentId, LayerName, ModelName, PartName, TokenColumn, TokenRow
 from api.routes.receptive_fields import MapFormat, MapsFormat, files_described
 from api.views import BiasViewView
+from orchestrator.arm_labels import arm_labels, labelled
 from orchestrator.report.bias_view_figure import bias_view_figure, one_view_figure
 from orchestrator.report.field_arrays import to_npy, to_npz
 from orchestrator.report.figures import render
@@ -51,7 +52,7 @@ def get_learned_bias_maps(
     views = views_in(report)
     if maps_format is MapsFormat.NPZ:
         return Response(to_npz(views), media_type=_ARRAY)
-    return Response(render(bias_view_figure(report), "png"), media_type=_PICTURE)
+    return Response(render(bias_view_figure(report.for_people()), "png"), media_type=_PICTURE)
 
 
 @router.get(
@@ -77,4 +78,4 @@ def get_learned_bias_map(
     view = view_in(report, f"{model}/{dataset}/{arm}/{part}/{layer}/{row}_{column}")
     if map_format is MapFormat.NPY:
         return Response(to_npy(view.map), media_type=_ARRAY)
-    return Response(render(one_view_figure(view), "png"), media_type=_PICTURE)
+    return Response(render(one_view_figure(labelled(view, arm_labels(report.arms))), "png"), media_type=_PICTURE)

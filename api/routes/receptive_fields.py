@@ -10,6 +10,7 @@ from api.dependencies import ExperimentsDep
 from api.openapi import PROBLEMS, problems
 from api.path_parts import ArmName, DataSetName, ExperimentId, ModelName, MomentName, TokenColumn, TokenRow
 from api.views import ReceptiveFieldView
+from orchestrator.arm_labels import arm_labels, labelled
 from orchestrator.report.field_arrays import to_npy, to_npz
 from orchestrator.report.field_content import MeanField
 from orchestrator.report.field_map_figure import field_map_figure, mean_field_figure
@@ -66,7 +67,7 @@ def get_maps(
     fields = fields_in(report)
     if maps_format is MapsFormat.NPZ:
         return Response(to_npz(fields), media_type=_ARRAY)
-    return Response(render(field_map_figure(report), "png"), media_type=_PICTURE)
+    return Response(render(field_map_figure(report.for_people()), "png"), media_type=_PICTURE)
 
 
 @router.get(
@@ -87,10 +88,11 @@ def get_map(
     map_format: Annotated[MapFormat, Query(alias="format", description="How to write it.")] = MapFormat.NPY,
 ) -> Response:
     """The mean over seeds of one arm's receptive field, by the key that the list tells."""
-    mean = field_in(experiments.report(experiment_id, FIELD_ARRAYS), f"{model}/{dataset}/{arm}/{moment}/{row}_{column}")
+    report = experiments.report(experiment_id, FIELD_ARRAYS)
+    mean = field_in(report, f"{model}/{dataset}/{arm}/{moment}/{row}_{column}")
     if map_format is MapFormat.NPY:
         return Response(to_npy(mean.map), media_type=_ARRAY)
-    return Response(render(mean_field_figure([mean]), "png"), media_type=_PICTURE)
+    return Response(render(mean_field_figure([labelled(mean, arm_labels(report.arms))]), "png"), media_type=_PICTURE)
 
 
 def _view(experiment_id: str, mean: MeanField) -> ReceptiveFieldView:

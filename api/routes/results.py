@@ -40,6 +40,8 @@ class _Writer(NamedTuple):
     media_type: str
     write: Callable[[Report], str | bytes]
     parts: ReportParts = WHOLE
+    is_for_people: bool = False
+    """Whether it calls arms by their labels; machines get both."""
 
 
 def _to_json(report: Report) -> str:
@@ -48,12 +50,12 @@ def _to_json(report: Report) -> str:
 
 _WRITERS = {
     ReportFormat.JSON: _Writer("application/json", _to_json),
-    ReportFormat.MARKDOWN: _Writer("text/markdown; charset=utf-8", to_markdown),
-    ReportFormat.HTML: _Writer("text/html; charset=utf-8", to_html),
+    ReportFormat.MARKDOWN: _Writer("text/markdown; charset=utf-8", to_markdown, is_for_people=True),
+    ReportFormat.HTML: _Writer("text/html; charset=utf-8", to_html, is_for_people=True),
     ReportFormat.CSV: _Writer("text/csv; charset=utf-8", to_csv, NO_MAPS),
-    ReportFormat.LATEX: _Writer("application/x-tex; charset=utf-8", to_latex),
-    ReportFormat.APPENDIX_LATEX: _Writer("application/x-tex; charset=utf-8", to_latex_appendix),
-    ReportFormat.APPENDIX_MARKDOWN: _Writer("text/markdown; charset=utf-8", to_markdown_appendix),
+    ReportFormat.LATEX: _Writer("application/x-tex; charset=utf-8", to_latex, is_for_people=True),
+    ReportFormat.APPENDIX_LATEX: _Writer("application/x-tex; charset=utf-8", to_latex_appendix, is_for_people=True),
+    ReportFormat.APPENDIX_MARKDOWN: _Writer("text/markdown; charset=utf-8", to_markdown_appendix, is_for_people=True),
     ReportFormat.TRIALS_CSV: _Writer("text/csv; charset=utf-8", trials_to_csv, NO_MAPS),
     ReportFormat.TRIALS_PARQUET: _Writer("application/vnd.apache.parquet", trials_to_parquet, NO_MAPS),
     # Every file that `sigmalab run --output` writes, figures included.
@@ -75,7 +77,8 @@ def get_report(
 ) -> Response:
     """Comparisons with their verdicts, learned sigma, exclusions, provenance; a preview while the experiment runs."""
     writer = _WRITERS[report_format]
-    return Response(writer.write(experiments.report(experiment_id, writer.parts)), media_type=writer.media_type)
+    report = experiments.report(experiment_id, writer.parts)
+    return Response(writer.write(report.for_people() if writer.is_for_people else report), media_type=writer.media_type)
 
 
 @router.get("/logs", response_class=PlainTextResponse, responses=problems(404, 503))

@@ -51,6 +51,7 @@ def _summary(arm: Arm, trials: Sequence[TrialRecord], *, tells_bias: bool) -> Ar
         parts.append(_bias_description(arm, list(biases)))
     return ArmSummary(
         name=arm.name,
+        label=arm.label,
         role=arm.role,
         description="; ".join(parts) or "nothing changed",
         is_placebo=bool(kinds) and all(kinds),

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from orchestrator.arm_labels import arm_labels, labelled
 from orchestrator.report.arms import arm_summaries
 from orchestrator.report.bias_content import TrialViews
 from orchestrator.report.bias_views import bias_views_of
@@ -76,22 +77,25 @@ def build_report(
     exclusions = tuple(_exclusions(trials, is_over=is_over))
     contrasts = placebo_contrasts(comparisons, {arm.name for arm in arms if arm.is_placebo})
     provenance = _provenance(digest, trials, facts or {})
-    by_name = {arm.name: arm for arm in arms}
+    # Sentences are for people, in a report for machines too: they call arms by their labels.
+    labels = arm_labels(spec.arms)
+    told = [labelled(comparison, labels) for comparison in comparisons]
+    by_label = {arm.label or arm.name: arm for arm in arms}
     unit = metric_named(spec.primary_metric).unit
     pooled = tuple(pooled) if len(cells) > 1 else ()
     answers = [
         answer(
             comparison,
-            arm=by_name[comparison.treatment],
+            arm=by_label[comparison.treatment],
             decimals=decimals,
             num_comparisons=len(comparisons),
             is_over=is_over,
         )
-        for comparison in comparisons
+        for comparison in told
     ]
     answers += [
         pooled_answer(
-            effect,
+            labelled(effect, labels),
             metric=spec.primary_metric,
             unit=unit,
             confidence=spec.confidence,
@@ -104,16 +108,16 @@ def build_report(
         experiment=experiment,
         question=spec.question,
         answers=tuple(answers),
-        remarks=tuple(placebo_remarks(contrasts, comparisons, decimals)),
+        remarks=tuple(placebo_remarks([labelled(contrast, labels) for contrast in contrasts], told, decimals)),
         caveats=caveats_of(
             status=experiment.status,
             num_extensions=experiment.num_extensions,
-            spec=spec,
-            comparisons=comparisons,
-            exclusions=exclusions,
-            searches=searches,
-            trials=trials,
-            bias=bias,
+            spec=labelled(spec, labels),
+            comparisons=told,
+            exclusions=[labelled(exclusion, labels) for exclusion in exclusions],
+            searches=[labelled(search, labels) for search in searches],
+            trials=[_called(trial, labels) for trial in trials],
+            bias=[labelled(series, labels) for series in bias],
             provenance=provenance,
         ),
         metric=spec.primary_metric,
@@ -140,6 +144,11 @@ def build_report(
         trials=tuple(_trial_summary(trial) for trial in trials),
         provenance=provenance,
     )
+
+
+def _called(trial: TrialRecord, labels: Mapping[str, str]) -> TrialRecord:
+    """Its arm's name alone: the bulk of a trial, its config and curves, names no arm."""
+    return trial.model_copy(update={"arm": labels[trial.arm]}) if trial.arm in labels else trial
 
 
 def _trial_summary(trial: TrialRecord) -> TrialSummary:

@@ -8,6 +8,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from orchestrator.arm_labels import arm_labels, labelled
 from orchestrator.report.bias_content import BiasViews
 from orchestrator.report.field_content import ReceptiveFields
 from orchestrator.report.search_content import SearchSummary
@@ -112,7 +113,9 @@ class ArmSummary(StrictModel):
     """One arm, as the spec wrote it."""
 
     name: str
-    """How tables call it."""
+    """Its key: what `arm`, `treatment` and `control` say elsewhere in this report."""
+    label: str | None = None
+    """How sentences, tables and pictures call it (`None`: by its name)."""
     role: Literal["control", "treatment"]
     """Exactly one arm is the control."""
     description: str
@@ -328,3 +331,7 @@ class Report(StrictModel):
     def control(self) -> str:
         """Name of the control arm."""
         return next(arm.name for arm in self.arms if arm.role == "control")
+
+    def for_people(self) -> "Report":
+        """The same report with the arms' labels in place of their names: what all formats take that people read."""
+        return labelled(self, arm_labels(self.arms))

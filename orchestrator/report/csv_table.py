@@ -3,11 +3,12 @@
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from orchestrator.arm_labels import arm_labels
 from orchestrator.report.content import Report
 from orchestrator.statistics.comparison import Comparison
 
@@ -60,11 +61,17 @@ def fields_to_csv(report: Report) -> str:
 
 def _comparisons(report: Report, comparisons: Sequence[Comparison]) -> str:
     rows = []
+    labels = arm_labels(report.arms)
     for comparison in comparisons:
         values = comparison.model_dump(mode="json")
         row = [comparison.cell.model, comparison.cell.dataset, *(values[field] for field in _COMPARISON_FIELDS)]
-        rows.append([*row, report.provenance.digest])
-    return _csv(["model", "dataset", *_COMPARISON_FIELDS, "digest"], rows)
+        rows.append([*row, report.provenance.digest, *_label(comparison.treatment, labels)])
+    return _csv(["model", "dataset", *_COMPARISON_FIELDS, "digest", *(["treatment_label"] if labels else [])], rows)
+
+
+def _label(arm: str, labels: Mapping[str, str]) -> list[str]:
+    """What people call an arm, as the last column of a table whose experiment has labels."""
+    return [labels.get(arm, arm)] if labels else []
 
 
 def trials_to_csv(report: Report) -> str:
@@ -92,12 +99,13 @@ def _typed(column: Sequence[str | int | float | None]) -> pa.Array:
 def _trials(report: Report) -> tuple[list[str], list[list[str | int | float | None]]]:
     metrics = sorted({key for trial in report.trials for key in trial.metrics})
     rows = []
+    labels = arm_labels(report.arms)
     for trial in report.trials:
         values = trial.model_dump(mode="json")
         row = [trial.cell.model, trial.cell.dataset, *(values[field] for field in _TRIAL_FIELDS)]
         row.append(json.dumps(trial.params, sort_keys=True) if trial.params else "")
-        rows.append(row + [trial.metrics.get(key) for key in metrics])
-    return ["model", "dataset", *_TRIAL_FIELDS, "params", *metrics], rows
+        rows.append([*row, *(trial.metrics.get(key) for key in metrics), *_label(trial.arm, labels)])
+    return ["model", "dataset", *_TRIAL_FIELDS, "params", *metrics, *(["arm_label"] if labels else [])], rows
 
 
 def _csv(header: Sequence[str], rows: Sequence[Sequence[str | int | float | None]]) -> str:

@@ -50,15 +50,16 @@ def to_zip(report: Report) -> bytes:
 
 def report_files(report: Report) -> Iterator[tuple[str, str, bytes]]:
     """Format, file name and content of every file; a figure is drawn once for all that show it."""
-    figures = {name: draw(report) for name, draw in figures_of(report).items()}
+    shown = report.for_people()
+    figures = {name: draw(shown) for name, draw in figures_of(shown).items()}
     svgs = {name: render(figure, "svg") for name, figure in figures.items()}
     yield "json", "report.json", report.model_dump_json(indent=1).encode()
-    yield "md", "report.md", to_markdown(report).encode()
-    yield "html", "report.html", to_html(report, svgs).encode()
-    yield "text", "report.txt", to_text(report).encode()
-    yield "latex", "table.tex", to_latex(report).encode()
-    yield "appendix_latex", "appendix.tex", to_latex_appendix(report).encode()
-    yield "appendix_md", "appendix.md", to_markdown_appendix(report).encode()
+    yield "md", "report.md", to_markdown(shown).encode()
+    yield "html", "report.html", to_html(shown, svgs).encode()
+    yield "text", "report.txt", to_text(shown).encode()
+    yield "latex", "table.tex", to_latex(shown).encode()
+    yield "appendix_latex", "appendix.tex", to_latex_appendix(shown).encode()
+    yield "appendix_md", "appendix.md", to_markdown_appendix(shown).encode()
     yield "spec", SPEC_FILE, report.spec.model_dump_json(indent=1).encode()
     yield "csv", "comparisons.csv", to_csv(report).encode()
     yield "trials_csv", "trials.csv", trials_to_csv(report).encode()

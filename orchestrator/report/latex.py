@@ -1,5 +1,8 @@
 r"""The report as LaTeX: tables to paste into a paper (needs `\usepackage{booktabs}`)."""
 
+import re
+from collections import Counter
+
 from orchestrator.report.content import BiasSeries, PositionFit, Report
 from orchestrator.report.latex_fields import field_tables, figure_comments
 from orchestrator.report.latex_layers import layers_by_dataset
@@ -29,7 +32,18 @@ def to_latex(report: Report) -> str:
         parts += [_position(report, cell) for cell in dict.fromkeys(fit.cell for fit in report.position)]
     parts += [*field_tables(report), *figure_comments(report)]
     parts.append(f"% digest {report.provenance.digest}")
-    return "\n".join(parts) + "\n"
+    return _with_own_labels("\n".join(parts)) + "\n"
+
+
+def _with_own_labels(text: str) -> str:
+    """The tables, those numbered on whose labels read alike once they are plain ASCII (`Größe` and `Grüße`)."""
+    seen: Counter[str] = Counter()
+
+    def own(found: re.Match[str]) -> str:
+        seen[found[0]] += 1
+        return found[0] if seen[found[0]] == 1 else rf"\label{{{found[1]}-{seen[found[0]]}}}"
+
+    return re.sub(r"\\label\{([^{}]*)\}", own, text)
 
 
 def _comparisons(report: Report) -> str:

@@ -31,7 +31,7 @@ def answer(
 
     Args:
         comparison: the numbers.
-        arm: the treatment, for its name and what it adds.
+        arm: the treatment, for what it adds.
         decimals: digits after the point.
         num_comparisons: comparisons in the experiment; from two on, Holm's p is named too.
         is_over: whether no further pair will come.
@@ -41,11 +41,11 @@ def answer(
     if comparison.effect is None:
         planned = f"{comparison.num_planned_pairs} planned pair{'' if comparison.num_planned_pairs == 1 else 's'}"
         return (
-            f"{start}nothing can be said about {arm.name}{'' if is_over else ' yet'}: none of its {planned} "
-            f"{'was completed' if is_over else 'is complete'}."
+            f"{start}nothing can be said about {comparison.treatment}{'' if is_over else ' yet'}: "
+            f"none of its {planned} {'was completed' if is_over else 'is complete'}."
         )
     changed = with_unit(signed(comparison.effect, decimals), comparison.unit)
-    start += f"{arm.name} ({arm.description}) changed {what} by {changed}"
+    start += f"{comparison.treatment} ({arm.description}) changed {what} by {changed}"
     if comparison.ci_low is None or comparison.ci_high is None:
         return f"{start} {_without_interval(comparison, num_comparisons)}."
     evidence = [_interval(comparison, decimals), f"n = {_pairs(comparison)}"]

@@ -5,11 +5,13 @@ for machines. A metric's text before the slash is its section on MLflow's charts
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pydantic import JsonValue
 
+from orchestrator.arm_labels import arm_labels
 from orchestrator.report.arm_style import arm_style
+from orchestrator.spec import Arm
 from orchestrator.status import ExperimentStatus, Phase, TrialStatus
 from orchestrator.store.tables import ExperimentRow, TrialRow
 from trainers.config import TrialConfig
@@ -41,12 +43,12 @@ def trial_key(trial: TrialRow) -> str:
     return f"{trial.experiment_id}/{trial.id}"
 
 
-def run_name(trial: TrialRow) -> str:
+def run_name(trial: TrialRow, labels: Mapping[str, str]) -> str:
     """`<arm>/seed<k>/<cell>`: MLflow's table shows about 20 characters, and the arm is what people look for.
 
-    Search trials carry their params too, for they share cell, arm and seed.
+    Search trials carry their params too, for they share cell, arm and seed. `labels`: see `orchestrator.arm_labels`.
     """
-    name = f"{trial.arm}/seed{trial.seed}/{trial.cell}"
+    name = f"{labels.get(trial.arm, trial.arm)}/seed{trial.seed}/{trial.cell}"
     if trial.phase == Phase.CONFIRM:
         return name
     point = ",".join(f"{path.rpartition('.')[2]}={_short(value)}" for path, value in sorted(trial.params.items()))
@@ -58,19 +60,19 @@ def pair_name(trial: TrialRow) -> str:
     return f"{trial.cell}/seed{trial.seed}"
 
 
-def trial_tags(trial: TrialRow, experiment: ExperimentRow, arms: Sequence[str]) -> dict[str, str]:
+def trial_tags(trial: TrialRow, experiment: ExperimentRow, arms: Sequence[Arm]) -> dict[str, str]:
     """Tags of a trial's run, known before it starts.
 
     Args:
         trial: the trial.
         experiment: its experiment.
-        arms: names of all arms, in the order of the spec: gives each arm one colour in MLflow's charts.
+        arms: all arms, in the order of the spec: gives each arm one colour in MLflow's charts.
     """
     tags = {
-        "mlflow.runName": run_name(trial),
+        "mlflow.runName": run_name(trial, arm_labels(arms)),
         "mlflow.source.name": "sigmalab",
         "mlflow.user": "sigmalab",
-        "mlflow.runColor": arm_style(trial.arm, arms, experiment.control).color,
+        "mlflow.runColor": arm_style(trial.arm, [arm.name for arm in arms], experiment.control).color,
         "arm": trial.arm,
         "cell": trial.cell,
         "seed": str(trial.seed),

@@ -67,7 +67,7 @@ class SummaryRuns:
         with tempfile.TemporaryDirectory() as folder:
             write_report(report, Path(folder, REPORT_FOLDER))
             # MLflow's own table format (its `log_table` would append to what an earlier sending left).
-            table = comparison_table(report)
+            table = comparison_table(report.for_people())
             Path(folder, TABLE).write_text(json.dumps({"columns": table.columns, "data": table.rows}))
             self._client.log_artifacts(run_id, folder)
         tags = _tags(report)
@@ -212,7 +212,7 @@ def _tags(report: Report) -> dict[str, str]:
         for comparison in report.comparisons
     ]
     return {
-        NOTE: to_short_markdown(report),
+        NOTE: to_short_markdown(report.for_people()),
         # A tag holds 5,000 characters; the description and the report have all of them.
         "verdict": "; ".join(answers)[:500],
         "sigmalab.status": report.experiment.status.value,

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
 
+from orchestrator.arm_labels import arm_labels
 from orchestrator.report.bias_view_figure import mean_views_figure
 from orchestrator.report.bias_views import mean_views
 from orchestrator.report.content import BiasSeries, TrialRecord
@@ -82,7 +83,7 @@ class TrialRuns:
         self._storage = storage
         spec = stored_spec(experiment)
         self._metric = spec.primary_metric
-        self._arms = [arm.name for arm in spec.arms]
+        self._arms = spec.arms
 
     def ship(self, trial: TrialRow, known_runs: Mapping[str, str]) -> Shipped:
         """Send all that is new of a trial, and close its run if it has ended.
@@ -115,7 +116,7 @@ class TrialRuns:
                 self._mlflow_id,
                 start_time=_milliseconds(_started_at(trial)),
                 tags=trial_tags(trial, self._experiment, self._arms),
-                run_name=run_name(trial),
+                run_name=run_name(trial, arm_labels(self._arms)),
             )
             run_id = run.info.run_id
         with self._database.write() as session:

@@ -1,8 +1,14 @@
 """Submit, look, cancel, extend over HTTP."""
 
+import csv
+import io
+
 import pytest
 from fastapi.testclient import TestClient
+from rich.console import Console
 
+from api.cli.readings import ReportReading
+from api.cli.report_tables import print_report
 from orchestrator.status import ExperimentStatus
 from orchestrator.store.database import Database
 from tests.api import playing
@@ -89,6 +95,30 @@ def test_comparisons_show_the_planted_effect(http: TestClient, database: Databas
     view = http.get(f"/experiments/{experiment_id}").json()
     assert view["progress"]["pairs_complete"] == 3
     assert view["status"] == "succeeded"
+
+
+def test_what_people_read_calls_arms_by_their_labels(http: TestClient, database: Database, spec: JsonObject) -> None:
+    label = "Für s_2 (ours)"
+    control, treatment = spec["arms"]
+    labelled = spec | {"arms": [control, treatment | {"label": label}]}
+    experiment_id = http.post("/experiments", json=labelled).json()["id"]
+    playing.play(database, experiment_id)
+    (comparison,) = http.get(f"/experiments/{experiment_id}/comparisons").json()
+    assert comparison["treatment"] == "gaussian"
+    read = {
+        name: http.get(f"/experiments/{experiment_id}/report", params={"format": name}).text.replace("\\", "")
+        for name in ("json", "md", "html", "latex", "appendix-md", "appendix-latex", "csv", "trials-csv")
+    }
+    assert [name for name, text in read.items() if label not in text.replace("allowbreak{}", "")] == []
+    rows = {name: next(csv.DictReader(io.StringIO(read[name]))) for name in ("csv", "trials-csv")}
+    assert (rows["csv"]["treatment"], rows["csv"]["treatment_label"]) == ("gaussian", label)
+    assert (rows["trials-csv"]["arm"], rows["trials-csv"]["arm_label"]) == ("control", "control")
+    terminal = io.StringIO()
+    print_report(Console(file=terminal, width=200), ReportReading.model_validate_json(read["json"]))
+    table, _, sentences = terminal.getvalue().partition("Caveats")
+    assert label in table
+    assert "gaussian" not in table
+    assert label in sentences
 
 
 def test_a_failed_trial_leaves_its_pair_incomplete_with_the_reason(

@@ -1,4 +1,4 @@
-"""A user's own names for models and data sets: in tables and cell patches, never in a trial's identity."""
+"""A user's own names for models, data sets and arms: in tables and cell patches, never in a trial's identity."""
 
 from copy import deepcopy
 
@@ -83,7 +83,54 @@ def test_labels_stand_in_one_place():
     }
 
 
+ARMS = [
+    {"name": "control", "role": "control"},
+    {"name": "gaussian", "label": "Für σ_2 (ours)", "patch": {"attention_bias": {"kind": "gaussian"}}},
+]
+
+
+def test_an_arm_s_label_changes_no_trial_but_what_the_question_is_called():
+    labelled, plain = (expand({**deepcopy(SPEC), "arms": arms}) for arms in (ARMS, SPEC["arms"]))
+    ours, theirs = (expansion.confirm_trials({}) for expansion in (labelled, plain))
+    assert [(trial.arm, trial.identity, trial.config) for trial in ours] == [
+        (trial.arm, trial.identity, trial.config) for trial in theirs
+    ]
+    assert {trial.arm for trial in ours} == {"control", "gaussian"}
+    # As with models and data sets: the digest names the spec as a whole, and what its report says.
+    assert labelled.digest != plain.digest
+    stored = labelled.spec.model_dump_json()
+    assert parse_spec(stored.encode()) == ExperimentSpec.model_validate_json(stored) == labelled.spec
+
+
+def test_no_two_arms_are_called_alike():
+    def labels(*given):
+        names = ("control", "gaussian", "other")
+        return [
+            {"name": name, "role": "treatment" if i else "control", "label": label}
+            for i, (name, label) in enumerate(zip(names, given, strict=True))
+        ]
+
+    told = "is called `A b` too; readers could not tell them apart"
+    assert problems(arms=labels("A b", None, "A b")) == {
+        "/arms/0/label": f"the arm `other` {told}",
+        "/arms/2/label": f"the arm `control` {told}",
+    }
+    # A name stays taken even where a label stands in tables.
+    assert problems(arms=labels("Base", "control", None)) == {
+        "/arms/1/label": "the arm `control` is called `control` too; readers could not tell them apart"
+    }
+    own_name = parse_spec({**deepcopy(SPEC), "arms": labels("control", "Control", None)})
+    assert own_name.control.label == "control"
+    ((pointer, message),) = problems(arms=labels(None, "a/b", None)).items()
+    assert pointer == "/arms/1/label"
+    assert "is not a label" in message
+
+
 def test_the_schema_and_overrides_know_labels():
     assert Draft202012Validator(ExperimentSpec.model_json_schema()).is_valid(SPEC)
     assert with_overrides(SPEC, ["models.Ours (σ 2).depth=2"])["models"][0]["depth"] == 2
+    schema = Draft202012Validator(ExperimentSpec.model_json_schema())
+    assert schema.is_valid({**SPEC, "arms": ARMS})
+    assert not schema.is_valid({**SPEC, "arms": [{**ARMS[0], "label": "x" * 65}, ARMS[1]]})
+    assert with_overrides({**SPEC, "arms": ARMS}, ["arms.gaussian.label=Ours"])["arms"][1]["label"] == "Ours"
     assert parse_spec(with_overrides(SPEC, ["models.1.label=Small"])).model_labels == ("Ours (σ 2)", "Small")

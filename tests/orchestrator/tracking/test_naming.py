@@ -6,6 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from orchestrator.spec import Arm
 from orchestrator.status import Phase
 from orchestrator.store.tables import ExperimentRow, TrialRow
 from orchestrator.tracking.links import chart_link, compare_link, experiment_link, run_link
@@ -37,19 +38,23 @@ def row(**changes: object) -> TrialRow:
 
 
 def test_names_begin_with_what_people_look_for() -> None:
-    assert run_name(row()) == "gaussian/seed3/small_vit/digits-300"
+    assert run_name(row(), {}) == "gaussian/seed3/small_vit/digits-300"
+    assert run_name(row(), {"gaussian": "Ours, σ"}) == "Ours, σ/seed3/small_vit/digits-300"
     assert pair_name(row()) == "small_vit/digits-300/seed3"
 
 
 def test_search_runs_are_told_apart_by_their_params() -> None:
     trial = row(phase=Phase.SEARCH, params={"attention_bias.sigma": 2.123456})
-    assert run_name(trial) == "search/gaussian/seed3/small_vit/digits-300/sigma=2.123"
+    assert run_name(trial, {}) == "search/gaussian/seed3/small_vit/digits-300/sigma=2.123"
 
 
 def test_tags_say_role_pair_and_colour() -> None:
     experiment = ExperimentRow(id="e1", control="base", digest="d")
-    arms = ["gaussian", "base", "placebo"]
-    tags = {arm: trial_tags(row(arm=arm), experiment, arms) for arm in arms}
+    names = ["gaussian", "base", "placebo"]
+    arms = [Arm(name=name, label="Ours, σ" if name == "gaussian" else None) for name in names]
+    tags = {name: trial_tags(row(arm=name), experiment, arms) for name in names}
+    assert tags["gaussian"]["mlflow.runName"] == "Ours, σ/seed3/small_vit/digits-300"
+    assert [tags[name]["arm"] for name in names] == names
     assert tags["base"]["role"] == "control"
     assert tags["gaussian"]["role"] == "treatment"
     assert len({tag["mlflow.runColor"] for tag in tags.values()}) == 3

@@ -128,8 +128,8 @@ def test_deltas_and_receptive_fields_sit_on_the_treatment_and_the_summary(
     assert 0 < low < summary.data.metrics[f"delta/{cell}/gaussian"] < high
     assert summary.data.metrics[f"p_value/{cell}/gaussian"] == 0.03125
     assert summary.data.tags["phase"] == "summary"
-    assert "gaussian: improved" in summary.data.tags["verdict"]
-    assert "improved" in summary.data.tags["mlflow.note.content"]
+    assert "gaussian: suggestive" in summary.data.tags["verdict"]
+    assert "suggestive" in summary.data.tags["mlflow.note.content"]
     assert summary.info.status == "FINISHED"
     files = {file.path for file in client.list_artifacts(summary.info.run_id, "report")}
     assert {"report/report.html", "report/table.tex", "report/effects.svg", "report/sigma.png"} <= files
@@ -281,6 +281,23 @@ def test_a_reused_trial_has_its_own_run(client: MlflowClient, mlflow_url: str, s
         assert sorted(values) == sorted(
             (point[0], point[1], point[3]) for point in points_of(client, original.info.run_id)
         )
+
+
+def test_runs_are_called_by_the_labels_of_their_arms_and_keyed_by_their_names(
+    client: MlflowClient, mlflow_url: str, store: Database, spec_name: str, tmp_path: Path
+) -> None:
+    label = "Für σ_2 (ours)"
+    arms = [arm.model_copy(update={"label": label if arm.name == "gaussian" else None}) for arm in make_spec().arms]
+    experiment_id = play(store, make_spec(name=spec_name, seeds=[0, 1], arms=arms))
+    assert Shipper(store, mlflow_url).drain(60)
+    runs = runs_of(client, store, experiment_id)
+    cell = make_record("gaussian", 0).cell.key
+    assert runs[f"{label}/seed1/{cell}"].data.tags["arm"] == "gaussian"
+    assert runs[f"placebo/seed1/{cell}"].data.tags["arm"] == "placebo"
+    summary = runs[f"summary {experiment_id}"]
+    assert f"delta/{cell}/gaussian" in summary.data.metrics
+    table = client.download_artifacts(summary.info.run_id, "comparisons.json", str(tmp_path))
+    assert label in str(json.loads(Path(table).read_text())["data"])
 
 
 def test_extending_updates_the_summary(client: MlflowClient, mlflow_url: str, store: Database, spec_name: str) -> None:
