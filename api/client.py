@@ -23,6 +23,7 @@ from pydantic import BaseModel, JsonValue, TypeAdapter, ValidationError
 from api.endpoint import HOME_ID_HEADER, Endpoint, find_endpoint, named_endpoint
 from api.sse import Event, read_events
 from api.views import BiasViewView, PlanView, ProblemView, ReadinessView, ReceptiveFieldView
+from orchestrator.addresses import is_http_address, without_password
 from orchestrator.home import home_id
 from orchestrator.proxies import ProxyUnusableError, through, transport_for
 from orchestrator.service.views import ExperimentPage, ExperimentView, TrialView
@@ -56,7 +57,7 @@ class ServiceUnreachableError(ClientError):
 
     def __init__(self, endpoint: Endpoint, reason: str) -> None:
         self.endpoint = endpoint
-        super().__init__(f"no sigmalab service answers at {endpoint.url} ({endpoint.source}): {reason}")
+        super().__init__(f"no sigmalab service answers at {endpoint.shown} ({endpoint.source}): {reason}")
 
 
 class StrangerError(ClientError):
@@ -65,9 +66,9 @@ class StrangerError(ClientError):
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
         super().__init__(
-            f"what answers at {endpoint.url} is not the service of {endpoint.home}, where none runs; nothing was "
-            f"changed. Start yours with `sigmalab serve`, or name that one: SIGMALAB_URL={endpoint.url}, or "
-            f"--url {endpoint.url}"
+            f"what answers at {endpoint.shown} is not the service of {endpoint.home}, where none runs; nothing was "
+            f"changed. Start yours with `sigmalab serve`, or name that one: SIGMALAB_URL={endpoint.shown}, or "
+            f"--url {endpoint.shown}"
         )
 
 
@@ -90,6 +91,9 @@ class Client:
         token: sent as a bearer token (`None`: SIGMALAB_API_TOKEN, if set).
         timeout_seconds: how long one answer may take; `watch` is not bound by it.
         transport: how bytes travel; tests speak to an application in this process.
+
+    Raises:
+        ServiceUnreachableError: the address is none, or the proxy for it.
     """
 
     def __init__(
@@ -104,7 +108,7 @@ class Client:
         self._belongs_here: bool | None = None
         token = token or os.environ.get("SIGMALAB_API_TOKEN")
         self._http = httpx.Client(
-            base_url=self.endpoint.url,
+            base_url=_base_url(self.endpoint),
             headers={"Authorization": f"Bearer {token}"} if token else {},
             timeout=timeout_seconds,
             transport=transport or _transport(self.endpoint),
@@ -364,6 +368,17 @@ def _key_header(idempotency_key: str | None) -> dict[str, str]:
     return {"Idempotency-Key": idempotency_key} if idempotency_key else {}
 
 
+def _base_url(endpoint: Endpoint) -> httpx.URL:
+    try:
+        url = httpx.URL(endpoint.url)
+    except httpx.InvalidURL:
+        url = None
+    if url is None or not is_http_address(endpoint.url):
+        # Without the reason that httpx gives: it may quote a part of a password.
+        raise ServiceUnreachableError(endpoint, "that is no address; write http://host:port")
+    return url
+
+
 def _transport(endpoint: Endpoint) -> httpx.BaseTransport:
     try:
         return transport_for(endpoint.url)
@@ -425,7 +440,7 @@ def _foreign(answer: httpx.Response) -> ProblemView:
         type="about:blank",
         title=answer.reason_phrase,
         status=answer.status_code,
-        detail=f"HTTP {answer.status_code} {answer.reason_phrase} from {answer.url}, which is no sigmalab service "
-        f"(or one of another version){through(str(answer.url))}",
+        detail=f"HTTP {answer.status_code} {answer.reason_phrase} from {without_password(str(answer.url))}, which is "
+        f"no sigmalab service (or one of another version){through(str(answer.url))}",
         code="not_sigmalab",
     )

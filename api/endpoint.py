@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from api.local_stack.record import read_record
+from orchestrator.addresses import without_password
 from orchestrator.home import state_folder
 
 DEFAULT_URL = "http://127.0.0.1:8000"
@@ -24,6 +25,11 @@ class Endpoint(NamedTuple):
     """For error messages."""
     home: Path | None = None
     """The state folder whose service it should be (`None`: the address was named, whoever answers there)."""
+
+    @property
+    def shown(self) -> str:
+        """The address for messages: without user and password."""
+        return without_password(self.url)
 
 
 def named_endpoint(url: str) -> Endpoint:

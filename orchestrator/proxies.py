@@ -5,7 +5,6 @@ requests to this machine through the proxy, and raises an ImportError for a SOCK
 """
 
 import os
-import re
 from collections.abc import Mapping
 from ipaddress import ip_address, ip_network
 from typing import NamedTuple
@@ -13,10 +12,9 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from orchestrator.addresses import without_password
 from orchestrator.errors import OrchestratorError
 from orchestrator.loopback import is_loopback
-
-_USER = re.compile(r"^([^/@]*://)?.*@")
 
 
 class ProxyUnusableError(OrchestratorError):
@@ -35,7 +33,7 @@ class Proxy(NamedTuple):
 
     def __str__(self) -> str:
         """For messages: without user and password."""
-        return f"{_USER.sub(_scheme, self.url)} of {self.variable}"
+        return f"{without_password(self.url)} of {self.variable}"
 
 
 def proxy_of(url: str, environment: Mapping[str, str] = os.environ) -> Proxy | None:
@@ -76,10 +74,6 @@ def through(url: str) -> str:
     """The end of a sentence about a failed request: names the proxy, if there is one."""
     proxy = proxy_of(url)
     return "" if proxy is None else f" (through the proxy {proxy}; no_proxy names hosts to ask without it)"
-
-
-def _scheme(found: re.Match[str]) -> str:
-    return found[1] or ""
 
 
 def _variable(scheme: str, environment: Mapping[str, str]) -> Proxy | None:

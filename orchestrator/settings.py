@@ -3,11 +3,11 @@
 import sys
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import AfterValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from orchestrator.addresses import without_password
 from orchestrator.home import state_folder
 
 UserPath = Annotated[Path, AfterValidator(Path.expanduser)]
@@ -111,9 +111,3 @@ class Settings(BaseSettings):
         if self.mlflow_public_url is not None:
             environment["SIGMALAB_MLFLOW_PUBLIC_URL"] = self.mlflow_public_url
         return environment
-
-
-def without_password(url: str) -> str:
-    """The URL without user and password: it is shown to everybody."""
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))

@@ -48,7 +48,7 @@ def keep_report(client: Client, view: ExperimentView) -> dict[str, str]:
         "report": files.get("report.html"),
         "LaTeX table": files.get("table.tex"),
         "what it sees": files.get(_MAPS_FIGURE),
-        "API": f"{client.endpoint.url}/docs",
+        "API": f"{client.endpoint.shown}/docs",
         "MLflow": view.mlflow_url,
     }
     return {name: str(place) for name, place in links.items() if place is not None}

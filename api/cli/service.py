@@ -14,7 +14,7 @@ def reading(url: str | None) -> Iterator[Client]:
         if not client.belongs_here:
             endpoint = client.endpoint
             err.print(
-                f"note: {endpoint.url} answers, which is not the service of {endpoint.home} (none runs there)",
+                f"note: {endpoint.shown} answers, which is not the service of {endpoint.home} (none runs there)",
                 markup=False,
             )
         yield client
@@ -26,5 +26,5 @@ def changing(url: str | None) -> Iterator[Client]:
     with errors_as_exits(), Client(url) as client:
         if not client.belongs_here:
             raise StrangerError(client.endpoint)
-        err.print(f"service  {client.endpoint.url}  ({client.endpoint.source})", markup=False)
+        err.print(f"service  {client.endpoint.shown}  ({client.endpoint.source})", markup=False)
         yield client

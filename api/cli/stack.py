@@ -62,10 +62,11 @@ def serve(
     options = StackOptions(home=state_folder(), host=host, port=port)
     with errors_as_exits(), LocalStack(options, tell) as stack:
         if as_json:
-            write_json({"api": stack.urls.api, "mlflow": stack.urls.mlflow, "ray": stack.urls.ray})
+            urls = stack.urls.shown()
+            write_json({"api": urls.api, "mlflow": urls.mlflow, "ray": urls.ray})
             sys.stdout.flush()
         else:
-            _print_links(stack.urls)
+            _print_links(stack.urls.shown())
             err.print("Ctrl-C stops everything; experiments go on at the next start.")
         _wait_for_interrupt(stack)
 
@@ -82,7 +83,7 @@ def demo(
         with Client(url) as client:
             _run_demo(client, text, as_json=as_json, stays_up=keep or stack is None)
         if stack is not None and keep:
-            _print_links(stack.urls)
+            _print_links(stack.urls.shown())
             err.print("The service stays up; Ctrl-C stops it.")
             _wait_for_interrupt(stack)
 
@@ -96,7 +97,7 @@ def _run_demo(client: Client, text: bytes, *, as_json: bool, stays_up: bool) -> 
         out.print()
     view, is_new = client.submit_unless_running(text)
     if is_new:
-        err.print(f"submitted as {view.id} to {client.endpoint.url}/experiments")
+        err.print(f"submitted as {view.id} to {client.endpoint.shown}/experiments")
     else:
         err.print(f"going on with {view.id}, which an earlier demo has left unfinished")
     try:

@@ -40,6 +40,9 @@ class TrialChoice(NamedTuple):
             typer.Exit: there is none, or several; says which there are.
         """
         trials: Iterable[TrialView] = client.trials(experiment_id)
+        if not trials:
+            complain(f"experiment {experiment_id} has no trials yet")
+            raise typer.Exit(Exit.REFUSED)
         for name, wanted, of in _QUESTIONS:
             asked = wanted(self)
             if asked is not None:
@@ -69,7 +72,7 @@ def _narrowed(
     if not left:
         there = list(dict.fromkeys(str(of(trial)) for trial in given))
         near = difflib.get_close_matches(str(wanted), there, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
+        hint = f"; did you mean {near[0]}?" if near else "."
         shown = ", ".join(there[:12]) + (", ..." if len(there) > 12 else "")
         complain(f"no trial has --{name} {wanted}{hint} There {'is' if len(there) == 1 else 'are'} {shown}")
         raise typer.Exit(Exit.USAGE)

@@ -2,8 +2,11 @@
 
 import difflib
 import os
+from collections.abc import Iterable
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 from pydantic import ValidationError
@@ -11,10 +14,16 @@ from pydantic import ValidationError
 from api.client import Client, ClientError
 from api.doctor.finding import Finding, note, ok, problem
 from api.endpoint import DEFAULT_URL, find_endpoint
-from api.local_stack.record import read_record
+from api.local_stack.errors import StackError
+from api.local_stack.existing import ray_token
+from api.local_stack.record import StackRecord, read_record
+from api.local_stack.servers import ray_token_file
+from orchestrator.addresses import is_http_address, without_password
 from orchestrator.errors import StoreError
 from orchestrator.home import state_folder
-from orchestrator.settings import Settings, without_password
+from orchestrator.loopback import is_loopback
+from orchestrator.proxies import ProxyUnusableError, through, transport_for
+from orchestrator.settings import Settings
 
 _SECONDS = 3.0
 _OTHERS = frozenset({"SIGMALAB_URL", "SIGMALAB_CACHE", "SIGMALAB_STACK_ID"})
@@ -60,8 +69,8 @@ def look_at_service() -> list[Finding]:
         return [problem("service", str(error), "start it (sigmalab serve), or unset what names it")]
     lacking = [f"{name}: {check.reason}" for name, check in readiness.checks.items() if not check.ok]
     if lacking:
-        return [note("service", f"{endpoint.url} runs, but {'; '.join(lacking)}", "its log is in the state folder")]
-    return [ok("service", f"{endpoint.url} is ready ({endpoint.source})")]
+        return [note("service", f"{endpoint.shown} runs, but {'; '.join(lacking)}", "its log is in the state folder")]
+    return [ok("service", f"{endpoint.shown} is ready ({endpoint.source})")]
 
 
 def look_at_ray(settings: Settings | None) -> list[Finding]:
@@ -72,28 +81,36 @@ def look_at_ray(settings: Settings | None) -> list[Finding]:
     dashboard = settings.ray_dashboard_url if settings is not None else None
     if record is not None and record.ray_url:
         dashboard = record.ray_url
-    elif address and address.startswith("http"):
+    elif address and address.startswith(("http://", "https://")):
         dashboard = address
-    found = None if dashboard is None else _ray_version(dashboard)
+    shown = None if dashboard is None else without_password(dashboard)
+    try:
+        found = None if dashboard is None else _ray_version(dashboard, _ray_tokens(settings, record))
+    except _TokenWantedError:
+        if (
+            not address
+            and record is None
+            and (settings is None or "ray_dashboard_url" not in settings.model_fields_set)
+        ):
+            return [ok("Ray", f"{own} is installed; somebody's Ray at {shown} asks for a token and is left alone")]
+        return [
+            problem(
+                "Ray",
+                f"{own} is installed; the cluster at {shown} asks for a token, and has taken none that is known here",
+                "export SIGMALAB_RAY_AUTH_TOKEN=... (the cluster's)",
+            )
+        ]
     if found is None:
-        if address and address.startswith("http"):
-            return [problem("Ray", f"{own} is installed; nobody answers at RAY_ADDRESS={address}", "unset RAY_ADDRESS")]
-        others = _running_rays()
-        text = f"{own} is installed; no dashboard answers at {dashboard}"
-        if address:
-            text += f"; RAY_ADDRESS={address} names a cluster that `sigmalab serve` will ask"
-        if others:
-            return [note("Ray", f"{text}; somebody's Ray runs on this machine ({others}) and is left alone")]
-        return [ok("Ray", text)]
+        return [_silent_ray(own, address, shown)]
     if found != own:
         return [
             problem(
                 "Ray",
-                f"{own} is installed, the cluster at {dashboard} has {found}: they can't work together",
+                f"{own} is installed, the cluster at {shown} has {found}: they can't work together",
                 f"pip install 'ray=={own}' there, or unset RAY_ADDRESS and SIGMALAB_RAY_DASHBOARD_URL here",
             )
         ]
-    return [ok("Ray", f"{own}, as the cluster at {dashboard}")]
+    return [ok("Ray", f"{own}, as the cluster at {shown}")]
 
 
 def look_at_mlflow(settings: Settings | None) -> list[Finding]:
@@ -103,17 +120,24 @@ def look_at_mlflow(settings: Settings | None) -> list[Finding]:
     if uri is None:
         return [ok("MLflow", f"{own} is installed; no server is named: `sigmalab serve` starts one")]
     shown = without_password(uri)
-    if not uri.startswith(("http://", "https://")):
+    if not is_http_address(uri):
         return [
             problem(
                 "MLflow", f"MLFLOW_TRACKING_URI={shown} is no server", "export MLFLOW_TRACKING_URI=http://host:5000"
             )
         ]
     try:
-        answer = httpx.get(f"{uri.rstrip('/')}/version", timeout=_SECONDS, trust_env=False)
-        answer.raise_for_status()
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        return [problem("MLflow", f"{shown} does not answer: {error}", "start it, or unset MLFLOW_TRACKING_URI")]
+        # As the service asks it, and MLflow's own client: through a proxy, if the environment names one for it.
+        with httpx.Client(transport=transport_for(uri), timeout=_SECONDS) as client:
+            answer = client.get(f"{uri.rstrip('/')}/version")
+    except ProxyUnusableError as error:
+        return [problem("MLflow", f"{shown} can't be asked: {error}", "mend or unset the proxy")]
+    except httpx.HTTPError as error:
+        text = f"{shown} does not answer: {error}{through(uri)}"
+        return [problem("MLflow", text, "start it, or unset MLFLOW_TRACKING_URI")]
+    if not answer.is_success:
+        text = f"{shown} answers HTTP {answer.status_code}{through(uri)}"
+        return [problem("MLflow", text, "is it an MLflow server? Mend or unset MLFLOW_TRACKING_URI")]
     return [ok("MLflow", f"{answer.text.strip()[:20]} at {shown}; {own} is installed")]
 
 
@@ -143,13 +167,49 @@ def look_at_database(settings: Settings | None) -> list[Finding]:
     ]
 
 
-def _ray_version(dashboard: str) -> str | None:
-    try:
-        answer = httpx.get(f"{dashboard.rstrip('/')}/api/version", timeout=_SECONDS, trust_env=False)
-        found = answer.json()["ray_version"] if answer.is_success else None
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError):
-        return None
-    return str(found) if found else None
+def _silent_ray(own: str, address: str | None, dashboard: str | None) -> Finding:
+    named = None if address is None else without_password(address)
+    if address and address.startswith(("http://", "https://")):
+        return problem("Ray", f"{own} is installed; nobody answers at RAY_ADDRESS={named}", "unset RAY_ADDRESS")
+    text = f"{own} is installed; no dashboard answers at {dashboard}"
+    if address:
+        text += f"; RAY_ADDRESS={named} names a cluster that `sigmalab serve` will ask"
+    others = _running_rays()
+    if others:
+        return note("Ray", f"{text}; somebody's Ray runs on this machine ({others}) and is left alone")
+    return ok("Ray", text)
+
+
+def _ray_tokens(settings: Settings | None, record: StackRecord | None) -> list[str | None]:
+    """What may open the dashboard, the likeliest first: the running stack's own token is shown to its Ray alone."""
+    tokens = [] if settings is None else [settings.ray_auth_token]
+    with suppress(StackError):
+        tokens.append(ray_token(os.environ))
+    with suppress(OSError, ValueError):
+        if record is not None and record.ray_url and is_loopback(urlsplit(record.ray_url).hostname or ""):
+            tokens.insert(0, ray_token_file(state_folder()).read_text().strip())
+    return [token for token in dict.fromkeys(tokens) if token] or [None]
+
+
+class _TokenWantedError(Exception):
+    """Somebody answers, and has taken no token."""
+
+
+def _ray_version(dashboard: str, tokens: Iterable[str | None]) -> str | None:
+    """The cluster's version (`None`: nobody answers there)."""
+    for token in tokens:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        try:
+            # As the service asks it: past any proxy, which the token is not for.
+            answer = httpx.get(
+                f"{dashboard.rstrip('/')}/api/version", headers=headers, timeout=_SECONDS, trust_env=False
+            )
+            if answer.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
+                continue
+            return str(answer.json()["ray_version"]) if answer.is_success else None
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError, OverflowError):
+            return None
+    raise _TokenWantedError
 
 
 def _running_rays() -> str:

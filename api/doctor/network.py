@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from api.doctor.finding import Finding, note, ok
 from api.local_stack.record import StackRecord, read_record
-from orchestrator.settings import without_password
+from orchestrator.addresses import is_http_address, without_password
 
 _PORTS = {8000: "the API", 8265: "Ray's dashboard", 5000: "MLflow"}
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
@@ -22,7 +22,7 @@ def look_at_ports(home: Path) -> list[Finding]:
 def look_at_proxies(environment: Mapping[str, str]) -> Finding:
     """Variables that send requests elsewhere; users and passwords in them are not shown."""
     found = [
-        f"{name}={_hidden(environment[name])}"
+        f"{name}={without_password(environment[name])}"
         for lower in _PROXIES
         for name in (lower, lower.upper())
         if environment.get(name)
@@ -47,8 +47,4 @@ def _port(number: int, server: str, *, is_own: bool) -> Finding:
 
 def _own_ports(record: StackRecord | None) -> set[int]:
     urls = () if record is None else (record.url, record.mlflow_url, record.ray_url)
-    return {port for url in urls if url and (port := urlsplit(url).port) is not None}
-
-
-def _hidden(value: str) -> str:
-    return without_password(value) if "@" in value and "://" in value else value.rpartition("@")[2]
+    return {port for url in urls if url and is_http_address(url) and (port := urlsplit(url).port) is not None}

@@ -10,6 +10,7 @@ from api.local_stack.errors import StackError
 from api.local_stack.existing import ray_dashboard_url, ray_token
 from api.local_stack.ports import free_port, listen
 from api.local_stack.scratch import Scratch
+from orchestrator.addresses import without_password
 
 USUAL_API_PORT = 8000
 USUAL_RAY_PORT = 8265
@@ -40,6 +41,10 @@ class StackUrls:
     api: str | None
     ray: str
     mlflow: str | None
+
+    def shown(self) -> "StackUrls":
+        """For people and scripts to read: without users and passwords."""
+        return StackUrls(self.api, without_password(self.ray), self.mlflow and without_password(self.mlflow))
 
 
 @dataclass(frozen=True)
@@ -75,7 +80,7 @@ def draw(options: StackOptions, scratch: Scratch, on_news: OnNews) -> Draft:
     address = environment.pop("RAY_ADDRESS", None)
     if address:
         ray_url = ray_dashboard_url(address, environment)
-        on_news("Ray head", f"existing cluster {ray_url}")
+        on_news("Ray head", f"existing cluster {without_password(ray_url)}")
         token = ray_token(environment)
         if token:
             environment.setdefault("SIGMALAB_RAY_AUTH_TOKEN", token)
@@ -92,7 +97,7 @@ def draw(options: StackOptions, scratch: Scratch, on_news: OnNews) -> Draft:
         return Draft(tuple(missing), StackUrls(None, ray_url, None), environment, driver_variables, None)
     mlflow_url = environment.get("MLFLOW_TRACKING_URI", "")
     if mlflow_url:
-        on_news("MLflow", f"existing server {mlflow_url}")
+        on_news("MLflow", f"existing server {without_password(mlflow_url)}")
     else:
         mlflow = servers.mlflow_server(options.home, free_port(USUAL_MLFLOW_PORT), environment)
         mlflow_url = environment["MLFLOW_TRACKING_URI"] = mlflow.url

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from api.local_stack.errors import StackError
+from orchestrator.addresses import is_http_address, without_password
 
 _ASK_RAY = "import ray; print(ray.init(address='auto', log_to_driver=False, logging_level='error').dashboard_url or '')"
 _CONNECT_SECONDS = 60.0
@@ -21,11 +22,12 @@ def ray_dashboard_url(address: str, environment: Mapping[str, str]) -> str:
     Raises:
         StackError: the address is of another kind, or nobody answers there.
     """
-    if address.startswith(("http://", "https://")):
+    shown = without_password(address)
+    if is_http_address(address):
         return address.rstrip("/")
     if "://" in address:
         raise StackError(
-            f"RAY_ADDRESS={address} can't take jobs; give the dashboard (http://host:8265) or the cluster's host:port"
+            f"RAY_ADDRESS={shown} can't take jobs; give the dashboard (http://host:8265) or the cluster's host:port"
         )
     # Only Ray itself knows, and this package does not import it.
     try:
@@ -38,11 +40,11 @@ def ray_dashboard_url(address: str, environment: Mapping[str, str]) -> str:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise StackError(f"no Ray cluster answers at RAY_ADDRESS={address} within {_CONNECT_SECONDS:.0f} s") from None
+        raise StackError(f"no Ray cluster answers at RAY_ADDRESS={shown} within {_CONNECT_SECONDS:.0f} s") from None
     found = answer.stdout.strip().rpartition("\n")[2]
     if answer.returncode != 0 or not found:
         reason = answer.stderr.strip().rpartition("\n")[2] or "it has no dashboard"
-        raise StackError(f"the Ray cluster at RAY_ADDRESS={address} can't be used: {reason}")
+        raise StackError(f"the Ray cluster at RAY_ADDRESS={shown} can't be used: {reason}")
     return f"http://{found}"
 
 

@@ -8,6 +8,7 @@ from urllib.parse import quote
 import httpx
 from pydantic import BaseModel, JsonValue, ValidationError
 
+from orchestrator.addresses import is_http_address, without_password
 from orchestrator.capacity import Node
 from orchestrator.errors import RayUnavailableError
 
@@ -85,10 +86,11 @@ class RayJobs:
             dashboard_url: such as `http://127.0.0.1:8265`.
             token: for clusters that ask for one (`RAY_AUTH_MODE=token`).
         """
-        self._url = dashboard_url.rstrip("/")
+        self._shown = without_password(dashboard_url.rstrip("/"))
+        self._is_address = is_http_address(dashboard_url)
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._http = httpx.Client(
-            base_url=self._url,
+            base_url=dashboard_url.rstrip("/") if self._is_address else "",
             headers=headers,
             timeout=_TIMEOUT,
             # No proxy from the environment: the dashboard is near, and the token is not for others.
@@ -172,12 +174,14 @@ class RayJobs:
         json: Mapping[str, JsonValue] | None = None,
         timeout: httpx.Timeout = _TIMEOUT,
     ) -> httpx.Response:
+        if not self._is_address:
+            raise RayUnavailableError(f"SIGMALAB_RAY_DASHBOARD_URL={self._shown} is no address; write http://host:8265")
         try:
             return self._http.request(method, path, json=json, timeout=timeout)
         except httpx.TimeoutException as error:
-            raise RayUnavailableError(f"Ray's dashboard at {self._url} did not answer in time") from error
+            raise RayUnavailableError(f"Ray's dashboard at {self._shown} did not answer in time") from error
         except httpx.TransportError as error:
-            raise RayUnavailableError(f"Ray's dashboard at {self._url} does not answer: {error}") from error
+            raise RayUnavailableError(f"Ray's dashboard at {self._shown} does not answer: {error}") from error
 
     def _parsed(self, model: type[ModelT], answer: httpx.Response) -> ModelT:
         if answer.is_error:
@@ -185,15 +189,17 @@ class RayJobs:
         try:
             return model.model_validate_json(answer.content)
         except ValidationError as error:
-            raise RayUnavailableError(f"what answers at {self._url} is not Ray's dashboard") from error
+            raise RayUnavailableError(f"what answers at {self._shown} is not Ray's dashboard") from error
 
     def _refused(self, answer: httpx.Response) -> RayUnavailableError:
         if answer.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
-            return RayUnavailableError(f"Ray's dashboard at {self._url} wants another token (SIGMALAB_RAY_AUTH_TOKEN)")
+            return RayUnavailableError(
+                f"Ray's dashboard at {self._shown} wants another token (SIGMALAB_RAY_AUTH_TOKEN)"
+            )
         lines = answer.text.strip().splitlines()
         # Ray sends tracebacks; their last line says what went wrong.
         return RayUnavailableError(
-            f"Ray's dashboard at {self._url} answered {answer.status_code}: {lines[-1] if lines else 'nothing'}"
+            f"Ray's dashboard at {self._shown} answered {answer.status_code}: {lines[-1] if lines else 'nothing'}"
         )
 
 

@@ -1,7 +1,10 @@
 """Whether what an experiment needs is there right now: folders, database, Ray, MLflow, each with its reason."""
 
+from urllib.parse import urlsplit
+
 import httpx
 
+from orchestrator.addresses import is_http_address, without_password
 from orchestrator.errors import RayUnavailableError, StateLostError, StoreError
 from orchestrator.proxies import ProxyUnusableError, through, transport_for
 from orchestrator.service.jobs import RayJobs
@@ -49,18 +52,19 @@ def _ray(jobs: RayJobs) -> Condition:
 def _mlflow(uri: str | None) -> Condition:
     if uri is None:
         return Condition(type="mlflow", ok=True, reason="no MLflow server is set; the store keeps everything")
+    if not is_http_address(uri):
+        reason = f"MLFLOW_TRACKING_URI={without_password(uri)} is no address; write http://host:port"
+        return Condition(type="mlflow", ok=False, reason=reason)
+    host = urlsplit(uri).hostname
     try:
-        url = httpx.URL(uri)
         # As MLflow's own client does: through a proxy, if the server is elsewhere and the environment names one.
         with httpx.Client(transport=transport_for(uri), timeout=_TIMEOUT_SECONDS) as client:
             answer = client.get(f"{uri.rstrip('/')}/health")
-    except httpx.InvalidURL as error:
-        return Condition(type="mlflow", ok=False, reason=f"MLFLOW_TRACKING_URI is no URL: {error}")
     except ProxyUnusableError as error:
-        return Condition(type="mlflow", ok=False, reason=f"MLflow at {url.host} can't be asked: {error}")
+        return Condition(type="mlflow", ok=False, reason=f"MLflow at {host} can't be asked: {error}")
     except httpx.HTTPError as error:
-        reason = f"MLflow at {url.host} does not answer: {error}{through(uri)}"
+        reason = f"MLflow at {host} does not answer: {error}{through(uri)}"
         return Condition(type="mlflow", ok=False, reason=reason)
     if answer.is_error:
-        return Condition(type="mlflow", ok=False, reason=f"MLflow at {url.host} answers HTTP {answer.status_code}")
-    return Condition(type="mlflow", ok=True, reason=f"MLflow at {url.host} answers")
+        return Condition(type="mlflow", ok=False, reason=f"MLflow at {host} answers HTTP {answer.status_code}")
+    return Condition(type="mlflow", ok=True, reason=f"MLflow at {host} answers")

@@ -1,7 +1,9 @@
 """The application with a real database and the real use cases; only Ray and MLflow are away."""
 
 import shutil
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,9 @@ from fastapi.testclient import TestClient
 from api.app import create_app
 from orchestrator.settings import Settings
 from orchestrator.store.database import Database, open_database
+from tests.orchestrator.conftest import Dashboard, dashboard
+
+__all__ = ["Dashboard", "dashboard"]
 
 JsonObject = dict[str, Any]
 
@@ -77,3 +82,25 @@ def database(settings: Settings, http: TestClient) -> Iterator[Database]:
 def experiment_id(http: TestClient, spec: JsonObject) -> str:
     """A queued experiment."""
     return str(http.post("/experiments", json=spec).json()["id"])
+
+
+class ForwardProxy(BaseHTTPRequestHandler):
+    """Says what it was asked for."""
+
+    def do_GET(self) -> None:
+        self.send_response(502, "Bad Gateway")
+        self.end_headers()
+        self.wfile.write(f"asked for {self.path}".encode())
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def forward_proxy() -> Iterator[str]:
+    with HTTPServer(("127.0.0.1", 0), ForwardProxy) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()

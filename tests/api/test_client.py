@@ -1,6 +1,5 @@
 """The Python client against the application over a real socket."""
 
-import http.server
 import io
 import shutil
 import socket
@@ -253,28 +252,6 @@ def test_a_strangers_service_changes_nothing(
     assert client.get(view.id).status is ExperimentStatus.QUEUED
 
 
-class ForwardProxy(http.server.BaseHTTPRequestHandler):
-    """Says what it was asked for."""
-
-    def do_GET(self) -> None:
-        self.send_response(502, "Bad Gateway")
-        self.end_headers()
-        self.wfile.write(f"asked for {self.path}".encode())
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-@pytest.fixture
-def forward_proxy() -> Iterator[str]:
-    with http.server.HTTPServer(("127.0.0.1", 0), ForwardProxy) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
-
-
 def test_a_service_elsewhere_is_asked_through_the_proxy(forward_proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", f"http://ann:secret@{forward_proxy}")
     with Client("http://lab.example") as client:
@@ -304,3 +281,27 @@ def test_whatever_the_environment_calls_a_proxy(monkeypatch: pytest.MonkeyPatch,
     with pytest.raises(ServiceUnreachableError) as away, Client("http://127.0.0.1:1") as client:
         client.page()
     assert "proxy" not in str(away.value)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["http://host:abc", "http://[::1", "http://ann:secret@[bad", "http://ann:se/cret@host", "http://127.0.0.1:99999",
+     "http://lab..example", "ann:secret@lab:8000", "ftp://ann:secret@lab", "http://"],
+)  # fmt: skip
+def test_an_address_that_is_none(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    monkeypatch.setenv("SIGMALAB_URL", address)
+    for url, source in ((None, "SIGMALAB_URL"), (address, "given")):
+        with pytest.raises(ServiceUnreachableError, match=rf"\({source}\): that is no address; write http") as refused:
+            Client(url)
+        assert "cret" not in str(refused.value)
+
+
+def test_what_is_said_of_a_service_keeps_its_password(forward_proxy: str) -> None:
+    """`ForwardProxy` answers whatever it is asked, as a stranger."""
+    with Client(f"http://ann:secret@{forward_proxy}") as client, pytest.raises(RefusedError) as refused:
+        client.page()
+    assert f"from http://{forward_proxy}/experiments" in str(refused.value)
+    with Client("http://ann:secret@127.0.0.1:1") as client, pytest.raises(ServiceUnreachableError) as away:
+        client.page()
+    for text in (str(refused.value), str(away.value), str(StrangerError(client.endpoint)), client.endpoint.shown):
+        assert "secret" not in text

@@ -268,9 +268,21 @@ def test_the_log_of_a_trial(sigmalab: Sigmalab, settings: Settings, store: Datab
     folder.joinpath("log.txt").write_bytes(b"epoch 1/2 \xe9\n")
     assert sigmalab(*of_trial).stdout == "epoch 1/2 \\xe9\n"
     assert "did you mean gaussian?" in sigmalab("logs", "last", "--arm", "gausian", "--seed", "1").stderr
+    unknown = sigmalab("logs", "last", "--arm", "gaussian", "--seed", "77").stderr
+    assert unknown == "error: no trial has --seed 77. There are 0, 1, 2\n"
     several = sigmalab("logs", "last", "--arm", "gaussian")
     assert several.returncode == 2
     assert several.stderr.count("gaussian  seed ") == 3
+
+
+def test_no_trial_is_chosen_where_none_is_planned_yet(sigmalab: Sigmalab, store: Database, spec_file: str) -> None:
+    experiment_id = json.loads(sigmalab("submit", spec_file, "--json").stdout)["id"]
+    with store.write() as session:
+        for trial in trials_of(session, experiment_id):
+            session.delete(trial)
+    for command in (("export", "last"), ("logs", "last", "--seed", "0")):
+        answer = sigmalab(*command)
+        assert (answer.returncode, answer.stderr) == (4, f"error: experiment {experiment_id} has no trials yet\n")
 
 
 def test_the_weights_of_a_trial(

@@ -110,6 +110,49 @@ def test_commands_that_hand_on_bear_them_too(run, name: str) -> None:
     told(run, name.__eq__)
 
 
+NO_ADDRESS = "http://ann:se/cret@[::1"
+
+
+def asking() -> list[list[str]]:
+    """Every command that speaks to the service, with what it needs besides."""
+    found = []
+    for words, command in commands():
+        if any("--url" in each.opts for each in command.params):
+            needed = [each for each in command.params if isinstance(each, TyperArgument) or each.required]
+            values = {"Path": "spec.json", "int": "3", "list[int]": "3"}
+            for each in needed:
+                if each.required:
+                    words += [
+                        *([] if isinstance(each, TyperArgument) else [each.opts[0]]),
+                        values.get(each.bare_type(), "x"),
+                    ]
+            found.append(words)
+    return found
+
+
+@pytest.mark.slow
+def test_an_address_that_is_none_is_named_without_its_password(run, tmp_path: Path) -> None:
+    (tmp_path / "spec.json").write_text("{}")
+    asked = asking()
+    assert len(asked) > 8
+    answers = run([{"arguments": [*words, "--url", NO_ADDRESS]} for words in asked])
+    answers += run([{"arguments": ["list"]}], SIGMALAB_URL=NO_ADDRESS)
+    for words, answer in zip([*asked, ["list"]], answers, strict=True):
+        assert answer["code"] == Exit.UNREACHABLE, (words, answer)
+        assert "at http://[::1 (" in answer["err"], (words, answer)
+        assert "cret" not in answer["out"] + answer["err"], (words, answer)
+
+
+@pytest.mark.slow
+def test_the_doctor_bears_addresses_that_are_none(run) -> None:
+    variables = ("SIGMALAB_URL", "SIGMALAB_RAY_DASHBOARD_URL", "RAY_ADDRESS", "MLFLOW_TRACKING_URI")
+    (answer,) = run([{"arguments": ["doctor"]}], **dict.fromkeys(variables, NO_ADDRESS))
+    assert answer["code"] == Exit.STACK
+    assert "cret" not in answer["out"] + answer["err"]
+    for text in ("RAY_ADDRESS=http://[::1", "MLFLOW_TRACKING_URI=http://[::1", "answers at http://[::1 (SIGMALAB_URL)"):
+        assert text in answer["out"]
+
+
 def test_help_on_any_terminal_into_any_place(run) -> None:
     places = ("-", "closed-pipe", "/dev/full", "closed")
     runs = [{"arguments": [*words, "--help"], "stdout": place} for words, _ in commands() for place in places]
