@@ -61,7 +61,7 @@ def _print_wrapped(console: Console, heading: str, text: str) -> None:
 def power_table(plan: PlanView) -> Table:
     """What so many pairs can show, for three assumed spreads."""
     table = _table("What it can show, before anything is spent")
-    headings = ["pairs", "smallest p", "if the sd of a pair is", "interval", "suggests from", "confirms from"]
+    headings = ["pairs", "smallest p", "if a pair's sd is", "interval", "suggests from", "confirms from"]
     for heading in (*headings, *(f"pairs to confirm {effect:g}" for effect in plan.expected_effects)):
         # Headings may wrap in a narrow terminal; the numbers below are short.
         table.add_column(heading, justify="right")
