@@ -29,7 +29,7 @@ def main(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "can't be run:"),
+        ("{", "spec.json: the text is not valid JSON: "),
         ('{"name": "x"}', "  /models: "),
         (json.dumps({**TINY, "seeds": [1, 1]}), "  /seeds/1: the seed 1 is listed twice"),
         (json.dumps({**TINY, "datasets": [{"kind": "folder", "path": "not-there"}]}), "  /datasets/0"),
@@ -46,9 +46,17 @@ def test_a_bad_spec_ends_with_code_2_and_says_where(main, tmp_path, capsys, text
     assert printed.out == ""
 
 
-def test_an_unknown_experiment_ends_with_code_2(main, capsys):
+def test_an_unknown_experiment_ends_with_code_2(main, tmp_path, capsys):
+    (tmp_path / "home").mkdir()
+    open_database(f"sqlite:///{tmp_path / 'home' / 'sigmalab.db'}").close()
     assert main(["drive", "nobody", "--attempt", "1"]) == 2
     assert "no experiment has the id 'nobody'" in capsys.readouterr().err
+
+
+def test_a_driver_makes_no_database_where_there_is_none(main, tmp_path, capsys):
+    assert main(["drive", "nobody", "--attempt", "1"]) == 5
+    assert "database" in capsys.readouterr().err
+    assert not (tmp_path / "home" / "sigmalab.db").exists()
 
 
 def test_an_unreachable_database_ends_with_code_5(main, monkeypatch, capsys):
