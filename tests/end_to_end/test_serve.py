@@ -119,7 +119,7 @@ def test_the_same_question_again_trains_nothing(client: Client) -> None:
 
 
 def test_what_can_never_be_scheduled_fails_with_the_reason(client: Client) -> None:
-    view = client.submit(TINY | {"name": "greedy", "resources": {"num_workers": 8, "gpus_per_worker": 1}})
+    view = client.submit(TINY | {"name": "greedy", "resources": {"num_workers": 4, "gpus_per_worker": 1}})
     list(client.watch(view.id))
     view = client.get(view.id)
     assert view.status is ExperimentStatus.FAILED
