@@ -23,6 +23,13 @@ from orchestrator.store.tables import Table
 
 
 @pytest.fixture(scope="session", autouse=True)
+def _interruptible() -> None:
+    """What a shell puts into the background ignores SIGINT, children too: what Ctrl-C does is a question here."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """What is remembered of timm's models: tests change timm, and a user's own cache must not believe them."""
     with pytest.MonkeyPatch.context() as patch:
