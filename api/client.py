@@ -20,13 +20,13 @@ from urllib.parse import quote
 import httpx
 from pydantic import BaseModel, JsonValue, TypeAdapter, ValidationError
 
-from api.endpoint import HOME_ID_HEADER, Endpoint, find_endpoint, named_endpoint
+from api.endpoint import HOME_ID_HEADER, REPLAYED_HEADER, Endpoint, find_endpoint, named_endpoint
 from api.sse import Event, read_events
 from api.views import BiasViewView, PlanView, ProblemView, ReadinessView, ReceptiveFieldView
 from orchestrator.addresses import is_http_address, without_password
 from orchestrator.home import home_id
 from orchestrator.proxies import ProxyUnusableError, through, transport_for
-from orchestrator.service.views import ExperimentPage, ExperimentView, TrialView
+from orchestrator.service.views import ExperimentPage, ExperimentView, Origin, Submission, TrialView
 from orchestrator.statistics.comparison import Comparison
 from orchestrator.status import ExperimentStatus, Phase
 from trainers.atomic_file import replaced_file
@@ -148,17 +148,23 @@ class Client:
             spec: the question.
             idempotency_key: makes a repeated call (after a lost answer, say) return the first call's experiment.
         """
-        return _read(ExperimentView, self._post("/experiments", _body(spec), _key_header(idempotency_key)))
+        return self.hand_in(spec, idempotency_key=idempotency_key).view
 
-    def submit_unless_running(self, spec: Spec, *, idempotency_key: str | None = None) -> tuple[ExperimentView, bool]:
-        """As `submit`, unless the same question (spec, code and data) is on its way already.
+    def hand_in(self, spec: Spec, *, idempotency_key: str | None = None, unless_running: bool = False) -> Submission:
+        """As `submit`, and say where the experiment comes from.
 
-        Returns:
-            The experiment, and whether it is a new one.
+        Args:
+            spec: the question.
+            idempotency_key: as in `submit`.
+            unless_running: if the same question (spec, code and data) is on its way already, give that one.
         """
-        query = {"unless_running": "true"}
+        query = {"unless_running": "true"} if unless_running else {}
         answer = self._post("/experiments", _body(spec), _key_header(idempotency_key), query)
-        return _read(ExperimentView, answer), answer.status_code == httpx.codes.ACCEPTED
+        if REPLAYED_HEADER in answer.headers:
+            origin = Origin.REPLAY
+        else:
+            origin = Origin.NEW if answer.status_code == httpx.codes.ACCEPTED else Origin.TWIN
+        return Submission(_read(ExperimentView, answer), origin)
 
     def plan(self, spec: Spec) -> PlanView:
         """What the experiment would do; nothing is stored or started."""

@@ -14,6 +14,7 @@ from orchestrator.home import state_folder
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 HOME_ID_HEADER = "Sigmalab-Home"
+REPLAYED_HEADER = "Idempotent-Replayed"
 """In answers of `/healthz`: which state folder the service is of."""
 
 

@@ -12,6 +12,7 @@ def plan_view(plan: Plan) -> PlanView:
         spec_name=plan.spec_name,
         control=plan.control,
         treatments=plan.treatments,
+        arm_labels=plan.arm_labels,
         cells=plan.cells,
         seeds=plan.seeds,
         data_found=plan.data_found,

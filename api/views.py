@@ -198,6 +198,8 @@ class PlanView(View):
     """Name of the control arm."""
     treatments: tuple[str, ...]
     """Names of the other arms."""
+    arm_labels: dict[str, str] = {}
+    """Name of an arm -> what people read in its place, of the arms that have a label."""
     cells: tuple[Cell, ...]
     """Models x data sets."""
     seeds: tuple[int, ...]

@@ -4,6 +4,8 @@ import os
 import uuid
 from pathlib import Path
 
+from trainers.user_path import user_home, user_path
+
 FOLDER = ".sigmalab"
 _ID_FILE = "home-id"
 
@@ -12,12 +14,14 @@ def state_folder() -> Path:
     """SIGMALAB_HOME, else `.sigmalab` in the current folder if it is there, else `~/.sigmalab`.
 
     `make demo` and `make serve` keep their state in the checkout; commands typed there find it without a variable.
+    A user without a home (a container under a number that no passwd file knows) keeps it in the current folder.
     """
     home = os.environ.get("SIGMALAB_HOME")
     if home:
-        return Path(home).expanduser().absolute()
+        return user_path(home, None).absolute()
     here = Path.cwd() / FOLDER
-    return here if here.is_dir() else Path.home() / FOLDER
+    user = user_home()
+    return here if user is None or here.is_dir() else user / FOLDER
 
 
 def home_id(home: Path) -> str | None:

@@ -9,8 +9,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from orchestrator.addresses import without_password
 from orchestrator.home import state_folder
+from trainers.user_path import user_path
 
-UserPath = Annotated[Path, AfterValidator(Path.expanduser)]
+UserPath = Annotated[Path, AfterValidator(lambda path: user_path(str(path), None))]
 """A path in which `~` is the home of this process's user: no shell has replaced it in a file of variables."""
 
 
@@ -65,7 +66,7 @@ class Settings(BaseSettings):
         prefix = "sqlite:///"
         url = self.database_url or f"{prefix}{self.home / 'sigmalab.db'}"
         # A relative file means another one in a process that runs in another folder.
-        return f"{prefix}{Path(url.removeprefix(prefix)).expanduser().absolute()}" if url.startswith(prefix) else url
+        return f"{prefix}{user_path(url.removeprefix(prefix), None).absolute()}" if url.startswith(prefix) else url
 
     @property
     def database_file(self) -> Path | None:

@@ -1,5 +1,7 @@
 """Read a question back from its row: the one reader of what `insert_experiment` has written."""
 
+import json
+
 from pydantic import ValidationError
 
 from orchestrator.errors import StatusConflictError
@@ -21,3 +23,8 @@ def stored_spec(row: ExperimentRow) -> ExperimentSpec:
             f"the spec of experiment {row.id} was written by another version of sigmalab; this one can't read it: "
             f"{error.errors()[0]['msg']}"
         ) from error
+
+
+def stored_arm_labels(row: ExperimentRow) -> dict[str, str]:
+    """Name -> label of the arms that have one, whatever version wrote the spec: only a name is needed for a view."""
+    return {arm["name"]: arm["label"] for arm in json.loads(row.spec)["arms"] if arm.get("label")}

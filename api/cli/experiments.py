@@ -1,6 +1,6 @@
 """Commands that speak of experiments: submit, list, show, watch, cancel, extend."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -24,10 +24,8 @@ from api.cli.terminal import (
     write_json_line,
 )
 from api.client import Client
+from orchestrator.service.views import ExperimentView, Origin
 from orchestrator.status import ExperimentStatus
-
-if TYPE_CHECKING:
-    from orchestrator.service.views import ExperimentView
 
 
 def add_commands(application: typer.Typer) -> None:
@@ -58,16 +56,20 @@ def submit(
     """
     text = read_spec(spec, overrides)
     with changing(url) as client:
-        if again:
-            view, is_new = client.submit(text, idempotency_key=key), True
-        else:
-            view, is_new = client.submit_unless_running(text, idempotency_key=key)
-        if not is_new:
+        view, origin = client.hand_in(text, idempotency_key=key, unless_running=not again)
+        if origin is Origin.TWIN:
             err.print(
                 f"not submitted: experiment {view.id} asks the same and is {view.status.value}; --again insists",
                 markup=False,
             )
-        _tell(client, view, "submitted as" if is_new else "watching", then_watch=then_watch, as_json=as_json)
+        elif origin is Origin.REPLAY:
+            err.print(
+                f"not submitted again: the idempotency key {key} stands for experiment {view.id}, which is "
+                f"{view.status.value}; another key (or none) makes a new one",
+                markup=False,
+            )
+        done = "submitted as" if origin is Origin.NEW else "watching"
+        _tell(client, view, done, then_watch=then_watch, as_json=as_json)
 
 
 def list_experiments(
@@ -132,7 +134,7 @@ def extend(
         _tell(client, view, "extended", then_watch=then_watch, as_json=as_json)
 
 
-def _tell(client: Client, view: "ExperimentView", what: str, *, then_watch: bool, as_json: bool) -> None:
+def _tell(client: Client, view: ExperimentView, what: str, *, then_watch: bool, as_json: bool) -> None:
     """What was accepted; then its progress, if that is wanted."""
     if not then_watch:
         if as_json:

@@ -29,7 +29,7 @@ from api.client import Client
 from api.listening import may_listen, refusal
 from api.local_stack import AlreadyRunningError, LocalStack, StackOptions, StackUrls
 from orchestrator.home import state_folder
-from orchestrator.service.views import ExperimentView
+from orchestrator.service.views import ExperimentView, Origin
 
 DEMO_SPEC = Path("examples") / "digits.json"
 TRACKING_SECONDS = 20.0
@@ -95,8 +95,8 @@ def _run_demo(client: Client, text: bytes, *, as_json: bool, stays_up: bool) -> 
         out.print()
         print_plan(out, plan)
         out.print()
-    view, is_new = client.submit_unless_running(text)
-    if is_new:
+    view, origin = client.hand_in(text, unless_running=True)
+    if origin is Origin.NEW:
         err.print(f"submitted as {view.id} to {client.endpoint.shown}/experiments")
     else:
         err.print(f"going on with {view.id}, which an earlier demo has left unfinished")

@@ -20,7 +20,8 @@ _READABLE_WIDTH = 100
 def print_plan(console: Console, plan: PlanView) -> None:
     """What will run, what it takes, what it can show."""
     num_pairs = len(plan.cells) * len(plan.treatments) * len(plan.seeds)
-    arms = ", ".join((f"{plan.control} (control)", *plan.treatments))
+    control, *treatments = (plan.arm_labels.get(arm, arm) for arm in (plan.control, *plan.treatments))
+    arms = ", ".join((f"{control} (control)", *treatments))
     console.print(Text.assemble(("Plan ", "bold"), f"{plan.spec_name}, digest {plan.digest}"))
     console.print(f"  cells   {_cells(plan.cells)}")
     console.print(f"  arms    {arms}")

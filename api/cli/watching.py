@@ -12,6 +12,7 @@ from rich.text import Text
 
 from api.client import Client, ServiceUnreachableError
 from api.sse import Event
+from orchestrator.arm_labels import labelled
 from orchestrator.statistics.comparison import Comparison, Pair
 from orchestrator.status import ExperimentStatus
 
@@ -50,6 +51,7 @@ class PairWatch:
             disable=not console.is_terminal,
         )
         view = client.get(experiment_id)
+        self._labels = view.arm_labels
         self._total = view.progress.pairs_total
         self._task = self._bar.add_task(view.name, total=self._total, now="")
 
@@ -67,7 +69,7 @@ class PairWatch:
 
     def see(self, event: Event) -> None:
         """One event."""
-        payload = event.payload
+        payload = self._labelled(event.payload)
         if event.kind == "trial" and payload.get("reused_from"):
             self._num_reused += 1
         elif self._num_reused:
@@ -85,6 +87,10 @@ class PairWatch:
             self._look()
         if event.kind == "end":
             self._say_what_was_held_back()
+
+    def _labelled(self, payload: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        arm = payload.get("arm")
+        return payload | {"arm": self._labels.get(arm, arm)} if isinstance(arm, str) else payload
 
     def _see_status(self, payload: dict[str, JsonValue]) -> None:
         self._say_what_was_held_back()
@@ -125,7 +131,7 @@ class PairWatch:
             key = (comparison.cell.key, comparison.treatment, pair.seed)
             if key not in self._told:
                 self._told.add(key)
-                self._tell(comparison, pair, several=len({c.cell.key for c in comparisons}) > 1)
+                self._tell(labelled(comparison, self._labels), pair, several=len({c.cell.key for c in comparisons}) > 1)
         self._bar.update(self._task, completed=len(self._told))
         took = time.monotonic() - started
         self._next_look_at = time.monotonic() + took / _LONGEST_SHARE_OF_TIME

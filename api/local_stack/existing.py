@@ -7,6 +7,7 @@ from pathlib import Path
 
 from api.local_stack.errors import StackError
 from orchestrator.addresses import is_http_address, without_password
+from trainers.user_path import user_home
 
 _ASK_RAY = "import ray; print(ray.init(address='auto', log_to_driver=False, logging_level='error').dashboard_url or '')"
 _CONNECT_SECONDS = 60.0
@@ -62,5 +63,6 @@ def ray_token(environment: Mapping[str, str]) -> str | None:
         except OSError as error:
             path = environment["RAY_AUTH_TOKEN_PATH"]
             raise StackError(f"RAY_AUTH_TOKEN_PATH={path} can't be read: {error.strerror}") from error
-    usual = Path.home() / ".ray" / "auth_token"
-    return usual.read_text().strip() if usual.is_file() else None
+    home = user_home()
+    usual = home / ".ray" / "auth_token" if home else None
+    return usual.read_text().strip() if usual and usual.is_file() else None

@@ -6,10 +6,11 @@ from fastapi import APIRouter, Header, Query, Response, status
 
 from api.body import JsonBody
 from api.dependencies import ExperimentsDep, ExtensionDep, SpecDep
+from api.endpoint import REPLAYED_HEADER
 from api.openapi import EXTENSION_BODY, PROBLEMS, SPEC_BODY, problems
 from api.planning import plan_view
 from api.views import PlanView
-from orchestrator.service.views import ExperimentPage, ExperimentView, TrialView
+from orchestrator.service.views import ExperimentPage, ExperimentView, Origin, TrialView
 from orchestrator.statistics.comparison import Comparison
 from orchestrator.status import ExperimentStatus, Phase
 
@@ -21,7 +22,8 @@ IdempotencyKey = Annotated[
         alias="Idempotency-Key",
         min_length=1,
         max_length=255,
-        description="Any text of your choice; the same key with the same body returns the first call's experiment.",
+        description="Any text of your choice; the same key with the same body returns the first call's experiment, "
+        "with the header `Idempotent-Replayed: true`.",
     ),
 ]
 
@@ -51,13 +53,13 @@ def submit_experiment(
     ] = False,
 ) -> ExperimentView:
     """Hand in an experiment. It is stored before this answers, and runs whatever happens to the caller."""
-    if unless_running:
-        view, is_new = experiments.submit_unless_running(spec, idempotency_key=idempotency_key, body=body)
-        response.status_code = status.HTTP_202_ACCEPTED if is_new else status.HTTP_200_OK
-    else:
-        view = experiments.submit(spec, idempotency_key=idempotency_key, body=body)
-    response.headers["Location"] = f"/experiments/{view.id}"
-    return view
+    submission = experiments.hand_in(spec, idempotency_key=idempotency_key, body=body, unless_running=unless_running)
+    if unless_running and submission.origin is not Origin.NEW:
+        response.status_code = status.HTTP_200_OK
+    if submission.origin is Origin.REPLAY:
+        response.headers[REPLAYED_HEADER] = "true"
+    response.headers["Location"] = f"/experiments/{submission.view.id}"
+    return submission.view
 
 
 @router.post("/plan", openapi_extra=SPEC_BODY, responses=problems(400, 413, 415, 422))

@@ -4,6 +4,8 @@ import os
 import secrets
 from pathlib import Path
 
+from trainers.user_path import user_home
+
 _DEFAULTS = {
     # Under `uv run` Ray would give every worker an environment of its own, built anew.
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
@@ -45,4 +47,5 @@ def _will_start_a_cluster() -> bool:
 
 def _has_token() -> bool:
     given = "RAY_AUTH_TOKEN" in os.environ or "RAY_AUTH_TOKEN_PATH" in os.environ
-    return given or (Path.home() / ".ray" / "auth_token").exists()
+    home = user_home()
+    return given or (home is not None and (home / ".ray" / "auth_token").exists())

@@ -1,16 +1,18 @@
 """Why nothing moves: what a driver whose trials all wait writes as its experiment's reason, for `show` and `list`."""
 
 import logging
+import math
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
 import ray
+from ray._private.state import available_resources_per_node
 from ray.util import placement_group_table
 
-from orchestrator.capacity import Capacity
+from orchestrator.capacity import Capacity, Node
 from orchestrator.driving.cluster import capacity
 from orchestrator.errors import StaleAttemptError, StoreError
 from orchestrator.spec import Resources
@@ -63,7 +65,10 @@ class WaitingNote:
             self._moved_at = time.monotonic()
         if time.monotonic() - self._moved_at < _GRACE_SECONDS:
             return ""
-        free: dict[str, float] = ray.available_resources()  # type: ignore[no-untyped-call]
+        free = [
+            Node(node.get("CPU", 0.0), node.get("GPU", 0.0))
+            for node in available_resources_per_node().values()  # type: ignore[no-untyped-call]
+        ]
         return waits_for(self._resources, capacity(), free, others)
 
     def _waits_for_workers(self) -> bool:
@@ -90,13 +95,13 @@ class WaitingNote:
             self._written = reason
 
 
-def waits_for(resources: Resources, cluster: Capacity, free: Mapping[str, float], others: Mapping[str, int]) -> str:
+def waits_for(resources: Resources, cluster: Capacity, free: Sequence[Node], others: Mapping[str, int]) -> str:
     """What is missing for one more trial, and who has it (empty: nothing, it is about to start).
 
     Args:
         resources: what a trial asks for.
         cluster: what there is.
-        free: Ray's resources that nobody holds.
+        free: what nobody holds of each node.
         others: name of each other experiment that trains now -> its trials in training.
     """
     wanted = {
@@ -108,18 +113,37 @@ def waits_for(resources: Resources, cluster: Capacity, free: Mapping[str, float]
         if wanted[kind] > total[kind]:
             has = f"has {_amount(total[kind], kind)}" if total[kind] else "has none"
             return f"waits for {_amount(wanted[kind], kind)}; the cluster {has} now"
-    missing = [kind for kind in wanted if free.get(kind, 0.0) < wanted[kind] - 1e-9]
+    left = {"CPU": sum(node.cpus for node in free), "GPU": sum(node.gpus for node in free)}
+    missing = [kind for kind in wanted if left[kind] < wanted[kind] - 1e-9]
     if not missing:
-        return ""
+        return "" if _fits(resources, free) else _scattered(resources, wanted, left)
     what = " and ".join(_amount(wanted[kind], kind) for kind in missing)
     if others:
         names = " and ".join(sorted(others))
         is_one = sum(wanted[kind] for kind in missing) == 1
         return f"waits for {what}: {names} {'holds' if len(others) == 1 else 'hold'} {'it' if is_one else 'them'}"
     kind = missing[0]
-    return (
-        f"waits for {what}: {free.get(kind, 0.0):g} of {total[kind]:g} are free, no experiment of this service has them"
-    )
+    return f"waits for {what}: {left[kind]:g} of {total[kind]:g} are free, no experiment of this service has them"
+
+
+def _fits(resources: Resources, free: Sequence[Node]) -> bool:
+    """Whether every worker finds a node that has all of its share."""
+    places = 0
+    for node in free:
+        on_node = math.floor(node.cpus / resources.cpus_per_worker + 1e-9)
+        if resources.gpus_per_worker:
+            on_node = min(on_node, math.floor(node.gpus / resources.gpus_per_worker + 1e-9))
+        places += on_node
+    return places >= resources.num_workers
+
+
+def _scattered(resources: Resources, wanted: Mapping[str, float], left: Mapping[str, float]) -> str:
+    one = {"CPU": resources.cpus_per_worker, "GPU": resources.gpus_per_worker}
+    share = " and ".join(_amount(number, kind) for kind, number in one.items() if number)
+    free = " and ".join(_amount(left[kind], kind) for kind in wanted if wanted[kind])
+    if resources.num_workers == 1:
+        return f"waits for {share} on one node: {free} are free, but on several nodes"
+    return f"waits for {resources.num_workers} times {share}, each on one node: {free} are free, but scattered"
 
 
 def _amount(number: float, kind: str) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
+from orchestrator.arm_labels import arm_labels
 from orchestrator.planning.cost import Cost, CostModel
 from orchestrator.planning.expansion import Expansion
 from orchestrator.planning.plan_warnings import token_warnings, warnings_of
@@ -29,6 +30,8 @@ class Plan(StrictModel):
     """Name of the control arm."""
     treatments: tuple[str, ...]
     """Names of the other arms, in the order of the spec."""
+    arm_labels: dict[str, str]
+    """Name -> what people read in its place, of the arms that have a label."""
     cells: tuple[Cell, ...]
     """Models x data sets."""
     seeds: tuple[int, ...]
@@ -103,6 +106,7 @@ def plan_of(
         spec_name=spec.name,
         control=spec.control.name,
         treatments=tuple(arm.name for arm in spec.treatments),
+        arm_labels=arm_labels(spec.arms),
         cells=expansion.cells,
         seeds=spec.seeds,
         data_found=expansion.data_found,

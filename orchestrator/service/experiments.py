@@ -26,7 +26,15 @@ from orchestrator.service.readings import (
 )
 from orchestrator.service.room import with_room
 from orchestrator.service.state_folders import StateFolders
-from orchestrator.service.views import Condition, EventView, ExperimentPage, ExperimentView, TrialView
+from orchestrator.service.views import (
+    Condition,
+    EventView,
+    ExperimentPage,
+    ExperimentView,
+    Origin,
+    Submission,
+    TrialView,
+)
 from orchestrator.settings import Settings
 from orchestrator.spec import ExperimentSpec, parse_spec
 from orchestrator.statistics.comparison import Comparison
@@ -57,17 +65,9 @@ from orchestrator.store.trials import (
 )
 from orchestrator.stored_logs import read_log
 from orchestrator.stored_report import comparisons_of, read_experiment, report_of
-from orchestrator.stored_spec import stored_spec
+from orchestrator.stored_spec import stored_arm_labels, stored_spec
 from orchestrator.stored_weights import write_weights
 from trainers.config import canonical_json
-
-
-class Submission(NamedTuple):
-    """What became of a spec that was handed in unless it runs."""
-
-    view: ExperimentView
-    is_new: bool
-    """Whether it was stored just now (else it was there before)."""
 
 
 class Experiments:
@@ -95,29 +95,39 @@ class Experiments:
     # ---- before anything runs ----
 
     def submit(self, spec: ExperimentSpec, *, idempotency_key: str | None = None, body: bytes = b"") -> ExperimentView:
+        """Hand in an experiment, whatever runs; see `hand_in`."""
+        return self.hand_in(spec, idempotency_key=idempotency_key, body=body).view
+
+    def hand_in(
+        self,
+        spec: ExperimentSpec,
+        *,
+        idempotency_key: str | None = None,
+        body: bytes = b"",
+        unless_running: bool = False,
+    ) -> Submission:
         """Validate everything, then store the experiment with all its known trials, in one transaction.
 
         Args:
             spec: the question.
             idempotency_key: the same key with the same body gives the first call's experiment again.
             body: what the client sent (empty: the canonical spec is what counts).
+            unless_running: if an experiment of the same digest is on its way already, give that one; a key then
+                stands for it.
 
         Raises:
             SpecError: with all problems.
             IdempotencyConflictError: the key came back with another body.
             IdempotencyInFlightError: the first call with this key is still at work in this process.
         """
-        return self.get(self._hand_in(spec, idempotency_key, body).id)
-
-    def submit_unless_running(
-        self, spec: ExperimentSpec, *, idempotency_key: str | None = None, body: bytes = b""
-    ) -> Submission:
-        """As `submit`; but if an experiment of the same digest is on its way already, that one.
-
-        A key then stands for the experiment that was found. Raises what `submit` raises.
-        """
-        stored = self._hand_in(spec, idempotency_key, body, unless_running=True)
-        return Submission(self.get(stored.id), stored.is_new)
+        if idempotency_key is None:
+            stored = self._store(spec, unless_running=unless_running)
+        else:
+            with self._alone_with(idempotency_key):
+                stored = self._store_once(
+                    spec, idempotency_key, body or canonical_json(spec).encode(), unless_running=unless_running
+                )
+        return Submission(self.get(stored.id), stored.origin)
 
     def plan(self, spec: ExperimentSpec) -> Plan:
         """What the spec would do, take and show. Nothing is written.
@@ -148,7 +158,13 @@ class Experiments:
             tracking_condition(num_unshipped, uri),
         )
         return experiment_view(
-            row, counts, pairs_complete, conditions=conditions, expected_end=end, mlflow_uri=self._settings.mlflow_link
+            row,
+            counts,
+            pairs_complete,
+            conditions=conditions,
+            labels=stored_arm_labels(row),
+            expected_end=end,
+            mlflow_uri=self._settings.mlflow_link,
         )
 
     def list(
@@ -312,19 +328,11 @@ class Experiments:
     def _expand(self, spec: ExperimentSpec) -> Expansion:
         return Expansion(spec, data_root=self._settings.effective_data_root)
 
-    def _hand_in(
-        self, spec: ExperimentSpec, key: str | None, body: bytes, *, unless_running: bool = False
-    ) -> "_Stored":
-        if key is None:
-            return self._store(spec, unless_running=unless_running)
-        with self._alone_with(key):
-            return self._submit_once(spec, key, body or canonical_json(spec).encode(), unless_running=unless_running)
-
-    def _submit_once(self, spec: ExperimentSpec, key: str, body: bytes, *, unless_running: bool) -> "_Stored":
+    def _store_once(self, spec: ExperimentSpec, key: str, body: bytes, *, unless_running: bool) -> "_Stored":
         with self._database.read() as session:
             replay = find_replay(session, key, body)
         if replay is not None:
-            return _Stored(replay, is_new=False)
+            return _Stored(replay, Origin.REPLAY)
         try:
             return self._store(spec, key, body, unless_running=unless_running)
         except _KeyTakenError:
@@ -333,7 +341,7 @@ class Experiments:
                 replay = find_replay(session, key, body)
             if replay is None:
                 raise
-            return _Stored(replay, is_new=False)
+            return _Stored(replay, Origin.REPLAY)
 
     def _store(
         self, spec: ExperimentSpec, key: str | None = None, body: bytes = b"", *, unless_running: bool = False
@@ -348,7 +356,7 @@ class Experiments:
                 raise _KeyTakenError(key)
             if twin is None:
                 plan_trials(session, experiment_id, trials)
-            return _Stored(experiment_id, is_new=twin is None)
+            return _Stored(experiment_id, Origin.NEW if twin is None else Origin.TWIN)
 
     @contextmanager
     def _alone_with(self, key: str) -> Iterator[None]:
@@ -367,7 +375,7 @@ class Experiments:
 
 class _Stored(NamedTuple):
     id: str
-    is_new: bool
+    origin: Origin
 
 
 class _KeyTakenError(Exception):

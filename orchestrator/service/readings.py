@@ -1,6 +1,7 @@
 """From rows to what is shown."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from orchestrator.service.views import Condition, EventView, ExperimentView, Progress, TrialView
 from orchestrator.statistics.comparison import Cell
@@ -17,6 +18,7 @@ def experiment_view(
     pairs_complete: int,
     *,
     conditions: Sequence[Condition] = (),
+    labels: Mapping[str, str] = MappingProxyType({}),
     expected_end: ExpectedEnd | None = None,
     mlflow_uri: str | None,
 ) -> ExperimentView:
@@ -48,6 +50,7 @@ def experiment_view(
             pairs_complete=pairs_complete,
         ),
         conditions=tuple(conditions),
+        arm_labels=dict(labels),
         mlflow_url=mlflow_url(row, mlflow_uri),
     )
 

@@ -1,6 +1,8 @@
 """What is shown of experiments: output only, never stored, free of SQL."""
 
 from datetime import datetime
+from enum import StrEnum
+from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
@@ -78,8 +80,30 @@ class ExperimentView(View):
     """How far it is."""
     conditions: tuple[Condition, ...]
     """What is well and what is not (empty in lists)."""
+    arm_labels: dict[str, str] = {}
+    """Name of an arm -> what people read in its place, of the arms that have a label (empty in lists)."""
     mlflow_url: str | None
     """Link to its runs in MLflow (`null`: nothing is there yet)."""
+
+
+class Origin(StrEnum):
+    """Where the experiment comes from that a spec handed in is answered with."""
+
+    NEW = "new"
+    """It was stored just now."""
+    REPLAY = "replay"
+    """An earlier call with the same idempotency key has stored it."""
+    TWIN = "twin"
+    """The same question (spec, code and data) was on its way already."""
+
+
+class Submission(NamedTuple):
+    """What became of a spec that was handed in."""
+
+    view: ExperimentView
+    """The experiment."""
+    origin: Origin
+    """Where it comes from."""
 
 
 class ExperimentPage(View):

@@ -239,7 +239,7 @@ def test_a_strangers_service_changes_nothing(
         assert not stranger.belongs_here
         for change in (
             lambda: stranger.submit(spec),
-            lambda: stranger.submit_unless_running(spec),
+            lambda: stranger.hand_in(spec, unless_running=True),
             lambda: stranger.cancel(view.id),
             lambda: stranger.extend(view.id, [9]),
         ):

@@ -1,5 +1,6 @@
 """Settings: read from the environment, and handed whole to a driver in another folder."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,13 @@ def test_the_state_lies_in_this_folder_if_it_does_so_already(tmp_path: Path, mon
     assert Settings().home == state_folder() == tmp_path / ".sigmalab"
     monkeypatch.setenv("SIGMALAB_HOME", str(tmp_path / "named"))
     assert Settings().home == state_folder() == tmp_path / "named"
+
+
+def test_a_user_without_a_home_keeps_the_state_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container that runs under a number which no passwd file knows."""
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(os, "getuid", lambda: 4_321_987)
+    assert Settings().home == state_folder() == tmp_path / ".sigmalab"
 
 
 def test_links_lead_where_browsers_get_and_carry_no_password() -> None:

@@ -1,6 +1,7 @@
 """`~` in every path of a spec: the home of whoever reads it."""
 
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from trainers.data import FolderConfig, ManifestConfig
 from trainers.errors import CheckpointError, DataError
 from trainers.models import WeightsFile
-from trainers.user_path import user_path
+from trainers.user_path import user_home, user_path
 
 
 @pytest.fixture(autouse=True)
@@ -24,6 +25,13 @@ def test_where_a_path_leads(home):
     assert user_path("/pets", Path("/srv")) == Path("/pets")
     assert user_path("pets~/x", None) == Path("pets~/x")
     assert user_path("~nobody-of-this-name/x", Path("/srv")) == Path("/srv/~nobody-of-this-name/x")
+
+
+def test_a_user_whose_home_nobody_knows(monkeypatch):
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(os, "getuid", lambda: 4_321_987)
+    assert user_home() is None
+    assert user_path("~/pets", Path("/srv")) == Path("/srv/~/pets")
 
 
 @pytest.mark.parametrize("root", [None, Path("/srv")])

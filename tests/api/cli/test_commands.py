@@ -186,6 +186,27 @@ def test_what_runs_already_is_not_run_again(sigmalab: Sigmalab, store: Database,
     assert json.loads(sigmalab("submit", spec_file, "--json").stdout)["id"] not in (first, insisted)
 
 
+def test_a_key_that_comes_back_is_no_second_question(sigmalab: Sigmalab, store: Database, spec_file: str) -> None:
+    first = json.loads(sigmalab("submit", spec_file, "--idempotency-key", "monday", "--json").stdout)["id"]
+    playing.play(store, first)
+    for again in ([], ["--again"]):
+        replay = sigmalab("submit", spec_file, "--idempotency-key", "monday", *again, "--json")
+        assert json.loads(replay.stdout)["id"] == first
+        assert replay.stderr.endswith(
+            f"not submitted again: the idempotency key monday stands for experiment {first}, which is succeeded; "
+            "another key (or none) makes a new one\n"
+        )
+
+
+def test_a_watch_and_a_plan_read_labels(sigmalab: Sigmalab, store: Database, spec_file: str) -> None:
+    labels = ["arms.0.label=plain", 'arms.1.label="with a Gaussian"']
+    assert "arms    plain (control), with a Gaussian\n" in sigmalab("plan", spec_file, *labels).stdout
+    experiment_id = json.loads(sigmalab("submit", spec_file, *labels, "--json").stdout)["id"]
+    playing.play(store, experiment_id)
+    watched = sigmalab("watch", experiment_id)
+    assert "seed 0  with a Gaussian - plain = " in watched.stderr
+
+
 def test_a_watched_search_tells_of_its_candidates(sigmalab: Sigmalab, store: Database, spec_file: str) -> None:
     experiment_id = json.loads(sigmalab("submit", spec_file, "--json").stdout)["id"]
     with store.write() as session:

@@ -1,5 +1,6 @@
 """Ports, folders, notes and locks: everything about a stack that can be asked without starting one."""
 
+import os
 import socket
 import stat
 import threading
@@ -88,6 +89,9 @@ def test_a_ray_client_address_takes_no_jobs() -> None:
 
 
 def test_the_token_of_an_existing_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(os, "getuid", lambda: 4_321_987)
+    assert ray_token({}) is None, "a user whose home nobody knows"
     monkeypatch.setenv("HOME", str(tmp_path))
     assert ray_token({}) is None
     usual = tmp_path / ".ray" / "auth_token"

@@ -27,35 +27,51 @@ from tests.orchestrator.small_experiments import (
 )
 
 ONE_BOX = Capacity((Node(4, 2),), None)
+TWO_BOXES = Capacity((Node(4, 2), Node(4, 2)), None)
 
 
 @pytest.mark.parametrize(
     ("wanted", "cluster", "free", "others", "text"),
     [
-        ({"cpus_per_worker": 2}, ONE_BOX, {"CPU": 2}, {}, ""),
-        ({"cpus_per_worker": 2}, ONE_BOX, {"CPU": 1}, {"a": 1}, "waits for 2 CPUs: a holds them"),
-        ({"gpus_per_worker": 1}, ONE_BOX, {"CPU": 1}, {"b": 1, "a": 4}, "waits for 1 GPU: a and b hold it"),
+        ({"cpus_per_worker": 2}, ONE_BOX, [Node(2, 0)], {}, ""),
+        ({"cpus_per_worker": 2}, ONE_BOX, [Node(1, 0)], {"a": 1}, "waits for 2 CPUs: a holds them"),
+        ({"gpus_per_worker": 1}, ONE_BOX, [Node(1, 0)], {"b": 1, "a": 4}, "waits for 1 GPU: a and b hold it"),
         (
             {"gpus_per_worker": 1},
             Capacity((Node(4, 0),), Node(64, 8)),
-            {},
+            [],
             {},
             "waits for 1 GPU; the cluster has none now",
         ),
         (
             {"num_workers": 4, "gpus_per_worker": 1},
             Capacity((Node(4, 2),), Node(64, 8)),
-            {},
+            [],
             {},
             "waits for 4 GPUs; the cluster has 2 GPUs now",
         ),
         (
             {"num_workers": 4, "cpus_per_worker": 1},
             ONE_BOX,
-            {"CPU": 3},
+            [Node(3, 0)],
             {},
             "waits for 4 CPUs: 3 of 4 are free, no experiment of this service has them",
         ),
+        (
+            {"cpus_per_worker": 4},
+            TWO_BOXES,
+            [Node(3, 0), Node(2, 2)],
+            {},
+            "waits for 4 CPUs on one node: 5 CPUs are free, but on several nodes",
+        ),
+        (
+            {"num_workers": 2, "cpus_per_worker": 2, "gpus_per_worker": 1},
+            TWO_BOXES,
+            [Node(1, 2), Node(3, 0)],
+            {},
+            "waits for 2 times 2 CPUs and 1 GPU, each on one node: 4 CPUs and 2 GPUs are free, but scattered",
+        ),
+        ({"num_workers": 2, "cpus_per_worker": 2, "gpus_per_worker": 1}, TWO_BOXES, [Node(2, 1), Node(2, 1)], {}, ""),
     ],
 )
 def test_what_is_missing_and_who_has_it(wanted, cluster, free, others, text) -> None:

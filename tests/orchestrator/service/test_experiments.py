@@ -19,6 +19,7 @@ from orchestrator.report.html import to_html
 from orchestrator.report.markdown import to_markdown
 from orchestrator.report.terminal import to_text
 from orchestrator.service.experiments import Experiments
+from orchestrator.service.views import Origin
 from orchestrator.settings import Settings
 from orchestrator.spec import ExperimentSpec
 from orchestrator.status import ExperimentStatus, Phase
@@ -176,7 +177,7 @@ def test_services_that_are_asked_at_once_unless_it_runs_make_one_experiment(
     def submit(opened: Database) -> None:
         service = Experiments(opened, settings)
         barrier.wait()
-        found.append(service.submit_unless_running(small_spec))
+        found.append(service.hand_in(small_spec, unless_running=True))
 
     threads = [threading.Thread(target=submit, args=(opened,)) for opened in databases]
     for thread in threads:
@@ -186,19 +187,22 @@ def test_services_that_are_asked_at_once_unless_it_runs_make_one_experiment(
     for opened in databases:
         opened.close()
     assert len({each.view.id for each in found}) == 1
-    assert sorted(each.is_new for each in found) == [False, False, False, True]
+    assert sorted(each.origin for each in found) == [Origin.NEW, *3 * [Origin.TWIN]]
 
 
 def test_only_what_is_on_its_way_keeps_the_same_question_out(
     experiments: Experiments, database: Database, small_spec: ExperimentSpec
 ) -> None:
     first = experiments.submit(small_spec)
-    assert experiments.submit_unless_running(small_spec, idempotency_key="key").view.id == first.id
-    assert experiments.submit_unless_running(small_spec.model_copy(update={"seeds": (7, 8)})).is_new
+    twin = experiments.hand_in(small_spec, idempotency_key="key", unless_running=True)
+    assert (twin.view.id, twin.origin) == (first.id, Origin.TWIN)
+    other = small_spec.model_copy(update={"seeds": (7, 8)})
+    assert experiments.hand_in(other, unless_running=True).origin is Origin.NEW
     run_to_the_end(database, first.id)
     # The key stands for what was answered first, the question may be asked again.
-    assert experiments.submit_unless_running(small_spec, idempotency_key="key").view.id == first.id
-    assert experiments.submit_unless_running(small_spec).is_new
+    replay = experiments.hand_in(small_spec, idempotency_key="key", unless_running=True)
+    assert (replay.view.id, replay.origin) == (first.id, Origin.REPLAY)
+    assert experiments.hand_in(small_spec, unless_running=True).origin is Origin.NEW
 
 
 def test_two_services_and_one_key_make_one_experiment(
