@@ -4,6 +4,7 @@ torch is imported once per process (seconds), not once per trial. A trial that c
 ends its function normally and says so: Tune retries whatever raises, and this would fail again.
 """
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,13 @@ RESULT = "result"
 """Key of the `TrialResult`, as JSON: the trial has succeeded."""
 ERROR = "error"
 """Key of the reason why the trial can't be trained."""
+
+_PATIENCE_SECONDS = 86_400
+"""How long a process' next trial waits until one that was stopped early has closed its loaders and freed its model.
+
+Tune's own 2 s are too short for many loader processes; after them it drops the next trial, tells nobody, and the
+experiment never ends.
+"""
 
 
 def job_of(config_json: str, runtime: Runtime, resources: Resources, *, run_name: str, folder: Path) -> dict[str, Any]:
@@ -54,6 +62,8 @@ def run_trial(config: dict[str, Any]) -> dict[str, str]:
     Returns:
         `{RESULT: ...}` or `{ERROR: ...}`; Tune makes it the trial's last report.
     """
+    # Here, because Tune hands only few variables of the driver's environment on to its processes.
+    os.environ.setdefault("TUNE_FUNCTION_THREAD_TIMEOUT_S", str(_PATIENCE_SECONDS))
     trial = TrialConfig.model_validate_json(config["config"])
     runtime = Runtime.model_validate_json(config["runtime"])
     resources = Resources.model_validate_json(config["resources"], context=ACCEPTED)
