@@ -292,7 +292,7 @@ class Report(StrictModel):
     comparisons: tuple[Comparison, ...]
     """Effect, interval, p and verdict for every cell and treatment, with every pair."""
     pooled: tuple[PooledEffect, ...]
-    """One effect per treatment over all cells (only with several cells)."""
+    """One effect per treatment over all cells (only with several cells); outside Holm's family."""
     curves: tuple[LearningCurve, ...] = ()
     """Training loss and the compared metric on validation over epochs, by cell and arm."""
     bias: tuple[BiasSeries, ...]

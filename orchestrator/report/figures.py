@@ -111,7 +111,7 @@ def forest_figure(report: Report) -> Figure:
             rows.append(_ForestRow(heading=cell_title(cell)))
         rows.append(_comparison_row(comparison, report))
     if report.pooled:
-        rows.append(_ForestRow(heading="cells pooled (random effects)"))
+        rows.append(_ForestRow(heading="pooled over cells"))
     rows += [
         _ForestRow(
             name=f"{effect.treatment}, {cell_count(effect, len(report.cells))} cells",

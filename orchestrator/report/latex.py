@@ -11,7 +11,7 @@ from orchestrator.report.latex_text import breakable, escape, footer, interval, 
 from orchestrator.report.numbers import level_unit, p_text, percent, signed
 from orchestrator.report.tables import command, layer_name
 from orchestrator.report.wording import cell_count
-from orchestrator.statistics.comparison import Cell, Comparison, PooledEffect
+from orchestrator.statistics.comparison import Cell, Comparison, PooledEffect, RandomEffectsMean
 from trainers.analyses.gaussian_fit import GOOD_R_SQUARED
 
 
@@ -63,13 +63,13 @@ def _comparisons(report: Report) -> str:
         cell = comparison.cell
         rows.append(_comparison_row(comparison, report.decimals))
     if report.pooled:
-        rows += [r"\midrule", _heading("All cells (random effects)")]
-    rows += [
-        rf"{escape(effect.treatment)} & \multicolumn{{3}}{{l}}{{{_pooled_cells(report, effect)}}} & "
-        rf"{math(signed(effect.effect, report.decimals))} & "
-        rf"{interval(effect.ci_low, effect.ci_high, report.decimals)} & \\"
-        for effect in report.pooled
-    ]
+        rows += [r"\midrule", _heading("Pooled over cells: mean within each seed, then over seeds")]
+    for effect in report.pooled:
+        cells = f"{cell_count(effect, len(report.cells))} cells, {effect.num_seeds} seeds"
+        rows.append(_pooled_row(effect.treatment, cells, effect, report.decimals))
+        if effect.random_effects is not None:
+            cells = f"{effect.random_effects.num_cells} cells as if independent, all pairs"
+            rows.append(_pooled_row("random effects", cells, effect.random_effects, report.decimals))
     return table(
         columns="lrrrrrr",
         header=header,
@@ -93,8 +93,10 @@ def _heading(text: str) -> str:
     return rf"\multicolumn{{7}}{{@{{}}l}}{{\emph{{{escape(text)}}}}} \\"
 
 
-def _pooled_cells(report: Report, effect: PooledEffect) -> str:
-    return f"{cell_count(effect, len(report.cells))} cells"
+def _pooled_row(name: str, cells: str, pooled: PooledEffect | RandomEffectsMean, decimals: int) -> str:
+    mean = math(signed(pooled.effect, decimals))
+    ends = interval(pooled.ci_low, pooled.ci_high, decimals)
+    return rf"{escape(name)} & \multicolumn{{3}}{{l}}{{{cells}}} & {mean} & {ends} & \\"
 
 
 def _comparison_row(comparison: Comparison, decimals: int) -> str:

@@ -16,9 +16,11 @@ from orchestrator.report.numbers import (
     signed,
 )
 from orchestrator.report.wording import cell_count, metric_words
-from orchestrator.statistics.comparison import SUGGESTIVE_MEANS, Verdict
+from orchestrator.statistics.comparison import SUGGESTIVE_MEANS, PooledEffect, Verdict
 from orchestrator.statistics.mcnemar import McNemar
 
+POOLED_OVER = "Pooled over cells"
+"""How tables and pictures call one effect over all cells."""
 SPEC_FILE = "spec.json"
 """The spec's name in a report's folder."""
 
@@ -102,28 +104,41 @@ def _comparison_row(report: Report, index: int) -> tuple[str, ...]:
 
 
 def pooled_table(report: Report) -> Table:
-    """One effect per treatment over all cells."""
+    """One effect per treatment over all cells; the random-effects mean beside it where seeds differ."""
+    has_random_effects = any(effect.random_effects for effect in report.pooled)
     return Table(
-        title="Pooled over cells (random effects)",
+        title=f"{POOLED_OVER} (mean over cells within each seed, then t over seeds; outside Holm's family)",
         columns=(
             "treatment",
             "cells",
+            "seeds",
             f"effect{_in_unit(report.unit)}",
             f"{percent(report.confidence)} CI",
             "sd between cells",
+            *(("random effects (all pairs, cells taken as independent)",) if has_random_effects else ()),
         ),
         num_text_columns=1,
         rows=[
             (
                 effect.treatment,
                 cell_count(effect, len(report.cells)),
+                str(effect.num_seeds),
                 signed(effect.effect, report.decimals),
                 interval(effect.ci_low, effect.ci_high, report.decimals),
                 fixed(effect.between_cells_sd, report.decimals),
+                *((random_effects_text(effect, report.decimals),) if has_random_effects else ()),
             )
             for effect in report.pooled
         ],
     )
+
+
+def random_effects_text(effect: PooledEffect, decimals: int) -> str:
+    """`+1.2 [0.3, 2.1]`, or a dash where seeds do not differ."""
+    found = effect.random_effects
+    if found is None:
+        return MISSING
+    return f"{signed(found.effect, decimals)} {interval(found.ci_low, found.ci_high, decimals)}"
 
 
 def pair_table(report: Report) -> Table:

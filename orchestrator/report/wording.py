@@ -67,22 +67,37 @@ def pooled_answer(
 ) -> str:
     """One sentence for one treatment over all its cells; cells that could not be pooled are counted too."""
     if effect.effect is None:
-        return f"Over all cells, {effect.treatment} has no pooled effect yet: too few cells have an interval."
+        text = f"Over all cells, {effect.treatment} has no pooled effect yet: no seed is complete in all of them"
+        return f"{text}{_random_effects(effect, unit=unit, confidence=confidence, decimals=decimals)}."
     text = (
         f"Over {cell_count(effect, num_planned_cells)} cells, {effect.treatment} changed {metric_words(metric)} by "
         f"{with_unit(signed(effect.effect, decimals), unit)} on average"
     )
+    seeds = f"{effect.num_seeds} {'seed' if effect.num_seeds == 1 else 'seeds'}"
     if effect.ci_low is None or effect.ci_high is None:
-        return f"{text}; one cell gives no interval over cells."
-    text += f" ({percent(confidence)} CI {fixed(effect.ci_low, decimals)} to {fixed(effect.ci_high, decimals)})"
+        why = "one gives no interval" if effect.num_seeds == 1 else "their means are all equal, which gives no interval"
+        text += f" of {seeds} that all of them completed; {why}"
+    else:
+        ends = f"{fixed(effect.ci_low, decimals)} to {fixed(effect.ci_high, decimals)}"
+        text += f" ({percent(confidence)} CI {ends} over {seeds}; of these cells, outside Holm's family)"
     if effect.between_cells_sd:
         spread = with_unit(fixed(effect.between_cells_sd, decimals), unit)
         text += f"; the true effect is estimated to differ between cells with an sd of {spread}"
-    return f"{text}."
+    return f"{text}{_random_effects(effect, unit=unit, confidence=confidence, decimals=decimals)}."
+
+
+def _random_effects(effect: PooledEffect, *, unit: str, confidence: float, decimals: int) -> str:
+    """What all pairs say where seeds differ between cells; nothing where they do not."""
+    found = effect.random_effects
+    if found is None:
+        return ""
+    ends = f"{percent(confidence)} CI {fixed(found.ci_low, decimals)} to {fixed(found.ci_high, decimals)}"
+    mean = with_unit(signed(found.effect, decimals), unit)
+    return f"; all pairs, with cells taken as independent (random effects): {mean} ({ends})"
 
 
 def cell_count(effect: PooledEffect, num_planned_cells: int) -> str:
-    """`3`, or `2 of 3`: cells without an interval are left out of the pooled effect, but not in silence."""
+    """`3`, or `2 of 3`: cells without a pair are left out of the pooled effect, but not in silence."""
     if effect.num_cells == num_planned_cells:
         return str(effect.num_cells)
     return f"{effect.num_cells} of {num_planned_cells}"

@@ -139,18 +139,37 @@ class Comparison(StrictModel):
         return self.verdict.value
 
 
+class RandomEffectsMean(StrictModel):
+    """DerSimonian and Laird's mean over cells taken as independent, with Hartung and Knapp's interval."""
+
+    num_cells: int
+    """Cells with an effect and a standard error."""
+    effect: float
+    """Mean, in the comparisons' unit."""
+    ci_low: float
+    """Lower end of its interval."""
+    ci_high: float
+    """Upper end of its interval."""
+    between_cells_sd: float
+    """Estimated standard deviation of the true effect between cells (tau)."""
+
+
 class PooledEffect(StrictModel):
-    """One treatment over all its cells."""
+    """One treatment over all its cells: the mean over cells within each seed, then over seeds."""
 
     treatment: str
     """Name of the treatment arm."""
     num_cells: int
-    """Cells with an effect and a standard error."""
+    """Cells with a complete pair."""
+    num_seeds: int
+    """Seeds whose pair is complete in every one of these cells, the n of the interval."""
     effect: float | None
-    """Random-effects mean of the cells' effects (DerSimonian and Laird), in the comparisons' unit."""
+    """Mean over cells and these seeds, in the comparisons' unit (`None`: no such seed)."""
     ci_low: float | None
-    """Lower end of its interval (Hartung and Knapp)."""
+    """Lower end of the t interval over seeds (`None`: fewer than two of them, or their means are all equal)."""
     ci_high: float | None
-    """Upper end of its interval."""
+    """Upper end of the t interval over seeds."""
     between_cells_sd: float | None
-    """Estimated standard deviation of the true effect between cells (tau)."""
+    """Estimated standard deviation of the true effect between cells (`None`: fewer than two cells or seeds)."""
+    random_effects: RandomEffectsMean | None = None
+    """Beside it only where seeds differ between cells, so that some pairs do not count above."""

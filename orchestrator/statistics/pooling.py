@@ -1,13 +1,14 @@
-"""One treatment over all its cells: a random-effects mean."""
+"""One treatment over all its cells: cells share seeds, so the seeds are what is repeated."""
 
 from collections.abc import Sequence
-from itertools import groupby
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import special
 
-from orchestrator.statistics.comparison import Comparison, PooledEffect
+from orchestrator.statistics.comparison import Comparison, PooledEffect, RandomEffectsMean
+from orchestrator.statistics.interval import paired_t_interval
 
 
 class RandomEffects(NamedTuple):
@@ -15,28 +16,29 @@ class RandomEffects(NamedTuple):
 
     mean: float
     """Estimated mean of the true effects."""
-    standard_error: float | None
-    """Its standard error after Hartung and Knapp (`None`: a single effect)."""
-    tau: float | None
-    """Estimated standard deviation of the true effects (`None`: a single effect)."""
+    standard_error: float
+    """Its standard error after Hartung and Knapp."""
+    tau: float
+    """Estimated standard deviation of the true effects."""
 
 
 def random_effects(effects: Sequence[float], variances: Sequence[float]) -> RandomEffects:
     """DerSimonian and Laird's mean with Hartung and Knapp's standard error.
 
-    Assumes that the true effects of the cells are draws from a normal distribution and that each variance is known.
-    It is not: a few pairs estimate it, which makes the weights rough. So the standard error is never taken below the
-    plain one (Knapp and Hartung 2003, q at least 1). Simulated with 5 cells of 6 pairs, the 95 % interval then covers
-    .95 to .99; without that floor .92 to .96. With 3 pairs a cell it covers .92 to .96: read it with care.
+    Assumes that cells are independent, that their true effects are draws from a normal distribution and that each
+    variance is known. It is not: a few pairs estimate it, which makes the weights rough. So the standard error is never
+    taken below the plain one (Knapp and Hartung 2003, q at least 1). Simulated with 5 cells of 6 pairs, the 95 %
+    interval then covers .95 to .99; without that floor .92 to .96. With 3 pairs a cell it covers .92 to .96.
+
+    Sources: DerSimonian and Laird 1986 (Controlled Clinical Trials 7, 177-188); Hartung and Knapp 2001 (Statistics in
+    Medicine 20, 3875-3889); Knapp and Hartung 2003 (Statistics in Medicine 22, 2693-2710).
 
     Args:
-        effects: estimated effect of each cell, at least one.
+        effects: estimated effect of each cell, at least two.
         variances: squared standard error of each, above 0.
     """
     y, v = np.asarray(effects, dtype=np.float64), np.asarray(variances, dtype=np.float64)
     num_cells = len(y)
-    if num_cells == 1:
-        return RandomEffects(float(y[0]), None, None)
     weights = 1 / v
     fixed_mean = float((weights * y).sum() / weights.sum())
     heterogeneity = float((weights * (y - fixed_mean) ** 2).sum())
@@ -49,48 +51,88 @@ def random_effects(effects: Sequence[float], variances: Sequence[float]) -> Rand
     return RandomEffects(mean, standard_error, float(np.sqrt(tau_squared)))
 
 
+def between_cells_sd(differences: NDArray[np.float64]) -> float:
+    """Standard deviation of the true effect between cells that share their seeds.
+
+    From the mean squares of the two-way layout `cell + seed + rest`: (MS_cells - MS_rest) / num_seeds, never below 0.
+    What a seed does to all cells alike cancels, and cells may be of different noise.
+
+    Source: Searle, Casella and McCulloch 1992 (Variance Components), section 4.5, two-way crossed classification
+    without interaction.
+
+    Args:
+        differences: [cells, seeds] paired differences, at least 2 x 2.
+    """
+    num_cells, num_seeds = differences.shape
+    by_cell = differences.mean(axis=1, keepdims=True)
+    by_seed = differences.mean(axis=0, keepdims=True)
+    rest = differences - by_cell - by_seed + differences.mean()
+    mean_square_cells = num_seeds * float(by_cell.var(ddof=1))
+    mean_square_rest = float((rest**2).sum()) / ((num_cells - 1) * (num_seeds - 1))
+    return float(np.sqrt(max(0.0, (mean_square_cells - mean_square_rest) / num_seeds)))
+
+
 def pool_effects(comparisons: Sequence[Comparison]) -> tuple[PooledEffect, ...]:
-    """Pool every treatment over its cells.
+    """Pool every treatment over its cells: the mean over cells within each seed, then the t interval over seeds.
+
+    Cells of one experiment share seeds, data order, augmentation and often test images, so their effects correlate,
+    and an interval that takes them as independent is too narrow. Seeds are independent, whatever the cells of one seed
+    have in common. The interval speaks of these cells, not of others that might have been chosen.
+
+    Source: the summary-measures analysis of repeated measurements, Matthews, Altman, Campbell and Royston 1990
+    (British Medical Journal 300, 230-235); the simulation is in `docs/statistics.md`.
 
     Args:
         comparisons: all of one experiment (one metric, one unit).
 
     Returns:
-        One entry per treatment, in order of first appearance. Cells without a standard error (fewer than two pairs,
-        or all differences equal) are left out and not counted in `num_cells`; without any cell all numbers are
-        `None`; with a single one there is an effect but no interval: that cell's own comparison has it.
+        One entry per treatment, in order of first appearance. Cells without a complete pair are left out and not
+        counted in `num_cells`; of the others, the seeds count whose pair is complete in each. Where seeds differ
+        between cells, that leaves pairs out: the random-effects mean, which takes every pair, stands beside it.
     """
-    order = {comparison.treatment: None for comparison in comparisons}
-    by_treatment = {
-        treatment: list(group)
-        for treatment, group in groupby(
-            sorted(comparisons, key=lambda comparison: comparison.treatment),
-            key=lambda comparison: comparison.treatment,
-        )
-    }
-    return tuple(_pool(treatment, by_treatment[treatment]) for treatment in order)
+    by_treatment: dict[str, list[Comparison]] = {}
+    for comparison in comparisons:
+        by_treatment.setdefault(comparison.treatment, []).append(comparison)
+    return tuple(_pool(treatment, found) for treatment, found in by_treatment.items())
 
 
 def _pool(treatment: str, comparisons: Sequence[Comparison]) -> PooledEffect:
+    cells = [found for comparison in comparisons if (found := _effects_by_seed(comparison))]
+    shared = sorted(set.intersection(*(set(cell) for cell in cells))) if cells else []
+    differences = np.array([[cell[seed] for seed in shared] for cell in cells])
+    by_seed = [float(mean) for mean in differences.mean(axis=0)] if shared else []
+    interval = paired_t_interval(by_seed, comparisons[0].confidence)
+    return PooledEffect(
+        treatment=treatment,
+        num_cells=len(cells),
+        num_seeds=len(shared),
+        effect=float(np.mean(by_seed)) if shared else None,
+        ci_low=interval[0] if interval else None,
+        ci_high=interval[1] if interval else None,
+        between_cells_sd=between_cells_sd(differences) if min(len(cells), len(shared)) >= 2 else None,
+        random_effects=_random_effects(comparisons) if any(len(cell) > len(shared) for cell in cells) else None,
+    )
+
+
+def _effects_by_seed(comparison: Comparison) -> dict[int, float]:
+    return {pair.seed: pair.effect for pair in comparison.pairs if pair.effect is not None}
+
+
+def _random_effects(comparisons: Sequence[Comparison]) -> RandomEffectsMean | None:
+    """Over the cells that have a standard error (two pairs that differ); `None` with fewer than two of them."""
     usable = [
         (comparison.effect, comparison.effect_sd**2 / comparison.num_pairs)
         for comparison in comparisons
         if comparison.effect is not None and comparison.effect_sd
     ]
-    if not usable:
-        return PooledEffect(
-            treatment=treatment, num_cells=0, effect=None, ci_low=None, ci_high=None, between_cells_sd=None
-        )
+    if len(usable) < 2:
+        return None
     pooled = random_effects([effect for effect, _ in usable], [variance for _, variance in usable])
-    half_width = None
-    if pooled.standard_error is not None:
-        quantile = float(special.stdtrit(len(usable) - 1, (1 + comparisons[0].confidence) / 2))
-        half_width = quantile * pooled.standard_error
-    return PooledEffect(
-        treatment=treatment,
+    quantile = float(special.stdtrit(len(usable) - 1, (1 + comparisons[0].confidence) / 2))
+    return RandomEffectsMean(
         num_cells=len(usable),
         effect=pooled.mean,
-        ci_low=None if half_width is None else pooled.mean - half_width,
-        ci_high=None if half_width is None else pooled.mean + half_width,
+        ci_low=pooled.mean - quantile * pooled.standard_error,
+        ci_high=pooled.mean + quantile * pooled.standard_error,
         between_cells_sd=pooled.tau,
     )

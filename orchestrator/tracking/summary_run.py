@@ -190,7 +190,7 @@ def _final_metrics(report: Report, when: int) -> Iterator[Metric]:
         values = {"delta": effect.effect, "delta_ci_low": effect.ci_low, "delta_ci_high": effect.ci_high}
         for name, value in values.items():
             if value is not None:
-                yield Metric(metric_key(f"{name}_pooled", effect.treatment), value, when, len(report.seeds))
+                yield Metric(metric_key(f"{name}_pooled", effect.treatment), value, when, effect.num_seeds)
     for comparison in report.receptive_fields.comparisons if report.receptive_fields else ():
         yield from _field_metrics(comparison, when)
 

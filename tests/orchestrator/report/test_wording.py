@@ -273,17 +273,34 @@ def test_pairs_that_all_agree_are_not_told_as_one_pair() -> None:
 
 
 def test_cells_that_could_not_be_pooled_are_counted() -> None:
-    cells = [Cell(model=CELL.model, dataset=name) for name in ("one", "other", "equal")]
+    cells = [Cell(model=CELL.model, dataset=name) for name in ("one", "other", "empty")]
     spec = make_spec()
-    trials = [make_record(arm.name, seed, cell) for cell in cells for seed in spec.seeds for arm in spec.arms]
-    trials = [
-        with_metric(trial, 0.5 - 0.3 * (trial.arm == "gaussian")) if trial.cell.dataset == "equal" else trial
-        for trial in trials
-    ]
+    trials = [make_record(arm.name, seed, cell) for cell in cells[:2] for seed in spec.seeds for arm in spec.arms]
     report = report_on(spec, trials, cells=cells)
     assert any(sentence.startswith("Over 2 of 3 cells, gaussian changed") for sentence in report.answers)
-    assert r"gaussian & \multicolumn{3}{l}{2 of 3 cells} & " in to_latex(report)
+    assert r"gaussian & \multicolumn{3}{l}{2 of 3 cells, 6 seeds} & " in to_latex(report)
     assert "2 of 3" in to_text(report)
+    assert not any("random effects" in sentence for sentence in report.answers)
+
+
+def test_random_effects_stand_beside_the_pooled_effect_only_where_seeds_differ() -> None:
+    cells = [Cell(model=CELL.model, dataset=name) for name in ("one", "other")]
+    spec = make_spec()
+    trials = [make_record(arm.name, seed, cell) for cell in cells for seed in spec.seeds for arm in spec.arms]
+    both = report_on(spec, trials, cells=cells)
+    (told, *_) = [sentence for sentence in both.answers if sentence.startswith("Over ")]
+    assert "over 6 seeds; of these cells, outside Holm's family)" in told
+    fewer = report_on(spec, trials[3:], cells=cells)
+    (told, *_) = [sentence for sentence in fewer.answers if sentence.startswith("Over ")]
+    found = fewer.pooled[0].random_effects
+    assert found is not None
+    assert "over 5 seeds" in told
+    assert f"all pairs, with cells taken as independent (random effects): {found.effect:+.1f} pp (95 % CI" in told
+    for render in (to_text, to_markdown):
+        assert "all pairs, cells taken as independent" in render(fewer)
+        assert "all pairs, cells taken as independent" not in render(both)
+    assert r"random effects & \multicolumn{3}{l}{2 cells as if independent, all pairs} & " in to_latex(fewer)
+    assert "random effects" not in to_latex(both)
 
 
 def test_a_grid_is_counted_by_its_points_not_by_the_number_of_candidates_that_it_ignores() -> None:

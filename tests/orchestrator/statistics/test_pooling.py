@@ -7,7 +7,7 @@ from scipy import stats
 from orchestrator.statistics.compare import compare_arms
 from orchestrator.statistics.comparison import Cell
 from orchestrator.statistics.pairing import TrialOutcome
-from orchestrator.statistics.pooling import pool_effects, random_effects
+from orchestrator.statistics.pooling import between_cells_sd, pool_effects, random_effects
 from orchestrator.status import TrialStatus
 
 # BCG vaccine trials (Colditz et al. 1994): treated ill, treated well, control ill, control well.
@@ -52,10 +52,6 @@ def test_agreement_by_chance_does_not_narrow_the_interval():
     assert pooled.standard_error == pytest.approx(np.sqrt(0.04 / 3))
 
 
-def test_a_single_cell_has_no_interval():
-    assert random_effects([0.5], [0.1]) == (0.5, None, None)
-
-
 @pytest.mark.parametrize("tau", [0.0, 0.2, 1.0])
 def test_coverage_with_variances_estimated_from_six_pairs(tau):
     rng, repetitions, num_cells, num_pairs = np.random.default_rng(5), 2000, 5, 6
@@ -95,24 +91,85 @@ def comparisons_of(effects_by_arm):
     )
 
 
-def test_pooled_over_usable_cells_in_the_order_of_treatments():
-    z = [(1.0, 2.0, 3.0), (2.0, 3.0, 4.0), (1.0, 1.0, 1.0), (5.0,)]
-    a = [(0.0,) * 3] * 4
-    pooled = pool_effects(comparisons_of({"z": z, "a": a}))
-    assert [effect.treatment for effect in pooled] == ["z", "a"]
-    # Equal variances: the plain mean of the two usable cells.
-    assert (pooled[0].num_cells, pooled[0].effect) == (2, pytest.approx(2.5))
-    half_width = stats.t.ppf(0.975, 1) * np.sqrt(max(1 / 3, 0.5) / 2)
-    assert (pooled[0].ci_low, pooled[0].ci_high) == pytest.approx((2.5 - half_width, 2.5 + half_width))
-    assert pooled[1].model_dump(exclude={"treatment"}) == {
+def test_the_mean_over_cells_within_each_seed_then_t_over_seeds():
+    cells = np.array([(1.0, 2.0, 4.0), (2.0, 3.0, 4.0), (1.0, 1.0, 1.0), (5.0, 7.0, 9.0)])
+    z, a = pool_effects(comparisons_of({"z": cells, "a": -cells}))
+    assert (z.treatment, a.treatment) == ("z", "a")
+    assert (z.num_cells, z.num_seeds, z.random_effects) == (4, 3, None)
+    by_seed = stats.ttest_1samp(cells.mean(axis=0), 0)
+    interval = by_seed.confidence_interval(0.95)
+    assert z.effect == pytest.approx(cells.mean())
+    assert (z.ci_low, z.ci_high) == pytest.approx((interval.low, interval.high))
+    assert (a.effect, a.ci_low, a.ci_high) == pytest.approx((-z.effect, -z.ci_high, -z.ci_low))
+    assert a.between_cells_sd == z.between_cells_sd
+
+
+def test_where_seeds_differ_the_shared_ones_count_and_random_effects_stand_beside():
+    cells = [(1.0, 2.0, 3.0), (2.0, 3.0, 4.0), (1.0, 2.0), ()]
+    (pooled,) = pool_effects(comparisons_of({"z": cells}))
+    assert (pooled.num_cells, pooled.num_seeds, pooled.effect) == (3, 2, pytest.approx(np.mean([4 / 3, 7 / 3])))
+    beside = pooled.random_effects
+    effects, variances = [2.0, 3.0, 1.5], [1 / 3, 1 / 3, 0.5 / 2]
+    by_hand = random_effects(effects, variances)
+    assert (beside.num_cells, beside.effect) == (3, pytest.approx(by_hand.mean))
+    half_width = stats.t.ppf(0.975, 2) * by_hand.standard_error
+    assert (beside.ci_low, beside.ci_high) == pytest.approx((by_hand.mean - half_width, by_hand.mean + half_width))
+
+
+def test_too_few_seeds_or_cells():
+    none, one_seed = pool_effects(comparisons_of({"none": [()] * 4, "one": [(1.0, 2.0), (3.0,), (), ()]}))
+    assert none.model_dump(exclude={"treatment"}) == {
         "num_cells": 0,
+        "num_seeds": 0,
         "effect": None,
         "ci_low": None,
         "ci_high": None,
         "between_cells_sd": None,
+        "random_effects": None,
     }
+    assert (one_seed.num_cells, one_seed.num_seeds, one_seed.effect, one_seed.ci_low) == (2, 1, 2.0, None)
+    # One cell with a standard error is no sample of cells.
+    assert one_seed.random_effects is None
 
 
-def test_one_usable_cell_has_an_effect_but_no_interval():
-    ((pooled),) = pool_effects(comparisons_of({"z": [(1.0, 2.0, 3.0), (1.0,), (), (1.0,)]}))
-    assert (pooled.num_cells, pooled.effect, pooled.ci_low, pooled.between_cells_sd) == (1, 2.0, None, None)
+def test_the_sd_between_cells_against_the_mean_squares_of_a_two_way_layout():
+    """R's `anova(lm(d ~ cell + seed))` for 3 cells x 4 seeds, by sums of squares that are written out."""
+    d = np.array([[1.0, 2.0, 0.5, 1.5], [3.0, 4.5, 2.0, 3.0], [0.0, 1.0, 0.5, 0.0]])
+    fitted = [[d[i].mean() + d[:, j].mean() - d.mean() for j in range(4)] for i in range(3)]
+    cells = sum(4 * (d[i].mean() - d.mean()) ** 2 for i in range(3)) / 2
+    rest = ((d - fitted) ** 2).sum() / 6
+    assert between_cells_sd(d) == pytest.approx(np.sqrt((cells - rest) / 4))
+    # What all cells share changes nothing.
+    assert between_cells_sd(d + np.array([5.0, -3.0, 0.0, 9.0])) == pytest.approx(between_cells_sd(d))
+
+
+@pytest.mark.parametrize("tau", [0.0, 1.0])
+def test_the_variance_between_cells_is_unbiased_before_it_is_cut_off_at_0(tau):
+    rng = np.random.default_rng(8)
+    squares = [
+        between_cells_sd(tau * rng.standard_normal((6, 1)) + rng.standard_normal((6, 8)) + rng.standard_normal((1, 8)))
+        ** 2
+        for _ in range(2000)
+    ]
+    assert np.mean(squares) == pytest.approx(tau**2, abs=0.06)
+
+
+@pytest.mark.parametrize("correlation", [0.0, 0.2, 0.5, 0.9])
+def test_coverage_of_cells_that_share_what_a_seed_does(correlation):
+    """12 cells of different noise: the pooled interval covers its mean at any correlation; independence would not."""
+    rng, repetitions, num_cells, num_seeds = np.random.default_rng(4), 2000, 12, 6
+    sds = rng.uniform(0.2, 0.6, (1, num_cells, 1))
+    shared = rng.standard_normal((repetitions, 1, num_seeds))
+    own = rng.standard_normal((repetitions, num_cells, num_seeds))
+    differences = sds * (np.sqrt(correlation) * shared + np.sqrt(1 - correlation) * own)
+    quantile = stats.t.ppf(0.975, num_seeds - 1)
+    by_seed = differences.mean(axis=1)
+    half_widths = quantile * by_seed.std(axis=1, ddof=1) / np.sqrt(num_seeds)
+    covered = (np.abs(by_seed.mean(axis=1)) <= half_widths).mean()
+    assert covered == pytest.approx(0.95, abs=3 * np.sqrt(0.95 * 0.05 / repetitions))
+    if correlation:
+        quantile, misses = stats.t.ppf(0.975, num_cells - 1), 0
+        for sample in differences[:500]:
+            pooled = random_effects(sample.mean(axis=1), sample.var(axis=1, ddof=1) / num_seeds)
+            misses += abs(pooled.mean) > quantile * pooled.standard_error
+        assert misses / 500 > 0.15
