@@ -4,6 +4,7 @@ import re
 from urllib.parse import urlsplit, urlunsplit
 
 _SCHEME = re.compile(r"^[^/@]*://")
+_CREDENTIALS = re.compile(r"(\b[a-z][a-z0-9+.-]*://)\S*@", re.IGNORECASE)
 
 
 def is_http_address(url: str) -> bool:
@@ -28,6 +29,11 @@ def without_password(url: str) -> str:
         return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])) if "@" in parts.netloc else url
     scheme = _SCHEME.match(url)
     return (scheme[0] if scheme else "") + url.rpartition("@")[2] if "@" in url else url
+
+
+def without_passwords(text: str) -> str:
+    """The text with no user and no password in any address that it quotes, as libraries' errors do."""
+    return _CREDENTIALS.sub(r"\1", text)
 
 
 def _is_whole(url: str) -> bool:

@@ -14,6 +14,7 @@ from mlflow.entities import Experiment
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 
+from orchestrator.addresses import without_passwords
 from orchestrator.errors import OrchestratorError
 from orchestrator.loopback import keep_from_proxies
 from orchestrator.tracking.naming import SPEC_NAME
@@ -100,7 +101,7 @@ def ensure_experiment(client: MlflowClient, name: str) -> str:
             return str(client.create_experiment(name, tags={SPEC_NAME: name}))
         except MlflowException as error:
             # Somebody else was faster.
-            _log.debug("MLflow experiment %s: %s", name, error)
+            _log.debug("MLflow experiment %s: %s", name, _first_line(error))
             found = client.get_experiment_by_name(name)
             if found is None:
                 raise
@@ -129,4 +130,5 @@ def _is_ours(experiment: Experiment, name: str) -> bool:
 
 def _first_line(error: Exception) -> str:
     lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
+    # MLflow quotes the address that it asked, password and all.
+    return without_passwords(lines[0]) if lines else type(error).__name__

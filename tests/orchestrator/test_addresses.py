@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestrator.addresses import is_http_address, without_password
+from orchestrator.addresses import is_http_address, without_password, without_passwords
 
 
 @pytest.mark.parametrize(
@@ -24,6 +24,12 @@ from orchestrator.addresses import is_http_address, without_password
 )
 def test_a_password_is_never_shown(url: str, shown: str) -> None:
     assert without_password(url) == shown
+
+
+@pytest.mark.parametrize("password", ["secret", "se@cret", "se/cret"])
+def test_no_password_is_quoted(password: str) -> None:
+    said = f"request to http://ann:{password}@lab:1/api failed (mail a@b.example; see https://lab.example/x)"
+    assert without_passwords(said) == "request to http://lab:1/api failed (mail a@b.example; see https://lab.example/x)"
 
 
 @pytest.mark.parametrize(
