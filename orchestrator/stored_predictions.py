@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from orchestrator.statistics.comparison import Comparison
-from orchestrator.statistics.mcnemar import McNemar, Scored, mcnemar
+from orchestrator.statistics.discordant import DiscordantImages, Scored, discordant_images
 from orchestrator.status import Phase, TrialStatus
 from orchestrator.store.tables import TrialRow
 from orchestrator.stored_files import UNREADABLE_ARRAYS, find_trial_file
@@ -16,13 +16,13 @@ from trainers.loop import PREDICTIONS
 _log = logging.getLogger(__name__)
 
 
-def mcnemar_of(
+def discordant_images_of(
     comparisons: Sequence[Comparison], rows: Sequence[TrialRow], storage: Path | None
-) -> tuple[McNemar | None, ...]:
+) -> tuple[DiscordantImages | None, ...]:
     """One entry per comparison; `None` where no pair's predictions can be read.
 
     Images are right or wrong by their first class: beside a comparison of another metric than top-1 (a loss, a width)
-    the p would be read as that metric's, so there is none.
+    the counts would be read as that metric's, so there are none.
 
     Args:
         comparisons: the comparisons.
@@ -37,7 +37,7 @@ def mcnemar_of(
         if row.phase == Phase.CONFIRM and row.status == TrialStatus.SUCCEEDED
     }
     scored: dict[tuple[str, str, int], Scored | None] = {}
-    found: list[McNemar | None] = []
+    found: list[DiscordantImages | None] = []
     for comparison in comparisons:
         split, _, name = comparison.metric.rpartition("/")
         if name != "top1":
@@ -49,7 +49,7 @@ def mcnemar_of(
                 place = (comparison.cell.key, arm, pair.seed)
                 if place not in scored and pair.effect is not None and place in by_place:
                     scored[place] = _read(by_place[place], storage, split)
-        found.append(mcnemar(_pairs(comparison, scored)))
+        found.append(discordant_images(_pairs(comparison, scored)))
     return tuple(found)
 
 

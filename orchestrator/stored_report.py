@@ -22,7 +22,7 @@ from orchestrator.store.tables import ExperimentRow, TrialRow
 from orchestrator.store.trials import trials_of
 from orchestrator.stored_bias import views_of
 from orchestrator.stored_maps import maps_of
-from orchestrator.stored_predictions import mcnemar_of
+from orchestrator.stored_predictions import discordant_images_of
 from orchestrator.stored_spec import stored_spec
 from trainers.config import TrialConfig
 from trainers.result import TrialResult
@@ -89,7 +89,7 @@ def report_of(
         chosen_params=row.chosen_params,
         comparisons=comparisons,
         pooled=pool_effects(comparisons),
-        mcnemar=mcnemar_of(comparisons, rows, storage),
+        discordant=discordant_images_of(comparisons, rows, storage),
         maps=maps_of(rows, storage) if parts.fields else {},
         views=views_of(rows, storage) if parts.views else {},
         is_measured=parts.fits,

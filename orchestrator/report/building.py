@@ -28,7 +28,7 @@ from orchestrator.report.wording import answer, placebo_remarks, pooled_answer
 from orchestrator.search.space import Params
 from orchestrator.spec import ExperimentSpec
 from orchestrator.statistics.comparison import Cell, Comparison, PooledEffect
-from orchestrator.statistics.mcnemar import McNemar
+from orchestrator.statistics.discordant import DiscordantImages
 from orchestrator.statistics.metric import metric_named
 from orchestrator.statistics.pairing import TrialKey
 from orchestrator.status import Phase, TrialStatus
@@ -47,7 +47,7 @@ def build_report(
     comparisons: Sequence[Comparison],
     pooled: Sequence[PooledEffect],
     facts: Mapping[str, str] | None = None,
-    mcnemar: Sequence[McNemar | None] = (),
+    discordant: Sequence[DiscordantImages | None] = (),
     maps: Mapping[TrialKey, TrialMaps | str] | None = None,
     views: Mapping[TrialKey, TrialViews | str] | None = None,
     is_measured: bool = True,
@@ -64,7 +64,7 @@ def build_report(
         comparisons: one for each cell and treatment.
         pooled: one for each treatment; left out of the report if there is only one cell.
         facts: further provenance of the whole experiment, such as the orchestrator's version.
-        mcnemar: one entry per comparison, or nothing.
+        discordant: one entry per comparison, or nothing.
         maps: receptive fields of the trials that were asked for them, or why they can't be read.
         views: position biases of the trials that have one, or why they can't be read.
         is_measured: whether mean receptive fields are measured; else they are arrays only.
@@ -135,7 +135,7 @@ def build_report(
         bias_views=bias_views_of(spec, cells, trials, views or {}),
         receptive_fields=receptive_fields_of(spec, cells, trials, maps or {}, is_measured=is_measured),
         placebo_contrasts=contrasts,
-        mcnemar=tuple(mcnemar),
+        discordant=tuple(discordant),
         settings=settings_of(trials),
         spec=spec,
         searches=searches,

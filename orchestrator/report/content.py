@@ -15,7 +15,7 @@ from orchestrator.report.search_content import SearchSummary
 from orchestrator.search.space import Params
 from orchestrator.spec import ExperimentSpec
 from orchestrator.statistics.comparison import Cell, Comparison, PooledEffect
-from orchestrator.statistics.mcnemar import McNemar
+from orchestrator.statistics.discordant import DiscordantImages
 from orchestrator.status import ExperimentStatus, Phase, TrialStatus
 from trainers.config import TrialConfig
 from trainers.result import BiasPart, TrialResult
@@ -305,7 +305,7 @@ class Report(StrictModel):
     """What the model sees, before and after training (`None`: the spec does not ask for it)."""
     placebo_contrasts: tuple[PlaceboContrast, ...] = ()
     """Every treatment against every placebo."""
-    mcnemar: tuple[McNemar | None, ...] = ()
+    discordant: tuple[DiscordantImages | None, ...] = ()
     """Per comparison, in their order: images that only one arm got right (`None`: no predictions at hand)."""
     settings: tuple[Setting, ...] = ()
     """Hyper-parameters of the confirm trials."""

@@ -17,7 +17,7 @@ from orchestrator.report.numbers import (
 )
 from orchestrator.report.wording import cell_count, metric_words
 from orchestrator.statistics.comparison import SUGGESTIVE_MEANS, PooledEffect, Verdict
-from orchestrator.statistics.mcnemar import McNemar
+from orchestrator.statistics.discordant import DiscordantImages
 
 POOLED_OVER = "Pooled over cells"
 """How tables and pictures call one effect over all cells."""
@@ -55,7 +55,7 @@ def comparison_table(report: Report) -> Table:
             f"{percent(report.confidence)} CI",
             "p",
             "p (Holm)",
-            *(("McNemar",) if any(report.mcnemar) else ()),
+            *(("only one right",) if any(report.discordant) else ()),
         ),
         num_text_columns=4,
         rows=[_comparison_row(report, index) for index in range(len(report.comparisons))],
@@ -67,19 +67,16 @@ def footnotes(report: Report) -> tuple[str, ...]:
     notes = []
     if any(comparison.verdict is Verdict.SUGGESTIVE for comparison in report.comparisons):
         notes.append(f"{SUGGESTIVE_MEANS}.")
-    if any(report.mcnemar):
+    if any(report.discordant):
         notes.append(
-            "McNemar: images that only the treatment : only the control got right, pooled over pairs, with the exact "
-            "binomial p; descriptive, for the images of all pairs are the same ones."
+            "only one right: images that only the treatment : only the control got right, counted over all pairs. The "
+            "pairs share their test images, so these counts describe and have no p."
         )
     return tuple(notes)
 
 
-def _mcnemar_text(found: McNemar | None) -> str:
-    if found is None:
-        return MISSING
-    p = p_text(found.p_value)
-    return f"{found.only_treatment} : {found.only_control}, p {p if p.startswith('<') else f'= {p}'}"
+def _discordant_text(found: DiscordantImages | None) -> str:
+    return MISSING if found is None else f"{found.only_treatment} : {found.only_control}"
 
 
 def _comparison_row(report: Report, index: int) -> tuple[str, ...]:
@@ -99,7 +96,7 @@ def _comparison_row(report: Report, index: int) -> tuple[str, ...]:
         interval(comparison.ci_low, comparison.ci_high, decimals),
         p_text(comparison.p_value),
         p_text(comparison.p_holm),
-        *((_mcnemar_text(report.mcnemar[index]),) if any(report.mcnemar) else ()),
+        *((_discordant_text(report.discordant[index]),) if any(report.discordant) else ()),
     )
 
 

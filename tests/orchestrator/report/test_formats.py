@@ -21,6 +21,7 @@ from orchestrator.report.latex import escape, to_latex
 from orchestrator.report.markdown import to_markdown, to_short_markdown
 from orchestrator.report.terminal import to_text
 from orchestrator.statistics.comparison import Cell
+from orchestrator.statistics.discordant import DiscordantImages
 from orchestrator.status import TrialStatus
 from tests.orchestrator.synthetic import DIGEST, make_record, make_records, make_spec, report_on
 
@@ -57,6 +58,17 @@ def test_markdown_tables_are_well_formed(report: Report, nasty: Report) -> None:
         assert len(widths) == 1
     assert "<script>" not in to_markdown(nasty)
     assert r"\<script\>" in to_short_markdown(nasty)
+
+
+def test_images_that_only_one_arm_got_right_are_counts_without_a_p(report: Report) -> None:
+    found = DiscordantImages(num_pairs=7, num_images=3500, only_treatment=412, only_control=98)
+    shown = report.model_copy(update={"discordant": (found, None)})
+    for text in (to_text(shown), to_markdown(shown)):
+        assert "only one right" in text
+        assert "412 : 98" in text
+        assert "412 : 98, p" not in text
+        assert "mcnemar" not in text.lower()
+    assert "only one right" not in to_text(report)
 
 
 def grid_of(markdown: str, start: str) -> list[str]:
