@@ -75,7 +75,7 @@ def build_report(
     searches = searches_of(spec, cells, trials, chosen_params)
     is_over = experiment.status.is_final
     exclusions = tuple(_exclusions(trials, is_over=is_over))
-    contrasts = placebo_contrasts(comparisons, {arm.name for arm in arms if arm.is_placebo})
+    contrasts = placebo_contrasts(comparisons, {arm.name for arm in arms if arm.is_placebo}, trials)
     provenance = _provenance(digest, trials, facts or {})
     # Sentences are for people, in a report for machines too: they call arms by their labels.
     labels = arm_labels(spec.arms)

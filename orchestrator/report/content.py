@@ -203,14 +203,16 @@ class PositionFit(StrictModel):
 
 
 class PlaceboContrast(StrictModel):
-    """treatment - placebo over pairs of the same seed. Describes; it is outside Holm's family."""
+    """treatment - placebo over pairs of the same seed. Describes and claims nothing: it is outside Holm's family."""
 
     cell: Cell
     """Model and data set."""
     treatment: str
-    """The arm with locality."""
+    """The arm with a Gaussian."""
     placebo: str
-    """The arm with the same numbers without locality."""
+    """The arm with a Gaussian over permuted tokens."""
+    other_differences: tuple[str, ...] = ()
+    """Fields of the trial config in which the two differ beside that (empty: the placebo lacks locality only)."""
     num_pairs: int
     """Seeds that both arms completed."""
     effect: float

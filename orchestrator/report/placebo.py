@@ -1,16 +1,32 @@
-"""How much of a gain remains over the placebo: the same numbers on the logits, without locality."""
+"""Treatment - placebo: the arm with a Gaussian against the one with the same Gaussian over permuted tokens."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
-from orchestrator.report.content import PlaceboContrast
+from orchestrator.report.content import PlaceboContrast, TrialRecord
+from orchestrator.report.settings import flat_settings
 from orchestrator.statistics.comparison import Comparison
 from orchestrator.statistics.interval import paired_t_interval, spread
+from orchestrator.status import Phase
+from trainers.config import TrialConfig
+from trainers.models import GaussianBias
+
+_MAKES_A_PLACEBO = frozenset({"seed", "attention_bias.kind", "attention_bias.permutation_seed"})
+"""In these fields a treatment and its placebo always differ, or those of one pair never do."""
 
 
-def placebo_contrasts(comparisons: Sequence[Comparison], placebos: Collection[str]) -> tuple[PlaceboContrast, ...]:
-    """The paired difference by seed, for every treatment and placebo of a cell that share a completed seed."""
+def placebo_contrasts(
+    comparisons: Sequence[Comparison], placebos: Collection[str], trials: Sequence[TrialRecord]
+) -> tuple[PlaceboContrast, ...]:
+    """The paired difference by seed, for every arm with a Gaussian and every placebo that share a completed seed.
+
+    Args:
+        comparisons: all of one experiment.
+        placebos: arms whose Gaussian lies over permuted tokens.
+        trials: for the configs of the two arms: a placebo of another sigma tells of more than locality.
+    """
+    configs = {(trial.cell.key, trial.arm): trial.config for trial in trials if trial.phase is Phase.CONFIRM}
     contrasts = [
-        _contrast(treatment, placebo)
+        _contrast(treatment, placebo, configs)
         for placebo in comparisons
         for treatment in comparisons
         if placebo.treatment in placebos and treatment.treatment not in placebos and placebo.cell == treatment.cell
@@ -18,7 +34,10 @@ def placebo_contrasts(comparisons: Sequence[Comparison], placebos: Collection[st
     return tuple(contrast for contrast in contrasts if contrast is not None)
 
 
-def _contrast(treatment: Comparison, placebo: Comparison) -> PlaceboContrast | None:
+def _contrast(
+    treatment: Comparison, placebo: Comparison, configs: Mapping[tuple[str, str], TrialConfig]
+) -> PlaceboContrast | None:
+    """`None` where there is nothing to contrast: no pair, or a treatment without a Gaussian."""
     by_seed = {pair.seed: pair.treatment for pair in placebo.pairs}
     differences = [
         pair.treatment - other
@@ -28,13 +47,23 @@ def _contrast(treatment: Comparison, placebo: Comparison) -> PlaceboContrast | N
     effect = spread(differences).mean
     if effect is None:
         return None
+    mine = configs[treatment.cell.key, treatment.treatment]
+    if not isinstance(mine.attention_bias, GaussianBias):
+        return None
     interval = paired_t_interval(differences, treatment.confidence)
     return PlaceboContrast(
         cell=treatment.cell,
         treatment=treatment.treatment,
         placebo=placebo.treatment,
+        other_differences=_other_differences(mine, configs[placebo.cell.key, placebo.treatment]),
         num_pairs=len(differences),
         effect=effect,
         ci_low=interval[0] if interval else None,
         ci_high=interval[1] if interval else None,
     )
+
+
+def _other_differences(one: TrialConfig, other: TrialConfig) -> tuple[str, ...]:
+    first, second = (dict(flat_settings(config.model_dump(mode="json"))) for config in (one, other))
+    paths = [path for path in {**first, **second} if path not in _MAKES_A_PLACEBO]
+    return tuple(path for path in paths if first.get(path) != second.get(path))

@@ -106,43 +106,33 @@ def cell_count(effect: PooledEffect, num_planned_cells: int) -> str:
 def placebo_remarks(
     contrasts: Sequence[PlaceboContrast], comparisons: Sequence[Comparison], decimals: int
 ) -> list[str]:
-    """What a placebo says about the cause: how much of each treatment's effect remains over it."""
-    by_arm = {(comparison.cell.key, comparison.treatment): comparison for comparison in comparisons}
-    return [
-        _placebo_remark(contrast, by_arm[contrast.cell.key, contrast.treatment], decimals) for contrast in contrasts
-    ]
+    """How far each treatment is from its placebo. One uncorrected interval each: it describes, and claims no cause."""
+    if not contrasts:
+        return []
+    unit, confidence = comparisons[0].unit, comparisons[0].confidence
+    remarks = [_placebo_remark(contrast, unit, confidence, decimals) for contrast in contrasts]
+    (placebo, *others) = dict.fromkeys(contrast.placebo for contrast in contrasts)
+    name = "a placebo" if others else placebo
+    return [*remarks, f"These differences have no verdict; an experiment whose control is {name} would give one."]
 
 
-def _placebo_remark(contrast: PlaceboContrast, treatment: Comparison, decimals: int) -> str:
-    """The difference first, then only what follows from its interval."""
-    where = f"On {cell_words(contrast.cell)}"
-    placebo = f"{contrast.placebo} (the same numbers without locality)"
+def _placebo_remark(contrast: PlaceboContrast, unit: str, confidence: float, decimals: int) -> str:
+    difference = with_unit(signed(contrast.effect, decimals), unit)
+    start = f"On {cell_words(contrast.cell)}, {contrast.treatment} - {contrast.placebo} {_apart(contrast)} "
     noun = "pair" if contrast.num_pairs == 1 else "pairs"
-    difference = with_unit(signed(contrast.effect, decimals), treatment.unit)
-    start = f"{where}, {contrast.treatment} - {placebo} is {difference}"
-    if treatment.is_confirmed:
-        whole = with_unit(signed(treatment.effect, decimals), treatment.unit)
-        remain = "remains" if treatment.unit != "pp" else "remain"
-        start = f"{where}, of {contrast.treatment}'s {whole}, {difference} {remain} over {placebo}"
     if contrast.ci_low is None or contrast.ci_high is None:
-        return f"{start} ({contrast.num_pairs} {noun}, no interval): what locality does stays open."
-    ends = (
-        f"{percent(treatment.confidence)} CI {fixed(contrast.ci_low, decimals)} to {fixed(contrast.ci_high, decimals)}"
-    )
-    start += f" ({ends}, n = {contrast.num_pairs} {noun}; descriptive, outside Holm's family)"
-    return f"{start}: {_locality(contrast, higher_is_better=treatment.higher_is_better)}."
+        evidence = "no interval"
+    else:
+        ends = f"{fixed(contrast.ci_low, decimals)} to {fixed(contrast.ci_high, decimals)}"
+        evidence = f"{percent(confidence)} CI {ends}"
+    return f"{start}is {difference} ({evidence}, n = {contrast.num_pairs} {noun}; descriptive, outside Holm's family)."
 
 
-def _locality(contrast: PlaceboContrast, *, higher_is_better: bool | None) -> str:
-    assert contrast.ci_low is not None
-    assert contrast.ci_high is not None
-    if contrast.ci_low <= 0 <= contrast.ci_high:
-        return "whether locality matters stays open"
-    if higher_is_better is None:
-        return "locality does something that the same numbers without it do not"
-    if (contrast.ci_low > 0) == higher_is_better:
-        return "locality does something that the same numbers without it do not"
-    return "without locality the same numbers do better"
+def _apart(contrast: PlaceboContrast) -> str:
+    """In what the two differ, as their configs say."""
+    if not contrast.other_differences:
+        return "(the same but for locality: its tokens are permuted)"
+    return f"(which differ in {', '.join(contrast.other_differences)} too, not in locality alone)"
 
 
 def _interval(comparison: Comparison, decimals: int) -> str:
