@@ -14,6 +14,7 @@ from orchestrator.report.parts import WHOLE, ReportParts
 from orchestrator.spec import ExperimentSpec
 from orchestrator.statistics.compare import compare_arms
 from orchestrator.statistics.comparison import Cell, Comparison
+from orchestrator.statistics.inference import AnyTime, FixedNumber, Inference
 from orchestrator.statistics.pairing import TrialOutcome
 from orchestrator.statistics.pooling import pool_effects
 from orchestrator.status import ExperimentStatus, Phase, TrialStatus
@@ -69,12 +70,14 @@ def report_of(
     spec = stored_spec(row)
     cells = _cells(spec)
     rows = newest_of_each(stored.trials)
-    comparisons = _compare(spec, cells, rows)
+    status = ExperimentStatus(row.status)
+    inference = inference_of(status, stored.num_extensions)
+    comparisons = _compare(spec, cells, rows, inference)
     return build_report(
         experiment=ExperimentFacts(
             id=row.id,
             name=row.name,
-            status=ExperimentStatus(row.status),
+            status=status,
             reason=row.reason,
             created_at=row.created_at,
             ended_at=row.ended_at,
@@ -88,6 +91,7 @@ def report_of(
         trials=[trial_record(trial) for trial in rows],
         chosen_params=row.chosen_params,
         comparisons=comparisons,
+        inference=inference,
         pooled=pool_effects(comparisons),
         discordant=discordant_images_of(comparisons, rows, storage),
         maps=maps_of(rows, storage) if parts.fields else {},
@@ -99,7 +103,20 @@ def report_of(
 def comparisons_of(session: Session, row: ExperimentRow) -> tuple[Comparison, ...]:
     """The comparisons as they stand now."""
     spec = stored_spec(row)
-    return _compare(spec, _cells(spec), confirm_trials(session, row.id))
+    inference = inference_of(ExperimentStatus(row.status), num_extensions(session, row.id))
+    return _compare(spec, _cells(spec), confirm_trials(session, row.id), inference)
+
+
+def inference_of(status: ExperimentStatus, num_extensions: int) -> Inference:
+    """What interval and p have to be right about, by how the experiment came to have so many pairs.
+
+    Args:
+        status: where it stands. Who looks at a running one may cancel it for what is seen, and one that was cancelled
+            may have been for that.
+        num_extensions: how often seeds were added once results could be known.
+    """
+    is_as_planned = status.is_final and status is not ExperimentStatus.CANCELLED and not num_extensions
+    return FixedNumber() if is_as_planned else AnyTime()
 
 
 def confirm_trials(session: Session, experiment_id: str) -> list[TrialRow]:
@@ -123,7 +140,9 @@ def newest_of_each(rows: Sequence[TrialRow]) -> list[TrialRow]:
     return list(newest.values())
 
 
-def _compare(spec: ExperimentSpec, cells: Sequence[Cell], rows: Sequence[TrialRow]) -> tuple[Comparison, ...]:
+def _compare(
+    spec: ExperimentSpec, cells: Sequence[Cell], rows: Sequence[TrialRow], inference: Inference
+) -> tuple[Comparison, ...]:
     by_key = {cell.key: cell for cell in cells}
     outcomes = [
         TrialOutcome(
@@ -146,6 +165,7 @@ def _compare(spec: ExperimentSpec, cells: Sequence[Cell], rows: Sequence[TrialRo
         metric=spec.primary_metric,
         confidence=spec.confidence,
         equivalence_margin=spec.equivalence_margin,
+        inference=inference,
     )
 
 

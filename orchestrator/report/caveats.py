@@ -12,7 +12,7 @@ from orchestrator.report.search_content import SearchSummary
 from orchestrator.report.wording import cell_words
 from orchestrator.search.budgets import search_differences
 from orchestrator.spec import ExperimentSpec
-from orchestrator.statistics.comparison import Comparison, Verdict
+from orchestrator.statistics.comparison import Basis, Comparison, Verdict
 from orchestrator.status import ExperimentStatus, Phase
 from trainers.analyses.configs import receptive_field_in
 from trainers.config import TrialConfig
@@ -38,6 +38,7 @@ def caveats_of(
     caveats = [
         *_unfinished(status),
         *_extended(num_extensions),
+        *_looked_at(comparisons),
         *_on_validation(spec),
         *_several_changes(spec, trials),
         *_few_pairs(comparisons, spec.confidence),
@@ -80,19 +81,24 @@ def _unfinished(status: ExperimentStatus) -> list[str]:
         return []
     if status.is_final:
         return [f"The experiment {status.value}; only the pairs that were complete by then are counted."]
-    return [f"The experiment is still {status.value}: this is a preview, and peeking at it is no basis for stopping."]
+    return [f"The experiment is still {status.value}: this is a preview."]
 
 
 def _extended(num_extensions: int) -> list[str]:
-    """Looking, then adding seeds: the more looks, the more chances to find what is not there."""
     if not num_extensions:
         return []
     times = "once" if num_extensions == 1 else f"{num_extensions} times"
-    start = f"Seeds were added {times} after results could be known"
+    return [f"Seeds were added {times} after results could be known."]
+
+
+def _looked_at(comparisons: Sequence[Comparison]) -> list[str]:
+    """Looking, then stopping or adding seeds: the more looks, the more chances to find what is not there."""
+    if not any(comparison.basis is Basis.ANYTIME for comparison in comparisons):
+        return []
     text = (
-        f"{start}. Intervals and p are right for a number of seeds that was fixed beforehand; if what was seen decided "
-        "whether to add more, they are too sure (simulated without an effect: of those who look at 6 pairs, and at 12 "
-        "if nothing shows, 9 % find an interval that excludes 0, not 5 %)."
+        "What was seen could decide how many pairs there are. So intervals and p are any-time ones (t e-process, arXiv "
+        "2310.03722): right at every number of pairs, however often one looks and for whatever reason one stops or "
+        "goes on, and wider than those of a number of pairs that was fixed beforehand. They take differences as normal."
     )
     return [text]
 
@@ -141,7 +147,7 @@ def _without(config: TrialConfig, paths: Collection[str]) -> JsonObject:
 def _few_pairs(comparisons: Sequence[Comparison], confidence: float) -> list[str]:
     """The floor of p, where it lies above what a reader would call significant."""
     smallest = min((comparison.num_pairs for comparison in comparisons if comparison.num_pairs), default=0)
-    if not smallest:
+    if not smallest or comparisons[0].basis is not Basis.FIXED:
         return []
     alpha = 1 - confidence
     noun = "pair" if smallest == 1 else "pairs"
@@ -173,7 +179,7 @@ def _interval_against_p(comparisons: Sequence[Comparison], confidence: float) ->
     places = "; ".join(
         f"{comparison.treatment} on {cell_words(comparison.cell)} ({p_text(comparison.p_holm)})" for comparison in hints
     )
-    start = f"The interval excludes 0, but the sign-flip p after correction stays above {1 - confidence:.2g}"
+    start = f"The interval excludes 0, but p after correction stays above {1 - confidence:.2g}"
     never = [comparison for comparison in hints if not comparison.can_be_confirmed]
     if not never:
         return [f"{start}, for {places}: more seeds would settle it."]

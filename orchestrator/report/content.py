@@ -14,7 +14,7 @@ from orchestrator.report.field_content import ReceptiveFields
 from orchestrator.report.search_content import SearchSummary
 from orchestrator.search.space import Params
 from orchestrator.spec import ExperimentSpec
-from orchestrator.statistics.comparison import Cell, Comparison, PooledEffect
+from orchestrator.statistics.comparison import Basis, Cell, Comparison, PooledEffect
 from orchestrator.statistics.discordant import DiscordantImages
 from orchestrator.status import ExperimentStatus, Phase, TrialStatus
 from trainers.config import TrialConfig
@@ -328,6 +328,11 @@ class Report(StrictModel):
     def is_over(self) -> bool:
         """Whether no further pair will come."""
         return self.experiment.status.is_final
+
+    @property
+    def basis(self) -> Basis:
+        """How it was decided that there are so many pairs: one decision for all comparisons."""
+        return self.comparisons[0].basis
 
     @property
     def control(self) -> str:

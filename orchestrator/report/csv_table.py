@@ -28,6 +28,7 @@ _COMPARISON_FIELDS = (
     "ci_low",
     "ci_high",
     "confidence",
+    "basis",
     "p_value",
     "p_holm",
     "probability_of_superiority",

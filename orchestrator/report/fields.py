@@ -22,6 +22,7 @@ from orchestrator.report.field_means import alike, differences_of, means_beside,
 from orchestrator.spec import ExperimentSpec
 from orchestrator.statistics.compare import compare_arms
 from orchestrator.statistics.comparison import Cell, Comparison
+from orchestrator.statistics.inference import Inference
 from orchestrator.statistics.interval import spread
 from orchestrator.statistics.metric import metric_named
 from orchestrator.statistics.pairing import TrialKey, TrialOutcome
@@ -40,6 +41,7 @@ def receptive_fields_of(
     maps: Mapping[TrialKey, TrialMaps | str],
     *,
     is_measured: bool = True,
+    inference: Inference | None = None,
 ) -> ReceptiveFields | None:
     """All about receptive fields; `None` if no trial was asked for its own.
 
@@ -49,6 +51,7 @@ def receptive_fields_of(
         trials: every trial.
         maps: of every succeeded confirm trial that was asked: its maps, or why they can't be read.
         is_measured: whether the mean maps are measured; else they are arrays only.
+        inference: what makes the comparisons' intervals (see `compare_arms`).
     """
     asked = [
         trial
@@ -75,7 +78,7 @@ def receptive_fields_of(
             for difference in differences_of(cell, arm.name, found[cell, arm.name], found[cell, spec.control.name])
         ),
         levels=tuple(level for cell, arm in places for level in _levels(cell, arm, done)),
-        comparisons=tuple(_comparisons(spec, cells, asked, grids)),
+        comparisons=tuple(_comparisons(spec, cells, asked, grids, inference)),
         not_compared=tuple(_not_compared(spec, cells, asked, grids)),
         curves=tuple(curve for cell, arm in places for curve in _curves(cell, arm, done)),
         warnings=tuple(warning for cell, arm in places for warning in _warnings(cell, arm, done)),
@@ -123,6 +126,7 @@ def _comparisons(
     cells: Sequence[Cell],
     trials: Sequence[TrialRecord],
     grids: Mapping[tuple[Cell, str], _Grid],
+    inference: Inference | None,
 ) -> Iterator[Comparison]:
     outcomes = [
         TrialOutcome(
@@ -150,6 +154,7 @@ def _comparisons(
                 metric=metric,
                 confidence=spec.confidence,
                 equivalence_margin=0.0,
+                inference=inference,
             ):
                 if name in IN_TOKENS and _has_other_tokens(spec, comparison.cell, comparison.treatment, grids):
                     continue

@@ -141,11 +141,12 @@ def caption(report: Report, *, is_matrix: bool = False) -> str:
     holm = ", Holm-corrected over all comparisons" if len(report.comparisons) > 1 else ""
     spread, count = ("", "") if is_matrix else (r" $\pm$ sd", " ($n$)")
     where = ", below it" if is_matrix else ""
+    words = report.basis.interval_words
     sentences = [
         f"{_capital(metric_words(report.metric))}, mean{spread} over {pairs} paired seeds{count}; {scored}. ",
         rf"$\Delta$ is the mean paired difference with its {escape(percent(report.confidence))} ",
-        f"paired $t$ interval{where}; bold: it excludes 0 and $p < {1 - report.confidence:.2g}$ ",
-        f"(two-sided sign-flip permutation test{holm}).",
+        f"{words.replace(' t ', ' $t$ ')}{where}; bold: it excludes 0 and $p < {1 - report.confidence:.2g}$ ",
+        f"({report.basis.test_words}{holm}).",
     ]
     if any(comparison.verdict is Verdict.SUGGESTIVE for comparison in report.comparisons):
         sentences.append(" $^{*}$: the interval excludes 0, but $p$ does not confirm it.")

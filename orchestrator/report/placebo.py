@@ -5,7 +5,8 @@ from collections.abc import Collection, Mapping, Sequence
 from orchestrator.report.content import PlaceboContrast, TrialRecord
 from orchestrator.report.settings import flat_settings
 from orchestrator.statistics.comparison import Comparison
-from orchestrator.statistics.interval import paired_t_interval, spread
+from orchestrator.statistics.inference import inference_beside
+from orchestrator.statistics.interval import spread
 from orchestrator.status import Phase
 from trainers.config import TrialConfig
 from trainers.models import GaussianBias
@@ -50,7 +51,7 @@ def _contrast(
     mine = configs[treatment.cell.key, treatment.treatment]
     if not isinstance(mine.attention_bias, GaussianBias):
         return None
-    interval = paired_t_interval(differences, treatment.confidence)
+    interval = inference_beside(treatment.basis).interval(differences, treatment.confidence)
     return PlaceboContrast(
         cell=treatment.cell,
         treatment=treatment.treatment,

@@ -58,6 +58,8 @@ def _without_interval(comparison: Comparison, num_comparisons: int) -> str:
     """One pair, or pairs that all agree: a t interval would have width 0 and claim a certainty that is not there."""
     if comparison.num_pairs == 1:
         return "in its only complete pair: inconclusive; one pair gives no interval"
+    if comparison.effect_sd:
+        return f"over {_pairs(comparison)}: inconclusive; so few pairs give no {comparison.basis.interval_words}"
     evidence = f"in each of {_pairs(comparison)} ({_p(comparison, num_comparisons)})"
     return f"{evidence}: inconclusive; differences that are all equal give no interval"
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from orchestrator.statistics.comparison import Cell, Comparison, Verdict
 from orchestrator.statistics.holm import holm
-from orchestrator.statistics.interval import paired_t_interval, spread
+from orchestrator.statistics.inference import FixedNumber, Inference
+from orchestrator.statistics.interval import spread
 from orchestrator.statistics.metric import metric_named
 from orchestrator.statistics.pairing import TrialKey, TrialOutcome, index_outcomes, pair_outcomes
-from orchestrator.statistics.permutation import sign_flip_floor, sign_flip_p
 from orchestrator.statistics.verdict import judge, probability_of_superiority
 
 
@@ -22,6 +22,7 @@ def compare_arms(
     metric: str,
     confidence: float,
     equivalence_margin: float,
+    inference: Inference | None = None,
 ) -> tuple[Comparison, ...]:
     """Compare every treatment with the control in every cell.
 
@@ -34,6 +35,7 @@ def compare_arms(
         metric: the compared metric; accuracies are recorded as fractions and compared in percentage points.
         confidence: confidence of the intervals.
         equivalence_margin: smallest effect that matters, in the unit of the comparison (0: never equivalent).
+        inference: what makes interval and p (`None`: the number of pairs was fixed beforehand).
 
     Returns:
         Comparisons, cell by cell in the given order, with Holm's correction over all of them.
@@ -41,16 +43,19 @@ def compare_arms(
     Raises:
         ValueError: the metric is unknown, or two outcomes claim the same trial.
     """
-    question = _Question(index_outcomes(outcomes), control, tuple(seeds), metric, confidence, equivalence_margin)
+    inference = inference or FixedNumber()
+    question = _Question(
+        index_outcomes(outcomes), control, tuple(seeds), metric, confidence, equivalence_margin, inference
+    )
     comparisons = [question.compare(cell, treatment) for cell in cells for treatment in treatments]
     corrected = holm([comparison.p_value for comparison in comparisons])
     return tuple(
-        _judged(comparison, p_holm, num_comparisons=len(comparisons))
+        _judged(comparison, p_holm, num_comparisons=len(comparisons), inference=inference)
         for comparison, p_holm in zip(comparisons, corrected, strict=True)
     )
 
 
-def _judged(comparison: Comparison, p_holm: float | None, *, num_comparisons: int) -> Comparison:
+def _judged(comparison: Comparison, p_holm: float | None, *, num_comparisons: int, inference: Inference) -> Comparison:
     """The comparison with what depends on all the others."""
     low, high = comparison.ci_low, comparison.ci_high
     verdict = judge(
@@ -60,7 +65,7 @@ def _judged(comparison: Comparison, p_holm: float | None, *, num_comparisons: in
         equivalence_margin=comparison.equivalence_margin,
         higher_is_better=comparison.higher_is_better,
     )
-    floor = min(1.0, num_comparisons * sign_flip_floor(comparison.num_pairs))
+    floor = min(1.0, num_comparisons * inference.p_floor(comparison.num_pairs))
     return comparison.model_copy(update={"p_holm": p_holm, "p_holm_floor": floor, "verdict": verdict})
 
 
@@ -74,6 +79,7 @@ class _Question:
     metric: str
     confidence: float
     equivalence_margin: float
+    inference: Inference
 
     def compare(self, cell: Cell, treatment: str) -> Comparison:
         """One treatment in one cell, not yet corrected."""
@@ -87,13 +93,15 @@ class _Question:
             metric=self.metric,
             scale=metric.scale,
         )
+        by_seed = {pair.seed: pair for pair in pairs}
         # `effect` is not None exactly for complete pairs; the other two conditions tell mypy.
         complete = [pair for pair in pairs if pair.effect is not None]
         differences = [pair.effect for pair in complete if pair.effect is not None]
         controls = spread([pair.control for pair in complete if pair.control is not None])
         treatments = spread([pair.treatment for pair in complete if pair.treatment is not None])
         effect = spread(differences)
-        interval = paired_t_interval(differences, self.confidence)
+        in_order = [by_seed[seed].effect for seed in self.seeds]
+        interval = self.inference.interval(in_order, self.confidence)
         better_up = metric.higher_is_better
         return Comparison(
             cell=cell,
@@ -113,7 +121,8 @@ class _Question:
             ci_low=interval[0] if interval else None,
             ci_high=interval[1] if interval else None,
             confidence=self.confidence,
-            p_value=sign_flip_p(differences),
+            basis=self.inference.basis,
+            p_value=self.inference.p_value(in_order),
             p_holm=None,
             p_holm_floor=1.0,
             probability_of_superiority=probability_of_superiority(differences, higher_is_better=better_up),

@@ -19,10 +19,34 @@ class Verdict(StrEnum):
     INCONCLUSIVE = "inconclusive"
 
 
-SUGGESTIVE_MEANS = (
-    "suggestive: the interval excludes 0, but the sign-flip p after Holm's correction does not confirm it"
-)
+SUGGESTIVE_MEANS = "suggestive: the interval excludes 0, but p after Holm's correction does not confirm it"
 """Footnote of a table with such a verdict."""
+
+
+class Basis(StrEnum):
+    """How it was decided that there are so many pairs, which is what interval and p have to be right about."""
+
+    FIXED = "fixed"
+    """Fixed before anybody saw a pair: paired t interval, exact sign-flip p."""
+    ANYTIME = "anytime"
+    """Whoever looked could decide by it, any number of times: any-time interval and p (t e-process)."""
+
+    @property
+    def interval_words(self) -> str:
+        """How a caption calls the interval."""
+        return _INTERVAL_WORDS[self]
+
+    @property
+    def test_words(self) -> str:
+        """How a caption calls the test that p is of."""
+        return _TEST_WORDS[self]
+
+
+_INTERVAL_WORDS = {Basis.FIXED: "paired t interval", Basis.ANYTIME: "any-time t interval"}
+_TEST_WORDS = {
+    Basis.FIXED: "two-sided sign-flip permutation test",
+    Basis.ANYTIME: "two-sided any-time t test, 1/e",
+}
 
 
 class Cell(StrictModel):
@@ -91,18 +115,21 @@ class Comparison(StrictModel):
     effect_sd: float | None
     """Standard deviation (n - 1) of the paired differences."""
     ci_low: float | None
-    """Lower end of the paired t interval (`None`: fewer than two pairs, or all differences are equal)."""
+    """Lower end of the interval that `basis` names (`None`: fewer than two pairs, all differences are equal, or so few
+    pairs that an any-time interval has no end)."""
     ci_high: float | None
-    """Upper end of the paired t interval."""
+    """Upper end of the interval."""
     confidence: float
     """Confidence of the interval, such as 0.95."""
+    basis: Basis = Basis.FIXED
+    """How it was decided that there are so many pairs: which interval and which p these are."""
     p_value: float | None
-    """Two-sided sign-flip permutation p (exact up to 30 pairs)."""
+    """Two-sided p: of the sign-flip permutation test (exact up to 30 pairs), or any-time, as `basis` says."""
     p_holm: float | None
     """`p_value` after Holm's correction over all comparisons of the experiment."""
     p_holm_floor: float
-    """Smallest `p_holm` that so many pairs can give among so many comparisons: min(1, comparisons x 2 / 2^n). Where it
-    is not below 1 - `confidence`, no effect can be confirmed, however large."""
+    """Smallest `p_holm` that so many pairs can give among so many comparisons, such as min(1, comparisons x 2 / 2^n).
+    Where it is not below 1 - `confidence`, no effect can be confirmed, however large."""
     probability_of_superiority: float | None
     """Share of pairs in which the treatment is better (without a direction: larger); a tie counts half."""
     equivalence_margin: float

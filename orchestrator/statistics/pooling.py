@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from orchestrator.statistics.comparison import Comparison, PooledEffect, RandomEffectsMean
-from orchestrator.statistics.interval import paired_t_interval
+from orchestrator.statistics.inference import inference_beside
 
 
 class RandomEffects(NamedTuple):
@@ -73,7 +73,7 @@ def between_cells_sd(differences: NDArray[np.float64]) -> float:
 
 
 def pool_effects(comparisons: Sequence[Comparison]) -> tuple[PooledEffect, ...]:
-    """Pool every treatment over its cells: the mean over cells within each seed, then the t interval over seeds.
+    """Pool every treatment over its cells: the mean over cells within each seed, then the interval over seeds.
 
     Cells of one experiment share seeds, data order, augmentation and often test images, so their effects correlate,
     and an interval that takes them as independent is too narrow. Seeds are independent, whatever the cells of one seed
@@ -101,7 +101,7 @@ def _pool(treatment: str, comparisons: Sequence[Comparison]) -> PooledEffect:
     shared = sorted(set.intersection(*(set(cell) for cell in cells))) if cells else []
     differences = np.array([[cell[seed] for seed in shared] for cell in cells])
     by_seed = [float(mean) for mean in differences.mean(axis=0)] if shared else []
-    interval = paired_t_interval(by_seed, comparisons[0].confidence)
+    interval = inference_beside(comparisons[0].basis).interval(by_seed, comparisons[0].confidence)
     return PooledEffect(
         treatment=treatment,
         num_cells=len(cells),

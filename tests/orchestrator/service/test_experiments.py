@@ -22,6 +22,7 @@ from orchestrator.service.experiments import Experiments
 from orchestrator.service.views import Origin
 from orchestrator.settings import Settings
 from orchestrator.spec import ExperimentSpec
+from orchestrator.statistics.comparison import Basis
 from orchestrator.status import ExperimentStatus, Phase
 from orchestrator.store.database import Database, open_database
 from orchestrator.store.experiments import begin_attempt, get_experiment, heartbeat, move, set_chosen_params
@@ -420,8 +421,11 @@ def test_a_report_tells_that_seeds_were_added_after_a_look(
 
     experiment_id = experiments.submit(small_spec).id
     assert caveats() == []
+    assert experiments.comparisons(experiment_id)[0].basis is Basis.FIXED
     experiments.extend(experiment_id, [7])
     (once,) = caveats()
+    assert experiments.comparisons(experiment_id)[0].basis is Basis.ANYTIME
+    assert any("any-time ones" in caveat for caveat in experiments.report(experiment_id).caveats)
     assert once.startswith("Seeds were added once after results could be known.")
     experiments.extend(experiment_id, [8, 9])
     (twice,) = caveats()
