@@ -19,8 +19,10 @@ demo: .venv/.synced  ## Run the example experiment, start to verdict (a few minu
 serve: .venv/.synced  ## Start the service with all it needs; Ctrl-C stops it.
 	@$(BIN)/sigmalab serve
 
+# More than cores: tests that start servers mostly wait. tests/conftest.py says what runs beside what.
+WORKERS ?= 3
 test: .venv/.synced  ## Run all tests.
-	$(BIN)/pytest
+	$(BIN)/pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
 # All else as locked; sympy and what CUDA brings are torch's own choice.
 LOWEST := .venv-lowest

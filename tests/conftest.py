@@ -22,6 +22,25 @@ from orchestrator.store.database import Database, open_database
 from orchestrator.store.tables import Table
 
 
+_LONGEST_FIRST = ("e2e", "ray", "mlflow")
+"""Markers of tests that start servers: each kind is one queue, or three heads would start at once on two cores."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """In a worker of xdist (`make test`): servers' queues first, for they are long; all else file by file."""
+    if not hasattr(config, "workerinput"):
+        return
+    queues = {item: _queue(item) for item in items}
+    for item, queue in queues.items():
+        item.add_marker(pytest.mark.xdist_group(queue))
+    items.sort(key=lambda item: [*_LONGEST_FIRST, queues[item]].index(queues[item]))
+
+
+def _queue(item: pytest.Item) -> str:
+    return next((kind for kind in _LONGEST_FIRST if item.get_closest_marker(kind)), item.path.stem)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _interruptible() -> None:
     """What a shell puts into the background ignores SIGINT, children too: what Ctrl-C does is a question here."""
