@@ -21,7 +21,6 @@ from orchestrator.spec import ExperimentSpec
 from orchestrator.store.database import Database, open_database
 from orchestrator.store.tables import Table
 
-
 _LONGEST_FIRST = ("e2e", "ray", "mlflow")
 """Markers of tests that start servers: each kind is one queue, or three heads would start at once on two cores."""
 
