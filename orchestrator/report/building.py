@@ -24,7 +24,7 @@ from orchestrator.report.placebo import placebo_contrasts
 from orchestrator.report.position import position_fits
 from orchestrator.report.search_history import searches_of
 from orchestrator.report.settings import settings_of
-from orchestrator.report.wording import answer, placebo_remarks, pooled_answer
+from orchestrator.report.wording import answer, pairing_remarks, placebo_remarks, pooled_answer
 from orchestrator.search.space import Params
 from orchestrator.spec import ExperimentSpec
 from orchestrator.statistics.comparison import Cell, Comparison, PooledEffect
@@ -111,7 +111,10 @@ def build_report(
         experiment=experiment,
         question=spec.question,
         answers=tuple(answers),
-        remarks=tuple(placebo_remarks([labelled(contrast, labels) for contrast in contrasts], told, decimals)),
+        remarks=(
+            *placebo_remarks([labelled(contrast, labels) for contrast in contrasts], told, decimals),
+            *pairing_remarks(told),
+        ),
         caveats=caveats_of(
             status=experiment.status,
             num_extensions=experiment.num_extensions,

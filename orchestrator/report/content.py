@@ -274,7 +274,7 @@ class Report(StrictModel):
     answers: tuple[str, ...]
     """One plain sentence per comparison, in their order, then one per pooled effect."""
     remarks: tuple[str, ...]
-    """What the arms say together (placebo against treatment)."""
+    """What the arms say together (placebo against treatment), and what pairing gained."""
     caveats: tuple[str, ...]
     """What a careful reader must know before repeating the answers."""
     metric: str

@@ -35,6 +35,7 @@ _COMPARISON_FIELDS = (
     "equivalence_margin",
     "verdict",
 )
+_PAIRING_FIELDS = ("correlation", "unpaired_ratio", "unpaired_runs")
 _TRIAL_FIELDS = (
     "arm",
     "seed",
@@ -66,8 +67,10 @@ def _comparisons(report: Report, comparisons: Sequence[Comparison]) -> str:
     for comparison in comparisons:
         values = comparison.model_dump(mode="json")
         row = [comparison.cell.model, comparison.cell.dataset, *(values[field] for field in _COMPARISON_FIELDS)]
+        row += [(values["pairing"] or {}).get(field) for field in _PAIRING_FIELDS]
         rows.append([*row, report.provenance.digest, *_label(comparison.treatment, labels)])
-    return _csv(["model", "dataset", *_COMPARISON_FIELDS, "digest", *(["treatment_label"] if labels else [])], rows)
+    header = ["model", "dataset", *_COMPARISON_FIELDS, *(f"pairing_{field}" for field in _PAIRING_FIELDS), "digest"]
+    return _csv([*header, *(["treatment_label"] if labels else [])], rows)
 
 
 def _label(arm: str, labels: Mapping[str, str]) -> list[str]:

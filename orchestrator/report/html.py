@@ -31,6 +31,7 @@ from orchestrator.report.tables import (
     exclusion_table,
     footnotes,
     pair_table,
+    pairing_table,
     pooled_table,
     position_table,
     provenance_table,
@@ -64,6 +65,7 @@ def to_html(report: Report, pictures: Mapping[str, bytes] | None = None) -> str:
         intervals=[Markup(interval_svg(comparison, report)) for comparison in report.comparisons],  # noqa: S704
         notes=footnotes(report),
         pooled=pooled_table(report),
+        pairing=without_constant_columns(pairing_table(report)),
         bias=without_constant_columns(bias_table(report.bias)),
         searches=without_constant_columns(search_overview(report)),
         search=without_constant_columns(search_table(report)),

@@ -150,7 +150,26 @@ def caption(report: Report, *, is_matrix: bool = False) -> str:
     ]
     if any(comparison.verdict is Verdict.SUGGESTIVE for comparison in report.comparisons):
         sentences.append(" $^{*}$: the interval excludes 0, but $p$ does not confirm it.")
+    if not is_matrix:
+        sentences.append(_pairing(report))
     return "".join(sentences)
+
+
+def _pairing(report: Report) -> str:
+    """What pairing gained, from the least to the most."""
+    gains = [comparison.pairing for comparison in report.comparisons if comparison.pairing is not None]
+    if not gains:
+        return ""
+    correlations = [gain.correlation for gain in gains if gain.correlation is not None]
+    parts = [f"correlation within pairs {_range(correlations, 2)}"] if correlations else []
+    ratios = _range([gain.unpaired_ratio for gain in gains], 1)
+    parts.append(f"unpaired, the same standard error would take {ratios} times as many runs")
+    return f" {_capital('; '.join(parts))}."
+
+
+def _range(values: Sequence[float], decimals: int) -> str:
+    ends = dict.fromkeys(fixed(end, decimals) for end in (min(values), max(values)))
+    return " to ".join(ends)
 
 
 def _capital(text: str) -> str:

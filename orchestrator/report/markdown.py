@@ -24,6 +24,7 @@ from orchestrator.report.tables import (
     exclusion_table,
     footnotes,
     pair_table,
+    pairing_table,
     pooled_table,
     position_table,
     provenance_table,
@@ -49,7 +50,13 @@ def to_markdown(report: Report) -> str:
     if report.pooled:
         parts += [_heading(pooled_table(report)), grid(pooled_table(report))]
     learned = (bias_table(report.bias), sigma_by_dataset_table(report.bias), position_table(report.position))
-    for table in (*learned, search_overview(report), search_table(report), exclusion_table(report)):
+    for table in (
+        pairing_table(report),
+        *learned,
+        search_overview(report),
+        search_table(report),
+        exclusion_table(report),
+    ):
         if table.rows:
             parts += [_heading(table), grid(table)]
     parts += _bias_views(report)

@@ -138,6 +138,38 @@ def random_effects_text(effect: PooledEffect, decimals: int) -> str:
     return f"{signed(found.effect, decimals)} {interval(found.ci_low, found.ci_high, decimals)}"
 
 
+def pairing_table(report: Report) -> Table:
+    """How alike the two trials of a pair are, and how many unpaired runs would have told as much."""
+    return Table(
+        title="What pairing gained (estimates, rough with few pairs)",
+        columns=(
+            "model",
+            "data set",
+            "treatment",
+            "gained",
+            "pairs",
+            "correlation within pairs",
+            "unpaired runs, same standard error",
+            f"of each arm, same {percent(report.confidence)} CI",
+        ),
+        num_text_columns=4,
+        rows=[
+            (
+                comparison.cell.model,
+                comparison.cell.dataset,
+                comparison.treatment,
+                "yes" if comparison.pairing.is_gain else "nothing",
+                str(comparison.num_pairs),
+                fixed(comparison.pairing.correlation, 2),
+                f"{comparison.pairing.unpaired_ratio:.1f} times",
+                str(comparison.pairing.unpaired_runs),
+            )
+            for comparison in report.comparisons
+            if comparison.pairing is not None
+        ],
+    )
+
+
 def pair_table(report: Report) -> Table:
     """Every planned pair, complete or not."""
     level = _in_unit(level_unit(report.unit))

@@ -13,6 +13,7 @@ from orchestrator.report.tables import (
     data_lines,
     exclusion_table,
     footnotes,
+    pairing_table,
     pooled_table,
     position_table,
     sigma_by_dataset_table,
@@ -26,7 +27,7 @@ WIDTH = 100
 def to_text(report: Report) -> str:
     """What a reader at a terminal wants to know, ending with the answer."""
     parts = [_heading(report)]
-    tables = [comparison_table(report), pooled_table(report), bias_table(report.bias)]
+    tables = [comparison_table(report), pooled_table(report), pairing_table(report), bias_table(report.bias)]
     tables += [sigma_by_dataset_table(report.bias), position_table(report.position)]
     tables.append(field_level_table(report.receptive_fields))
     tables += [search_overview(report), search_table(report), exclusion_table(report)]

@@ -6,7 +6,9 @@ from orchestrator.report.content import ArmSummary, PlaceboContrast
 from orchestrator.report.numbers import fixed, p_text, percent, signed, with_unit
 from orchestrator.statistics.comparison import Cell, Comparison, PooledEffect, Verdict
 from orchestrator.statistics.metric import metric_named
+from orchestrator.statistics.pairing_gain import PairingGain
 
+_MAX_PAIRING_REMARKS = 4
 NO_GAUSSIAN = "no Gaussian"
 """What tables and pictures say of a map that none explains."""
 
@@ -135,6 +137,40 @@ def _apart(contrast: PlaceboContrast) -> str:
     if not contrast.other_differences:
         return "(the same but for locality: its tokens are permuted)"
     return f"(which differ in {', '.join(contrast.other_differences)} too, not in locality alone)"
+
+
+def pairing_remarks(comparisons: Sequence[Comparison]) -> list[str]:
+    """What pairing gained, row by row or, of many rows, from the least to the most; and where it gained nothing."""
+    measured = [(each, each.pairing) for each in comparisons if each.pairing is not None]
+    if len(measured) <= _MAX_PAIRING_REMARKS:
+        has_cells = len({comparison.cell for comparison in comparisons}) > 1
+        return [_pairing_remark(comparison, gain, has_cells=has_cells) for comparison, gain in measured]
+    gains = [gain for _, gain in measured]
+    ratios = sorted(gain.unpaired_ratio for gain in gains)
+    correlations = sorted(gain.correlation for gain in gains if gain.correlation is not None)
+    spread = f"correlations of {correlations[0]:.2f} to {correlations[-1]:.2f}" if correlations else "no correlation"
+    text = (
+        f"What pairing gained over {len(measured)} comparisons: {spread} within pairs; for the same standard error, "
+        f"unpaired runs would have had to be {ratios[0]:.1f} to {ratios[-1]:.1f} times as many"
+    )
+    num_without = sum(not gain.is_gain for gain in gains)
+    return [f"{text}. In {num_without} of the {len(measured)} it gained nothing." if num_without else f"{text}."]
+
+
+def _pairing_remark(comparison: Comparison, gain: PairingGain, *, has_cells: bool) -> str:
+    where = f" on {cell_words(comparison.cell)}" if has_cells else ""
+    arms = f"{comparison.control} and {comparison.treatment}"
+    if gain.correlation is None:
+        alike = f"one of {arms} never varies{where}"
+    else:
+        alike = f"{arms} correlate by {fixed(gain.correlation, 2)} within pairs{where}"
+    if not gain.is_gain:
+        times = f"{gain.unpaired_ratio:.1f} times as many unpaired runs would have given the same standard error"
+        return f"Pairing gained nothing here: {alike}; {times}."
+    return (
+        f"What pairing gained: {alike}; unpaired, the same standard error would have taken {gain.unpaired_ratio:.1f} "
+        f"times as many runs (the same interval: {gain.unpaired_runs} of each arm, not {comparison.num_pairs})."
+    )
 
 
 def _interval(comparison: Comparison, decimals: int) -> str:

@@ -9,6 +9,7 @@ from orchestrator.statistics.inference import FixedNumber, Inference
 from orchestrator.statistics.interval import spread
 from orchestrator.statistics.metric import metric_named
 from orchestrator.statistics.pairing import TrialKey, TrialOutcome, index_outcomes, pair_outcomes
+from orchestrator.statistics.pairing_gain import pairing_gain
 from orchestrator.statistics.verdict import judge, probability_of_superiority
 
 
@@ -97,8 +98,9 @@ class _Question:
         # `effect` is not None exactly for complete pairs; the other two conditions tell mypy.
         complete = [pair for pair in pairs if pair.effect is not None]
         differences = [pair.effect for pair in complete if pair.effect is not None]
-        controls = spread([pair.control for pair in complete if pair.control is not None])
-        treatments = spread([pair.treatment for pair in complete if pair.treatment is not None])
+        of_control = [pair.control for pair in complete if pair.control is not None]
+        of_treatment = [pair.treatment for pair in complete if pair.treatment is not None]
+        controls, treatments = spread(of_control), spread(of_treatment)
         effect = spread(differences)
         in_order = [by_seed[seed].effect for seed in self.seeds]
         interval = self.inference.interval(in_order, self.confidence)
@@ -129,4 +131,5 @@ class _Question:
             equivalence_margin=self.equivalence_margin,
             verdict=Verdict.INCONCLUSIVE,
             higher_is_better=better_up,
+            pairing=pairing_gain(of_control, of_treatment, self.confidence),
         )

@@ -2,6 +2,7 @@
 
 from enum import StrEnum
 
+from orchestrator.statistics.pairing_gain import PairingGain
 from trainers.strict import StrictModel
 
 
@@ -138,6 +139,8 @@ class Comparison(StrictModel):
     """What the pairs allow to say."""
     higher_is_better: bool | None
     """Direction of the metric (`None`: it has none); the verdict takes it into account."""
+    pairing: PairingGain | None = None
+    """What pairing gained (`None`: fewer than three pairs, or all differences are equal)."""
 
     @property
     def level(self) -> float:

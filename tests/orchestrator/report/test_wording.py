@@ -1,5 +1,7 @@
 """The sentences that people will repeat: each says no more than the pairs allow."""
 
+import csv
+import io
 import re
 import statistics
 
@@ -109,7 +111,7 @@ CAUSAL = re.compile("because|caus|locality does|matters|remain over|thanks to|du
 
 def test_the_placebo_is_contrasted_in_words_that_claim_nothing(report: Report) -> None:
     """The difference of the two arms by seed and its own interval, which is not corrected for anything."""
-    remark, last = report.remarks
+    remark, last, *_ = report.remarks
     (contrast,) = report.placebo_contrasts
     gaussian, placebo = report.comparisons
     differences = [one.treatment - other.treatment for one, other in zip(gaussian.pairs, placebo.pairs, strict=True)]
@@ -164,7 +166,52 @@ def test_an_arm_without_a_gaussian_has_no_placebo() -> None:
             config = trial.config.model_copy(update={"attention_bias": NoBias()})
             trials[place] = trial.model_copy(update={"config": config})
     report = report_on(spec, trials)
-    assert (report.placebo_contrasts, report.remarks) == ((), ())
+    assert report.placebo_contrasts == ()
+    assert all(remark.startswith("What pairing gained") for remark in report.remarks)
+
+
+def test_what_pairing_gained_is_told_in_every_format(report: Report) -> None:
+    gaussian, placebo = report.comparisons
+    for comparison, remark in zip((gaussian, placebo), report.remarks[-2:], strict=True):
+        gain = comparison.pairing
+        assert remark == (
+            f"What pairing gained: control and {comparison.treatment} correlate by {gain.correlation:.2f} within "
+            f"pairs; unpaired, the same standard error would have taken {gain.unpaired_ratio:.1f} times as many runs "
+            f"(the same interval: {gain.unpaired_runs} of each arm, not 7)."
+        )
+    for text in (to_text(report), to_markdown(report)):
+        assert "What pairing gained (estimates, rough with few pairs)" in text
+        assert f"{gaussian.pairing.unpaired_ratio:.1f} times" in text
+    ends = sorted(comparison.pairing.correlation for comparison in report.comparisons)
+    assert f"Correlation within pairs {ends[0]:.2f} to {ends[1]:.2f}; unpaired, the same" in to_latex(report)
+    (row, _) = csv.DictReader(io.StringIO(to_csv(report)))
+    assert float(row["pairing_correlation"]) == gaussian.pairing.correlation
+
+
+def test_pairs_that_gained_nothing_are_told_as_such() -> None:
+    """Arms of which one does badly where the other does well."""
+    spec = make_spec(seeds=list(range(7)), arms=make_spec().model_dump(mode="json")["arms"][:2])
+    luck = {"control": [3, 1, 4, 1, 5, 9, 2], "gaussian": [5, 9, 5, 8, 3, 1, 6]}
+    trials = [with_metric(trial, 0.5 + luck[trial.arm][trial.seed] / 100) for trial in make_records(spec)]
+    report = report_on(spec, trials)
+    correlation = statistics.correlation(*luck.values())
+    (remark,) = report.remarks
+    assert remark == (
+        f"Pairing gained nothing here: control and gaussian correlate by {correlation:.2f} within pairs; 0.5 times as "
+        "many unpaired runs would have given the same standard error."
+    )
+    assert "nothing" in to_text(report)
+
+
+def test_what_pairing_gained_over_many_rows_is_one_sentence() -> None:
+    cells = [Cell(model=CELL.model, dataset=name) for name in ("one", "other", "third")]
+    spec = make_spec()
+    trials = [make_record(arm.name, seed, cell) for cell in cells for seed in spec.seeds for arm in spec.arms]
+    report = report_on(spec, trials, cells=cells)
+    ratios = [comparison.pairing.unpaired_ratio for comparison in report.comparisons]
+    told = report.remarks[-1]
+    assert told.startswith("What pairing gained over 6 comparisons: correlations of ")
+    assert f"{min(ratios):.1f} to {max(ratios):.1f} times as many" in told
 
 
 def test_what_has_not_ended_is_not_yet_there_instead_of_left_out() -> None:
