@@ -381,7 +381,7 @@ def _base_url(endpoint: Endpoint) -> httpx.URL:
         url = None
     if url is None or not is_http_address(endpoint.url):
         # Without the reason that httpx gives: it may quote a part of a password.
-        raise ServiceUnreachableError(endpoint, "that is no address; write http://host:port")
+        raise ServiceUnreachableError(endpoint, "that is not an address; write http://host:port")
     return url
 
 

@@ -57,7 +57,7 @@ def get_spec(document: DocumentDep) -> ExperimentSpec:
     """The body as a spec.
 
     Raises:
-        SpecError: it is no spec.
+        SpecError: it is not a spec.
     """
     return parse_spec(document)
 

@@ -21,8 +21,8 @@ def is_http_address(url: str) -> bool:
 def without_password(url: str) -> str:
     """The URL without user and password: it is shown to everybody.
 
-    Of what is no URL (`http://bob:se/cret@host`, `bob:secret@host`) nothing is left that stands before an `@`; a file's
-    name that begins with `/` or `.` stays.
+    Of what is not a URL (`http://bob:se/cret@host`, `bob:secret@host`) nothing is left that stands before an `@`; a
+    file's name that begins with `/` or `.` stays.
     """
     if _is_whole(url):
         parts = urlsplit(url)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from orchestrator.spec import Resources
+from trainers.counted import counted
 
 
 class Node(NamedTuple):
@@ -41,7 +42,7 @@ def refusal(resources: Resources, cluster: Capacity) -> str | None:
     """
     if num_trials_at_once(resources, cluster) > 0:
         return None
-    wanted = f"{resources.cpus_per_worker:g} CPUs and {resources.gpus_per_worker:g} GPUs"
+    wanted = _text(Node(resources.cpus_per_worker, resources.gpus_per_worker))
     workers = "one worker" if resources.num_workers == 1 else f"{resources.num_workers} workers, each"
     has = ", ".join(_described(cluster.nodes)) or "no node"
     scaling = "" if cluster.most is None else f", and can grow to {_text(cluster.most)}"
@@ -62,7 +63,7 @@ def missing_gpus(resources: Resources, found: Path = Path("/proc/driver/nvidia/g
     if not wanted or any(found.glob("*")):
         return ""
     return (
-        f"a trial asks for {wanted:g} GPU{'' if wanted == 1 else 's'}, and this machine has none; no cluster was asked "
+        f"a trial asks for {counted(wanted, 'GPU')}, and this machine has none; no cluster was asked "
         "(no service runs here). Submit it to one that has GPUs, or set `gpus_per_worker` to 0"
     )
 
@@ -86,8 +87,8 @@ def _described(nodes: Sequence[Node]) -> list[str]:
     counts: dict[Node, int] = {}
     for node in nodes:
         counts[node] = counts.get(node, 0) + 1
-    return [f"{count} node{'s' if count > 1 else ''} with {_text(node)}" for node, count in counts.items()]
+    return [f"{counted(count, 'node')} with {_text(node)}" for node, count in counts.items()]
 
 
 def _text(node: Node) -> str:
-    return f"{node.cpus:g} CPUs and {node.gpus:g} GPUs"
+    return f"{counted(node.cpus, 'CPU')} and {counted(node.gpus, 'GPU')}"

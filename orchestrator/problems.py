@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from orchestrator.errors import Problem
+from trainers.counted import counted
 
 Path = tuple[str | int, ...]
 """Keys and indices from the top of a JSON document down to one place."""
@@ -241,15 +242,16 @@ _SENTENCES: dict[str, Callable[[ErrorDetails], str]] = {
     "less_than": _bound("below", "lt"),
     "less_than_equal": _bound("at most", "le"),
     "string_pattern_mismatch": _pattern,
-    "string_too_short": lambda details: f"must have at least {details['ctx']['min_length']} characters",
-    "string_too_long": lambda details: f"must have at most {details['ctx']['max_length']} characters",
+    "string_too_short": lambda details: f"must have at least {counted(details['ctx']['min_length'], 'character')}",
+    "string_too_long": lambda details: f"must have at most {counted(details['ctx']['max_length'], 'character')}",
     "too_short": lambda details: (
-        f"must have at least {details['ctx']['min_length']} entries, not {len(details['input'])}"
+        f"must have at least {counted(details['ctx']['min_length'], 'entry', 'entries')}, not {len(details['input']):,}"
         if details["input"] or details["ctx"]["min_length"] > 1
         else "must not be empty"
     ),
     "too_long": lambda details: (
-        f"must have at most {details['ctx']['max_length']} entries, not {details['ctx']['actual_length']}"
+        f"must have at most {counted(details['ctx']['max_length'], 'entry', 'entries')}, "
+        f"not {details['ctx']['actual_length']:,}"
         if details["ctx"]["max_length"]
         else "must be empty: nothing is valid here yet"
     ),

@@ -54,7 +54,7 @@ def transport_for(url: str) -> httpx.HTTPTransport:
     """What a client for a URL is made with: through the environment's proxy, if there is one for it.
 
     Raises:
-        ProxyUnusableError: what the environment names is no proxy, or one that needs another package.
+        ProxyUnusableError: what the environment names is not a proxy, or one that needs another package.
     """
     proxy = proxy_of(url)
     if proxy is None:
@@ -67,7 +67,7 @@ def transport_for(url: str) -> httpx.HTTPTransport:
             f"{urlsplit(url).hostname} in no_proxy"
         ) from error
     except (ValueError, httpx.InvalidURL) as error:
-        raise ProxyUnusableError(f"{proxy} is no proxy that can be used; write http://host:port") from error
+        raise ProxyUnusableError(f"{proxy} is not a proxy that can be used; write http://host:port") from error
 
 
 def through(url: str) -> str:

@@ -452,7 +452,7 @@ class ExperimentSpec(StrictModel):
 def parse_spec(data: bytes | JsonValue) -> ExperimentSpec:
     """Read a spec that a user wrote, and put its recipe below it.
 
-    Types are taken at their word: the text `"20"` is no number and `true` is not 1.
+    Types are taken at their word: the text `"20"` is not a number and `true` is not 1.
 
     Args:
         data: JSON text in UTF-8, or the value that it stands for.

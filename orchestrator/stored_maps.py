@@ -65,5 +65,5 @@ def _fault(name: str, values: Array, grid: tuple[int, int]) -> str:
         return f"it holds {name!r} on a grid of {grid[0]} x {grid[1]} tokens"
     # `not` around the whole: NaN compares as false.
     if not (values.size and values.min() >= 0 and abs(values.sum() - 1) <= _SUM_TOLERANCE):
-        return f"{name!r} is no share of a whole: it should hold numbers from 0 that add up to 1"
+        return f"{name!r} is not a share of a whole: it should hold numbers from 0 that add up to 1"
     return ""

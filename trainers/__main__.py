@@ -125,7 +125,7 @@ def _count(text: str) -> int:
 def _amount(text: str) -> float:
     number = float(text)
     if not 0 <= number < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is no amount of memory")
+        raise argparse.ArgumentTypeError(f"{text} is not an amount of memory")
     return number
 
 
@@ -140,7 +140,7 @@ def _read_config(path: Path) -> TrialConfig:
     except DocumentError as error:
         raise ConfigError(str(error)) from error
     try:
-        # Types are taken at their word, as in an experiment's spec: the text "20" is no number and true is not 1.
+        # Types are taken at their word, as in an experiment's spec: the text "20" is not a number and true is not 1.
         return TrialConfig.model_validate_json(json.dumps(document), strict=True)
     except ValidationError as error:
         problems = [

@@ -93,7 +93,7 @@ def _check_sums(path: Path) -> None:
     """Compare the archive with its own check sums, which torch.load leaves unread.
 
     Raises:
-        zipfile.BadZipFile: a bit differs, or it is no archive.
+        zipfile.BadZipFile: a bit differs, or it is not an archive.
     """
     with zipfile.ZipFile(path) as archive:
         broken = archive.testzip()

@@ -41,7 +41,7 @@ def run_program(main: Callable[[], int | None]) -> NoReturn:
 
 
 def shown(text: str) -> str:
-    r"""Text that any file or database takes: bytes of a file name that are no UTF-8 are written as `\xe9`."""
+    r"""Text that any file or database takes: bytes of a file name that are not UTF-8 are written as `\xe9`."""
     return text.encode("utf-8", _SHOWN).decode()
 
 

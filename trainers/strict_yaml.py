@@ -44,8 +44,8 @@ def decode_yaml(data: bytes) -> JsonValue:
         What an alias stands for is one object: change nothing in place.
 
     Raises:
-        DocumentError: it is not YAML, or YAML that stands for no JSON (a tag, a key that is no text, infinity), repeats
-            a key, or its aliases stand for more than `MAX_VALUES`; the message says where.
+        DocumentError: it is not YAML, or YAML that stands for no JSON (a tag, a key that is not text, infinity),
+            repeats a key, or its aliases stand for more than `MAX_VALUES`; the message says where.
     """
     try:
         text = data.decode("utf-8-sig")

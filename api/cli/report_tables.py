@@ -10,6 +10,7 @@ from api.cli.intervals import Interval, draw_intervals
 from api.cli.readings import FieldLevel, LearnedBias, LearnedPosition, ReceptiveFields, ReportReading
 from orchestrator.arm_labels import arm_labels, labelled
 from orchestrator.statistics.comparison import SUGGESTIVE_MEANS, Cell, Comparison, Verdict
+from trainers.counted import counted
 
 MISSING = "-"
 DRAWN = "┊ = no effect"
@@ -60,7 +61,7 @@ def _note(console: Console, text: str) -> None:
 def _print_notes(console: Console, report: ReportReading) -> None:
     if report.num_pending:
         console.print()
-        _note(console, f"not yet: {report.num_pending} trials have not ended")
+        _note(console, f"not yet: {counted(report.num_pending, 'trial has', 'trials have')} not ended")
     for excluded in report.exclusions:
         where = f"{excluded.cell.key}/{excluded.arm}/seed{excluded.seed}"
         console.print(Text(f"left out: {where} ({excluded.status}): {excluded.reason}", style="yellow"))
@@ -72,7 +73,7 @@ def comparison_table(report: ReportReading, width: int) -> FittedTable:
     Effect, interval and verdict are always there.
     """
     all_pairs = [_pairs(comparison) for comparison in report.comparisons]
-    # A column that says the same in every line is no column.
+    # A column that says the same in every line is not a column.
     same = all_pairs[0] if len(set(all_pairs)) == 1 else None
     pairs = f"{same} pair{'' if same == '1' else 's'}" if same else "pairs"
     level = "%" if report.unit == "pp" else report.unit

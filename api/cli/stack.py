@@ -114,7 +114,8 @@ def _run_demo(client: Client, text: bytes, *, as_json: bool, stays_up: bool) -> 
     out.print()
     reused, total = view.progress.trials_reused, view.progress.trials_total
     if reused:
-        out.print(f"{reused} of {total} trials were finished already and were reused (same config, code and data).")
+        were = "was" if reused == 1 else "were"
+        out.print(f"{reused} of {total} trials {were} finished already and {were} reused (same config, code and data).")
     out.print(f"took {seconds:.0f} s, from plan to report")
     print_links(links)
     if not stays_up:

@@ -11,6 +11,7 @@ from rich.text import Text
 from api.views import PlanView
 from orchestrator.service.views import ExperimentView
 from orchestrator.statistics.comparison import Cell
+from trainers.counted import counted
 
 MISSING = "-"
 _READABLE_WIDTH = 100
@@ -27,11 +28,12 @@ def print_plan(console: Console, plan: PlanView) -> None:
     console.print(f"  arms    {arms}")
     console.print(f"  seeds   {_listed(plan.seeds)}")
     print_data_found(console, plan.data_found)
-    trials = f"{plan.num_confirm_trials} trials make {num_pairs} pairs"
+    trials = f"{counted(plan.num_confirm_trials, 'trial makes', 'trials make')} {counted(num_pairs, 'pair')}"
     if plan.num_search_trials:
-        trials += f"; before that at most {plan.num_search_trials} search trials"
+        trials += f"; before that at most {counted(plan.num_search_trials, 'search trial')}"
     if plan.num_reusable:
-        trials += f"; {plan.num_reusable} are finished already and will be reused"
+        are = "is" if plan.num_reusable == 1 else "are"
+        trials += f"; {plan.num_reusable} {are} finished already and will be reused"
     console.print(f"  trials  {trials}")
     hours = " and ".join(
         f"{_rounded(amount)} {kind} hours" if amount >= 0.01 else f"{_rounded(3600 * amount)} {kind} seconds"
@@ -39,7 +41,7 @@ def print_plan(console: Console, plan: PlanView) -> None:
         if amount
     )
     time_needed = hours or "no time"
-    _print_wrapped(console, "cost", f"{plan.cost.num_trials} trainings, {time_needed}")
+    _print_wrapped(console, "cost", f"{counted(plan.cost.num_trials, 'training')}, {time_needed}")
     _print_wrapped(console, "", f"({plan.cost.basis}; the start of Ray and of each trial's process comes on top)")
     console.print()
     console.print(power_table(plan))
@@ -171,7 +173,7 @@ def _rounded(amount: float) -> str:
 
 
 def _counted(values: Sequence[str], noun: str) -> str:
-    return f"{len(values)} {noun}{'' if len(values) == 1 else 's'} ({_listed(values)})"
+    return f"{counted(len(values), noun)} ({_listed(values)})"
 
 
 def _cells(cells: Sequence[Cell]) -> str:

@@ -15,6 +15,7 @@ from api.sse import Event
 from orchestrator.arm_labels import labelled
 from orchestrator.statistics.comparison import Comparison, Pair
 from orchestrator.status import ExperimentStatus
+from trainers.counted import counted
 
 _LONGEST_SHARE_OF_TIME = 0.1
 """Looking at the comparisons takes at most this share of the time: they may be many."""
@@ -73,8 +74,8 @@ class PairWatch:
         if event.kind == "trial" and payload.get("reused_from"):
             self._num_reused += 1
         elif self._num_reused:
-            trials = "trial" if self._num_reused == 1 else "trials"
-            self._say(f"reused {self._num_reused} finished {trials}: nothing of them is trained again")
+            which = "nothing of it" if self._num_reused == 1 else "nothing of them"
+            self._say(f"reused {counted(self._num_reused, 'finished trial')}: {which} is trained again")
             self._num_reused = 0
         if event.kind == "status":
             self._see_status(payload)
@@ -157,7 +158,7 @@ def _complete_pairs(comparisons: Iterable[Comparison]) -> list[tuple[Comparison,
 
 def _where(payload: dict[str, JsonValue]) -> str:
     if "arm" not in payload:
-        return f"{payload['num_trials']} trials"
+        return counted(int(str(payload["num_trials"])), "trial")
     return f"{payload['cell']}/{payload['arm']}/seed{payload['seed']}"
 
 

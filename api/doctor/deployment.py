@@ -123,7 +123,7 @@ def look_at_mlflow(settings: Settings | None) -> list[Finding]:
     if not is_http_address(uri):
         return [
             problem(
-                "MLflow", f"MLFLOW_TRACKING_URI={shown} is no server", "export MLFLOW_TRACKING_URI=http://host:5000"
+                "MLflow", f"MLFLOW_TRACKING_URI={shown} is not a server", "export MLFLOW_TRACKING_URI=http://host:5000"
             )
         ]
     try:

@@ -48,7 +48,7 @@ class Server:
     pass_fds: tuple[int, ...] = ()
     """Descriptors that it inherits."""
     ray_folder: Path | None = None
-    """Where it makes Ray's sessions (`None`: it is no Ray head)."""
+    """Where it makes Ray's sessions (`None`: it is not a Ray head)."""
 
     def is_healthy(self) -> bool:
         """Ask once."""
@@ -130,7 +130,7 @@ def ray_head(home: Path, scratch: Scratch, ports: RayPorts, base: Mapping[str, s
         # A job may close its books when it is stopped.
         "RAY_JOB_STOP_WAIT_TIME_S": "20",
     }
-    # The head is no client of itself.
+    # The head is not a client of itself.
     del environment["RAY_ADDRESS"]
     return Server(
         name="Ray head",

@@ -41,6 +41,7 @@ from orchestrator.store.experiments import (
 from orchestrator.store.trials import fail_trial, summaries_of
 from orchestrator.stored_spec import stored_spec
 from orchestrator.tracking.shipper import Shipper
+from trainers.counted import counted
 from trainers.runtime import Runtime
 
 _DRAIN_SECONDS = 30.0
@@ -186,8 +187,8 @@ class _Driver:
             if params is None:
                 first = search.failures[0] if search.failures else "none trained all its seeds"
                 raise _ExperimentFailedError(
-                    f"the search of arm {arm} in cell {cell} has no result: of {search.num_proposed} candidates not "
-                    f"one succeeded; the first reason: {first}"
+                    f"the search of arm {arm} in cell {cell} has no result: none of "
+                    f"{counted(search.num_proposed, 'candidate')} succeeded; the first reason: {first}"
                 )
             self._choose((cell, arm), params)
 
@@ -205,7 +206,7 @@ class _Driver:
         with self._database.read() as session:
             self._progress.know(summaries_of(session, self._experiment_id, Phase.CONFIRM))
         self.say(
-            f"confirm phase: {len(remaining)} trials to train, "
+            f"confirm phase: {counted(len(remaining), 'trial')} to train, "
             f"{self._progress.num_complete}/{self._progress.num_pairs} pairs complete"
         )
         self._train(ConfirmPhase(remaining), watch, Phase.CONFIRM)
@@ -275,9 +276,10 @@ class _Driver:
         failed = [row for row in rows if row.status == TrialStatus.FAILED]
         missing = self._progress.num_pairs - self._progress.num_complete
         if failed and self._progress.num_succeeded == 0:
-            self._end(ExperimentStatus.FAILED, f"all {len(failed)} trials failed; the first: {failed[0].error}")
+            self._end(ExperimentStatus.FAILED, f"{_all_of(len(failed))} failed; the first: {failed[0].error}")
         elif missing:
-            reason = f"{missing} of {self._progress.num_pairs} pairs are incomplete: {len(failed)} trials failed"
+            because = f"{counted(len(failed), 'trial')} failed"
+            reason = f"{missing} of {self._progress.num_pairs} pairs are incomplete: {because}"
             self._end(ExperimentStatus.SUCCEEDED, reason)
         else:
             self._end(ExperimentStatus.SUCCEEDED, "")
@@ -323,3 +325,7 @@ def _stopped_by_signals(watch: Watch, reason: StopReason) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _all_of(num_trials: int) -> str:
+    return "the only trial" if num_trials == 1 else f"all {num_trials} trials"

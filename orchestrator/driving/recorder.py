@@ -23,6 +23,7 @@ from orchestrator.status import TrialStatus
 from orchestrator.store.database import Database
 from orchestrator.store.telemetry import record_epoch
 from orchestrator.store.trials import fail_trial, prune_trial, start_trial, succeed_trial
+from trainers.counted import counted
 from trainers.program import shown
 from trainers.result import EpochReport, TrialResult
 
@@ -94,7 +95,7 @@ class Recorder(NotKept, Callback):
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: object) -> None:
         """The last execution was lost, too."""
         times = trial.run_metadata.num_failures
-        self._fail(self._open(trial), f"lost {times} times, given up: {_cause(trial)}")
+        self._fail(self._open(trial), f"lost {counted(times, 'time')}, given up: {_cause(trial)}")
 
     # ---- rows ----
 
@@ -121,7 +122,7 @@ class Recorder(NotKept, Callback):
         self._end(trial, Ending(TrialStatus.FAILED, {}, error))
 
     def _prune(self, trial: OpenTrial, report: EpochReport) -> None:
-        reason = f"stopped early after {report.epoch + 1} epochs: other candidates were ahead"
+        reason = f"stopped early after {counted(report.epoch + 1, 'epoch')}: other candidates were ahead"
         with self._writing() as session:
             prune_trial(session, trial.row_id, reason, self._attempt)
         self._end(trial, Ending(TrialStatus.PRUNED, {}, reason))

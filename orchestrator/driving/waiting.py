@@ -20,6 +20,7 @@ from orchestrator.status import ExperimentStatus
 from orchestrator.store.database import Database
 from orchestrator.store.experiments import fence, get_experiment, set_reason
 from orchestrator.store.progress import count_trials, others_in_training
+from trainers.counted import counted
 
 _LOOK_SECONDS = 2.0
 _GRACE_SECONDS = 5.0
@@ -111,13 +112,13 @@ def waits_for(resources: Resources, cluster: Capacity, free: Sequence[Node], oth
     total = {"CPU": sum(node.cpus for node in cluster.nodes), "GPU": sum(node.gpus for node in cluster.nodes)}
     for kind in ("GPU", "CPU"):
         if wanted[kind] > total[kind]:
-            has = f"has {_amount(total[kind], kind)}" if total[kind] else "has none"
-            return f"waits for {_amount(wanted[kind], kind)}; the cluster {has} now"
+            has = f"has {counted(total[kind], kind)}" if total[kind] else "has none"
+            return f"waits for {counted(wanted[kind], kind)}; the cluster {has} now"
     left = {"CPU": sum(node.cpus for node in free), "GPU": sum(node.gpus for node in free)}
     missing = [kind for kind in wanted if left[kind] < wanted[kind] - 1e-9]
     if not missing:
         return "" if _fits(resources, free) else _scattered(resources, wanted, left)
-    what = " and ".join(_amount(wanted[kind], kind) for kind in missing)
+    what = " and ".join(counted(wanted[kind], kind) for kind in missing)
     if others:
         names = " and ".join(sorted(others))
         is_one = sum(wanted[kind] for kind in missing) == 1
@@ -139,12 +140,8 @@ def _fits(resources: Resources, free: Sequence[Node]) -> bool:
 
 def _scattered(resources: Resources, wanted: Mapping[str, float], left: Mapping[str, float]) -> str:
     one = {"CPU": resources.cpus_per_worker, "GPU": resources.gpus_per_worker}
-    share = " and ".join(_amount(number, kind) for kind, number in one.items() if number)
-    free = " and ".join(_amount(left[kind], kind) for kind in wanted if wanted[kind])
+    share = " and ".join(counted(number, kind) for kind, number in one.items() if number)
+    free = " and ".join(counted(left[kind], kind) for kind in wanted if wanted[kind])
     if resources.num_workers == 1:
         return f"waits for {share} on one node: {free} are free, but on several nodes"
     return f"waits for {resources.num_workers} times {share}, each on one node: {free} are free, but scattered"
-
-
-def _amount(number: float, kind: str) -> str:
-    return f"{number:g} {kind}{'' if number == 1 else 's'}"

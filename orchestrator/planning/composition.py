@@ -17,7 +17,7 @@ from trainers.strict_json import JsonObject
 
 
 class InvalidTrialError(ValueError):
-    """A composed config that is no valid trial.
+    """A composed config that is not a valid trial.
 
     Attributes:
         complaints: JSON pointer into the spec and message of each.
@@ -67,7 +67,7 @@ class Composition:
         """Apply all patches and validate the result.
 
         Raises:
-            InvalidTrialError: it is no trial config; every complaint points at the patch (or the base) that wrote
+            InvalidTrialError: it is not a trial config; every complaint points at the patch (or the base) that wrote
                 the invalid place.
         """
         self._refuse_planned_fields()
@@ -103,7 +103,7 @@ class Composition:
 
 
 def validated_trial(document: JsonObject) -> TrialConfig:
-    """A trial config from JSON values, with types taken at their word (the text `"2"` is no number).
+    """A trial config from JSON values, with types taken at their word (the text `"2"` is not a number).
 
     Raises:
         ValidationError: it is none.

@@ -6,6 +6,7 @@ from orchestrator.spec import Resources
 from orchestrator.statistics.comparison import Cell
 from trainers.analyses.configs import receptive_field_in
 from trainers.config import TrialConfig
+from trainers.counted import counted
 from trainers.data import DatasetConfig
 from trainers.data.splitting import SplitSizes
 from trainers.strict import StrictModel
@@ -88,11 +89,11 @@ class CostModel:
         if self._resources.gpus_per_worker > 0:
             unit, rate = "GPU", GPU_FLOPS_PER_SECOND
         parts = [
-            f"{self._num_measured:,} trials by the median of finished trials of their cell"
+            f"{counted(self._num_measured, 'trial')} by the median of finished trials of their cell"
             if self._num_measured
             else "",
-            f"{self._num_assumed:,} trials by floating-point operations at an assumed {rate:.0e} per second and {unit} "
-            "(right within a factor of a few)"
+            f"{counted(self._num_assumed, 'trial')} by floating-point operations at an assumed {rate:.0e} per second "
+            f"and {unit} (right within a factor of a few)"
             if self._num_assumed
             else "",
         ]

@@ -14,7 +14,7 @@ def published_sizes(dataset: DatasetConfig, data_root: Path | None) -> SplitSize
         data_root: where relative paths start.
 
     Returns:
-        Images of each split (`None`: it is no published set, or its manifest is there and tells itself).
+        Images of each split (`None`: it is not a published set, or its manifest is there and tells itself).
     """
     if not isinstance(dataset, ManifestConfig) or not dataset.is_absent(data_root):
         return None

@@ -77,7 +77,7 @@ def _path_complaints(
             try:
                 changed = validated_trial(with_point(document, {**around, path: value}))
             except UnknownPathError as error:
-                yield ("space", path), f"`{path}` is no field of the trial config: {error}"
+                yield ("space", path), f"`{path}` is not a field of the trial config: {error}"
                 return
             except ValidationError as error:
                 if around and any(details["type"] == "extra_forbidden" for details in error.errors()):

@@ -8,6 +8,7 @@ from orchestrator.spec import ArmSearch, Resources
 from trainers.analyses.configs import ReceptiveFieldAnalysis
 from trainers.analyses.questions import check_query, check_target
 from trainers.config import TrialConfig
+from trainers.counted import counted
 from trainers.data import DigitsConfig
 from trainers.errors import AnalysisError
 from trainers.mixing import MixupMixing
@@ -60,14 +61,15 @@ def _batch(config: TrialConfig, resources: Resources) -> list[tuple[Path, str]]:
         below = size - size % num_parts
         nearest = f"{below} or {below + num_parts}" if below else f"{num_parts}"
         message = (
-            f"a global batch of {size} can't be shared by {resources.num_workers} workers x {accumulation} "
-            f"accumulation steps; {nearest} could"
+            f"a global batch of {size} can't be shared by {counted(resources.num_workers, 'worker')} x "
+            f"{counted(accumulation, 'accumulation step')}; {nearest} could"
         )
         complaints.append((place, message))
     elif isinstance(config.mixing, MixupMixing) and size // num_parts % 2:
         message = (
             f"mixing pairs the images of a batch, and {size // num_parts} (a global batch of {size} over "
-            f"{resources.num_workers} workers x {accumulation} accumulation steps) is odd; {size + num_parts} would do"
+            f"{counted(resources.num_workers, 'worker')} x {counted(accumulation, 'accumulation step')}) is odd; "
+            f"{size + num_parts} would do"
         )
         complaints.append((place, message))
     if isinstance(dataset, DigitsConfig) and size > dataset.num_train and optimization.epochs:
@@ -86,6 +88,6 @@ def _early_stopping(config: TrialConfig, search: ArmSearch | None) -> list[tuple
     return [
         (
             ("optimization", "epochs"),
-            f"early stopping after {grace} epochs (`grace_epochs`) never acts on a training of {epochs}",
+            f"early stopping after {counted(grace, 'epoch')} (`grace_epochs`) never acts on a training of {epochs}",
         )
     ]

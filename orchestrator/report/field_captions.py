@@ -13,7 +13,7 @@ INTRODUCTION = (
 
 LEGEND = (
     "Square: the token that is looked at. Ellipse: one σ of the Gaussian through the map that is shown, as σ "
-    "(tokens, across × down) and R² below the map; dotted where it is no Gaussian "
+    "(tokens, across × down) and R² below the map; dotted where it is not a Gaussian "
     f"(R² below {GOOD_R_SQUARED}). Density 1 is an even spread. Maps of a row share one scale, by the square root, "
     "which ends where the surround is brightest: the token's own pixels may lie beyond it."
 )

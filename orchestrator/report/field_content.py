@@ -95,7 +95,7 @@ class MeanField(StrictModel):
 class FieldDifference(StrictModel):
     """How much more of a pixel a treatment sees than the control: mean over pairs of the same seed.
 
-    Only where both grids are alike: else a token of one is no token of the other.
+    Only where both grids are alike: else a token of one is not a token of the other.
     """
 
     cell: Cell

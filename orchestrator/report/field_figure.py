@@ -283,7 +283,7 @@ def _signed_square(values: Array) -> Array:
 
 
 def _ellipse(fit: GaussianFit) -> Ellipse:
-    """At one sigma, dotted where the map is no Gaussian."""
+    """At one sigma, dotted where the map is not a Gaussian."""
     style = "-" if fit.is_gaussian else ":"
     center = (fit.center_x, fit.center_y)
     return Ellipse(center, 2 * fit.sigma_x, 2 * fit.sigma_y, fill=False, ec=_ELLIPSE, lw=1.5, ls=style)

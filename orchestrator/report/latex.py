@@ -13,6 +13,7 @@ from orchestrator.report.tables import command, layer_name
 from orchestrator.report.wording import cell_count
 from orchestrator.statistics.comparison import Cell, Comparison, PooledEffect, RandomEffectsMean
 from trainers.analyses.gaussian_fit import GOOD_R_SQUARED
+from trainers.counted import counted
 
 
 def to_latex(report: Report) -> str:
@@ -65,7 +66,7 @@ def _comparisons(report: Report) -> str:
     if report.pooled:
         rows += [r"\midrule", _heading("Pooled over cells: mean within each seed, then over seeds")]
     for effect in report.pooled:
-        cells = f"{cell_count(effect, len(report.cells))} cells, {effect.num_seeds} seeds"
+        cells = f"{cell_count(effect, len(report.cells))} cells, {counted(effect.num_seeds, 'seed')}"
         rows.append(_pooled_row(effect.treatment, cells, effect, report.decimals))
         if effect.random_effects is not None:
             cells = f"{effect.random_effects.num_cells} cells as if independent, all pairs"
@@ -129,7 +130,7 @@ def _bias(report: Report, cell: Cell) -> str:
         rows=rows,
         caption=(
             rf"Learned attention bias by layer, {escape(cell.dataset)}, {escape(cell.model)}: initial $\rightarrow$ "
-            rf"value after the last epoch, mean $\pm$ sd over {num_seeds} seeds."
+            rf"value after the last epoch, mean $\pm$ sd over {counted(num_seeds, 'seed')}."
         ),
         label=label(report, "sigma", cell.key),
         below=footer(report),

@@ -115,7 +115,7 @@ def _place_on_axis(axes: Axes, distribution: Distribution) -> Callable[[Candidat
         return value
 
     def number_of(candidate: Candidate) -> float:
-        return float(value_of(candidate))  # type: ignore[arg-type]  # what is no number came back earlier
+        return float(value_of(candidate))  # type: ignore[arg-type]  # what is not a number came back earlier
 
     if not isinstance(distribution, Choice):
         if isinstance(distribution, LogUniform):

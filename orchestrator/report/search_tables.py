@@ -10,6 +10,7 @@ from orchestrator.report.search_content import ControlLevel, SearchSummary
 from orchestrator.report.tables import Table
 from orchestrator.search.space import Choice, Distribution, Params
 from orchestrator.statistics.metric import metric_named
+from trainers.counted import counted
 
 _MAX_SHOWN = 20
 """Candidates of one search in a table; the CSV has all."""
@@ -77,7 +78,7 @@ def chosen_table(report: Report) -> Table:
         rows=[
             (
                 f"{search.arm} in {search.cell.key}: {', '.join(map(_range_text, search.space.items()))}",
-                f"{search.algorithm}, {search.num_planned} candidates x {len(search.seeds)} seeds"
+                f"{search.algorithm}, {counted(search.num_planned, 'candidate')} x {counted(len(search.seeds), 'seed')}"
                 + ("" if search.early_stopping == "none" else f", {search.early_stopping}"),
                 "not yet" if search.chosen is None else params_text(dict(search.chosen)),
             )

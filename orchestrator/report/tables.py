@@ -289,7 +289,7 @@ def position_table(position: Sequence[PositionFit]) -> Table:
                 "all" if fit.layer is None else str(fit.layer),
                 _gaussian_count(fit),
                 mean_sd(fit.r_squared_mean, fit.r_squared_sd, 2),
-                # The width of what is no Gaussian may be anything.
+                # The width of what is not a Gaussian may be anything.
                 mean_sd(fit.sigma_mean, fit.sigma_sd, 2) if fit.num_gaussian == fit.num_seeds else MISSING,
                 signed(fit.height_mean, 2) if fit.num_gaussian == fit.num_seeds else MISSING,
             )

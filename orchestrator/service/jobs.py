@@ -175,7 +175,9 @@ class RayJobs:
         timeout: httpx.Timeout = _TIMEOUT,
     ) -> httpx.Response:
         if not self._is_address:
-            raise RayUnavailableError(f"SIGMALAB_RAY_DASHBOARD_URL={self._shown} is no address; write http://host:8265")
+            raise RayUnavailableError(
+                f"SIGMALAB_RAY_DASHBOARD_URL={self._shown} is not an address; write http://host:8265"
+            )
         try:
             return self._http.request(method, path, json=json, timeout=timeout)
         except httpx.TimeoutException as error:

@@ -53,7 +53,7 @@ def _mlflow(uri: str | None) -> Condition:
     if uri is None:
         return Condition(type="mlflow", ok=True, reason="no MLflow server is set; the store keeps everything")
     if not is_http_address(uri):
-        reason = f"MLFLOW_TRACKING_URI={without_password(uri)} is no address; write http://host:port"
+        reason = f"MLFLOW_TRACKING_URI={without_password(uri)} is not an address; write http://host:port"
         return Condition(type="mlflow", ok=False, reason=reason)
     host = urlsplit(uri).hostname
     try:

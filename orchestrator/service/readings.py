@@ -10,6 +10,7 @@ from orchestrator.store.experiments import EXTENDED
 from orchestrator.store.progress import ExpectedEnd, TrialCounts
 from orchestrator.store.tables import DriverAttemptRow, EventRow, ExperimentRow, TrialRow
 from orchestrator.tracking.links import chart_link
+from trainers.counted import counted
 
 
 def experiment_view(
@@ -56,7 +57,7 @@ def experiment_view(
 
 
 def _basis(expected: ExpectedEnd) -> str:
-    finished = f"{expected.num_finished} finished trial{'' if expected.num_finished == 1 else 's'}"
+    finished = counted(expected.num_finished, "finished trial")
     running = f"{expected.num_running} that train{'s' if expected.num_running == 1 else ''} now"
     return f"an estimate from {finished} and {running}"
 
@@ -93,7 +94,9 @@ def trials_condition(counts: TrialCounts) -> Condition:
     if counts.failed == 0:
         return Condition(type="trials", ok=True, reason="none failed")
     return Condition(
-        type="trials", ok=False, reason=f"{counts.failed} failed; their pairs are incomplete and enter no comparison"
+        type="trials",
+        ok=False,
+        reason=f"{counts.failed} failed; a pair that lacks one enters no comparison",
     )
 
 
@@ -103,7 +106,11 @@ def tracking_condition(num_unshipped: int, mlflow_uri: str | None) -> Condition:
         return Condition(type="tracking", ok=True, reason="no MLflow server is set; the store keeps everything")
     if num_unshipped == 0:
         return Condition(type="tracking", ok=True, reason="MLflow has every value")
-    return Condition(type="tracking", ok=False, reason=f"{num_unshipped} values wait to be sent to MLflow")
+    return Condition(type="tracking", ok=False, reason=f"{_wait(num_unshipped)} to be sent to MLflow")
+
+
+def _wait(num_values: int) -> str:
+    return counted(num_values, "value waits", "values wait")
 
 
 def trial_view(row: TrialRow) -> TrialView:

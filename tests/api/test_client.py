@@ -291,7 +291,9 @@ def test_whatever_the_environment_calls_a_proxy(monkeypatch: pytest.MonkeyPatch,
 def test_an_address_that_is_none(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
     monkeypatch.setenv("SIGMALAB_URL", address)
     for url, source in ((None, "SIGMALAB_URL"), (address, "given")):
-        with pytest.raises(ServiceUnreachableError, match=rf"\({source}\): that is no address; write http") as refused:
+        with pytest.raises(
+            ServiceUnreachableError, match=rf"\({source}\): that is not an address; write http"
+        ) as refused:
             Client(url)
         assert "cret" not in str(refused.value)
 

@@ -131,7 +131,7 @@ def test_servers_that_are_named_and_away(monkeypatch: pytest.MonkeyPatch) -> Non
         assert "127.0.0.1:1" in finding.text
         assert "secret" not in finding.text
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "./mlruns")
-    assert "is no server" in look_at_mlflow(Settings())[0].text
+    assert "is not a server" in look_at_mlflow(Settings())[0].text
 
 
 def answers_at(dashboard: Dashboard, findings: list[Finding]) -> bool:

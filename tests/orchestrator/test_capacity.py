@@ -43,7 +43,7 @@ def test_the_refusal_says_what_was_wanted_and_what_is_there():
     assert refusal(Resources(num_workers=9, gpus_per_worker=1), Capacity((HEAD, BOX, BOX), None)) is None
     text = refusal(Resources(num_workers=17, gpus_per_worker=1), Capacity((HEAD, BOX, BOX), Node(32, 16)))
     assert text == (
-        "the cluster can never hold a trial: it wants 17 workers, each with 1 CPUs and 1 GPUs; the cluster has 1 node "
+        "the cluster can never hold a trial: it wants 17 workers, each with 1 CPU and 1 GPU; the cluster has 1 node "
         "with 0 CPUs and 0 GPUs, 2 nodes with 16 CPUs and 8 GPUs, and can grow to 32 CPUs and 16 GPUs. Ask for less in "
         "`resources`, or add nodes and submit again"
     )

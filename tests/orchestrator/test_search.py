@@ -135,7 +135,7 @@ def test_a_search_without_a_result_fails_the_experiment_with_its_reason(database
     experiment = experiment_of(database, experiment_id)
     assert experiment.status == ExperimentStatus.FAILED
     assert "the search of arm hopeless in cell" in experiment.reason
-    assert "of 2 candidates not one succeeded" in experiment.reason
+    assert "none of 2 candidates succeeded" in experiment.reason
     assert "the training loss became" in experiment.reason
 
 

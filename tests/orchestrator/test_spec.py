@@ -221,7 +221,7 @@ def test_absurd_sizes_are_refused_with_the_number(seeds, total):
     spec["seeds"] = list(range(seeds))
     ((pointer, message),) = problems(spec)
     if total is None:
-        assert (pointer, message) == ("/seeds", "must have at most 10000 entries, not 50001")
+        assert (pointer, message) == ("/seeds", "must have at most 10,000 entries, not 50,001")
     else:
         assert pointer == ""
         assert f"asks for {total} trials (6 cells x 2 arms x 10,000 seeds = 120,000, searches 96)" in message

@@ -168,3 +168,21 @@ def test_the_command_stops_on_ctrl_c_and_goes_on_when_asked_again(trial, tmp_pat
     assert err.splitlines()[-1] == "interrupted; the same command goes on from the last whole epoch"
     assert "Traceback" not in err
     assert (storage / "checkpoint.pt").exists()
+
+
+def test_loader_workers_hand_over_batches_however_long_tmpdir_is(trial, tmp_path):
+    """Their sockets lie there, and a socket's path has at most 107 bytes."""
+    room = 107 - len("/pymp-12345678/listener-12345678")
+    config = trial(optimization={"epochs": 1, "global_batch_size": 10})
+    (tmp_path / "trial.json").write_text(config.model_dump_json())
+    for length in (room, room + 1, 100):
+        folder = tmp_path / f"{'x' * (length - len(str(tmp_path)) - 1)}"
+        folder.mkdir()
+        assert len(str(folder)) == length
+        command = [sys.executable, "-m", "trainers", "trial.json", "--device", "cpu", "--loader-workers", "1"]
+        # Without room the trial would stand still.
+        done = subprocess.run(
+            command, cwd=tmp_path, env=os.environ | {"TMPDIR": str(folder)}, capture_output=True, text=True, timeout=120
+        )
+        assert done.returncode == 0, done.stderr
+        assert list(folder.iterdir()) == []

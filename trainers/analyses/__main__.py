@@ -127,7 +127,7 @@ def _dataset(text: str) -> DigitsConfig | FolderConfig | DatasetConfig:
             return adapter.validate_json(text)
         return DigitsConfig() if text == "digits" else FolderConfig(path=text)
     except ValidationError as error:
-        raise ConfigError(problems(f"{text} is no data set", error)) from error
+        raise ConfigError(problems(f"{text} is not a data set", error)) from error
 
 
 def _positive(text: str) -> int:

@@ -127,8 +127,8 @@ def read_subject(options: argparse.Namespace) -> SubjectConfig:
         if "model" not in value and "kind" not in value:
             has = ", ".join(list(value)[:6]) or "nothing"
             raise ConfigError(
-                f"{text} is no model: it has {has}; expected a model's config, which has `kind`, or a trial's, which "
-                "has `model`: trial.json in a trial's storage folder"
+                f"{text} is not a model: it has {has}; expected a model's config, which has `kind`, or a trial's, "
+                "which has `model`: trial.json in a trial's storage folder"
             )
         document = {"model": value} if "model" not in value else document
     elif text == "small_vit":
@@ -139,7 +139,7 @@ def read_subject(options: argparse.Namespace) -> SubjectConfig:
         # Types are taken at their word, as in a spec.
         subject = SubjectConfig.model_validate_json(json.dumps(document), strict=True)
     except ValidationError as error:
-        raise ConfigError(problems(f"{text} is no model", error)) from error
+        raise ConfigError(problems(f"{text} is not a model", error)) from error
     if getattr(subject.model, "pretrained", False):
         # Asking a hub that doesn't answer takes most of a minute.
         sys.stderr.write(f"loading the published weights of {subject.model.label}\n")
@@ -162,7 +162,7 @@ def make_output(folder: Path | None) -> None:
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
         in_the_way = [each for each in (folder, *folder.parents) if os.path.lexists(each) and not each.is_dir()]
-        reason = f"{in_the_way[-1]} is no folder" if in_the_way else error.strerror
+        reason = f"{in_the_way[-1]} is not a folder" if in_the_way else error.strerror
         raise ConfigError(f"nothing can be written to the folder --output {folder}: {reason}") from error
 
 
@@ -183,7 +183,7 @@ def target_of(text: str) -> TargetConfig:
         row, column = (int(part) for part in text.split(","))
         return TokenTarget(row=row, column=column)
     except ValueError as error:
-        message = f"{text!r} is no target; write `center`, `ROW,COLUMN` or `lattice:N`"
+        message = f"{text!r} is not a target; write `center`, `ROW,COLUMN` or `lattice:N`"
         raise argparse.ArgumentTypeError(message) from error
 
 

@@ -91,7 +91,7 @@ def fit_gaussian(values: npt.ArrayLike, *, with_floor: bool, is_quick: bool = Fa
             to be found, and the same where there is a clear one.
 
     Raises:
-        AnalysisError: the map is no matrix, too small, constant, or holds NaN or infinity.
+        AnalysisError: the map is not a matrix, too small, constant, or holds NaN or infinity.
     """
     matrix = _checked(values)
     scale = float(np.abs(matrix).max())

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
+from trainers.counted import counted
 from trainers.data.splitting import SplitSizes
 from trainers.program import shown
 from trainers.strict import StrictModel
@@ -11,7 +12,7 @@ from trainers.strict import StrictModel
 _NUM_KINDS_NAMED = 3
 
 FileName = Annotated[str, AfterValidator(shown)]
-"""A file's name need not be text, and what is no text can be neither stored nor sent."""
+"""A file's name need not be text, and what is not text can be neither stored nor sent."""
 
 
 class DataAccount(StrictModel):
@@ -22,7 +23,7 @@ class DataAccount(StrictModel):
     num_images: SplitSizes
     """Images of each split."""
     other_files: dict[FileName, int] = Field(default_factory=dict)
-    """Ending (empty: none) -> files that are no images; not read."""
+    """Ending (empty: none) -> files that are not images; not read."""
     num_hidden: int = 0
     """Files and folders of the system, or with a name that begins with a dot; not read."""
     num_outside: int = 0
@@ -88,4 +89,4 @@ class DataAccount(StrictModel):
 
 def _counted(number: int, one: str, many: str, remark: str = "") -> str:
     """Nothing where there is nothing to count."""
-    return f"{number:,} {one if number == 1 else many}{remark}" if number else ""
+    return f"{counted(number, one, many)}{remark}" if number else ""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 from pydantic import Field
 
+from trainers.counted import counted
 from trainers.data.account import DataAccount
 from trainers.data.augmentation import AugmentationConfig
 from trainers.data.copies import seek_copies
@@ -56,7 +57,7 @@ class FolderConfig(StrictModel):
         """Short name for tables: the folder's own."""
         suffix = f"-split{self.split_seed}" if self.split_seed else ""
         name = Path(self.path).name
-        # `..` is no name; and in a URL it means another page.
+        # `..` is not a name; and in a URL it means another page.
         return f"{name if name.strip('.') else 'folder'}{suffix}"
 
     def fingerprint(self, data_root: Path | None) -> str:
@@ -165,8 +166,9 @@ class FolderConfig(StrictModel):
                 val, test = (indices, test) if name == "val" else (val, indices)
         for name, part in (("training", train), ("validation", val), ("test", test)):
             if len(part) == 0:
+                are = counted(len(labels), "image is", "images are")
                 raise DataError(
-                    f"the {name} split of {contents.folder} is empty: {len(labels)} images are too few for "
+                    f"the {name} split of {contents.folder} is empty: {are} too few for "
                     f"val_fraction {self.val_fraction} and test_fraction {self.test_fraction}"
                 )
         return _Parts(train, val, test)

@@ -158,7 +158,7 @@ class _Layout:
             if splits := list(splits_among(inner)):
                 raise DataError(
                     f"{path} holds {_listed(splits)}: splits must be the outer folders, classes the inner ones; "
-                    f"if they are no splits, rename them; {LAYOUT}"
+                    f"if they are not splits, rename them; {LAYOUT}"
                 )
 
     def _require_no_split_as_class(self, folder: _Folder) -> None:

@@ -43,7 +43,7 @@ class HeaderCounts(NamedTuple):
     num_with_alpha: int
     num_animated: int
     unreadable: tuple[str, ...]
-    """Paths of the files that are no images."""
+    """Paths of the files that are not images."""
 
 
 def count_headers(files: Sequence[ImageFile]) -> HeaderCounts:

@@ -9,6 +9,7 @@ from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from trainers.data.splits import Batch, ImageSplit
 from trainers.errors import DataError
+from trainers.socket_folder import make_room_for_sockets
 
 _Fetched: TypeAlias = Batch | DataError
 
@@ -25,6 +26,8 @@ class BatchLoader:
             loader_workers: processes that read and augment; 0 reads in this process.
             pin: whether batches go into page-locked memory (for copies to a GPU that don't block).
         """
+        if loader_workers:
+            make_room_for_sockets()
         self._loader: DataLoader[_Fetched] = DataLoader(
             _FetchedSplit(split),
             batch_sampler=sampler,

@@ -129,7 +129,7 @@ def read_manifest(path: Path) -> Manifest:
     """Read and check a manifest; kept in memory as long as the file does not change.
 
     Raises:
-        DataError: there is no such file, it is no manifest, or its rows are not those that it was written with.
+        DataError: there is no such file, it is not a manifest, or its rows are not those that it was written with.
     """
     try:
         status = path.stat()
@@ -142,7 +142,7 @@ def read_header(path: Path) -> ManifestHeader:
     """Only what holds for all rows.
 
     Raises:
-        DataError: the file can't be read, or is no manifest.
+        DataError: the file can't be read, or is not a manifest.
     """
     try:
         return _header(path, pq.read_schema(path))

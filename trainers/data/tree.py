@@ -50,7 +50,7 @@ class PassedOver:
     """What lies in a data set's folder and is not read."""
 
     other_files: Counter[str] = field(default_factory=Counter)
-    """Ending (lower case, with its dot; empty: none) -> files that are no images."""
+    """Ending (lower case, with its dot; empty: none) -> files that are not images."""
     num_hidden: int = 0
     """Files and folders whose name begins with a dot, and folders of the system."""
     num_outside: int = 0

@@ -47,7 +47,7 @@ def check_image_size(image_size_px: int, patch_size_px: int, *, is_windowed: boo
         is_windowed: whether attention stays inside windows; then any number of patches will do.
 
     Raises:
-        ValueError: the side is no multiple of the patch, or makes more than `MAX_PATCH_TOKENS` tokens.
+        ValueError: the side is not a multiple of the patch, or makes more than `MAX_PATCH_TOKENS` tokens.
     """
     side, rest = divmod(image_size_px, patch_size_px)
     if rest or not side:

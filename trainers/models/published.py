@@ -24,7 +24,7 @@ _WRAPPERS = (("state", "best_weights"), ("state_dict_ema",), ("model_ema",), ("s
 training scripts, averaged ones before the others, as timm's own `load_state_dict` does it."""
 _THEIR_PARAMETER = re.compile(r"^((?:.*\.)?(?:shared_)?rel_pos)\.(sigma_param|amplitude_param)$")
 _COMPUTED = ("relative_coords_H", "relative_coords_W", "relative_position_index", "rel_coords_log", "n_averaged")
-"""What is no weight: buffers that a model computes by itself (the authors', and those that older releases of timm
+"""What is not a weight: buffers that a model computes by itself (the authors', and those that older releases of timm
 saved), and how many weights torch's `AveragedModel` is a mean of."""
 
 

@@ -31,7 +31,7 @@ def commands() -> Iterator[tuple[list[str], TyperCommand]]:
 
 
 def filled(command: TyperCommand) -> list[str]:
-    """Its arguments and required options; every text among them is no UTF-8."""
+    """Its arguments and required options; every text among them is not UTF-8."""
     words = []
     for parameter in command.params:
         kind = parameter.bare_type()

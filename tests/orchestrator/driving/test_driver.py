@@ -152,8 +152,8 @@ def test_an_experiment_whose_trials_all_fail_has_failed(database, settings):
     ("resources", "wanted"),
     [
         ({"cpus_per_worker": 3}, "one worker with 3 CPUs and 0 GPUs"),
-        ({"gpus_per_worker": 1}, "one worker with 1 CPUs and 1 GPUs"),
-        ({"num_workers": 4}, "4 workers, each with 1 CPUs"),
+        ({"gpus_per_worker": 1}, "one worker with 1 CPU and 1 GPU"),
+        ({"num_workers": 4}, "4 workers, each with 1 CPU"),
     ],
 )
 def test_what_the_cluster_will_never_have_is_refused_at_once(database, settings, resources, wanted):

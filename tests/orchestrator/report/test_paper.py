@@ -178,7 +178,7 @@ def test_the_appendix_tells_which_data_a_fingerprint_is_of(paper: Report) -> Non
 
 
 def test_a_list_of_things_is_told_field_by_field() -> None:
-    """An analysis is no single value; a list of numbers is."""
+    """An analysis is not a single value; a list of numbers is."""
     document = {"analyses": [{"kind": "receptive_field", "point": {"layer": 2}}], "sizes": [1, 2], "none": []}
     assert dict(flat_settings(document)) == {
         "analyses.receptive_field.kind": "receptive_field",

@@ -41,7 +41,7 @@ def tried(arm, params, values, **changes):
             "result": trial.result.model_copy(update={"metrics": metrics}),
         }
         if value is None:
-            changed |= {"status": TrialStatus.PRUNED, "result": None, "error": "stopped early after 1 epochs"}
+            changed |= {"status": TrialStatus.PRUNED, "result": None, "error": "stopped early after 1 epoch"}
         trials.append(trial.model_copy(update=changed | changes))
     return trials
 
@@ -122,7 +122,7 @@ def test_every_training_is_a_row_of_the_csv(report):
         (2.0, "101", "succeeded", "0.8"),
     ]
     assert [row["candidate"] for row in rows] == ["1", "1", "2", "3", "3", "4", "4"]
-    assert (rows[2]["error"], rows[6]["reused_from"]) == ("stopped early after 1 epochs", "older")
+    assert (rows[2]["error"], rows[6]["reused_from"]) == ("stopped early after 1 epoch", "older")
 
 
 def test_pages_name_the_choice_and_show_the_picture(report):

@@ -271,7 +271,7 @@ def test_a_running_experiment_shows_progress_and_conditions(
     conditions = {condition.type: condition for condition in view.conditions}
     assert conditions["driver"].ok
     assert f"attempt 1 (exp-{experiment_id}-a1) was last heard of" in conditions["driver"].reason
-    assert conditions["trials"].reason == "1 failed; their pairs are incomplete and enter no comparison"
+    assert conditions["trials"].reason == "1 failed; a pair that lacks one enters no comparison"
     assert not conditions["trials"].ok
 
 

@@ -1,4 +1,4 @@
-"""Planted Gaussians come back; what is no Gaussian says so; what holds nothing is refused."""
+"""Planted Gaussians come back; what is not a Gaussian says so; what holds nothing is refused."""
 
 import numpy as np
 import pytest

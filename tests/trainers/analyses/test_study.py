@@ -260,9 +260,9 @@ def test_a_folder_that_can_not_be_is_told_before_the_work(command, tmp_path, mon
     (tmp_path / "nowhere").symlink_to(tmp_path / "gone" / "away")
     # Nobody, root neither, writes into /proc.
     for folder, reason in (
-        (file, f"{file} is no folder"),
-        (file / "a" / "b", f"{file} is no folder"),
-        (tmp_path / "nowhere" / "a", f"{tmp_path}/nowhere is no folder"),
+        (file, f"{file} is not a folder"),
+        (file / "a" / "b", f"{file} is not a folder"),
+        (tmp_path / "nowhere" / "a", f"{tmp_path}/nowhere is not a folder"),
         ("/proc", "No such file or directory"),
     ):
         assert command(["small_vit", "--output", str(folder)]) == 2
@@ -289,7 +289,7 @@ def test_json_that_is_no_model_says_what_it_is(tmp_path, capsys):
     train(TrialConfig.model_validate(TRIAL), Runtime(device="cpu", num_threads=1, storage=tmp_path))
     assert look(str(tmp_path / "result.json")) == 2
     message = capsys.readouterr().err
-    assert "result.json is no model: it has " in message
+    assert "result.json is not a model: it has " in message
     assert "expected a model's config, which has `kind`, or a trial's, which has `model`: trial.json" in message
     # What the message names is there, and does.
     arguments = [str(tmp_path / "trial.json"), "--checkpoint", str(tmp_path / "checkpoint.pt")]

@@ -5,7 +5,7 @@ from typing import Self, TextIO
 
 REDRAW_SECONDS = 0.2
 NUM_LINES = 10
-"""Where the output is no terminal (a log file): so many lines altogether."""
+"""Where the output is not a terminal (a log file): so many lines altogether."""
 
 
 class Progress:
