@@ -45,10 +45,13 @@ class Settings(BaseSettings):
     api_token: str | None = None
     """Token that every request must carry; required when the API listens beyond loopback."""
     max_driver_attempts: int = Field(default=5, ge=1)
-    """How often a driver that died is started again."""
-    heartbeat_timeout_seconds: float = Field(default=180.0, gt=0)
-    """A driver whose job seems to run, but that was not heard of for so long, is taken for dead; importing torch and
-    Ray on a busy machine takes a minute before its first sign of life."""
+    """Drivers that may crash, or fall silent, one after another without progress (no trial ended, no new epoch). One
+    that is told to terminate, is lost with Ray's head, or never said a word does not count."""
+    heartbeat_timeout_seconds: float = Field(default=180.0, ge=60)
+    """A driver that was heard of, and then not for so long, is taken for dead; it speaks six times in this time, and
+    may wait half a minute for a busy database."""
+    driver_start_timeout_seconds: float = Field(default=600.0, ge=60)
+    """How long a driver's job may run before its first sign of life."""
     max_concurrent_experiments: int = Field(default=4, ge=1)
     """Drivers at once; further experiments wait in the queue."""
     cancel_grace_seconds: float = Field(default=20.0, ge=0)

@@ -16,8 +16,30 @@ class ExperimentStatus(StrEnum):
 
     @property
     def is_final(self) -> bool:
-        """Whether nothing follows (but for `extend`, which queues a finished experiment again)."""
+        """Whether nothing follows (but for `extend` and `resume`, which queue an ended experiment again)."""
         return self in _FINAL_EXPERIMENT
+
+
+class AttemptEnd(StrEnum):
+    """Why an attempt of an experiment's driver is over."""
+
+    DONE = "done"
+    """The experiment has ended with it."""
+    TERMINATED = "terminated"
+    """Told to end: preempted, stopped with the service, or its job was stopped by somebody."""
+    HEAD_LOST = "head_lost"
+    """Ray's head went down, and the job with it."""
+    UNHEARD = "unheard"
+    """Never said a word: a slow start, or none."""
+    CRASHED = "crashed"
+    """Its process ended by itself, without a result."""
+    SILENT = "silent"
+    """Was heard of, then no more."""
+
+    @property
+    def counts(self) -> bool:
+        """Whether it is spent of the budget: it may be the experiment's own doing, and happen again for ever."""
+        return self in (AttemptEnd.CRASHED, AttemptEnd.SILENT)
 
 
 class TrialStatus(StrEnum):
@@ -67,7 +89,7 @@ ALLOWED_MOVES: dict[ExperimentStatus, frozenset[ExperimentStatus]] = {
         }
     ),
     ExperimentStatus.CANCELLING: frozenset({ExperimentStatus.CANCELLED, ExperimentStatus.FAILED}),
-    # Only `extend` wakes a finished experiment.
+    # Only `extend` and `resume` wake an experiment that has ended.
     ExperimentStatus.SUCCEEDED: frozenset({ExperimentStatus.QUEUED}),
     ExperimentStatus.FAILED: frozenset({ExperimentStatus.QUEUED}),
     ExperimentStatus.CANCELLED: frozenset({ExperimentStatus.QUEUED}),

@@ -29,7 +29,7 @@ from orchestrator.hardware import Hardware
 from orchestrator.planning.expansion import CellArm, Expansion
 from orchestrator.search import Params
 from orchestrator.settings import Settings
-from orchestrator.status import ExperimentStatus, Phase, TrialStatus
+from orchestrator.status import AttemptEnd, ExperimentStatus, Phase, TrialStatus
 from orchestrator.store.database import Database
 from orchestrator.store.experiments import (
     chosen_params,
@@ -46,6 +46,8 @@ from trainers.runtime import Runtime
 
 _DRAIN_SECONDS = 30.0
 """How long a driver stays for MLflow after its experiment has ended; the rest waits for the next shipper."""
+
+_TERMINATED = "the driver was told to terminate"
 
 _log = logging.getLogger(__name__)
 
@@ -260,7 +262,7 @@ class _Driver:
                 self.say("this attempt has been replaced; nothing more is written")
             case StopReason.TERMINATED:
                 with self._database.write() as session:
-                    end_attempt(session, self._experiment_id, self._attempt, "the driver was told to terminate")
+                    end_attempt(session, self._experiment_id, self._attempt, AttemptEnd.TERMINATED, _TERMINATED)
                 self.say("terminated; another attempt goes on from here")
             case StopReason.CANCELLED:
                 self._end(ExperimentStatus.CANCELLED, "cancelled")

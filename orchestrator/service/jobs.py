@@ -41,6 +41,8 @@ class Job(NamedTuple):
     status: JobStatus
     message: str
     """Why, in Ray's words (empty: Ray does not know the job)."""
+    exit_code: int | None = None
+    """Of its process (`None`: it has not ended, or Ray does not know)."""
 
 
 class _JobDetails(BaseModel):
@@ -48,6 +50,13 @@ class _JobDetails(BaseModel):
 
     status: JobStatus
     message: str | None = None
+    driver_exit_code: int | None = None
+
+
+class _Version(BaseModel):
+    """What is read of Ray's answer (ray/dashboard/modules/version.py, `VersionResponse`)."""
+
+    session_name: str | None = None
 
 
 class _JobLogs(BaseModel):
@@ -130,7 +139,7 @@ class RayJobs:
         if answer.status_code == httpx.codes.NOT_FOUND:
             return Job(JobStatus.LOST, "")
         details = self._parsed(_JobDetails, answer)
-        return Job(details.status, details.message or "")
+        return Job(details.status, details.message or "", details.driver_exit_code)
 
     def stop(self, job_id: str) -> None:
         """Ask the job's process to end (SIGTERM, later SIGKILL); a job that has ended or is lost stays as it is."""
@@ -161,10 +170,12 @@ class RayJobs:
         return True
 
     def check(self) -> None:
-        """Ask for the version, within two seconds; raises RayUnavailableError with the reason."""
-        answer = self._send("GET", "/api/version", timeout=_QUICK_TIMEOUT)
-        if answer.is_error:
-            raise self._refused(answer)
+        """Ask whether it answers, within two seconds; raises RayUnavailableError with the reason."""
+        self.cluster()
+
+    def cluster(self) -> str | None:
+        """Ray's name of its session, within two seconds: a head that restarts has another one (`None`: not told)."""
+        return self._parsed(_Version, self._send("GET", "/api/version", timeout=_QUICK_TIMEOUT)).session_name
 
     def _send(
         self,

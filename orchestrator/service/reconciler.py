@@ -10,15 +10,19 @@ import shlex
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
 
 from orchestrator.errors import OrchestratorError, RayUnavailableError, StateLostError, StoreError
-from orchestrator.service.decision import Action, Limits, OpenAttempt, Seen, decide
+from orchestrator.service.decision import Action, Limits, OpenAttempt, Seen, decide, end_of, spent_on
 from orchestrator.service.jobs import Job, JobStatus, RayJobs
-from orchestrator.service.observation import Found, age, look
+from orchestrator.service.observation import Found, look
+from orchestrator.service.sightings import Sightings
 from orchestrator.service.state_folders import StateFolders
 from orchestrator.settings import Settings
-from orchestrator.status import ExperimentStatus, TrialStatus
+from orchestrator.status import AttemptEnd, ExperimentStatus, TrialStatus
 from orchestrator.store.database import Database
 from orchestrator.store.experiments import (
     begin_attempt,
@@ -30,6 +34,7 @@ from orchestrator.store.experiments import (
 )
 from orchestrator.store.idempotency import forget_old_keys
 from orchestrator.store.leases import release, try_acquire
+from orchestrator.store.tables import ExperimentRow
 from orchestrator.store.trials import cancel_open_trials, reopen_trials
 
 _LEASE = "reconciler"
@@ -37,6 +42,8 @@ _LEASE_SECONDS = 30.0
 _JANITOR_PAUSE_SECONDS = 3600.0
 _KEYS_KEPT_SECONDS = 7 * 24 * 3600.0
 _STOP_AGAIN_SECONDS = 15.0
+_START_PATIENCE_SECONDS = 60.0
+"""How long others wait for a driver that is starting."""
 _LOG_TAIL_CHARS = 1500
 
 _log = logging.getLogger(__name__)
@@ -59,19 +66,22 @@ class Reconciler:
             database: the truth.
             jobs: Ray.
             settings: limits, and what drivers are told.
-            clock: seconds, for pauses of this process; ages of rows come from the database's clock.
+            clock: monotonic seconds; all that is judged by its age is judged by it.
             folders: of the service: nothing is started once they are gone (`None`: nobody removes them).
         """
         self._folders = folders
         self._database, self._jobs, self._settings, self._clock = database, jobs, settings, clock
         self._holder = f"reconciler-{uuid.uuid4().hex}"
         self._limits = Limits(
-            settings.max_driver_attempts, settings.heartbeat_timeout_seconds, settings.cancel_grace_seconds
+            settings.max_driver_attempts,
+            settings.heartbeat_timeout_seconds,
+            settings.driver_start_timeout_seconds,
+            settings.cancel_grace_seconds,
         )
+        self._sightings = Sightings(clock)
         self._lease_renewed_at: float | None = None
         self._cleaned_at: float | None = None
-        self._ray_is_away: RayUnavailableError | None = None
-        self._running_unheard_since: dict[str, float] = {}
+        self._cluster: str | RayUnavailableError | _NotAsked | None = _NotAsked()
         self._stopped_at: dict[str, float] = {}
         self._complaint = ""
 
@@ -106,12 +116,13 @@ class Reconciler:
             return False
         self._clean_up()
         unavailable: RayUnavailableError | None = None
-        self._ray_is_away = None
+        self._cluster = _NotAsked()
         found = look(self._database)
-        num_slots = self._settings.max_concurrent_experiments - sum(one.is_open for one in found)
+        self._sightings.begin_look({one.id for one in found})
+        room = self._room(found)
         for one in found:
             try:
-                num_slots -= self._reconcile(one, num_slots)
+                self._reconcile(one, room)
             except RayUnavailableError as error:
                 # Queued experiments can still be cancelled, and so on: look at all of them.
                 unavailable = error
@@ -128,86 +139,99 @@ class Reconciler:
 
     # ---- seeing ----
 
-    def _open_attempt(self, one: Found, job: Job | None) -> OpenAttempt | None:
-        began = age(one.now, one.began_at)
-        if not one.is_open or began is None:
-            return None
-        unheard = 0.0
-        if one.job_id is not None:
-            if one.heard_at is None and job is not None and job.status is JobStatus.RUNNING:
-                unheard = self._clock() - self._running_unheard_since.setdefault(one.job_id, self._clock())
-            else:
-                self._running_unheard_since.pop(one.job_id, None)
-        return OpenAttempt(
-            job=None if job is None else job.status,
-            heard_seconds_ago=age(one.now, one.heard_at),
-            began_seconds_ago=began,
-            running_unheard_seconds=unheard,
+    def _room(self, found: Sequence[Found]) -> "_Room":
+        starting = [one for one in found if one.status is ExperimentStatus.STARTING and one.is_open]
+        ages = [self._sightings.seconds(one.id, "start", one.attempt) for one in starting]
+        return _Room(
+            num_slots=self._settings.max_concurrent_experiments - sum(one.is_open for one in found),
+            is_starting=any(age < _START_PATIENCE_SECONDS for age in ages),
         )
+
+    def _see(self, one: Found, job: Job | None) -> Seen:
+        return Seen(
+            status=one.status,
+            attempt=self._open_attempt(one, job) if one.is_open else None,
+            ends=one.ends,
+            last_end=one.last_end,
+            ended_seconds=self._sightings.seconds(one.id, "end", None if one.is_open else one.attempt),
+            cancelling_seconds=self._sightings.seconds(one.id, "cancel", one.cancel_requested_at),
+        )
+
+    def _open_attempt(self, one: Found, job: Job | None) -> OpenAttempt:
+        status = None if job is None else job.status
+        # Long in Ray's queue is no silence: before the first word, time counts from the job's last change.
+        heard = one.heard_at or status
+        return OpenAttempt(
+            job=status,
+            is_heard=one.heard_at is not None,
+            silent_seconds=self._sightings.seconds(one.id, "silence", (one.attempt, heard)),
+            lost_its_head=job is not None
+            and one.cluster is not None
+            and self._ask_cluster() not in (None, one.cluster),
+        )
+
+    def _ask_cluster(self) -> str | None:
+        """Once a tick: a thousand vain questions to a Ray that is away would outlast the lease."""
+        if isinstance(self._cluster, _NotAsked):
+            try:
+                self._cluster = self._jobs.cluster()
+            except RayUnavailableError as error:
+                self._cluster = error
+        if isinstance(self._cluster, RayUnavailableError):
+            raise self._cluster
+        return self._cluster
 
     # ---- acting ----
 
-    def _reconcile(self, one: Found, num_slots: int) -> int:
-        """One step for one experiment; gives the number of slots (0 or 1) that it took."""
+    def _reconcile(self, one: Found, room: "_Room") -> None:
+        """One step for one experiment."""
         job = self._jobs.find(one.job_id) if one.is_open and one.job_id is not None else None
-        seen = Seen(
-            status=one.status,
-            attempt=self._open_attempt(one, job),
-            attempts_used=one.attempts_used,
-            ended_seconds_ago=age(one.now, one.attempt_ended_at) if one.attempts_used else None,
-            cancel_seconds_ago=age(one.now, one.cancel_requested_at),
-        )
+        seen = self._see(one, job)
         match decide(seen, self._limits):
             case Action.BEGIN:
-                return self._begin(one, num_slots)
+                self._begin(one, room)
             case Action.SUBMIT:
                 self._submit(one, one.attempt)
             case Action.STOP:
                 self._stop(one)
             case Action.REPLACE:
-                self._replace(one, self._cause_of_death(one, job))
+                self._replace(one, self._end_of(one, seen, job), self._cause_of_death(one, job))
             case Action.GIVE_UP:
                 self._give_up(one)
             case Action.CANCEL:
                 self._finish_cancel(one)
             case Action.WAIT:
                 pass
-        return 0
 
-    def _begin(self, one: Found, num_slots: int) -> int:
-        if num_slots <= 0:
+    def _begin(self, one: Found, room: "_Room") -> None:
+        if room.num_slots <= 0:
             self._explain(one, f"waits: {self._settings.max_concurrent_experiments} experiments run already")
-            return 0
+            return
+        if room.is_starting:
+            self._explain(one, "waits: another driver is starting")
+            return
         try:
             if self._folders is not None:
                 self._folders.check()
         except StateLostError as error:
             self._explain(one, f"waits: {error}")
-            return 0
+            return
         try:
-            # An attempt that can't be submitted would count against the budget.
-            self._check_ray()
+            # An attempt that can't be submitted would only be in the way.
+            cluster = self._ask_cluster()
         except RayUnavailableError as error:
             self._explain(one, f"waits for Ray: {error}")
             raise
         with self._database.write() as session:
             row = get_experiment(session, one.id, lock=True)
             if row.status != ExperimentStatus.QUEUED or row.attempt != one.attempt:
-                return 0
-            number = begin_attempt(session, one.id, job_id_of(one.id, row.attempt + 1))
+                # Another leader was faster.
+                room.is_starting = True
+                return
+            number = begin_attempt(session, one.id, job_id_of(one.id, row.attempt + 1), cluster)
             move(session, one.id, ExperimentStatus.STARTING, f"driver attempt {number}")
+        room.num_slots, room.is_starting = room.num_slots - 1, True
         self._submit(one, number)
-        return 1
-
-    def _check_ray(self) -> None:
-        """Ask until it does not answer: a thousand vain questions in one tick would outlast the lease."""
-        if self._ray_is_away is not None:
-            raise self._ray_is_away
-        try:
-            self._jobs.check()
-        except RayUnavailableError as error:
-            self._ray_is_away = error
-            raise
 
     def _submit(self, one: Found, attempt: int) -> None:
         # `exec`: Ray's SIGTERM reaches the driver itself, not a shell.
@@ -231,16 +255,17 @@ class Reconciler:
             _log.warning("experiment %s: stopping job %s", one.id, one.job_id)
             self._jobs.stop(one.job_id)
 
-    def _replace(self, one: Found, cause: str) -> None:
+    def _replace(self, one: Found, end: AttemptEnd, cause: str) -> None:
         with self._database.write() as session:
             row = get_experiment(session, one.id, lock=True)
             if row.status != one.status or row.attempt != one.attempt:
                 return
-            end_attempt(session, one.id, one.attempt, cause)
+            # One that ended its attempt itself has said why.
+            end_attempt(session, one.id, one.attempt, end, cause)
             reopen_trials(session, one.id, (TrialStatus.RUNNING,))
-            if one.attempts_used >= self._settings.max_driver_attempts:
-                cancel_open_trials(session, one.id, reason="the experiment failed")
-                move(session, one.id, ExperimentStatus.FAILED, f"gave up after {one.attempts_used} attempts: {cause}")
+            spent = spent_on(_ends_of(row), self._limits.max_attempts)
+            if spent is not None:
+                self._fail(session, row, spent, cause)
             elif one.status is not ExperimentStatus.QUEUED:
                 move(session, one.id, ExperimentStatus.QUEUED, f"starts again: {cause}")
         _log.warning("experiment %s: attempt %d is dead: %s", one.id, one.attempt, cause)
@@ -248,11 +273,22 @@ class Reconciler:
     def _give_up(self, one: Found) -> None:
         with self._database.write() as session:
             row = get_experiment(session, one.id, lock=True)
-            if row.status == ExperimentStatus.QUEUED and row.attempt == one.attempt:
-                cancel_open_trials(session, one.id, reason="the experiment failed")
+            spent = spent_on(_ends_of(row), self._limits.max_attempts)
+            if row.status == ExperimentStatus.QUEUED and row.attempt == one.attempt and spent is not None:
                 attempt = newest_attempt(session, one.id)
-                cause = attempt.error if attempt is not None else ""
-                move(session, one.id, ExperimentStatus.FAILED, f"gave up after {one.attempts_used} attempts: {cause}")
+                self._fail(session, row, spent, attempt.error if attempt is not None else "")
+
+    def _fail(self, session: Session, row: ExperimentRow, spent: AttemptEnd, cause: str) -> None:
+        cancel_open_trials(session, row.id, reason="the experiment failed")
+        times = f"{row.attempt_ends[spent]} attempts"
+        reason = f"gave up after {times} without progress (`sigmalab resume {row.id}` goes on): {cause}"
+        move(session, row.id, ExperimentStatus.FAILED, reason)
+
+    def _end_of(self, one: Found, seen: Seen, job: Job | None) -> AttemptEnd:
+        if seen.attempt is None:
+            return AttemptEnd.TERMINATED
+        was_stopped = one.job_id in self._stopped_at
+        return end_of(seen.attempt, was_stopped=was_stopped, exit_code=None if job is None else job.exit_code)
 
     def _finish_cancel(self, one: Found) -> None:
         with self._database.write() as session:
@@ -265,8 +301,11 @@ class Reconciler:
         """Why the attempt is over, with the end of its log: what a person needs to act."""
         silence = f"it was last heard of at {one.heard_at or one.began_at:%H:%M:%S} UTC"
         name = f"driver attempt {one.attempt}"
+        if not one.is_open:
+            is_told = one.last_end is AttemptEnd.TERMINATED
+            return f"{name} was told to terminate" if is_told else f"{name} ended without a result"
         if job is None:
-            return f"{name} ended without a result" if not one.is_open else f"{name} (by hand) is silent; {silence}"
+            return f"{name} (by hand) is silent; {silence}"
         if job.status is JobStatus.LOST:
             return f"{name} is lost: Ray no longer knows its job, and {silence}"
         ending = "ended without a result" if job.status is JobStatus.SUCCEEDED else f"ended: {job.message}"
@@ -311,6 +350,23 @@ class Reconciler:
         if complaint and complaint != self._complaint:
             _log.warning("%s", complaint, exc_info=with_traceback)
         self._complaint = complaint
+
+
+@dataclass
+class _Room:
+    """What this tick may still begin."""
+
+    num_slots: int
+    is_starting: bool
+    """Drivers start one after another: on a busy head two at once take more than twice as long."""
+
+
+class _NotAsked:
+    """In this tick."""
+
+
+def _ends_of(row: ExperimentRow) -> dict[AttemptEnd, int]:
+    return {AttemptEnd(end): times for end, times in row.attempt_ends.items()}
 
 
 def job_id_of(experiment_id: str, attempt: int) -> str:

@@ -16,14 +16,16 @@ from sqlalchemy.orm import Session, defer
 from orchestrator.errors import ExperimentNotFoundError, StaleAttemptError, StatusConflictError
 from orchestrator.search.space import Params
 from orchestrator.spec import ExperimentSpec
-from orchestrator.status import ALLOWED_MOVES, ExperimentStatus
+from orchestrator.status import ALLOWED_MOVES, AttemptEnd, ExperimentStatus
 from orchestrator.store.clock import DatabaseNow, database_now
 from orchestrator.store.events import append_event, events_of_kind
 from orchestrator.store.tables import DriverAttemptRow, ExperimentRow
 from trainers.config import canonical_json
 
 EXTENDED = "extended by seeds"
-"""How the reason begins with which an experiment that had ended is queued again."""
+"""How the reason begins with which an experiment that had ended is queued again for more seeds."""
+RESUMED = "resumed"
+"""How it begins where an experiment goes on with what is missing."""
 _ID_DIGITS = "0123456789abcdefghjkmnpqrstvwxyz"
 """Crockford's base 32: ASCII order is the order of the digits, and nothing looks like something else."""
 
@@ -52,7 +54,7 @@ def insert_experiment(
         cancel_requested_at=None,
         reason="",
         attempt=0,
-        attempts_before=0,
+        attempt_ends={},
         chosen_params={},
         mlflow_experiment_id=None,
         summary_run_id=None,
@@ -150,7 +152,7 @@ def move(
 ) -> ExperimentRow:
     """Change the status and tell the watchers.
 
-    A final status ends the open attempt; leaving one (`extend`) starts a new round with a fresh attempt budget.
+    A final status ends the open attempt; leaving one (`extend`, `resume`) brings a fresh budget of attempts.
 
     Args:
         session: an open write.
@@ -175,10 +177,11 @@ def move(
     row.ended_at = now if to.is_final else None
     if before.is_final:
         row.cancel_requested_at = None
-        row.attempts_before = row.attempt
+        row.attempt_ends = {}
         row.summary_shipped = False
     if to.is_final:
-        _end_open_attempts(session, experiment_id, error=reason if to is ExperimentStatus.FAILED else "")
+        error = reason if to is ExperimentStatus.FAILED else ""
+        _end_open_attempts(session, experiment_id, AttemptEnd.DONE, error=error)
     _append_status(session, row)
     return row
 
@@ -189,13 +192,14 @@ def set_reason(session: Session, experiment_id: str, reason: str) -> None:
     row.reason, row.updated_at = reason, database_now(session)
 
 
-def begin_attempt(session: Session, experiment_id: str, job_id: str | None) -> int:
+def begin_attempt(session: Session, experiment_id: str, job_id: str | None, cluster: str | None = None) -> int:
     """Add the next driver attempt; its job is started after this is committed.
 
     Args:
         session: an open write.
         experiment_id: its id.
         job_id: Ray job submission id (`None`: the driver is this process, started by hand).
+        cluster: Ray's name of the session that gets the job (`None`: not known).
 
     Returns:
         The attempt's number, from 1.
@@ -224,6 +228,8 @@ def begin_attempt(session: Session, experiment_id: str, job_id: str | None) -> i
             heartbeat_at=None,
             ended_at=None,
             error="",
+            ended_by=None,
+            cluster=cluster,
         )
     )
     session.flush()
@@ -252,10 +258,18 @@ def seconds_since_heartbeat(session: Session, attempt: DriverAttemptRow) -> floa
     return (database_now(session) - attempt.heartbeat_at).total_seconds()
 
 
-def end_attempt(session: Session, experiment_id: str, attempt: int, error: str = "") -> None:
-    """Note that an attempt is over; every later write of it is refused. Ending it again changes nothing."""
-    get_experiment(session, experiment_id, lock=True)
-    _end_open_attempts(session, experiment_id, error=error, number=attempt)
+def end_attempt(session: Session, experiment_id: str, attempt: int, end: AttemptEnd, error: str = "") -> None:
+    """Note that an attempt is over, and how; every later write of it is refused. Ending it again changes nothing."""
+    row = get_experiment(session, experiment_id, lock=True)
+    if _end_open_attempts(session, experiment_id, end, error=error, number=attempt):
+        row.attempt_ends = row.attempt_ends | {end: row.attempt_ends.get(end, 0) + 1}
+
+
+def note_progress(session: Session, experiment_id: str) -> None:
+    """A trial has ended or an epoch is new: whatever befell earlier attempts, they were not in vain."""
+    row = get_experiment(session, experiment_id)
+    if row.attempt_ends:
+        row.attempt_ends = {}
 
 
 def newest_attempt(session: Session, experiment_id: str) -> DriverAttemptRow | None:
@@ -354,13 +368,17 @@ def _append_status(session: Session, row: ExperimentRow) -> None:
         append_event(session, row.id, "end", payload)
 
 
-def _end_open_attempts(session: Session, experiment_id: str, *, error: str, number: int | None = None) -> None:
+def _end_open_attempts(
+    session: Session, experiment_id: str, end: AttemptEnd, *, error: str, number: int | None = None
+) -> bool:
+    """Whether any was open."""
     statement = (
         update(DriverAttemptRow)
         .where(DriverAttemptRow.experiment_id == experiment_id, DriverAttemptRow.ended_at.is_(None))
-        .values(ended_at=DatabaseNow(), error=error)
+        .values(ended_at=DatabaseNow(), ended_by=end, error=error)
+        .returning(DriverAttemptRow.number)
         .execution_options(synchronize_session=False)
     )
     if number is not None:
         statement = statement.where(DriverAttemptRow.number == number)
-    session.execute(statement)
+    return session.scalars(statement).first() is not None

@@ -94,8 +94,8 @@ class ExperimentRow(Table):
     """Why the status is what it is, for people."""
     attempt: Mapped[int] = mapped_column(default=0)
     """Number of the newest driver attempt; writes that carry an older one are refused."""
-    attempts_before: Mapped[int] = mapped_column(default=0)
-    """Attempts made before the last `extend`; they don't count against the budget of this round."""
+    attempt_ends: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    """`AttemptEnd` -> how many driver attempts ended so since the last progress (a trial's end, a new epoch)."""
     chosen_params: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
     """`<cell key>/<arm>` -> params chosen by the search phase."""
     data_found: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
@@ -128,6 +128,10 @@ class DriverAttemptRow(Table):
     heartbeat_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
     error: Mapped[str] = mapped_column(Text, default="")
+    ended_by: Mapped[str | None] = mapped_column(String(16))
+    """`AttemptEnd` (`None`: it is open, or ended before that was kept)."""
+    cluster: Mapped[str | None] = mapped_column(String(128))
+    """Ray's name of the session that the job was submitted to; a head that restarts has another one."""
 
 
 class TrialRow(Table):

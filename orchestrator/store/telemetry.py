@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from orchestrator.store.conflicts import insert_or
 from orchestrator.store.events import append_event
-from orchestrator.store.experiments import fence
+from orchestrator.store.experiments import fence, note_progress
 from orchestrator.store.tables import MetricRow
 from orchestrator.store.trials import get_trial
 from trainers.result import EpochReport
@@ -60,6 +60,7 @@ def record_epoch(
     ).all()
     if not inserted:
         return False
+    note_progress(session, trial.experiment_id)
     payload = {
         "trial_id": trial_id,
         "cell": trial.cell,

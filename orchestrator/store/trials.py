@@ -19,7 +19,7 @@ from orchestrator.planning.planned import PlannedTrial
 from orchestrator.status import Phase, TrialStatus
 from orchestrator.store.clock import DatabaseNow, database_now
 from orchestrator.store.events import append_event
-from orchestrator.store.experiments import fence, get_experiment
+from orchestrator.store.experiments import fence, get_experiment, note_progress
 from orchestrator.store.tables import TrialRow
 from trainers.config import canonical_json
 from trainers.result import TrialResult
@@ -309,6 +309,7 @@ def _fenced(session: Session, trial_id: int, attempt: int, *, but_succeeded: boo
 
 def _end(session: Session, row: TrialRow, status: TrialStatus) -> TrialRow:
     row.ended_at = database_now(session)
+    note_progress(session, row.experiment_id)
     return _change(session, row, status)
 
 

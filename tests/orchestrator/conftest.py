@@ -19,6 +19,7 @@ class Dashboard(ThreadingHTTPServer):
         """Id -> `status`, `message`, `logs`, and the `request` that made it."""
         self.stopped: list[str] = []
         self.token: str | None = None
+        self.session = "session_1"
         self.is_broken = False
         """Whether every answer is an error."""
 
@@ -26,8 +27,13 @@ class Dashboard(ThreadingHTTPServer):
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_port}"
 
-    def end(self, job_id: str, status: str, message: str = "", logs: str = "") -> None:
-        self.jobs[job_id] |= {"status": status, "message": message, "logs": logs}
+    def end(self, job_id: str, status: str, message: str = "", logs: str = "", exit_code: int | None = None) -> None:
+        self.jobs[job_id] |= {"status": status, "message": message, "logs": logs, "driver_exit_code": exit_code}
+
+    def restart(self) -> None:
+        """As a head without fault tolerance does: the jobs are forgotten, and its name is another one."""
+        self.jobs.clear()
+        self.session += "+"
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -42,13 +48,15 @@ class _Handler(BaseHTTPRequestHandler):
         if self._is_refused():
             return
         if self.path == "/api/version":
-            self._answer(200, json.dumps({"version": "4", "ray_version": "2.60.0"}))
+            version = {"version": "4", "ray_version": "2.60.0", "session_name": self.server.session}
+            self._answer(200, json.dumps(version))
         elif job is None:
             self._answer(404, f"Job {last} does not exist")
         elif last == "logs":
             self._answer(200, json.dumps({"logs": job["logs"]}))
         else:
-            self._answer(200, json.dumps({"type": "SUBMISSION", "status": job["status"], "message": job["message"]}))
+            known = ("status", "message", "driver_exit_code")
+            self._answer(200, json.dumps({"type": "SUBMISSION"} | {key: job[key] for key in known if key in job}))
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"] or 0))

@@ -18,7 +18,7 @@ from orchestrator.driving.ray_environment import prepare_ray_environment
 from orchestrator.planning.expansion import Expansion
 from orchestrator.settings import Settings
 from orchestrator.spec import ExperimentSpec, parse_spec
-from orchestrator.status import ExperimentStatus, Phase
+from orchestrator.status import AttemptEnd, ExperimentStatus, Phase
 from orchestrator.store.database import Database
 from orchestrator.store.experiments import begin_attempt, end_attempt, get_experiment, insert_experiment, move
 from orchestrator.store.tables import ExperimentRow, TrialRow
@@ -86,7 +86,7 @@ def begin(database: Database, experiment_id: str) -> int:
     with database.write() as session:
         row = get_experiment(session, experiment_id)
         if row.attempt:
-            end_attempt(session, experiment_id, row.attempt)
+            end_attempt(session, experiment_id, row.attempt, AttemptEnd.CRASHED)
             move(session, experiment_id, ExperimentStatus.QUEUED)
         attempt = begin_attempt(session, experiment_id, None)
         move(session, experiment_id, ExperimentStatus.STARTING)

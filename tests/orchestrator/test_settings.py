@@ -49,7 +49,7 @@ def test_a_driver_elsewhere_gets_the_same_settings(
     settings = Settings(
         home=Path("state"),
         mlflow_tracking_uri="http://mlflow:5000",
-        heartbeat_timeout_seconds=7.5,
+        heartbeat_timeout_seconds=67.5,
         api_token="secret",
         ray_auth_token="secret",
     )
@@ -75,10 +75,17 @@ def test_a_driver_elsewhere_gets_the_same_settings(
     ]
 
 
-@pytest.mark.parametrize("field", ["max_driver_attempts", "heartbeat_timeout_seconds", "max_concurrent_experiments"])
+@pytest.mark.parametrize("field", ["max_driver_attempts", "max_concurrent_experiments"])
 def test_limits_are_positive(field: str) -> None:
     with pytest.raises(ValidationError, match="greater than"):
         Settings(**{field: 0})
+
+
+@pytest.mark.parametrize("field", ["heartbeat_timeout_seconds", "driver_start_timeout_seconds"])
+def test_a_driver_gets_at_least_a_minute(field: str) -> None:
+    """It may wait half of that for a database that others write to."""
+    with pytest.raises(ValidationError, match="greater than or equal to 60"):
+        Settings(**{field: 59.0})
 
 
 def test_the_state_lies_in_this_folder_if_it_does_so_already(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

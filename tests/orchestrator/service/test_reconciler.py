@@ -16,10 +16,11 @@ from orchestrator.service.observation import look
 from orchestrator.service.reconciler import Reconciler, job_id_of
 from orchestrator.settings import Settings
 from orchestrator.spec import ExperimentSpec
-from orchestrator.status import ExperimentStatus
+from orchestrator.status import AttemptEnd, ExperimentStatus
 from orchestrator.store.database import Database, open_database
 from orchestrator.store.experiments import (
     begin_attempt,
+    end_attempt,
     get_experiment,
     heartbeat,
     insert_experiment,
@@ -28,7 +29,9 @@ from orchestrator.store.experiments import (
     request_cancel,
 )
 from orchestrator.store.tables import DriverAttemptRow, ExperimentRow, LeaseRow
+from orchestrator.store.telemetry import record_epoch
 from orchestrator.store.trials import plan_trials, start_trial, trials_of
+from trainers.result import EpochReport
 
 
 class Clock:
@@ -81,16 +84,12 @@ class Lab:
             job["status"] = "RUNNING"
         return number
 
-    def age(self, experiment_id: str, seconds: float) -> None:
-        """Let all that happened to an experiment have happened earlier."""
-        past = timedelta(seconds=seconds)
-        with self.database.write() as session:
-            row, attempt = get_experiment(session, experiment_id), newest_attempt(session, experiment_id)
-            if row.cancel_requested_at is not None:
-                row.cancel_requested_at -= past
-            for name in ("started_at", "heartbeat_at", "ended_at"):
-                if attempt is not None and (moment := getattr(attempt, name)) is not None:
-                    setattr(attempt, name, moment - past)
+    def wait(self, seconds: float) -> None:
+        """Let time pass, in which the reconciler looks and everybody is silent."""
+        end = self.clock.seconds + seconds
+        while self.clock.seconds < end:
+            self.clock.seconds = min(end, self.clock.seconds + 10.0)
+            self.reconciler.tick()
 
 
 @pytest.fixture
@@ -155,8 +154,7 @@ def test_a_dead_driver_is_replaced_and_its_trials_go_on(lab: Lab, small_spec: Ex
     # Not at once: a driver that dies at once must not spin.
     lab.reconciler.tick()
     assert lab.get(experiment_id).status == "queued"
-    lab.age(experiment_id, 1.0)
-    lab.reconciler.tick()
+    lab.wait(1.0)
     assert lab.attempt(experiment_id).job_id == f"exp-{experiment_id}-a2"
     with pytest.raises(StaleAttemptError), lab.database.write() as session:
         heartbeat(session, experiment_id, 1)
@@ -165,14 +163,16 @@ def test_a_dead_driver_is_replaced_and_its_trials_go_on(lab: Lab, small_spec: Ex
 def test_the_last_attempt_fails_the_experiment_and_quotes_the_log(lab: Lab, small_spec: ExperimentSpec) -> None:
     experiment_id = lab.submit(small_spec)
     for number in (1, 2):
-        lab.age(experiment_id, 60.0)
-        lab.reconciler.tick()
+        lab.wait(20.0)
         lab.drive(experiment_id)
         lab.dashboard.end(f"exp-{experiment_id}-a{number}", "FAILED", "exit code 1", "x" * 5000 + "\nNo module named x")
         lab.reconciler.tick()
     row = lab.get(experiment_id)
     assert row.status == "failed"
-    assert row.reason.startswith("gave up after 2 attempts: driver attempt 2 ended: exit code 1\nEnd of its log:\nxxx")
+    assert row.reason.startswith(
+        f"gave up after 2 attempts without progress (`sigmalab resume {experiment_id}` goes on): driver attempt 2 "
+        "ended: exit code 1\nEnd of its log:\nxxx"
+    )
     assert row.reason.endswith("No module named x")
     assert len(row.reason) < 2000
     assert lab.statuses(experiment_id) == ["cancelled"] * 4
@@ -199,46 +199,154 @@ def test_a_driver_that_ended_well_is_left_alone(lab: Lab, small_spec: Experiment
     assert (lab.get(experiment_id).status, lab.get(experiment_id).attempt) == ("succeeded", 1)
 
 
-def test_a_lost_job_is_replaced_only_when_its_driver_is_silent(lab: Lab, small_spec: ExperimentSpec) -> None:
+def test_a_forgotten_job_is_replaced_only_when_its_driver_is_silent(lab: Lab, small_spec: ExperimentSpec) -> None:
     experiment_id = lab.submit(small_spec)
     lab.reconciler.tick()
     lab.drive(experiment_id)
     lab.dashboard.jobs.clear()
-    lab.reconciler.tick()
+    lab.wait(60.0)
     assert lab.get(experiment_id).status == "running"
-    lab.age(experiment_id, 61.0)
-    lab.reconciler.tick()
+    lab.wait(20.0)
     assert lab.get(experiment_id).reason.startswith("starts again: driver attempt 1 is lost: Ray no longer knows")
+
+
+def test_a_driver_that_is_lost_with_its_head_is_replaced_at_once_and_counts_nothing(
+    lab: Lab, small_spec: ExperimentSpec
+) -> None:
+    experiment_id = lab.submit(small_spec)
+    for _ in range(4):  # twice as often as a driver may crash
+        lab.wait(70.0)
+        lab.drive(experiment_id)
+        lab.dashboard.restart()
+        lab.reconciler.tick()
+        assert lab.get(experiment_id).status == "queued"
+    assert lab.get(experiment_id).attempt_ends == {"head_lost": 4}
+
+
+def test_five_polite_ends_are_no_reason_to_give_up(lab: Lab, small_spec: ExperimentSpec) -> None:
+    experiment_id = lab.submit(small_spec)
+    for _ in range(5):
+        lab.wait(70.0)
+        number = lab.drive(experiment_id)
+        with lab.database.write() as session:
+            end_attempt(session, experiment_id, number, AttemptEnd.TERMINATED, "told to")
+        lab.reconciler.tick()
+    row = lab.get(experiment_id)
+    assert (row.status, row.attempt, row.attempt_ends) == ("queued", 5, {"terminated": 5})
+    assert row.reason == "starts again: driver attempt 5 was told to terminate"
+
+
+def test_crashes_with_progress_in_between_are_no_reason_to_give_up(lab: Lab, small_spec: ExperimentSpec) -> None:
+    experiment_id = lab.submit(small_spec)
+    for epoch in range(4):
+        lab.wait(20.0)
+        number = lab.drive(experiment_id)
+        with lab.database.write() as session:
+            trial = trials_of(session, experiment_id)[0]
+            record_epoch(
+                session,
+                trial.id,
+                EpochReport(epoch=epoch, metrics={"val/top1": 0.5}, seconds=1.0),
+                datetime.now(UTC),
+                number,
+            )
+        lab.dashboard.end(job_id_of(experiment_id, number), "FAILED", "exit code 137", exit_code=137)
+        lab.reconciler.tick()
+        assert lab.get(experiment_id).attempt_ends == {"crashed": 1}
+    # The same epoch again is no progress.
+    lab.wait(20.0)
+    number = lab.drive(experiment_id)
+    with lab.database.write() as session:
+        assert not record_epoch(
+            session, trial.id, EpochReport(epoch=3, metrics={"val/top1": 0.5}, seconds=1.0), datetime.now(UTC), number
+        )
+    lab.dashboard.end(job_id_of(experiment_id, number), "FAILED", "exit code 137", exit_code=137)
+    lab.reconciler.tick()
+    assert lab.get(experiment_id).status == "failed"
 
 
 def test_a_job_that_says_running_of_a_silent_driver_is_stopped_first(lab: Lab, small_spec: ExperimentSpec) -> None:
     experiment_id = lab.submit(small_spec)
     lab.reconciler.tick()
     lab.drive(experiment_id)
-    lab.age(experiment_id, 61.0)
     lab.reconciler.tick()
+    lab.wait(70.0)
     lab.reconciler.tick()
     assert lab.dashboard.stopped == [f"exp-{experiment_id}-a1"]
     assert lab.get(experiment_id).status == "running"
-    lab.clock.seconds += 16.0
-    lab.reconciler.tick()
+    lab.wait(16.0)
     assert lab.dashboard.stopped == [f"exp-{experiment_id}-a1"] * 2
     lab.dashboard.end(f"exp-{experiment_id}-a1", "STOPPED", "Job was intentionally stopped.")
     lab.reconciler.tick()
-    assert lab.get(experiment_id).status == "queued"
+    row = lab.get(experiment_id)
+    assert (row.status, row.attempt_ends) == ("queued", {"silent": 1})
+
+
+@pytest.mark.parametrize("jump", [timedelta(hours=1), -timedelta(hours=1)])
+def test_a_wall_clock_that_jumps_kills_nobody(lab: Lab, small_spec: ExperimentSpec, jump: timedelta) -> None:
+    experiment_id = lab.submit(small_spec)
+    lab.reconciler.tick()
+    number = lab.drive(experiment_id)
+    for _ in range(3):
+        with lab.database.write() as session:
+            newest_attempt(session, experiment_id).heartbeat_at += jump
+        lab.wait(40.0)
+    assert lab.dashboard.stopped == []
+    with lab.database.write() as session:
+        heartbeat(session, experiment_id, number)
+    lab.reconciler.tick()
+    assert (lab.get(experiment_id).status, lab.dashboard.stopped) == ("running", [])
+
+
+def test_a_service_that_stood_still_only_looks_at_first(lab: Lab, small_spec: ExperimentSpec) -> None:
+    """Whoever stopped it (a laptop that slept, SIGSTOP) may have stopped the driver, too."""
+    experiment_id = lab.submit(small_spec)
+    lab.reconciler.tick()
+    number = lab.drive(experiment_id)
+    lab.wait(40.0)
+    lab.clock.seconds += 3600.0
+    lab.reconciler.tick()
+    assert lab.dashboard.stopped == []
+    with lab.database.write() as session:
+        heartbeat(session, experiment_id, number)
+    lab.wait(60.0)
+    assert lab.dashboard.stopped == []
+    lab.wait(20.0)
+    assert lab.dashboard.stopped == [f"exp-{experiment_id}-a1"]
 
 
 def test_a_driver_that_runs_and_never_speaks_is_stopped(lab: Lab, small_spec: ExperimentSpec) -> None:
     experiment_id = lab.submit(small_spec)
     lab.reconciler.tick()
     lab.dashboard.jobs[f"exp-{experiment_id}-a1"]["status"] = "RUNNING"
-    # Long in the queue of Ray: that is not the driver's fault.
-    lab.age(experiment_id, 900.0)
-    lab.reconciler.tick()
+    lab.wait(600.0)
     assert lab.dashboard.stopped == []
-    lab.clock.seconds += 61.0
+    lab.wait(20.0)
+    assert set(lab.dashboard.stopped) == {f"exp-{experiment_id}-a1"}
+    lab.dashboard.end(f"exp-{experiment_id}-a1", "STOPPED")
     lab.reconciler.tick()
-    assert lab.dashboard.stopped == [f"exp-{experiment_id}-a1"]
+    row = lab.get(experiment_id)
+    assert (row.status, row.attempt_ends) == ("queued", {"unheard": 1})
+
+
+def test_drivers_start_one_after_another(lab: Lab, small_spec: ExperimentSpec) -> None:
+    first, second = (lab.submit(small_spec) for _ in range(2))
+    lab.reconciler.tick()
+    lab.wait(30.0)
+    assert [lab.get(one).status for one in (first, second)] == ["starting", "queued"]
+    assert lab.get(second).reason == "waits: another driver is starting"
+    lab.drive(first)
+    lab.reconciler.tick()
+    assert lab.get(second).status == "starting"
+
+
+def test_a_start_that_hangs_holds_up_the_others_for_a_minute_only(lab: Lab, small_spec: ExperimentSpec) -> None:
+    _, second = (lab.submit(small_spec) for _ in range(2))
+    lab.reconciler.tick()
+    lab.wait(50.0)
+    assert lab.get(second).status == "queued"
+    lab.wait(20.0)
+    assert lab.get(second).status == "starting"
 
 
 # ---- cancel ----
@@ -251,9 +359,9 @@ def test_a_cancel_gives_the_driver_time_then_stops_its_job(lab: Lab, small_spec:
     with lab.database.write() as session:
         request_cancel(session, experiment_id)
     lab.reconciler.tick()
+    lab.wait(20.0)
     assert lab.dashboard.stopped == []
-    lab.age(experiment_id, 21.0)
-    lab.reconciler.tick()
+    lab.wait(1.0)
     assert lab.dashboard.stopped == [f"exp-{experiment_id}-a1"]
     assert lab.get(experiment_id).status == "cancelling"
     lab.dashboard.end(f"exp-{experiment_id}-a1", "STOPPED")
@@ -288,11 +396,9 @@ def test_an_experiment_driven_by_hand_is_adopted_only_when_its_driver_is_silent(
     lab.drive(experiment_id)
     lab.reconciler.tick()
     assert (lab.get(experiment_id).status, lab.dashboard.jobs) == ("running", {})
-    lab.age(experiment_id, 61.0)
-    lab.reconciler.tick()
+    lab.wait(61.0)
     assert lab.get(experiment_id).reason.startswith("starts again: driver attempt 1 (by hand) is silent")
-    lab.age(experiment_id, 61.0)
-    lab.reconciler.tick()
+    lab.wait(20.0)
     assert list(lab.dashboard.jobs) == [f"exp-{experiment_id}-a2"]
 
 
@@ -301,12 +407,12 @@ def test_an_experiment_driven_by_hand_is_adopted_only_when_its_driver_is_silent(
 
 def test_only_so_many_drivers_at_once(lab: Lab, small_spec: ExperimentSpec) -> None:
     ids = [lab.submit(small_spec) for _ in range(3)]
-    lab.reconciler.tick()
+    lab.wait(80.0)
     waiting = [one for one in ids if lab.get(one).status == "queued"]
     assert len(waiting) == 1
     assert lab.get(waiting[0]).reason == "waits: 2 experiments run already"
-    done = next(one for one in ids if one not in waiting)
-    number = lab.drive(done)
+    done, _ = running = [one for one in ids if one not in waiting]
+    number, _ = (lab.drive(one) for one in running)
     with lab.database.write() as session:
         move(session, done, ExperimentStatus.SUCCEEDED, attempt=number)
     lab.reconciler.tick()
@@ -332,11 +438,12 @@ def test_a_long_queue_costs_one_query_and_one_question_to_a_ray_that_is_away(
 ) -> None:
     experiment_id = lab.submit(small_spec)
     lab.reconciler.tick()
+    lab.drive(experiment_id)
     queued = [lab.submit(small_spec) for _ in range(5)]
     lab.dashboard.is_broken = True
     questions, statements = [], []
-    check = RayJobs.check
-    monkeypatch.setattr(RayJobs, "check", lambda jobs: questions.append(jobs) or check(jobs))
+    cluster = RayJobs.cluster
+    monkeypatch.setattr(RayJobs, "cluster", lambda jobs: questions.append(jobs) or cluster(jobs))
 
     def note(*about: object) -> None:
         statements.append(str(about[2]))
@@ -359,10 +466,12 @@ def test_a_driver_is_not_replaced_while_ray_does_not_answer(lab: Lab, small_spec
     experiment_id = lab.submit(small_spec)
     lab.reconciler.tick()
     lab.drive(experiment_id)
-    lab.age(experiment_id, 900.0)
+    lab.reconciler.tick()
     lab.dashboard.is_broken = True
-    with pytest.raises(RayUnavailableError):
-        lab.reconciler.tick()
+    for _ in range(90):
+        lab.clock.seconds += 10.0
+        with pytest.raises(RayUnavailableError):
+            lab.reconciler.tick()
     assert (lab.get(experiment_id).status, lab.attempt(experiment_id).ended_at) == ("running", None)
 
 
@@ -409,8 +518,8 @@ def test_two_leaders_at_once_do_no_harm(lab: Lab, small_spec: ExperimentSpec) ->
     for thread in threads:
         thread.join()
     assert errors == []
-    assert sorted(lab.dashboard.jobs) == sorted(f"exp-{one}-a1" for one in ids)
-    assert [lab.get(one).attempt for one in ids] == [1, 1]
+    assert list(lab.dashboard.jobs) == [f"exp-{ids[0]}-a1"]
+    assert [lab.get(one).attempt for one in ids] == [1, 0]
 
 
 def test_run_ticks_until_told_to_stop(lab: Lab, small_spec: ExperimentSpec) -> None:

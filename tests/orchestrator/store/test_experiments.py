@@ -5,7 +5,7 @@ from sqlalchemy import select
 
 from orchestrator.errors import ExperimentNotFoundError, StaleAttemptError, StatusConflictError
 from orchestrator.spec import ExperimentSpec
-from orchestrator.status import ALLOWED_MOVES, ExperimentStatus
+from orchestrator.status import ALLOWED_MOVES, AttemptEnd, ExperimentStatus
 from orchestrator.store.database import Database
 from orchestrator.store.events import events_after
 from orchestrator.store.experiments import (
@@ -110,7 +110,7 @@ def test_an_attempt_begins_only_when_the_one_before_has_ended(database: Database
     with pytest.raises(StatusConflictError, match=r"attempt 1 .* is not known to be dead"), database.write() as session:
         begin_attempt(session, experiment_id, "job-2")
     with database.write() as session:
-        end_attempt(session, experiment_id, 1, "killed")
+        end_attempt(session, experiment_id, 1, AttemptEnd.CRASHED, "killed")
         assert begin_attempt(session, experiment_id, "job-2") == 2
     with database.read() as session:
         newest = newest_attempt(session, experiment_id)
@@ -129,7 +129,7 @@ def test_an_experiment_that_has_ended_takes_no_attempt(
 def test_a_replaced_attempt_may_write_nothing(database: Database, experiment_id: str) -> None:
     with database.write() as session:
         begin_attempt(session, experiment_id, "job-1")
-        end_attempt(session, experiment_id, 1)
+        end_attempt(session, experiment_id, 1, AttemptEnd.CRASHED)
         begin_attempt(session, experiment_id, "job-2")
         move(session, experiment_id, STARTING)
     for write in (
@@ -146,7 +146,7 @@ def test_a_replaced_attempt_may_write_nothing(database: Database, experiment_id:
 def test_an_ended_attempt_may_write_nothing(database: Database, experiment_id: str) -> None:
     with database.write() as session:
         begin_attempt(session, experiment_id, "job-1")
-        end_attempt(session, experiment_id, 1)
+        end_attempt(session, experiment_id, 1, AttemptEnd.CRASHED)
     with pytest.raises(StaleAttemptError, match=r"attempt 1 .* has ended"), database.write() as session:
         heartbeat(session, experiment_id, 1)
 
@@ -171,10 +171,22 @@ def test_a_final_status_ends_the_attempt(database: Database, experiment_id: str)
 def test_ending_an_attempt_twice_keeps_the_first_cause(database: Database, experiment_id: str) -> None:
     with database.write() as session:
         begin_attempt(session, experiment_id, "job-1")
-        end_attempt(session, experiment_id, 1, "killed")
-        end_attempt(session, experiment_id, 1, "something else")
+        end_attempt(session, experiment_id, 1, AttemptEnd.CRASHED, "killed")
+        end_attempt(session, experiment_id, 1, AttemptEnd.SILENT, "something else")
     with database.read() as session:
-        assert newest_attempt(session, experiment_id).error == "killed"
+        ended = newest_attempt(session, experiment_id)
+        assert (ended.error, ended.ended_by) == ("killed", "crashed")
+        assert get_experiment(session, experiment_id).attempt_ends == {"crashed": 1}
+
+
+def test_attempts_in_vain_are_counted_by_their_end(database: Database, experiment_id: str) -> None:
+    for number, end in enumerate((AttemptEnd.CRASHED, AttemptEnd.TERMINATED, AttemptEnd.CRASHED), start=1):
+        with database.write() as session:
+            begin_attempt(session, experiment_id, f"job-{number}")
+        with database.write() as session:
+            end_attempt(session, experiment_id, number, end)
+    with database.read() as session:
+        assert get_experiment(session, experiment_id).attempt_ends == {"crashed": 2, "terminated": 1}
 
 
 def test_a_heartbeat_is_as_old_as_the_databases_clock_says(database: Database, experiment_id: str) -> None:
@@ -231,7 +243,8 @@ def test_a_second_round_forgets_the_first_ones_cancel_and_attempts(
         move(session, experiment_id, STARTING)
         request_cancel(session, experiment_id)
         move(session, experiment_id, CANCELLED)
-        get_experiment(session, experiment_id).summary_shipped = True
+        row = get_experiment(session, experiment_id)
+        row.summary_shipped, row.attempt_ends = True, {"crashed": 4}
     with database.write() as session:
         row = get_experiment(session, experiment_id, lock=True)
         update_spec(session, row, small_spec.model_copy(update={"seeds": (0, 1, 2)}), "other digest")
@@ -239,7 +252,7 @@ def test_a_second_round_forgets_the_first_ones_cancel_and_attempts(
     with database.read() as session:
         row = get_experiment(session, experiment_id)
     assert (row.digest, row.num_pairs, row.num_confirm_trials) == ("other digest", 3, 6)
-    assert (row.cancel_requested, row.attempts_before, row.summary_shipped, row.ended_at) == (False, 1, False, None)
+    assert (row.cancel_requested, row.attempt_ends, row.summary_shipped, row.ended_at) == (False, {}, False, None)
 
 
 def test_what_a_search_chose_stays(database: Database, experiment_id: str) -> None:

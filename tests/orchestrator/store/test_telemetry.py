@@ -8,6 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from orchestrator.errors import StaleAttemptError, TrialNotFoundError
+from orchestrator.status import AttemptEnd
 from orchestrator.store.database import Database
 from orchestrator.store.events import events_after
 from orchestrator.store.experiments import end_attempt
@@ -68,7 +69,7 @@ def test_an_epoch_without_metrics_is_nothing(database: Database, running) -> Non
 
 def test_a_replaced_driver_records_nothing(database: Database, running, report: EpochReport) -> None:
     with database.write() as session:
-        end_attempt(session, running.id, running.attempt)
+        end_attempt(session, running.id, running.attempt, AttemptEnd.CRASHED)
     with pytest.raises(StaleAttemptError), database.write() as session:
         record_epoch(session, running.trials[0], report, NOON, running.attempt)
 

@@ -8,7 +8,7 @@ from orchestrator.errors import StaleAttemptError, StatusConflictError, TrialNot
 from orchestrator.hardware import Hardware
 from orchestrator.planning.planned import PlannedTrial
 from orchestrator.spec import ExperimentSpec
-from orchestrator.status import ExperimentStatus, Phase, TrialStatus
+from orchestrator.status import AttemptEnd, ExperimentStatus, Phase, TrialStatus
 from orchestrator.store.database import Database
 from orchestrator.store.events import events_after
 from orchestrator.store.experiments import begin_attempt, end_attempt, insert_experiment, move
@@ -38,7 +38,7 @@ def status_of(database: Database, trial_id: int) -> str:
 
 
 def replace_attempt(session: Session, experiment_id: str) -> int:
-    end_attempt(session, experiment_id, 1, "killed")
+    end_attempt(session, experiment_id, 1, AttemptEnd.CRASHED, "killed")
     return begin_attempt(session, experiment_id, "job-2")
 
 
