@@ -264,6 +264,11 @@ class Client:
         """Ask a running experiment to stop; finished trials stay."""
         return _read(ExperimentView, self._post(_path(experiment_id, "cancel")))
 
+    def resume(self, experiment_id: str, *, retry: bool = False) -> ExperimentView:
+        """Go on with an experiment that failed or was cancelled; `retry`: its failed trials are tried again, too."""
+        query = {"retry": "true"} if retry else {}
+        return _read(ExperimentView, self._post(_path(experiment_id, "resume"), query=query))
+
     def extend(self, experiment_id: str, seeds: Sequence[int]) -> ExperimentView:
         """Add seeds to a finished experiment and run them."""
         body = json.dumps({"seeds": list(seeds)}).encode()

@@ -1,4 +1,4 @@
-"""Commands that speak of experiments: submit, list, show, watch, cancel, extend."""
+"""Commands that speak of experiments: submit, list, show, watch, cancel, resume, extend."""
 
 from typing import Annotated
 
@@ -35,6 +35,7 @@ def add_commands(application: typer.Typer) -> None:
     application.command(epilog="Example: sigmalab show last")(show)
     application.command(epilog="Example: sigmalab watch last")(watch)
     application.command(epilog="Example: sigmalab cancel last")(cancel)
+    application.command(epilog="Example: sigmalab resume last --retry")(resume)
     application.command(epilog="Example: sigmalab extend last --seed 6 --seed 7")(extend)
 
 
@@ -119,6 +120,19 @@ def cancel(experiment_id: ExperimentId, url: ServiceUrl = None, as_json: AsJson 
         write_json(view)
     else:
         print_experiment(out, view)
+
+
+def resume(
+    experiment_id: ExperimentId,
+    retry: Annotated[bool, typer.Option("--retry", help="Try its failed trials again, too.")] = False,
+    then_watch: Annotated[bool, typer.Option("--watch", help="Follow it to its end, then show the report.")] = False,
+    url: ServiceUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """Go on with an experiment that failed or was cancelled; what is finished stays."""
+    with changing(url) as client:
+        view = client.resume(resolve(client, experiment_id), retry=retry)
+        _tell(client, view, "resumed", then_watch=then_watch, as_json=as_json)
 
 
 def extend(

@@ -1,4 +1,4 @@
-"""Experiments: hand in, preview, look, cancel, extend."""
+"""Experiments: hand in, preview, look, cancel, resume, extend."""
 
 from typing import Annotated
 
@@ -107,6 +107,16 @@ def list_comparisons(experiment_id: str, experiments: ExperimentsDep) -> tuple[C
 def cancel_experiment(experiment_id: str, experiments: ExperimentsDep) -> ExperimentView:
     """Ask an experiment to stop. Trials that are finished stay, and stay reusable."""
     return experiments.cancel(experiment_id)
+
+
+@router.post("/{experiment_id}/resume", status_code=status.HTTP_202_ACCEPTED, responses=problems(404, 409, 422))
+def resume_experiment(
+    experiment_id: str,
+    experiments: ExperimentsDep,
+    retry: Annotated[bool, Query(description="Try failed trials again, too.")] = False,
+) -> ExperimentView:
+    """Go on with an experiment that failed or was cancelled. Trials that are finished stay as they are."""
+    return experiments.resume(experiment_id, retry=retry)
 
 
 @router.post(

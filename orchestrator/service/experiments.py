@@ -1,4 +1,4 @@
-"""What users ask of the service: submit, plan, look, compare, cancel, extend. Rows only; nothing is started here."""
+"""What users ask of the service: submit, look, compare, cancel, resume, extend. Rows only; nothing is started here."""
 
 import threading
 from collections.abc import Iterator, Sequence
@@ -43,6 +43,7 @@ from orchestrator.store.database import Database
 from orchestrator.store.events import events_after
 from orchestrator.store.experiments import (
     EXTENDED,
+    RESUMED,
     chosen_params,
     get_experiment,
     insert_experiment,
@@ -56,6 +57,7 @@ from orchestrator.store.experiments import (
 )
 from orchestrator.store.idempotency import find_replay, keep_key
 from orchestrator.store.progress import count_complete_pairs, count_trials, count_unshipped, expected_end
+from orchestrator.store.tables import ExperimentRow, TrialRow
 from orchestrator.store.trials import (
     cancel_open_trials,
     get_trial_of,
@@ -283,6 +285,38 @@ class Experiments:
             request_cancel(session, experiment_id)
         return self.get(experiment_id)
 
+    def resume(self, experiment_id: str, *, retry: bool = False) -> ExperimentView:
+        """Go on with an experiment that failed or was cancelled; what is done stays done.
+
+        Args:
+            experiment_id: its id.
+            retry: whether failed trials are tried again, too.
+
+        Raises:
+            StatusConflictError: it has not ended, nothing is missing, or the code or data are no longer the same.
+        """
+        self._check_folders()
+        with self._database.read() as session:
+            row = get_experiment(session, experiment_id)
+            _refuse_open(experiment_id, ExperimentStatus(row.status), "resumed")
+            trials = summaries_of(session, experiment_id)
+        _refuse_complete(row, trials, retry=retry)
+        if self._expand(stored_spec(row)).digest != row.digest:
+            raise StatusConflictError(
+                f"the code or the data are not those that experiment {experiment_id} was submitted with; one table must "
+                "not mix them: submit the spec again"
+            )
+        reopened = (TrialStatus.CANCELLED, TrialStatus.RUNNING, *((TrialStatus.FAILED,) if retry else ()))
+        with self._database.write() as session:
+            locked = get_experiment(session, experiment_id, lock=True)
+            _refuse_open(experiment_id, ExperimentStatus(locked.status), "resumed")
+            if locked.digest != row.digest:
+                raise StatusConflictError(f"experiment {experiment_id} was extended by somebody else just now")
+            reopen_trials(session, experiment_id, reopened)
+            reason = f"{RESUMED} with failed trials" if retry else RESUMED
+            move(session, experiment_id, ExperimentStatus.QUEUED, reason)
+        return self.get(experiment_id)
+
     def extend(self, experiment_id: str, seeds: Sequence[int]) -> ExperimentView:
         """Add seeds to an experiment that has ended, and queue it again; what is done stays done.
 
@@ -396,6 +430,17 @@ def _with_seeds(spec: ExperimentSpec, seeds: Sequence[int]) -> ExperimentSpec:
     return parse_spec({**spec.model_dump(mode="json"), "seeds": [*spec.seeds, *seeds]})
 
 
-def _refuse_open(experiment_id: str, status: ExperimentStatus) -> None:
+def _refuse_open(experiment_id: str, status: ExperimentStatus, what: str = "extended") -> None:
     if not status.is_final:
-        raise StatusConflictError(f"experiment {experiment_id} is {status}; only one that has ended can be extended")
+        raise StatusConflictError(f"experiment {experiment_id} is {status}; only one that has ended can be {what}")
+
+
+def _refuse_complete(row: ExperimentRow, trials: Sequence[TrialRow], *, retry: bool) -> None:
+    """Refuse to go on where nothing would follow."""
+    num_failed = sum(trial.status == TrialStatus.FAILED for trial in trials)
+    num_confirm = sum(trial.phase == Phase.CONFIRM for trial in trials)
+    is_open = any(trial.status in (TrialStatus.PENDING, TrialStatus.RUNNING, TrialStatus.CANCELLED) for trial in trials)
+    if is_open or num_confirm < row.num_confirm_trials or (retry and num_failed):
+        return
+    what = f"; its {num_failed} failed trials can be tried again (`--retry`)" if num_failed else ""
+    raise StatusConflictError(f"experiment {row.id} is {row.status} and all its trials have ended{what}")

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from orchestrator.service.views import Condition, EventView, ExperimentView, Progress, TrialView
 from orchestrator.statistics.comparison import Cell
 from orchestrator.status import ExperimentStatus, Phase, TrialStatus
-from orchestrator.store.experiments import EXTENDED
+from orchestrator.store.experiments import EXTENDED, RESUMED
 from orchestrator.store.progress import ExpectedEnd, TrialCounts
 from orchestrator.store.tables import DriverAttemptRow, EventRow, ExperimentRow, TrialRow
 from orchestrator.tracking.links import chart_link
@@ -77,7 +77,7 @@ def driver_condition(
     if status.is_final:
         return Condition(type="driver", ok=status is not ExperimentStatus.FAILED, reason=row.reason or f"{status}")
     if attempt is None or attempt.ended_at is not None:
-        is_expected = attempt is None or row.reason.startswith(EXTENDED)
+        is_expected = attempt is None or row.reason.startswith((EXTENDED, RESUMED))
         return Condition(type="driver", ok=is_expected, reason=row.reason or "waits for its driver to be started")
     name = f"attempt {attempt.number} ({attempt.job_id or 'started by hand'})"
     if heartbeat_age_seconds is None:

@@ -167,7 +167,7 @@ def test_a_body_that_does_not_announce_its_size(http: TestClient) -> None:
     ("method", "path"),
     [
         ("GET", ""), ("GET", "/trials"), ("GET", "/comparisons"), ("GET", "/events"), ("GET", "/logs"),
-        ("GET", "/report"), ("POST", "/cancel"), ("POST", "/extend"),
+        ("GET", "/report"), ("POST", "/cancel"), ("POST", "/resume"), ("POST", "/extend"),
     ],
 )  # fmt: skip
 def test_an_unknown_id(http: TestClient, method: str, path: str) -> None:

@@ -241,6 +241,7 @@ def test_a_strangers_service_changes_nothing(
             lambda: stranger.submit(spec),
             lambda: stranger.hand_in(spec, unless_running=True),
             lambda: stranger.cancel(view.id),
+            lambda: stranger.resume(view.id),
             lambda: stranger.extend(view.id, [9]),
         ):
             with pytest.raises(

@@ -38,6 +38,7 @@ OPERATIONS = [
     ("GET", "/experiments/{experiment_id}/trials/{trial_id}/logs"),
     ("GET", "/experiments/{experiment_id}/trials/{trial_id}/weights"),
     ("POST", "/experiments/{experiment_id}/cancel"),
+    ("POST", "/experiments/{experiment_id}/resume"),
     ("POST", "/experiments/{experiment_id}/extend"),
 ]
 

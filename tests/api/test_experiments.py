@@ -147,6 +147,17 @@ def test_cancel_of_a_finished_experiment_is_refused(http: TestClient, database: 
     assert "already succeeded" in answer.json()["detail"]
 
 
+def test_resume_tries_what_failed_again(http: TestClient, database: Database, experiment_id: str) -> None:
+    playing.play(database, experiment_id, failing={("gaussian", 1)})
+    refused = http.post(f"/experiments/{experiment_id}/resume")
+    assert (refused.status_code, refused.json()["code"]) == (409, "status_conflict")
+    answer = http.post(f"/experiments/{experiment_id}/resume", params={"retry": True})
+    assert (answer.status_code, answer.json()["status"]) == (202, "queued")
+    playing.play(database, experiment_id)
+    (comparison,) = http.get(f"/experiments/{experiment_id}/comparisons").json()
+    assert comparison["num_pairs"] == 3
+
+
 def test_extend_adds_pairs_and_keeps_the_old_ones(http: TestClient, database: Database, experiment_id: str) -> None:
     playing.play(database, experiment_id)
     answer = http.post(f"/experiments/{experiment_id}/extend", json={"seeds": [3, 4]})

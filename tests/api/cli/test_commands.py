@@ -49,6 +49,7 @@ COMMANDS = [
     "show",
     "watch",
     "cancel",
+    "resume",
     "extend",
     "report",
     "logs",
@@ -154,6 +155,8 @@ def test_submit_watch_show_report(
     ended = sigmalab("watch", "last")
     assert ended.returncode == 1
     assert "cancelled" in ended.stderr
+    resumed = json.loads(sigmalab("resume", "last", "--json").stdout)
+    assert (resumed["status"], resumed["progress"]["pairs_total"]) == ("queued", 5)
 
 
 def test_the_end_of_a_watch_is_not_that_of_the_experiment(
@@ -465,6 +468,7 @@ def test_another_folders_service_is_changed_only_if_it_is_named(
         ("cancel", experiment_id),
         ("cancel", "last"),
         ("submit", spec_file),
+        ("resume", "last"),
         ("extend", "last", "--seed", "9"),
     ):
         refused = call(*command, env=here)

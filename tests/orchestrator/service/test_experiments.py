@@ -27,7 +27,7 @@ from orchestrator.status import ExperimentStatus, Phase
 from orchestrator.store.database import Database, open_database
 from orchestrator.store.experiments import begin_attempt, get_experiment, heartbeat, move, set_chosen_params
 from orchestrator.store.tables import ExperimentRow, TrialRow
-from orchestrator.store.trials import fail_trial, start_trial, succeed_trial, trials_of
+from orchestrator.store.trials import cancel_open_trials, fail_trial, start_trial, succeed_trial, trials_of
 from trainers.data import FolderConfig
 from trainers.result import EpochReport, TrialResult
 
@@ -455,6 +455,68 @@ def test_extend_uses_the_params_that_the_search_chose(
     experiments.extend(experiment_id, [9])
     params = [trial.params for trial in experiments.trials(experiment_id) if trial.arm == "gaussian"]
     assert params == [{"attention_bias.sigma": 2.5}] * 3
+
+
+def fail(database: Database, experiment_id: str) -> None:
+    """One trial succeeds, one fails, two are not tried."""
+    number = begin(database, experiment_id)
+    with database.write() as session:
+        good, bad, *_ = trials_of(session, experiment_id)
+        for trial in (good, bad):
+            start_trial(session, trial.id, number)
+        succeed_trial(session, good.id, result(0.5), number)
+        fail_trial(session, bad.id, "the loss is nan", number)
+        cancel_open_trials(session, experiment_id, number)
+        row = move(session, experiment_id, ExperimentStatus.FAILED, "gave up", attempt=number)
+        row.attempt_ends = {"crashed": 5}
+
+
+@pytest.mark.parametrize(
+    ("retry", "statuses", "reason"),
+    [
+        (False, ["succeeded", "failed", "pending", "pending"], "resumed"),
+        (True, ["succeeded", "pending", "pending", "pending"], "resumed with failed trials"),
+    ],
+)
+def test_resume_goes_on_with_what_is_missing(
+    experiments: Experiments,
+    database: Database,
+    small_spec: ExperimentSpec,
+    retry: bool,
+    statuses: list[str],
+    reason: str,
+) -> None:
+    experiment_id = experiments.submit(small_spec).id
+    fail(database, experiment_id)
+    view = experiments.resume(experiment_id, retry=retry)
+    assert (view.status, view.reason, view.ended_at) == ("queued", reason, None)
+    assert [trial.status for trial in experiments.trials(experiment_id)] == statuses
+    assert all(condition.ok for condition in view.conditions if condition.type == "driver")
+    with database.read() as session:
+        assert get_experiment(session, experiment_id).attempt_ends == {}
+    run_to_the_end(database, experiment_id)
+    assert experiments.get(experiment_id).progress.trials_failed == (0 if retry else 1)
+
+
+def test_resume_refuses_what_makes_no_sense(
+    experiments: Experiments, database: Database, small_spec: ExperimentSpec
+) -> None:
+    experiment_id = experiments.submit(small_spec).id
+    with pytest.raises(StatusConflictError, match="is queued; only one that has ended can be resumed"):
+        experiments.resume(experiment_id)
+    run_to_the_end(database, experiment_id)
+    for retry in (False, True):
+        with pytest.raises(StatusConflictError, match=r"is succeeded and all its trials have ended$"):
+            experiments.resume(experiment_id, retry=retry)
+    with database.write() as session:
+        trial = trials_of(session, experiment_id)[0]
+        trial.status, trial.result = "failed", None
+    with pytest.raises(StatusConflictError, match=r"its 1 failed trials can be tried again \(`--retry`\)"):
+        experiments.resume(experiment_id)
+    with database.write() as session:
+        get_experiment(session, experiment_id).digest = "0ld"
+    with pytest.raises(StatusConflictError, match="the code or the data are not those that"):
+        experiments.resume(experiment_id, retry=True)
 
 
 def test_extend_refuses_what_makes_no_sense(
