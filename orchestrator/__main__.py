@@ -17,21 +17,19 @@ from orchestrator.driving.ray_environment import prepare_ray_environment
 # Before anything imports Ray.
 prepare_ray_environment()
 
-from orchestrator.driving.driver import run_experiment  # noqa: E402
+# Nothing here imports Ray, torch, MLflow or matplotlib: on a busy machine they take a minute, and a driver says that it
+# lives before.
 from orchestrator.driving.ending import abandon  # noqa: E402
-from orchestrator.driving.watch import StopReason  # noqa: E402
-from orchestrator.errors import ExperimentNotFoundError, SpecError, StoreError  # noqa: E402
+from orchestrator.driving.watch import StopReason, Watch  # noqa: E402
+from orchestrator.errors import ExperimentNotFoundError, SpecError, StaleAttemptError, StoreError  # noqa: E402
 from orchestrator.overrides import with_overrides  # noqa: E402
 from orchestrator.planning.expansion import Expansion  # noqa: E402
-from orchestrator.report.files import write_report  # noqa: E402
-from orchestrator.report.terminal import to_text  # noqa: E402
 from orchestrator.settings import Settings  # noqa: E402
 from orchestrator.spec import parse_spec  # noqa: E402
 from orchestrator.status import ExperimentStatus  # noqa: E402
 from orchestrator.store.database import Database, open_database  # noqa: E402
-from orchestrator.store.experiments import begin_attempt, insert_experiment, move  # noqa: E402
+from orchestrator.store.experiments import begin_attempt, get_experiment, insert_experiment, move  # noqa: E402
 from orchestrator.store.trials import plan_trials  # noqa: E402
-from orchestrator.stored_report import read_experiment, report_of  # noqa: E402
 from trainers.document import read_document  # noqa: E402
 from trainers.errors import DocumentError  # noqa: E402
 from trainers.program import run_program, write_json  # noqa: E402
@@ -99,6 +97,11 @@ def _run(database: Database, settings: Settings, options: argparse.Namespace) ->
     except DocumentError as error:
         _complain(str(error))
         return 2
+    from orchestrator.driving.driver import run_experiment  # noqa: PLC0415
+    from orchestrator.report.files import write_report  # noqa: PLC0415
+    from orchestrator.report.terminal import to_text  # noqa: PLC0415
+    from orchestrator.stored_report import read_experiment, report_of  # noqa: PLC0415
+
     say = _sayer(sys.stderr if options.json else sys.stdout)
     # As Ctrl-C: what `ray job stop` and a scheduler send may come before the driver listens, too.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -143,8 +146,15 @@ def _begin(database: Database, expansion: Expansion) -> tuple[str, int]:
 
 
 def _drive(database: Database, settings: Settings, options: argparse.Namespace) -> int:
-    say = _sayer(sys.stdout)
-    status = run_experiment(database, settings, options.experiment_id, options.attempt, on_progress=say)
+    say, experiment_id, attempt = _sayer(sys.stdout), options.experiment_id, options.attempt
+    try:
+        with Watch(database, experiment_id, attempt, heartbeat_seconds=settings.heartbeat_seconds):
+            from orchestrator.driving.driver import run_experiment  # noqa: PLC0415
+        status = run_experiment(database, settings, experiment_id, attempt, on_progress=say)
+    except StaleAttemptError as error:
+        say(f"this attempt is over: {error}")
+        with database.read() as session:
+            status = ExperimentStatus(get_experiment(session, experiment_id).status)
     return _EXIT_CODES[status] if status.is_final else _UNFINISHED
 
 

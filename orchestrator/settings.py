@@ -64,6 +64,11 @@ class Settings(BaseSettings):
     """URI of the code for clusters where sigmalab is not installed (`s3://...zip`, see Ray's `working_dir`)."""
 
     @property
+    def heartbeat_seconds(self) -> float:
+        """Pause between two signs of life of a driver."""
+        return self.heartbeat_timeout_seconds / 6
+
+    @property
     def effective_database_url(self) -> str:
         """The database to open."""
         prefix = "sqlite:///"

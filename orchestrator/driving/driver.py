@@ -118,7 +118,7 @@ class _Driver:
         )
 
     def run(self, on_signal: StopReason) -> None:
-        heartbeat_seconds = self._settings.heartbeat_timeout_seconds / 6
+        heartbeat_seconds = self._settings.heartbeat_seconds
         with (
             Watch(self._database, self._experiment_id, self._attempt, heartbeat_seconds=heartbeat_seconds) as watch,
             self._shipping(watch),

@@ -303,8 +303,8 @@ class Experiments:
         _refuse_complete(row, trials, retry=retry)
         if self._expand(stored_spec(row)).digest != row.digest:
             raise StatusConflictError(
-                f"the code or the data are not those that experiment {experiment_id} was submitted with; one table must "
-                "not mix them: submit the spec again"
+                f"the code or the data are not those that experiment {experiment_id} was submitted with; one table "
+                "must not mix them: submit the spec again"
             )
         reopened = (TrialStatus.CANCELLED, TrialStatus.RUNNING, *((TrialStatus.FAILED,) if retry else ()))
         with self._database.write() as session:

@@ -3,13 +3,15 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 
 from orchestrator.store.database import open_database
 from orchestrator.store.experiments import list_experiments, newest_attempt
 from orchestrator.store.trials import trials_of
-from tests.orchestrator.small_experiments import TINY
+from tests.orchestrator.small_experiments import TINY, begin, settings_in, spec_of, submit
 
 
 @pytest.fixture
@@ -57,6 +59,53 @@ def test_a_driver_makes_no_database_where_there_is_none(main, tmp_path, capsys):
     assert main(["drive", "nobody", "--attempt", "1"]) == 5
     assert "database" in capsys.readouterr().err
     assert not (tmp_path / "home" / "sigmalab.db").exists()
+
+
+FIRST_WORD = """
+import sys
+from importlib.abc import MetaPathFinder
+
+from orchestrator.__main__ import main
+from orchestrator.store.database import open_database
+from orchestrator.store.experiments import newest_attempt
+
+class HeardBeforeTheHeavyPart(MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == "orchestrator.driving.driver":
+            database = open_database(sys.argv[1])
+            with database.read() as session:
+                heard = newest_attempt(session, sys.argv[2]).heartbeat_at
+            print(heard is not None, {"ray", "torch", "mlflow", "matplotlib"} & sys.modules.keys())
+            raise SystemExit(7)
+
+sys.meta_path.insert(0, HeardBeforeTheHeavyPart())
+main(["drive", sys.argv[2], "--attempt", "1"])
+"""
+
+
+def test_a_driver_says_that_it_lives_before_its_heavy_imports(tmp_path):
+    settings = settings_in(tmp_path)
+    database = open_database(settings.effective_database_url)
+    experiment_id = submit(database, settings, spec_of())
+    begin(database, experiment_id)
+    database.close()
+    url = settings.effective_database_url
+    command = [sys.executable, "-c", FIRST_WORD, url, experiment_id]
+    ended = subprocess.run(
+        command, env={**os.environ, "SIGMALAB_DATABASE_URL": url}, capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stdout) == (7, "True set()\n"), ended.stderr
+
+
+def test_a_driver_that_was_replaced_before_it_woke_up_says_so(main, tmp_path, capsys):
+    settings = settings_in(tmp_path)
+    database = open_database(settings.effective_database_url)
+    experiment_id = submit(database, settings, spec_of())
+    for _ in range(2):
+        begin(database, experiment_id)
+    database.close()
+    assert main(["drive", experiment_id, "--attempt", "1"]) == 4
+    assert "this attempt is over: attempt 1 of experiment" in capsys.readouterr().out
 
 
 def test_an_unreachable_database_ends_with_code_5(main, monkeypatch, capsys):
