@@ -34,6 +34,7 @@ def plan_view(plan: Plan) -> PlanView:
         ),
         cost=CostView(**dict(plan.cost)),
         power=tuple(PowerView(**dict(forecast)) for forecast in plan.power),
+        looks=plan.looks,
         expected_effects=plan.expected_effects,
         warnings=plan.warnings,
     )

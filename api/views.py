@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from orchestrator.statistics.comparison import Cell
+from orchestrator.statistics.look_plan import LooksForecast
 from orchestrator.status import Phase
 
 
@@ -221,6 +222,8 @@ class PlanView(View):
     """What it will take."""
     power: tuple[PowerView, ...]
     """What it can show, for a small, a middle and a large sd."""
+    looks: LooksForecast | None = None
+    """What planned looks ask for, and how many pairs they take (`null`: none are planned)."""
     expected_effects: tuple[float, ...] = ()
     """Effects that the spec's author hopes to find."""
     warnings: tuple[str, ...]

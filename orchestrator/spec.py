@@ -37,6 +37,7 @@ from orchestrator.search import (
 )
 from orchestrator.search.acceptance import is_accepted
 from orchestrator.search.space import is_below
+from orchestrator.statistics.look_plan import Looks
 from trainers.analyses.configs import Analyses, receptive_field_in
 from trainers.data import AugmentationConfig, DatasetConfig, NoAugmentation
 from trainers.data.normalization import NormalizationName
@@ -335,6 +336,9 @@ class ExperimentSpec(StrictModel):
     equivalence_margin: float = Field(default=0.0, ge=0)
     """Smallest effect that matters, in percentage points (a loss, a width: in its own unit); an interval inside plus
     or minus so much is `equivalent` (0: never)."""
+    looks: Looks | None = Field(default=None, exclude_if=lambda looks: looks is None)
+    """Looks at the results that are planned beforehand, each of which may end a comparison (`null`: one look, at the
+    end). The number of `seeds` is one of them: `extend` may go on to the next."""
     expected_effects: tuple[Annotated[float, Field(gt=0)], ...] = Field(default=(), max_length=10)
     """Effects that others have published or that you hope for, in the metric's unit: the plan tells how many pairs
     would show each of them."""
@@ -389,6 +393,11 @@ class ExperimentSpec(StrictModel):
         return f"best_val/{name}" if group in ("test", "best_val") else "best_val/top1"
 
     @property
+    def planned_looks(self) -> Looks | None:
+        """Looks that end comparisons (`None`: none was planned, or the plan was left)."""
+        return None if self.looks is None or self.looks.abandoned else self.looks
+
+    @property
     def num_cells(self) -> int:
         """Models x data sets."""
         return len(self.models) * len(self.datasets)
@@ -402,6 +411,17 @@ class ExperimentSpec(StrictModel):
     def num_search_trials(self) -> int:
         """Trainings of the search phase."""
         return self.num_cells * sum(arm.search.num_trials for arm in self.arms if arm.search)
+
+    @model_validator(mode="after")
+    def _last_seed_is_a_look(self) -> Self:
+        looks = self.planned_looks
+        if looks is not None and len(self.seeds) not in looks.at:
+            message = (
+                f"none of the looks is after {len(self.seeds)} pairs, and so many seeds there are; "
+                f"{_some_words(looks.at)} would do"
+            )
+            refuse("experiment", [(("seeds",), message)])
+        return self
 
     @model_validator(mode="after")
     def _primary_metric_is_measured(self) -> Self:
@@ -447,6 +467,12 @@ class ExperimentSpec(StrictModel):
             )
             complaints.append(((), message))
         return complaints
+
+
+def _some_words(numbers: Sequence[int]) -> str:
+    """`6, 9 or 12`."""
+    *others, last = map(str, numbers)
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 def parse_spec(data: bytes | JsonValue) -> ExperimentSpec:

@@ -1,6 +1,6 @@
 """The report of a stored experiment: rows in, `Report` out; the one place where the two meet."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,6 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, defer
 
 from orchestrator.planning.cells import cells_of
+from orchestrator.planning.expansion import CellArm
 from orchestrator.planning.findings import Findings
 from orchestrator.report import ExperimentFacts, Report, TrialRecord, build_report
 from orchestrator.report.parts import WHOLE, ReportParts
@@ -15,6 +16,8 @@ from orchestrator.spec import ExperimentSpec
 from orchestrator.statistics.compare import compare_arms
 from orchestrator.statistics.comparison import Cell, Comparison
 from orchestrator.statistics.inference import AnyTime, FixedNumber, Inference
+from orchestrator.statistics.look_plan import Looks
+from orchestrator.statistics.looks import PlannedLooks
 from orchestrator.statistics.pairing import TrialOutcome
 from orchestrator.statistics.pooling import pool_effects
 from orchestrator.status import ExperimentStatus, Phase, TrialStatus
@@ -71,8 +74,8 @@ def report_of(
     cells = _cells(spec)
     rows = newest_of_each(stored.trials)
     status = ExperimentStatus(row.status)
-    inference = inference_of(status, stored.num_extensions)
-    comparisons = _compare(spec, cells, rows, inference)
+    inference = inference_of(status, stored.num_extensions, spec.planned_looks)
+    comparisons = compare_rows(spec, cells, rows, inference, _reach(spec, rows))
     return build_report(
         experiment=ExperimentFacts(
             id=row.id,
@@ -91,7 +94,6 @@ def report_of(
         trials=[trial_record(trial) for trial in rows],
         chosen_params=row.chosen_params,
         comparisons=comparisons,
-        inference=inference,
         pooled=pool_effects(comparisons),
         discordant=discordant_images_of(comparisons, rows, storage),
         maps=maps_of(rows, storage) if parts.fields else {},
@@ -103,18 +105,22 @@ def report_of(
 def comparisons_of(session: Session, row: ExperimentRow) -> tuple[Comparison, ...]:
     """The comparisons as they stand now."""
     spec = stored_spec(row)
-    inference = inference_of(ExperimentStatus(row.status), num_extensions(session, row.id))
-    return _compare(spec, _cells(spec), confirm_trials(session, row.id), inference)
+    inference = inference_of(ExperimentStatus(row.status), num_extensions(session, row.id), spec.planned_looks)
+    rows = confirm_trials(session, row.id)
+    return compare_rows(spec, _cells(spec), rows, inference, _reach(spec, rows))
 
 
-def inference_of(status: ExperimentStatus, num_extensions: int) -> Inference:
+def inference_of(status: ExperimentStatus, num_extensions: int, looks: Looks | None = None) -> Inference:
     """What interval and p have to be right about, by how the experiment came to have so many pairs.
 
     Args:
         status: where it stands. Who looks at a running one may cancel it for what is seen, and one that was cancelled
             may have been for that.
         num_extensions: how often seeds were added once results could be known.
+        looks: that were planned beforehand, and kept to: each comparison has ended at one of them.
     """
+    if looks is not None:
+        return PlannedLooks(looks) if status is ExperimentStatus.SUCCEEDED else AnyTime()
     is_as_planned = status.is_final and status is not ExperimentStatus.CANCELLED and not num_extensions
     return FixedNumber() if is_as_planned else AnyTime()
 
@@ -140,9 +146,26 @@ def newest_of_each(rows: Sequence[TrialRow]) -> list[TrialRow]:
     return list(newest.values())
 
 
-def _compare(
-    spec: ExperimentSpec, cells: Sequence[Cell], rows: Sequence[TrialRow], inference: Inference
+def _reach(spec: ExperimentSpec, rows: Sequence[TrialRow]) -> dict[CellArm, int] | None:
+    """(cell key, arm) -> how many of the seeds its rows reach to (`None`: all, no look ends one earlier)."""
+    if spec.planned_looks is None:
+        return None
+    places = {seed: place for place, seed in enumerate(spec.seeds, start=1)}
+    reach = {(cell.key, arm.name): 0 for cell in _cells(spec) for arm in spec.arms}
+    for row in rows:
+        if row.phase == Phase.CONFIRM:
+            reach[row.cell, row.arm] = max(reach[row.cell, row.arm], places[row.seed])
+    return reach
+
+
+def compare_rows(
+    spec: ExperimentSpec,
+    cells: Sequence[Cell],
+    rows: Sequence[TrialRow],
+    inference: Inference,
+    reach: Mapping[CellArm, int] | None,
 ) -> tuple[Comparison, ...]:
+    """Comparisons of an experiment's rows; see `compare_arms`."""
     by_key = {cell.key: cell for cell in cells}
     outcomes = [
         TrialOutcome(
@@ -166,6 +189,7 @@ def _compare(
         confidence=spec.confidence,
         equivalence_margin=spec.equivalence_margin,
         inference=inference,
+        reach=reach,
     )
 
 

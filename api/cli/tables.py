@@ -11,6 +11,7 @@ from rich.text import Text
 from api.views import PlanView
 from orchestrator.service.views import ExperimentView
 from orchestrator.statistics.comparison import Cell
+from orchestrator.statistics.look_plan import LooksForecast
 from trainers.counted import counted
 
 MISSING = "-"
@@ -35,6 +36,8 @@ def print_plan(console: Console, plan: PlanView) -> None:
         are = "is" if plan.num_reusable == 1 else "are"
         trials += f"; {plan.num_reusable} {are} finished already and will be reused"
     console.print(f"  trials  {trials}")
+    if plan.looks is not None:
+        _print_wrapped(console, "looks", _looks(plan.looks))
     hours = " and ".join(
         f"{_rounded(amount)} {kind} hours" if amount >= 0.01 else f"{_rounded(3600 * amount)} {kind} seconds"
         for amount, kind in ((plan.cost.cpu_hours, "CPU core"), (plan.cost.gpu_hours, "GPU"))
@@ -47,6 +50,22 @@ def print_plan(console: Console, plan: PlanView) -> None:
     console.print(power_table(plan))
     for warning in plan.warnings:
         console.print(Text(f"note: {warning}", style="yellow"))
+
+
+def _looks(forecast: LooksForecast) -> str:
+    """When it will be looked, what ends a row there, and what that takes."""
+    name = {"obrien_fleming": "O'Brien-Fleming", "pocock": "Pocock"}[forecast.kind]
+    bounds = ", ".join(
+        f"{look.num_pairs} pairs (p {look.p_bound:.2g}"
+        + (f", corrected {look.p_bound_corrected:.2g})" if look.p_bound_corrected < look.p_bound else ")")
+        for look in forecast.looks
+    )
+    return (
+        f"after {bounds}: {name}, p of the t test; a row ends where it is at or below this. Trials are counted to "
+        f"the last look; a row takes {forecast.mean_pairs_without_effect:.1f} pairs on average without an effect, "
+        f"{forecast.mean_pairs_with_effect:.1f} with one of {forecast.confirmable_effect_per_sd:.2f} sds of a pair, "
+        "which it confirms in 80 % of repetitions"
+    )
 
 
 def print_data_found(console: Console, data_found: Mapping[str, str]) -> None:

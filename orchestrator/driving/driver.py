@@ -9,13 +9,14 @@ on from its checkpoint.
 import logging
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
 
 from orchestrator.capacity import refusal
 from orchestrator.driving.cluster import capacity, connect
 from orchestrator.driving.ending import end_experiment
+from orchestrator.driving.looking import next_reach, told
 from orchestrator.driving.phases import ConfirmPhase, SearchPhase, open_confirm_trials
 from orchestrator.driving.progress import PairProgress, Say
 from orchestrator.driving.recorder import Recorder
@@ -29,6 +30,7 @@ from orchestrator.hardware import Hardware
 from orchestrator.planning.expansion import CellArm, Expansion
 from orchestrator.search import Params
 from orchestrator.settings import Settings
+from orchestrator.statistics.looks import PlannedLooks
 from orchestrator.status import AttemptEnd, ExperimentStatus, Phase, TrialStatus
 from orchestrator.store.database import Database
 from orchestrator.store.experiments import (
@@ -37,8 +39,10 @@ from orchestrator.store.experiments import (
     get_experiment,
     move,
     set_chosen_params,
+    set_reached,
 )
 from orchestrator.store.trials import fail_trial, summaries_of
+from orchestrator.stored_report import compare_rows, newest_of_each
 from orchestrator.stored_spec import stored_spec
 from orchestrator.tracking.shipper import Shipper
 from trainers.counted import counted
@@ -130,7 +134,7 @@ class _Driver:
                     self._database, self._experiment_id, self._attempt, self._spec, expansion.cells, self.say
                 )
                 # Known now, so that watchers see how much there is, and what need not be trained at all.
-                self._reuse_confirmed(expansion)
+                self._reuse_confirmed(expansion, expansion.first_reach)
                 connect()
                 with _stopped_by_signals(watch, on_signal):
                     self._search(expansion, watch)
@@ -165,9 +169,9 @@ class _Driver:
         if why_not is not None:
             raise _ExperimentFailedError(why_not)
 
-    def _reuse_confirmed(self, expansion: Expansion) -> list[OpenTrial]:
+    def _reuse_confirmed(self, expansion: Expansion, reach: Mapping[CellArm, int] | None) -> list[OpenTrial]:
         """Plan confirm trials as far as their params are known; gives those that remain to be trained."""
-        planned = expansion.confirm_trials(self._chosen)
+        planned = expansion.confirm_trials(self._chosen, reach)
         open_trials = open_confirm_trials(self._database, self._experiment_id, self._attempt, planned)
         remaining = self._reuse.apply(open_trials)
         if len(remaining) < len(open_trials):
@@ -204,7 +208,16 @@ class _Driver:
     def _confirm(self, expansion: Expansion, watch: Watch) -> None:
         if watch.reason is not None:
             return
-        remaining = self._reuse_confirmed(expansion)
+        reach = expansion.first_reach
+        self._confirm_until(expansion, reach, watch)
+        while reach is not None and watch.reason is None:
+            reach = self._look(expansion, reach)
+            if reach is not None:
+                self._confirm_until(expansion, reach, watch)
+
+    def _confirm_until(self, expansion: Expansion, reach: Mapping[CellArm, int] | None, watch: Watch) -> None:
+        """Train so many seeds of each cell and arm (`None`: all)."""
+        remaining = self._reuse_confirmed(expansion, reach)
         with self._database.read() as session:
             self._progress.know(summaries_of(session, self._experiment_id, Phase.CONFIRM))
         self.say(
@@ -214,6 +227,22 @@ class _Driver:
         self._train(ConfirmPhase(remaining), watch, Phase.CONFIRM)
         if watch.reason is None:
             self._settle_twins(remaining)
+
+    def _look(self, expansion: Expansion, reach: Mapping[CellArm, int]) -> dict[CellArm, int] | None:
+        """Look at the pairs so far: how far each cell and arm goes on (`None`: the last look is over)."""
+        looks = self._spec.planned_looks
+        assert looks is not None
+        with self._database.read() as session:
+            rows = newest_of_each(summaries_of(session, self._experiment_id, Phase.CONFIRM))
+        comparisons = compare_rows(self._spec, expansion.cells, rows, PlannedLooks(looks), reach)
+        newest = max(reach.values())
+        for comparison in comparisons:
+            if comparison.num_planned_pairs == newest:
+                self.say(told(comparison, looks))
+        further = next_reach(looks, comparisons, reach, num_seeds=len(self._spec.seeds))
+        if further is None:
+            self._progress.plan(sum(comparison.num_planned_pairs for comparison in comparisons))
+        return further
 
     def _settle_twins(self, trials: list[OpenTrial]) -> None:
         """What was trained once ends everywhere it was asked for."""
@@ -272,6 +301,9 @@ class _Driver:
     def _conclude(self) -> None:
         with self._database.read() as session:
             rows = summaries_of(session, self._experiment_id, Phase.CONFIRM)
+        if self._spec.planned_looks is not None:
+            with self._database.write() as session:
+                set_reached(session, self._experiment_id, self._progress.num_pairs, len(rows), self._attempt)
         self._progress.know(rows)
         if any(not TrialStatus(row.status).is_final for row in rows):
             raise RuntimeError("Ray Tune ended with open trials")  # another attempt goes on
@@ -284,7 +316,13 @@ class _Driver:
             reason = f"{missing} of {self._progress.num_pairs} pairs are incomplete: {because}"
             self._end(ExperimentStatus.SUCCEEDED, reason)
         else:
-            self._end(ExperimentStatus.SUCCEEDED, "")
+            self._end(ExperimentStatus.SUCCEEDED, self._ended_by_plan())
+
+    def _ended_by_plan(self) -> str:
+        """Whether looks have saved pairs."""
+        longest = self._spec.num_cells * len(self._spec.treatments) * len(self._spec.seeds)
+        reached = self._progress.num_pairs
+        return f"ended by planned looks after {reached} of at most {longest} pairs" if reached < longest else ""
 
     def _end(self, status: ExperimentStatus, reason: str) -> None:
         status, reason = end_experiment(self._database, self._experiment_id, self._attempt, status, reason)

@@ -42,6 +42,10 @@ class PairProgress:
         self._values: dict[tuple[str, str, int], float | None] = {}
         self._complete: set[tuple[str, str, int]] = set()
 
+    def plan(self, num_pairs: int) -> None:
+        """The pairs that are asked for are so many: planned looks have ended some comparisons."""
+        self.num_pairs = num_pairs
+
     @property
     def num_complete(self) -> int:
         """Pairs whose control and treatment both have a value."""

@@ -91,11 +91,14 @@ class Expansion:
         self.data_found = self._named_accounts()
         self.digest = self._digest()
 
-    def confirm_trials(self, chosen: Mapping[CellArm, Params]) -> tuple[PlannedTrial, ...]:
+    def confirm_trials(
+        self, chosen: Mapping[CellArm, Params], reach: Mapping[CellArm, int] | None = None
+    ) -> tuple[PlannedTrial, ...]:
         """Trials of the confirm phase in pair order: seed by seed, cell by cell, the control first.
 
         Args:
             chosen: (cell key, arm) -> params that the search chose; a searched arm that is not here is left out.
+            reach: (cell key, arm) -> so many of the seeds (`None`: all seeds, everywhere).
 
         Raises:
             SpecError: chosen params make no valid trial.
@@ -106,7 +109,18 @@ class Expansion:
             for key, stem in self._stems.items()
             if key in chosen or stem.arm not in searched
         ]
-        return tuple(stem.trial(seed, Phase.CONFIRM) for seed in self.spec.seeds for stem in stems)
+        return tuple(
+            stem.trial(seed, Phase.CONFIRM)
+            for place, seed in enumerate(self.spec.seeds)
+            for stem in stems
+            if reach is None or place < reach[stem.cell.key, stem.arm]
+        )
+
+    @property
+    def first_reach(self) -> dict[CellArm, int] | None:
+        """Seeds until the first planned look, of every cell and arm (`None`: no looks are planned)."""
+        looks = self.spec.planned_looks
+        return None if looks is None else dict.fromkeys(self._stems, looks.at[0])
 
     def search_trial(self, cell: Cell, arm_name: str, params: Params, seed: int) -> PlannedTrial:
         """One trial of the search phase; it never scores the test split.

@@ -12,6 +12,8 @@ from orchestrator.search.space import Params
 from orchestrator.spec import ExperimentSpec
 from orchestrator.statistics.comparison import Cell
 from orchestrator.statistics.forecast import PowerForecast, forecast_power
+from orchestrator.statistics.look_plan import LooksForecast
+from orchestrator.statistics.looks_forecast import at_looks, forecast_looks
 from orchestrator.statistics.metric import metric_named
 from trainers.config import TrialConfig
 from trainers.strict import StrictModel
@@ -52,6 +54,8 @@ class Plan(StrictModel):
     """What it will take."""
     power: tuple[PowerForecast, ...]
     """What it can show, for a small, a middle and a large sd."""
+    looks: LooksForecast | None = None
+    """What planned looks ask for, and how many pairs they take (`None`: none are planned)."""
     expected_effects: tuple[float, ...] = ()
     """Effects that the spec's author hopes to find."""
     warnings: tuple[str, ...]
@@ -100,6 +104,22 @@ def plan_of(
     trials = expansion.confirm_trials({})
     done = frozenset(finished) if spec.reuse == "identical" else frozenset()
     reusable = tuple(trial.identity for trial in trials if trial.identity in done)
+    num_comparisons = spec.num_cells * len(spec.treatments)
+    power = forecast_power(
+        len(spec.seeds),
+        num_comparisons=num_comparisons,
+        assumed_sds=ASSUMED_SDS[metric_named(spec.primary_metric).unit],
+        expected_effects=spec.expected_effects,
+        confidence=spec.confidence,
+    )
+    looks = None
+    if spec.planned_looks is not None:
+        looks = forecast_looks(
+            spec.planned_looks,
+            num_pairs=len(spec.seeds),
+            num_comparisons=num_comparisons,
+            confidence=spec.confidence,
+        )
     cost = CostModel(spec.resources, seconds_per_trial or {}, expansion.sizes_of)
     return Plan(
         digest=expansion.digest,
@@ -116,13 +136,8 @@ def plan_of(
         num_search_trials=spec.num_search_trials,
         reusable=reusable,
         cost=cost.cost(_remaining(expansion, trials, done)),
-        power=forecast_power(
-            len(spec.seeds),
-            num_comparisons=spec.num_cells * len(spec.treatments),
-            assumed_sds=ASSUMED_SDS[metric_named(spec.primary_metric).unit],
-            expected_effects=spec.expected_effects,
-            confidence=spec.confidence,
-        ),
+        power=power if looks is None else at_looks(power, looks),
+        looks=looks,
         expected_effects=spec.expected_effects,
         warnings=(*_absence(expansion.absent_data), *warnings_of(spec), *token_warnings(expansion)),
     )

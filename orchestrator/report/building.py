@@ -29,7 +29,7 @@ from orchestrator.search.space import Params
 from orchestrator.spec import ExperimentSpec
 from orchestrator.statistics.comparison import Cell, Comparison, PooledEffect
 from orchestrator.statistics.discordant import DiscordantImages
-from orchestrator.statistics.inference import Inference
+from orchestrator.statistics.inference import inference_beside
 from orchestrator.statistics.metric import metric_named
 from orchestrator.statistics.pairing import TrialKey
 from orchestrator.status import Phase, TrialStatus
@@ -47,7 +47,6 @@ def build_report(
     chosen_params: Mapping[str, Params],
     comparisons: Sequence[Comparison],
     pooled: Sequence[PooledEffect],
-    inference: Inference | None = None,
     facts: Mapping[str, str] | None = None,
     discordant: Sequence[DiscordantImages | None] = (),
     maps: Mapping[TrialKey, TrialMaps | str] | None = None,
@@ -65,7 +64,6 @@ def build_report(
         chosen_params: `<cell key>/<arm>` -> params that the search phase chose.
         comparisons: one for each cell and treatment.
         pooled: one for each treatment; left out of the report if there is only one cell.
-        inference: what made the comparisons' intervals (`None`: the number of pairs was fixed beforehand).
         facts: further provenance of the whole experiment, such as the orchestrator's version.
         discordant: one entry per comparison, or nothing.
         maps: receptive fields of the trials that were asked for them, or why they can't be read.
@@ -140,7 +138,12 @@ def build_report(
         position=position_fits(trials),
         bias_views=bias_views_of(spec, cells, trials, views or {}),
         receptive_fields=receptive_fields_of(
-            spec, cells, trials, maps or {}, is_measured=is_measured, inference=inference
+            spec,
+            cells,
+            trials,
+            maps or {},
+            is_measured=is_measured,
+            inference=inference_beside(comparisons[0].basis),
         ),
         placebo_contrasts=contrasts,
         discordant=tuple(discordant),

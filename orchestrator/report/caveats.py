@@ -13,6 +13,8 @@ from orchestrator.report.wording import cell_words
 from orchestrator.search.budgets import search_differences
 from orchestrator.spec import ExperimentSpec
 from orchestrator.statistics.comparison import Basis, Comparison, Verdict
+from orchestrator.statistics.look_plan import Looks
+from orchestrator.statistics.looks import boundary, is_futile
 from orchestrator.status import ExperimentStatus, Phase
 from trainers.analyses.configs import receptive_field_in
 from trainers.config import TrialConfig
@@ -38,7 +40,7 @@ def caveats_of(
     caveats = [
         *_unfinished(status),
         *_extended(num_extensions),
-        *_looked_at(comparisons),
+        *_looked_at(spec, comparisons),
         *_on_validation(spec),
         *_several_changes(spec, trials),
         *_few_pairs(comparisons, spec.confidence),
@@ -91,16 +93,55 @@ def _extended(num_extensions: int) -> list[str]:
     return [f"Seeds were added {times} after results could be known."]
 
 
-def _looked_at(comparisons: Sequence[Comparison]) -> list[str]:
+def _looked_at(spec: ExperimentSpec, comparisons: Sequence[Comparison]) -> list[str]:
     """Looking, then stopping or adding seeds: the more looks, the more chances to find what is not there."""
-    if not any(comparison.basis is Basis.ANYTIME for comparison in comparisons):
+    if spec.planned_looks is not None and comparisons[0].basis is Basis.LOOKS:
+        return [_ended_by_looks(spec.planned_looks, comparisons)]
+    if comparisons[0].basis is Basis.FIXED:
         return []
+    if spec.looks is not None and spec.looks.abandoned:
+        start = f"Looks were planned after {_listed(spec.looks.at)} pairs, but seeds were added otherwise. "
+    elif spec.looks is not None:
+        start = f"Looks are planned after {_listed(spec.looks.at)} pairs; these numbers are not of such a look. "
+    else:
+        start = ""
     text = (
         "What was seen could decide how many pairs there are. So intervals and p are any-time ones (t e-process, arXiv "
         "2310.03722): right at every number of pairs, however often one looks and for whatever reason one stops or "
         "goes on, and wider than those of a number of pairs that was fixed beforehand. They take differences as normal."
     )
-    return [text]
+    return [start + text]
+
+
+def _ended_by_looks(looks: Looks, comparisons: Sequence[Comparison]) -> str:
+    name = {"obrien_fleming": "O'Brien-Fleming", "pocock": "Pocock"}[looks.kind]
+    bounds = boundary(looks.kind, looks.at, comparisons[0].level)
+    ends = "; ".join(
+        f"{comparison.treatment} on {cell_words(comparison.cell)} {_why_ended(comparison, looks)} after "
+        f"{comparison.num_planned_pairs} pairs"
+        for comparison in comparisons
+    )
+    return (
+        f"Looks were planned after {_listed(looks.at)} pairs ({name}: single-row p of the t test at most "
+        f"{_listed([p_text(bound) for bound in bounds])}), and intervals and p allow for all of them (repeated "
+        f"interval and p of a group sequential t test, which takes differences as normal): {ends}."
+    )
+
+
+def _why_ended(comparison: Comparison, looks: Looks) -> str:
+    if comparison.is_confirmed:
+        return "crossed the boundary"
+    if comparison.verdict is Verdict.EQUIVALENT:
+        return "was equivalent"
+    if comparison.num_planned_pairs < looks.at[-1] and is_futile(comparison, looks):
+        return "was given up (the planned end would hardly have confirmed it)"
+    return "ended as planned"
+
+
+def _listed(items: Sequence[object]) -> str:
+    """`6, 9 and 12`."""
+    *others, last = map(str, items)
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def _on_validation(spec: ExperimentSpec) -> list[str]:

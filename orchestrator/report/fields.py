@@ -139,6 +139,8 @@ def _comparisons(
         )
         for trial in trials
     ]
+    # Planned looks may have ended it before its last seed.
+    seeds = [seed for seed in spec.seeds if seed in {trial.seed for trial in trials} or spec.planned_looks is None]
     for name in COMPARED:
         for prefix in PREFIXES.values():
             metric = f"{prefix}/{name}"
@@ -149,7 +151,7 @@ def _comparisons(
                 cells=cells,
                 control=spec.control.name,
                 treatments=[arm.name for arm in spec.treatments],
-                seeds=spec.seeds,
+                seeds=seeds,
                 outcomes=outcomes,
                 metric=metric,
                 confidence=spec.confidence,

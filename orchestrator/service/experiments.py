@@ -1,7 +1,7 @@
 """What users ask of the service: submit, look, compare, cancel, resume, extend. Rows only; nothing is started here."""
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -320,6 +320,9 @@ class Experiments:
     def extend(self, experiment_id: str, seeds: Sequence[int]) -> ExperimentView:
         """Add seeds to an experiment that has ended, and queue it again; what is done stays done.
 
+        Where they lead from one planned look to another, with nothing ended in between, the looks go on as planned.
+        Else the plan is left: seeds that no trial has reached are forgotten, and intervals will be any-time ones.
+
         Raises:
             StatusConflictError: it has not ended, or the code or data are no longer those of its finished trials.
             SpecError: a seed is already there, or is one of a search's.
@@ -328,12 +331,9 @@ class Experiments:
         with self._database.read() as session:
             row = get_experiment(session, experiment_id)
             _refuse_open(experiment_id, ExperimentStatus(row.status))
-            spec, chosen = _with_seeds(stored_spec(row), seeds), chosen_params(row)
-            old_identities = {
-                trial.identity
-                for trial in summaries_of(session, experiment_id, Phase.CONFIRM)
-                if trial.status == TrialStatus.SUCCEEDED
-            }
+            rows = summaries_of(session, experiment_id, Phase.CONFIRM)
+            spec, chosen = _with_seeds(stored_spec(row), seeds, {trial.seed for trial in rows}), chosen_params(row)
+            old_identities = {trial.identity for trial in rows if trial.status == TrialStatus.SUCCEEDED}
         expansion = self._expand(spec)
         trials = expansion.confirm_trials(chosen)
         if not old_identities <= {trial.identity for trial in trials}:
@@ -347,7 +347,8 @@ class Experiments:
             if locked.digest != row.digest:
                 raise StatusConflictError(f"experiment {experiment_id} was extended by somebody else just now")
             update_spec(session, locked, spec, expansion.digest, expansion.data_found)
-            plan_trials(session, experiment_id, trials)
+            if spec.planned_looks is None:
+                plan_trials(session, experiment_id, trials)
             reopen_trials(session, experiment_id, (TrialStatus.CANCELLED, TrialStatus.RUNNING))
             added = ", ".join(map(str, seeds))
             move(session, experiment_id, ExperimentStatus.QUEUED, f"{EXTENDED} {added}")
@@ -382,7 +383,7 @@ class Experiments:
     ) -> "_Stored":
         self._check_folders()
         expansion = self._expand(spec)
-        trials = expansion.confirm_trials({})
+        trials = expansion.confirm_trials({}, expansion.first_reach)
         with self._database.write() as session:
             twin = open_twin(session, expansion.digest) if unless_running else None
             experiment_id = twin or insert_experiment(session, spec, expansion.digest, expansion.data_found).id
@@ -416,8 +417,13 @@ class _KeyTakenError(Exception):
     """Rolls the insert back."""
 
 
-def _with_seeds(spec: ExperimentSpec, seeds: Sequence[int]) -> ExperimentSpec:
+def _with_seeds(spec: ExperimentSpec, seeds: Sequence[int], reached: Collection[int]) -> ExperimentSpec:
     """The spec with more seeds, validated as a whole.
+
+    Args:
+        spec: the spec so far.
+        seeds: new ones.
+        reached: seeds that have trials.
 
     Raises:
         SpecError: no seed, a repeated one, one that is already there, or one of a search's.
@@ -427,7 +433,12 @@ def _with_seeds(spec: ExperimentSpec, seeds: Sequence[int]) -> ExperimentSpec:
     present = sorted(set(seeds) & set(spec.seeds))
     if present:
         raise SpecError([Problem("/seeds", f"seeds {present} are already part of the experiment; name new ones")])
-    return parse_spec({**spec.model_dump(mode="json"), "seeds": [*spec.seeds, *seeds]})
+    document = spec.model_dump(mode="json")
+    looks = spec.planned_looks
+    if looks is None or (set(spec.seeds) <= set(reached) and len(spec.seeds) + len(seeds) in looks.at):
+        return parse_spec({**document, "seeds": [*spec.seeds, *seeds]})
+    kept = [seed for seed in spec.seeds if seed in reached]
+    return parse_spec({**document, "seeds": [*kept, *seeds], "looks": {**document["looks"], "abandoned": True}})
 
 
 def _refuse_open(experiment_id: str, status: ExperimentStatus, what: str = "extended") -> None:

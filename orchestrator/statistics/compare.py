@@ -24,6 +24,7 @@ def compare_arms(
     confidence: float,
     equivalence_margin: float,
     inference: Inference | None = None,
+    reach: Mapping[tuple[str, str], int] | None = None,
 ) -> tuple[Comparison, ...]:
     """Compare every treatment with the control in every cell.
 
@@ -37,6 +38,7 @@ def compare_arms(
         confidence: confidence of the intervals.
         equivalence_margin: smallest effect that matters, in the unit of the comparison (0: never equivalent).
         inference: what makes interval and p (`None`: the number of pairs was fixed beforehand).
+        reach: (cell key, treatment) -> so many of the seeds are planned pairs (`None`: all of them, everywhere).
 
     Returns:
         Comparisons, cell by cell in the given order, with Holm's correction over all of them.
@@ -46,7 +48,7 @@ def compare_arms(
     """
     inference = inference or FixedNumber()
     question = _Question(
-        index_outcomes(outcomes), control, tuple(seeds), metric, confidence, equivalence_margin, inference
+        index_outcomes(outcomes), control, tuple(seeds), metric, confidence, equivalence_margin, inference, reach
     )
     comparisons = [question.compare(cell, treatment) for cell in cells for treatment in treatments]
     corrected = holm([comparison.p_value for comparison in comparisons])
@@ -81,16 +83,18 @@ class _Question:
     confidence: float
     equivalence_margin: float
     inference: Inference
+    reach: Mapping[tuple[str, str], int] | None
 
     def compare(self, cell: Cell, treatment: str) -> Comparison:
         """One treatment in one cell, not yet corrected."""
         metric = metric_named(self.metric)
+        seeds = self.seeds if self.reach is None else self.seeds[: self.reach[cell.key, treatment]]
         pairs = pair_outcomes(
             self.outcomes,
             cell=cell,
             control=self.control,
             treatment=treatment,
-            seeds=self.seeds,
+            seeds=seeds,
             metric=self.metric,
             scale=metric.scale,
         )
@@ -102,7 +106,7 @@ class _Question:
         of_treatment = [pair.treatment for pair in complete if pair.treatment is not None]
         controls, treatments = spread(of_control), spread(of_treatment)
         effect = spread(differences)
-        in_order = [by_seed[seed].effect for seed in self.seeds]
+        in_order = [by_seed[seed].effect for seed in seeds]
         interval = self.inference.interval(in_order, self.confidence)
         better_up = metric.higher_is_better
         return Comparison(

@@ -29,6 +29,8 @@ class Basis(StrEnum):
 
     FIXED = "fixed"
     """Fixed before anybody saw a pair: paired t interval, exact sign-flip p."""
+    LOOKS = "looks"
+    """Looks were planned, and each could end it: repeated interval and p of a group sequential t test."""
     ANYTIME = "anytime"
     """Whoever looked could decide by it, any number of times: any-time interval and p (t e-process)."""
 
@@ -43,9 +45,14 @@ class Basis(StrEnum):
         return _TEST_WORDS[self]
 
 
-_INTERVAL_WORDS = {Basis.FIXED: "paired t interval", Basis.ANYTIME: "any-time t interval"}
+_INTERVAL_WORDS = {
+    Basis.FIXED: "paired t interval",
+    Basis.LOOKS: "repeated t interval of the planned looks",
+    Basis.ANYTIME: "any-time t interval",
+}
 _TEST_WORDS = {
     Basis.FIXED: "two-sided sign-flip permutation test",
+    Basis.LOOKS: "two-sided group sequential t test, repeated p",
     Basis.ANYTIME: "two-sided any-time t test, 1/e",
 }
 

@@ -352,6 +352,17 @@ def chosen_params(row: ExperimentRow) -> dict[tuple[str, str], Params]:
     return chosen
 
 
+def set_reached(session: Session, experiment_id: str, num_pairs: int, num_confirm_trials: int, attempt: int) -> None:
+    """Count what was asked for in the end, where planned looks have ended comparisons early.
+
+    Raises:
+        StaleAttemptError: the attempt has ended or been replaced.
+    """
+    fence(session, experiment_id, attempt)
+    row = get_experiment(session, experiment_id)
+    row.num_pairs, row.num_confirm_trials = num_pairs, num_confirm_trials
+
+
 def _describe(row: ExperimentRow, spec: ExperimentSpec, digest: str, data_found: Mapping[str, str] | None) -> None:
     row.name, row.question, row.digest, row.spec = spec.name, spec.question, digest, canonical_json(spec)
     row.control = spec.control.name

@@ -77,7 +77,7 @@ def submit(database: Database, settings: Settings, spec: ExperimentSpec) -> str:
     expansion = Expansion(spec, data_root=settings.effective_data_root)
     with database.write() as session:
         row = insert_experiment(session, spec, expansion.digest, expansion.data_found)
-        plan_trials(session, row.id, expansion.confirm_trials({}))
+        plan_trials(session, row.id, expansion.confirm_trials({}, expansion.first_reach))
     return row.id
 
 

@@ -10,7 +10,7 @@ from orchestrator.planning.cells import labels_of
 from orchestrator.planning.expansion import Expansion
 from orchestrator.spec import parse_spec
 from orchestrator.status import Phase
-from trainers.config import trial_identity
+from trainers.config import canonical_json, trial_identity
 from trainers.models import GaussianBias, TimmConfig
 from trainers.version import code_version
 
@@ -146,6 +146,17 @@ def test_the_digest_names_spec_and_data():
     assert expand(seeds=[3, 1, 2]).digest != digest
     # What is written out and what is a default are one spec.
     assert expand(confidence=0.95).digest == digest
+
+
+def test_a_spec_without_planned_looks_is_the_text_that_it_always_was():
+    assert '"looks"' not in canonical_json(expand().spec)
+    looks = {"kind": "obrien_fleming", "at": [2, 3]}
+    expansion = expand(seeds=[3, 1, 2], looks=looks)
+    assert '"looks"' in canonical_json(expansion.spec)
+    assert {trial.seed for trial in expansion.confirm_trials({}, expansion.first_reach)} == {3, 1}
+    assert expansion.confirm_trials({}) == expand(seeds=[3, 1, 2]).confirm_trials({})
+    with pytest.raises(SpecError, match=r"/seeds: none of the looks is after 4 pairs.*2 or 3 would do"):
+        expand(seeds=[0, 1, 2, 3], looks=looks)
 
 
 def test_the_digest_changes_with_the_data(tmp_path):

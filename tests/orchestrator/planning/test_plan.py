@@ -391,3 +391,26 @@ def test_a_manifest_that_is_there_and_broken_is_no_absent_one(tmp_path):
     spec = parse_spec({**deepcopy(SPEC), "datasets": [dataset]})
     with pytest.raises(SpecError, match=r"/datasets/0: .* is not a manifest"):
         make_plan(spec, data_root=tmp_path)
+
+
+def test_a_plan_says_what_its_looks_ask_for_and_take():
+    looks = {"kind": "obrien_fleming", "at": [6, 9, 12]}
+    plan = plan_with(seeds=list(range(12)), looks=looks)
+    fixed = plan_with(seeds=list(range(12)))
+    assert fixed.looks is None
+    assert plan.num_confirm_trials == fixed.num_confirm_trials == 24
+    assert [look.num_pairs for look in plan.looks.looks] == [6, 9, 12]
+    assert [look.p_bound for look in plan.looks.looks] == pytest.approx([0.0038, 0.018, 0.0405], rel=0.02)
+    assert plan.looks.mean_pairs_without_effect == pytest.approx(11.9, abs=0.1)
+    # At d near .9 (80 % power) a look saves two of twelve pairs, and hardly any power.
+    assert plan.looks.confirmable_effect_per_sd == pytest.approx(0.91, abs=0.03)
+    assert plan.looks.mean_pairs_with_effect == pytest.approx(10.3, abs=0.2)
+    assert plan.power[0].confirmable_effect == pytest.approx(plan.looks.confirmable_effect_per_sd * 0.1)
+    assert plan.power[0].p_floor == 0.0
+    assert plan.power[0].half_width > fixed.power[0].half_width
+
+
+def test_looks_at_few_pairs_are_no_reason_to_warn_of_the_sign_flip_floor():
+    spec = {**SPEC, "seeds": [0, 1, 2, 3], "looks": {"kind": "pocock", "at": [3, 4]}}
+    assert not any("sign-flip" in warning for warning in warnings_of(parse_spec(spec)))
+    assert any("sign-flip" in warning for warning in warnings_of(parse_spec({**SPEC, "seeds": [0, 1, 2, 3]})))

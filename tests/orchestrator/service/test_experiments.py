@@ -23,6 +23,7 @@ from orchestrator.service.views import Origin
 from orchestrator.settings import Settings
 from orchestrator.spec import ExperimentSpec
 from orchestrator.statistics.comparison import Basis
+from orchestrator.statistics.look_plan import Looks
 from orchestrator.status import ExperimentStatus, Phase
 from orchestrator.store.database import Database, open_database
 from orchestrator.store.experiments import begin_attempt, get_experiment, heartbeat, move, set_chosen_params
@@ -430,6 +431,48 @@ def test_a_report_tells_that_seeds_were_added_after_a_look(
     experiments.extend(experiment_id, [8, 9])
     (twice,) = caveats()
     assert twice.startswith("Seeds were added 2 times after")
+
+
+def test_extend_goes_on_from_one_planned_look_to_the_next(
+    experiments: Experiments, database: Database, small_spec: ExperimentSpec
+) -> None:
+    looked_at = small_spec.model_copy(update={"looks": Looks(kind="pocock", at=(2, 4, 6))})
+    experiment_id = experiments.submit(looked_at).id
+    run_to_the_end(database, experiment_id)
+    assert experiments.comparisons(experiment_id)[0].basis is Basis.LOOKS
+    experiments.extend(experiment_id, [7, 5])
+    assert experiments.comparisons(experiment_id)[0].basis is Basis.ANYTIME  # it is on its way
+    # The driver goes from look to look, and adds trials as it goes.
+    assert {trial.seed for trial in experiments.trials(experiment_id)} == {0, 1}
+    assert experiments.spec(experiment_id).planned_looks == looked_at.looks
+
+
+@pytest.mark.parametrize("added", [[7], [7, 5, 9]])
+def test_extend_otherwise_than_planned_leaves_the_plan(
+    added: list[int], experiments: Experiments, database: Database, small_spec: ExperimentSpec
+) -> None:
+    looked_at = small_spec.model_copy(update={"looks": Looks(kind="pocock", at=(2, 4))})
+    experiment_id = experiments.submit(looked_at).id
+    run_to_the_end(database, experiment_id)
+    experiments.extend(experiment_id, added)
+    run_to_the_end(database, experiment_id)
+    (comparison,) = experiments.comparisons(experiment_id)
+    assert (comparison.basis, comparison.num_pairs) == (Basis.ANYTIME, 2 + len(added))
+    assert experiments.spec(experiment_id).planned_looks is None
+    assert any("but seeds were added otherwise" in caveat for caveat in experiments.report(experiment_id).caveats)
+
+
+def test_extend_after_an_early_end_forgets_seeds_that_no_trial_has_reached(
+    experiments: Experiments, database: Database, small_spec: ExperimentSpec
+) -> None:
+    looked_at = small_spec.model_copy(update={"looks": Looks(at=(2, 4)), "seeds": (0, 1, 2, 3)})
+    experiment_id = experiments.submit(looked_at).id
+    assert {trial.seed for trial in experiments.trials(experiment_id)} == {0, 1}
+    run_to_the_end(database, experiment_id)
+    experiments.extend(experiment_id, [9, 8])
+    assert experiments.spec(experiment_id).seeds == (0, 1, 9, 8)
+    assert {trial.seed for trial in experiments.trials(experiment_id)} == {0, 1, 8, 9}
+    assert experiments.spec(experiment_id).looks.abandoned
 
 
 def test_extend_goes_on_with_what_was_cancelled(experiments: Experiments, small_spec: ExperimentSpec) -> None:
