@@ -20,7 +20,7 @@ from urllib.parse import quote
 import httpx
 from pydantic import BaseModel, JsonValue, TypeAdapter, ValidationError
 
-from api.endpoint import HOME_ID_HEADER, REPLAYED_HEADER, Endpoint, find_endpoint, named_endpoint
+from api.endpoint import ALIVE, HOME_ID_HEADER, REPLAYED_HEADER, Endpoint, find_endpoint, named_endpoint
 from api.sse import Event, read_events
 from api.views import BiasViewView, PlanView, ProblemView, ReadinessView, ReceptiveFieldView
 from orchestrator.addresses import is_http_address, without_password
@@ -35,6 +35,12 @@ Spec = BaseModel | Mapping[str, JsonValue] | Path | str | bytes
 """An ExperimentSpec, the same as a mapping, a file (Path), or JSON text."""
 
 ReportFormat = Literal["json", "md", "html", "csv", "latex", "appendix-latex", "appendix-md", "trials-csv"]
+
+ELSEWHERE = (
+    "if yours runs elsewhere, type this in the folder that it was started in, or name it: SIGMALAB_HOME (its state "
+    "folder) or SIGMALAB_URL"
+)
+"""What to do where the state folder here has no running service."""
 
 _RECONNECT_SECONDS = 1.0
 _AWAY = frozenset({httpx.codes.BAD_GATEWAY, httpx.codes.SERVICE_UNAVAILABLE, httpx.codes.GATEWAY_TIMEOUT})
@@ -129,7 +135,7 @@ class Client:
         """Whether the service was named, or is the one of the state folder here (it is asked once).
 
         Raises:
-            ServiceUnreachableError: nobody answers.
+            ServiceUnreachableError: nobody answers, or a program that is not a sigmalab service.
         """
         if self._belongs_here is None:
             home = self.endpoint.home
@@ -138,8 +144,10 @@ class Client:
         return self._belongs_here
 
     def _home_id(self) -> str | None:
-        headers = self._send("GET", "/healthz").headers
-        return str(headers[HOME_ID_HEADER]) if HOME_ID_HEADER in headers else None
+        answer = self._send("GET", "/healthz")
+        if answer.status_code == httpx.codes.NOT_FOUND or (answer.is_success and answer.text != ALIVE):
+            raise self._unreachable(f"another program answers there; {ELSEWHERE}")
+        return str(answer.headers[HOME_ID_HEADER]) if HOME_ID_HEADER in answer.headers else None
 
     def submit(self, spec: Spec, *, idempotency_key: str | None = None) -> ExperimentView:
         """Hand in an experiment; it runs from now on, whatever happens to this process.

@@ -13,9 +13,12 @@ from orchestrator.addresses import without_password
 from orchestrator.home import state_folder
 
 DEFAULT_URL = "http://127.0.0.1:8000"
+ALIVE = "ok"
+"""What `/healthz` answers."""
 HOME_ID_HEADER = "Sigmalab-Home"
-REPLAYED_HEADER = "Idempotent-Replayed"
 """In answers of `/healthz`: which state folder the service is of."""
+REPLAYED_HEADER = "Idempotent-Replayed"
+"""In answers to `POST /experiments`: an earlier call with the same key has stored the experiment."""
 
 
 class Endpoint(NamedTuple):

@@ -33,6 +33,7 @@ def plan_view(plan: Plan) -> PlanView:
             for trial in plan.trials
         ),
         cost=CostView(**dict(plan.cost)),
+        unit=plan.unit,
         power=tuple(PowerView(**dict(forecast)) for forecast in plan.power),
         looks=plan.looks,
         expected_effects=plan.expected_effects,

@@ -220,6 +220,8 @@ class PlanView(View):
     """Confirm trials whose params are known, in pair order."""
     cost: CostView
     """What it will take."""
+    unit: str = ""
+    """Unit of sds, intervals and effects (`pp`: percentage points; empty: a pure number)."""
     power: tuple[PowerView, ...]
     """What it can show, for a small, a middle and a large sd."""
     looks: LooksForecast | None = None

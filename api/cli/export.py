@@ -44,7 +44,9 @@ def export(
     if as_json:
         write_json({"weights": str(file), "note": str(explained), **json.loads(note.model_dump_json())})
         return
-    out.print(f"weights  {file}  (epoch {note.best_epoch + 1}, the best on validation)", markup=False)
+    out.print(
+        f"weights  {file}  (of epoch {note.best_epoch + 1}, counted from 1: the best on validation)", markup=False
+    )
     out.print(f"note     {explained}", markup=False)
     if note.timm is not None:
         # timm wants tuples where JSON has lists.

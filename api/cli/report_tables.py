@@ -8,6 +8,7 @@ from rich.text import Text
 from api.cli.fitted_table import Column, FittedTable, fit_table
 from api.cli.intervals import Interval, draw_intervals
 from api.cli.readings import FieldLevel, LearnedBias, LearnedPosition, ReceptiveFields, ReportReading
+from api.cli.tables import fixed
 from orchestrator.arm_labels import arm_labels, labelled
 from orchestrator.statistics.comparison import SUGGESTIVE_MEANS, Cell, Comparison, Verdict
 from trainers.counted import counted
@@ -83,9 +84,9 @@ def comparison_table(report: ReportReading, width: int) -> FittedTable:
     is_over = report.experiment.status.is_final
     rows = [
         (
-            _fixed(each.control_mean, report.decimals),
-            _fixed(each.treatment_mean, report.decimals),
-            _fixed(each.effect, report.decimals, sign="+"),
+            fixed(each.control_mean, report.decimals),
+            fixed(each.treatment_mean, report.decimals),
+            fixed(each.effect, report.decimals, sign="+"),
             _interval_text(each, report.decimals),
             MISSING if each.p_holm is None else f"{each.p_holm:.3f}",
         )
@@ -173,7 +174,9 @@ def position_table(position: Sequence[LearnedPosition], width: int) -> FittedTab
         _names("arm", [arm for _, arm in found]),
         Column("layer: R²", [_in_lines(layers) for layers in found.values()], is_number=False),
     ]
-    title = "Gaussian fitted to the learned position embeddings themselves: mean R² by layer (* in every seed)"
+    is_marked = any("*" in layer for layers in found.values() for layer in layers)
+    mark = " (*: a Gaussian in every seed)" if is_marked else ""
+    title = f"Gaussian fitted to the learned position embeddings themselves: mean R² by layer{mark}"
     return fit_table(title, columns, width, _cells([cell for cell, _ in found]))
 
 
@@ -206,7 +209,7 @@ def field_table(fields: ReceptiveFields, width: int) -> FittedTable:
 
 
 def _level(level: FieldLevel) -> str:
-    final = _fixed(level.final_mean, 2)
+    final = fixed(level.final_mean, 2)
     if level.final_sd is not None:
         final += f" ± {level.final_sd:.2f}"
     return final if level.initial_mean is None else f"{level.initial_mean:.2f} → {final}"
@@ -219,10 +222,6 @@ def _names(heading: str, names: Sequence[str]) -> Column:
 def _cells(cells: Sequence[Cell]) -> Column | None:
     """The rows' models and data sets, if there are several."""
     return _names("cell", [cell.key for cell in cells]) if len(set(cells)) > 1 else None
-
-
-def _fixed(value: float | None, decimals: int, sign: str = "") -> str:
-    return MISSING if value is None else f"{value:{sign}.{decimals}f}"
 
 
 def _print_sentences(console: Console, title: str, sentences: Sequence[str]) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from api.cli.terminal import err, errors_as_exits
-from api.client import Client, StrangerError
+from api.client import ELSEWHERE, Client, StrangerError
 
 
 @contextmanager
@@ -14,7 +14,8 @@ def reading(url: str | None) -> Iterator[Client]:
         if not client.belongs_here:
             endpoint = client.endpoint
             err.print(
-                f"note: {endpoint.shown} answers, which is not the service of {endpoint.home} (none runs there)",
+                f"note: {endpoint.shown} answers, which is not the service of {endpoint.home} (none runs there); "
+                f"{ELSEWHERE}",
                 markup=False,
             )
         yield client

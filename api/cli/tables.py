@@ -94,13 +94,14 @@ def power_table(plan: PlanView) -> Table:
             f"{forecast.p_floor:.3g}",
             f"{forecast.assumed_sd:g}",
             half_width,
-            _fixed(forecast.detectable_effect, 2),
+            fixed(forecast.detectable_effect, 2),
             "never" if forecast.confirmable_effect is None else f"{forecast.confirmable_effect:.2f}",
             *(f"{pairs:,}" if pairs is not None else "> 1,000,000" for pairs in forecast.pairs_to_confirm),
         )
     rows = plan.power[0].num_comparisons if plan.power else 0
+    unit = f"sd, interval and effects in {plan.unit}; " if plan.unit else ""
     table.caption = (
-        "smallest true effects whose interval excludes 0, and that p confirms after correction for "
+        f"{unit}smallest true effects whose interval excludes 0, and that p confirms after correction for "
         f"{rows} {'row' if rows == 1 else 'rows'}, in 80 % of repetitions"
     )
     return table
@@ -182,8 +183,12 @@ def _table(title: str | None) -> Table:
     )
 
 
-def _fixed(value: float | None, decimals: int, sign: str = "") -> str:
-    return MISSING if value is None else f"{value:{sign}.{decimals}f}"
+def fixed(value: float | None, decimals: int, sign: str = "") -> str:
+    """`51.2`, with a sign `+7.2`; 0 has none; a dash for a value that is not there."""
+    if value is None:
+        return MISSING
+    rounded = round(value, decimals) + 0.0
+    return f"{rounded:{sign if rounded else ''}.{decimals}f}"
 
 
 def _rounded(amount: float) -> str:

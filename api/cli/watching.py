@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from api.cli.tables import fixed
 from api.client import Client, ServiceUnreachableError
 from api.sse import Event
 from orchestrator.arm_labels import labelled
@@ -142,7 +143,7 @@ class PairWatch:
         assert pair.effect is not None
         where = f"  {comparison.cell.key}" if several else ""
         count = f"pair {len(self._told):>{len(str(self._total))}}/{self._total}"
-        what = f"{comparison.treatment} - {comparison.control} = {pair.effect:+.1f} {comparison.unit}"
+        what = f"{comparison.treatment} - {comparison.control} = {fixed(pair.effect, 1, sign='+')} {comparison.unit}"
         levels = f"({pair.control:.1f} → {pair.treatment:.1f})"
         self._say(f"{count}{where}  seed {pair.seed}  {what}  {levels}")
 

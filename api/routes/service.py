@@ -9,7 +9,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from pydantic import JsonValue
 
 from api.dependencies import ExperimentsDep, StateDep
-from api.endpoint import HOME_ID_HEADER
+from api.endpoint import ALIVE, HOME_ID_HEADER
 from api.openapi import PROBLEMS
 from api.views import Check, ReadinessView, WelcomeView
 from orchestrator.spec import ExperimentSpec
@@ -47,7 +47,7 @@ def spec_schema() -> dict[str, JsonValue]:
 @router.get("/healthz", response_class=PlainTextResponse)
 def is_alive(state: StateDep) -> PlainTextResponse:
     """Whether this process answers; asks nobody else. The header `Sigmalab-Home` tells its state folder from others."""
-    return PlainTextResponse("ok", headers={HOME_ID_HEADER: state.home_id})
+    return PlainTextResponse(ALIVE, headers={HOME_ID_HEADER: state.home_id})
 
 
 @router.get("/readyz", responses={503: {"model": ReadinessView, "description": "Experiments can't run now."}})

@@ -33,8 +33,9 @@ from orchestrator.statistics.comparison import Cell
 from orchestrator.status import Phase
 from trainers.config import TrialConfig, canonical_json
 from trainers.data import DatasetConfig
+from trainers.data.account import DataAccount
 from trainers.data.splitting import SplitSizes
-from trainers.data.survey import Survey, require_classes
+from trainers.data.survey import Survey, require_classes, require_readable
 from trainers.errors import DataError
 from trainers.strict_json import JsonObject
 from trainers.version import code_version
@@ -181,24 +182,28 @@ class Expansion:
             for pointer, message in error.complaints:
                 self._findings.add_for_trial(pointer, message, cell=cell, arm=arm.name)
             return None
-        for path, message in broken_rules(config, self.spec.resources, arm.search):
-            self._findings.add_for_trial(composition.pointer_to(path), message, cell=cell, arm=arm.name)
-        if arm.search is not None:
-            for path, message in space_complaints(config, arm.search, self.spec.resources):
-                pointer = f"{arm_pointer}/search{json_pointer(path)}"
-                self._findings.add_for_trial(pointer, message, cell=cell, arm=arm.name)
         pointer = composition.pointer_to(("dataset",))
         survey = self._survey(config.dataset, pointer)
+        num_train = None if survey is None else survey.sizes.train
+        for path, message in broken_rules(config, self.spec.resources, arm.search, num_train=num_train):
+            self._findings.add_for_trial(composition.pointer_to(path), message, cell=cell, arm=arm.name)
+        if arm.search is not None:
+            for path, message in space_complaints(config, arm.search, self.spec.resources, num_train=num_train):
+                place = f"{arm_pointer}/search{json_pointer(path)}"
+                self._findings.add_for_trial(place, message, cell=cell, arm=arm.name)
         if survey is None:
             return None
         if survey.account is not None:
-            try:
-                require_classes(
-                    survey.account.num_classes, epochs=config.optimization.epochs, label=config.dataset.label
-                )
-            except DataError as error:
-                self._findings.add(pointer, str(error))
+            self._check_account(survey.account, config, pointer)
         return Stem(cell, arm.name, {}, config, survey.fingerprint)
+
+    def _check_account(self, account: DataAccount, config: TrialConfig, pointer: str) -> None:
+        """What every trial would fail at, some minutes from now."""
+        try:
+            require_classes(account.num_classes, epochs=config.optimization.epochs, label=config.dataset.label)
+            require_readable(account, label=config.dataset.label)
+        except DataError as error:
+            self._findings.add(pointer, str(error))
 
     def _find_twin(self, stem: Stem, arm: Arm, arm_pointer: str, arm_by_text: dict[str, str]) -> None:
         """Two arms that train the same thing differ by exactly 0, whatever the question was."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from orchestrator.arm_labels import arm_labels
 from orchestrator.planning.cost import Cost, CostModel
 from orchestrator.planning.expansion import Expansion
-from orchestrator.planning.plan_warnings import token_warnings, warnings_of
+from orchestrator.planning.plan_warnings import resolution_warnings, token_warnings, warnings_of
 from orchestrator.planning.planned import PlannedSearch, PlannedTrial
 from orchestrator.search.space import Params
 from orchestrator.spec import ExperimentSpec
@@ -52,6 +52,8 @@ class Plan(StrictModel):
     """Identities of planned trials that already succeeded."""
     cost: Cost
     """What it will take."""
+    unit: str
+    """Unit of sds, intervals and effects (`pp`: percentage points; empty: a pure number)."""
     power: tuple[PowerForecast, ...]
     """What it can show, for a small, a middle and a large sd."""
     looks: LooksForecast | None = None
@@ -104,11 +106,12 @@ def plan_of(
     trials = expansion.confirm_trials({})
     done = frozenset(finished) if spec.reuse == "identical" else frozenset()
     reusable = tuple(trial.identity for trial in trials if trial.identity in done)
+    unit = metric_named(spec.primary_metric).unit
     num_comparisons = spec.num_cells * len(spec.treatments)
     power = forecast_power(
         len(spec.seeds),
         num_comparisons=num_comparisons,
-        assumed_sds=ASSUMED_SDS[metric_named(spec.primary_metric).unit],
+        assumed_sds=ASSUMED_SDS[unit],
         expected_effects=spec.expected_effects,
         confidence=spec.confidence,
     )
@@ -136,10 +139,16 @@ def plan_of(
         num_search_trials=spec.num_search_trials,
         reusable=reusable,
         cost=cost.cost(_remaining(expansion, trials, done)),
+        unit=unit,
         power=power if looks is None else at_looks(power, looks),
         looks=looks,
         expected_effects=spec.expected_effects,
-        warnings=(*_absence(expansion.absent_data), *warnings_of(spec), *token_warnings(expansion)),
+        warnings=(
+            *_absence(expansion.absent_data),
+            *warnings_of(spec),
+            *resolution_warnings(expansion),
+            *token_warnings(expansion),
+        ),
     )
 
 

@@ -11,12 +11,17 @@ from orchestrator.spec import ArmSearch, ExperimentSpec
 from orchestrator.statistics.permutation import sign_flip_floor
 from trainers.analyses.configs import receptive_field_in
 from trainers.config import TrialConfig
+from trainers.counted import counted
 from trainers.data.manifest_name import INCOMPLETE
 from trainers.models import ModelConfig, TimmConfig
 from trainers.strict_json import JsonObject
 
 _POST_NORM = re.compile(r"^swinv2_|_rpn_")
 """timm's names of models whose branches end in a norm."""
+_COUNTED = frozenset({"top1", "top5"})
+"""Metrics that count images."""
+_MANY_IMAGES = 200
+"""From here on one image is less than half a percentage point."""
 _NO_BIAS: JsonObject = {"attention_bias": {"kind": "none"}}
 """What an arm has that says nothing of it."""
 
@@ -87,6 +92,25 @@ def token_warnings(expansion: Expansion) -> Iterator[str]:
             yield (
                 f"{cell.key}: {', '.join(others)} tokens are not the control's {control[0]} x {control[1]}: receptive "
                 "fields will be shown, but no length in tokens is compared and no map subtracted; areas and R^2 are"
+            )
+
+
+def resolution_warnings(expansion: Expansion) -> Iterator[str]:
+    """Splits so small that a single image moves an accuracy by more than most changes do."""
+    split, _, metric = expansion.spec.primary_metric.partition("/")
+    if metric not in _COUNTED:
+        return
+    datasets = {
+        cell.dataset: expansion.config_of(cell, expansion.spec.control.name).dataset for cell in expansion.cells
+    }
+    for label, dataset in datasets.items():
+        sizes = expansion.sizes_of(dataset)
+        name, num_images = ("test", sizes.test) if split == "test" else ("validation", sizes.val)
+        if 0 < num_images <= _MANY_IMAGES:
+            yield (
+                f"the {name} split of {label} has {counted(num_images, 'image')}: one of them is "
+                f"{100 / num_images:.2g} pp, and arms differ by 0 or by so much in every pair; the sds below may be "
+                "larger than those that the plan assumes"
             )
 
 

@@ -1,9 +1,11 @@
 """Whether a search space lies in the domain of the trial config."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import product
 from math import prod
+from typing import TypeAlias
 
 from pydantic import JsonValue, ValidationError
 
@@ -19,6 +21,9 @@ from orchestrator.spec import ArmSearch, Resources
 from trainers.config import TrialConfig, canonical_json
 from trainers.strict_json import JsonObject
 
+_Rules: TypeAlias = Callable[[TrialConfig], list[tuple[Path, str]]]
+"""`broken_rules` for these resources and data."""
+
 _FORBIDDEN = {
     **PLANNED_FIELDS,
     "task": "the task belongs to the question, not to the search",
@@ -31,7 +36,9 @@ _MAX_COMBINATIONS = 10_000
 """So many values of a path and of those it lies in are tried together."""
 
 
-def space_complaints(config: TrialConfig, search: ArmSearch, resources: Resources) -> Iterator[tuple[Path, str]]:
+def space_complaints(
+    config: TrialConfig, search: ArmSearch, resources: Resources, *, num_train: int | None
+) -> Iterator[tuple[Path, str]]:
     """Everything that is wrong with a space, tried on one cell's config.
 
     Both ends of every distribution (every value of a choice) are set, one path at a time with all others as in the
@@ -42,27 +49,29 @@ def space_complaints(config: TrialConfig, search: ArmSearch, resources: Resource
         config: the arm's trial in one cell, without params.
         search: the arm's search.
         resources: what a trial takes from the cluster.
+        num_train: images of the training split, as in `broken_rules`.
 
     Yields:
         Place below the search and message.
     """
     document = json_of(config)
+    rules = partial(broken_rules, resources=resources, search=None, num_train=num_train)
     complaints: list[tuple[Path, str]] = []
     for path, distribution in search.space.items():
         root = path.partition(".")[0]
         if root in _FORBIDDEN:
             complaints.append((("space", path), f"`{root}` can't be searched: {_FORBIDDEN[root]}"))
         else:
-            complaints += _path_complaints(document, path, distribution, search.space, resources)
+            complaints += _path_complaints(document, path, distribution, search.space, rules)
     yield from dict.fromkeys(complaints)
     algorithm = search.algorithm
     if not complaints and len(search.space) > 1 and not isinstance(algorithm, OptunaSearch):
         candidates = listed_candidates(algorithm, search.space, num_candidates=search.num_candidates)
-        yield from _candidate_complaints(document, candidates, resources)
+        yield from _candidate_complaints(document, candidates, rules)
 
 
 def _path_complaints(
-    document: JsonObject, path: str, distribution: Distribution, space: Space, resources: Resources
+    document: JsonObject, path: str, distribution: Distribution, space: Space, rules: _Rules
 ) -> Iterator[tuple[Path, str]]:
     outer = {name: _ends(space[name]) for name in outer_paths(path, space)}
     num_combinations = prod(len(ends) for ends in outer.values())
@@ -86,7 +95,7 @@ def _path_complaints(
                 for _, message in complaints_of(error, TrialConfig):
                     yield ("space", path, *place), f"{_words({**around, path: value})}: {message}"
                 continue
-            for _, message in broken_rules(changed, resources, None):
+            for _, message in rules(changed):
                 yield ("space", path, *place), f"{_words({**around, path: value})}: {message}"
             earlier = first.setdefault(canonical_json(changed), json.dumps(value))
             if earlier != json.dumps(value):
@@ -94,7 +103,7 @@ def _path_complaints(
 
 
 def _candidate_complaints(
-    document: JsonObject, candidates: Iterable[Params], resources: Resources
+    document: JsonObject, candidates: Iterable[Params], rules: _Rules
 ) -> Iterator[tuple[Path, str]]:
     """The first candidate that makes no valid trial, though each of its values alone would."""
     # A search trial is asked no analysis; those of the confirm phase were tried with every value.
@@ -108,7 +117,7 @@ def _candidate_complaints(
         except ValidationError as error:
             broken.append(f"{_words(params)}: {'; '.join(text for _, text in complaints_of(error, TrialConfig))}")
         else:
-            broken += [f"{_words(params)}: {text}" for _, text in broken_rules(changed, resources, None)]
+            broken += [f"{_words(params)}: {text}" for _, text in rules(changed)]
     if broken:
         others = f" (and {len(broken) - 1} more)" if len(broken) > 1 else ""
         yield ("space",), f"the candidate {broken[0]}{others}"

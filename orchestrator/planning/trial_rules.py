@@ -9,23 +9,25 @@ from trainers.analyses.configs import ReceptiveFieldAnalysis
 from trainers.analyses.questions import check_query, check_target
 from trainers.config import TrialConfig
 from trainers.counted import counted
-from trainers.data import DigitsConfig
 from trainers.errors import AnalysisError
 from trainers.mixing import MixupMixing
 from trainers.models import NoBias
 
 
-def broken_rules(config: TrialConfig, resources: Resources, search: ArmSearch | None) -> list[tuple[Path, str]]:
+def broken_rules(
+    config: TrialConfig, resources: Resources, search: ArmSearch | None, *, num_train: int | None
+) -> list[tuple[Path, str]]:
     """Place in the trial config and message of every broken rule.
 
     Args:
         config: the trial.
         resources: what it takes from the cluster.
         search: the search of its arm, if there is one.
+        num_train: images of the training split (`None`: the data are a finding of their own).
     """
     return [
         *_bias(config),
-        *_batch(config, resources),
+        *_batch(config, resources, num_train),
         *_early_stopping(config, search),
         *_analyses(config),
     ]
@@ -51,8 +53,8 @@ def _analyses(config: TrialConfig) -> Iterator[tuple[Path, str]]:
             yield ("analyses", i), str(error)
 
 
-def _batch(config: TrialConfig, resources: Resources) -> list[tuple[Path, str]]:
-    optimization, dataset = config.optimization, config.dataset
+def _batch(config: TrialConfig, resources: Resources, num_train: int | None) -> list[tuple[Path, str]]:
+    optimization = config.optimization
     place: Path = ("optimization", "global_batch_size")
     size, accumulation = optimization.global_batch_size, optimization.accumulation_steps
     num_parts = resources.num_workers * accumulation
@@ -72,10 +74,9 @@ def _batch(config: TrialConfig, resources: Resources) -> list[tuple[Path, str]]:
             f"{size + num_parts} would do"
         )
         complaints.append((place, message))
-    if isinstance(dataset, DigitsConfig) and size > dataset.num_train and optimization.epochs:
-        complaints.append(
-            (place, f"a global batch of {size} is larger than the training set of {dataset.num_train} images")
-        )
+    if num_train is not None and size > num_train and optimization.epochs:
+        images = counted(num_train, "image")
+        complaints.append((place, f"a global batch of {size} is larger than the training set of {images}; take fewer"))
     return complaints
 
 

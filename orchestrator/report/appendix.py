@@ -42,7 +42,7 @@ def appendix_tables(report: Report) -> tuple[Table, ...]:
     """What was run, on what, and with which settings."""
     arms = Table(
         title="Arms",
-        columns=("arm", "what it adds to the attention logits"),
+        columns=("arm", "what it changes"),
         num_text_columns=2,
         rows=[(f"{arm.name} ({arm.role})", arm.description) for arm in report.arms],
     )

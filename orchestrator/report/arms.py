@@ -26,7 +26,9 @@ def arm_summaries(spec: ExperimentSpec, trials: Sequence[TrialRecord]) -> tuple[
     }
     if differing:
         differing.add(control.name)
-    return tuple(_summary(arm, confirm[arm.name], tells_bias=arm.name in differing) for arm in spec.arms)
+    return tuple(
+        _summary(arm, confirm[arm.name], confirm[control.name], tells_bias=arm.name in differing) for arm in spec.arms
+    )
 
 
 def _biases(arm: Arm, trials: Sequence[TrialRecord]) -> object:
@@ -41,12 +43,15 @@ def _is_of_bias(path: str) -> bool:
     return path.partition(".")[0] == _BIAS
 
 
-def _summary(arm: Arm, trials: Sequence[TrialRecord], *, tells_bias: bool) -> ArmSummary:
+def _summary(
+    arm: Arm, trials: Sequence[TrialRecord], control: Sequence[TrialRecord], *, tells_bias: bool
+) -> ArmSummary:
     """The bias is told as the trials really got it (a cell may patch it)."""
     biases = {_bias_words(trial.config): trial.config.attention_bias for trial in trials}
     kinds = [isinstance(bias, PermutedGaussianBias) for bias in biases.values()]
     parts = [f"{path} = {text}" for path, text in flat_settings(arm.patch) if not _is_of_bias(path)]
     parts += _chosen(arm, trials)
+    parts += _brought_along(arm, trials, control)
     if tells_bias:
         parts.append(_bias_description(arm, list(biases)))
     return ArmSummary(
@@ -67,6 +72,23 @@ def _chosen(arm: Arm, trials: Sequence[TrialRecord]) -> Iterator[str]:
             yield f"{path} still to be chosen"
         else:
             yield f"{path} = {found.pop()}" if len(found) == 1 else f"{path} by cell"
+
+
+def _brought_along(arm: Arm, trials: Sequence[TrialRecord], control: Sequence[TrialRecord]) -> Iterator[str]:
+    """What no patch names and differs all the same: an optimizer of another kind has a weight decay of its own."""
+    beside = {trial.cell.key: trial.config for trial in control}
+    known = {path for path, _ in flat_settings(arm.patch)} | set(arm.search.space if arm.search else ())
+    for trial in trials:
+        if trial.cell.key in beside:
+            given = dict(flat_settings(beside[trial.cell.key].model_dump(mode="json")))
+            found = [
+                f"{path} = {text}"
+                for path, text in flat_settings(trial.config.model_dump(mode="json"))
+                if given.get(path) != text and path not in known and path != "seed" and not _is_of_bias(path)
+            ]
+            if found:
+                yield f"and with it {', '.join(found)}"
+            return
 
 
 def _bias_description(arm: Arm, biases: Sequence[str]) -> str:

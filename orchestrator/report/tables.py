@@ -327,9 +327,10 @@ def exclusion_table(report: Report) -> Table:
 def settings_table(report: Report) -> Table:
     """Hyper-parameters of the confirm trials."""
     rows = []
+    every = {place for setting in report.settings for places in setting.values.values() for place in places}
     for setting in report.settings:
         for value, places in setting.values.items():
-            where = "all" if len(setting.values) == 1 else _places_text(places, report)
+            where = "all" if len(places) == len(every) else _places_text(places, report)
             rows.append((setting.path, value, where))
     return Table(title="Hyper-parameters", columns=("field", "value", "in"), num_text_columns=3, rows=rows)
 
@@ -346,6 +347,10 @@ def _places_text(places: Sequence[str], report: Report) -> str:
     return ", ".join(places)
 
 
+def _stand_ins(num_reused: int) -> str:
+    return f"{num_reused} of them stand in from earlier, identical trials"
+
+
 def provenance_table(report: Report) -> Table:
     """Which code, data and machines made the numbers."""
     experiment, provenance = report.experiment, report.provenance
@@ -357,7 +362,7 @@ def provenance_table(report: Report) -> Table:
         ("to ask again", command(report)),
         ("seeds", ", ".join(map(str, report.seeds))),
         ("trials", f"{provenance.num_trials} planned, {provenance.num_succeeded} succeeded"),
-        ("reused", f"{provenance.num_reused} of them stand-ins from earlier, identical trials"),
+        *([("reused", _stand_ins(provenance.num_reused))] if provenance.num_reused else []),
         ("training time", duration(provenance.training_seconds)),
         *(("data", line) for line in data_lines(report)),
         *((key.replace("_", " "), ", ".join(values)) for key, values in provenance.facts.items()),

@@ -2,9 +2,12 @@
 
 from typing import NamedTuple
 
+from trainers.counted import counted
 from trainers.data.account import DataAccount
 from trainers.data.splitting import SplitSizes
 from trainers.errors import DataError
+
+_NUM_NAMED = 5
 
 
 class Survey(NamedTuple):
@@ -28,4 +31,20 @@ def require_classes(num_classes: int, *, epochs: int, label: str) -> None:
         raise DataError(
             f"{label} has 1 class, and training needs two or more: give every class a folder of its own, all side by "
             'side; only where nothing is trained ("epochs": 0) one is enough'
+        )
+
+
+def require_readable(account: DataAccount, *, label: str) -> None:
+    """Refuse a set with files that are called like images and are none: whoever reads it fails at the first of them.
+
+    Raises:
+        DataError: there are such files; the first few are named.
+    """
+    broken = account.unreadable
+    if broken:
+        more = f" and {counted(len(broken) - _NUM_NAMED, 'more', 'more')}" if len(broken) > _NUM_NAMED else ""
+        images, them = ("an image", "it") if len(broken) == 1 else ("images", "them")
+        raise DataError(
+            f"{counted(len(broken), 'file')} of {label} can't be read as {images}, and trials would fail there: "
+            f"{', '.join(broken[:_NUM_NAMED])}{more}; mend or remove {them}"
         )

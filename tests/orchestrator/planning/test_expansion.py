@@ -167,9 +167,10 @@ def test_the_digest_changes_with_the_data(tmp_path):
         for index in range(10):
             Image.new("RGB", (8, 8), (index, 0, 0)).save(tmp_path / "pets" / name / f"{index}.png")
     datasets = [{"kind": "folder", "path": "pets"}]
-    before = expand(tmp_path, datasets=datasets)
+    small = {"global_batch_size": 8}
+    before = expand(tmp_path, datasets=datasets, optimization=small)
     Image.new("RGB", (9, 9)).save(tmp_path / "pets" / "a" / "0.png")
-    after = expand(tmp_path, datasets=datasets)
+    after = expand(tmp_path, datasets=datasets, optimization=small)
     assert before.digest != after.digest
     assert before.confirm_trials({})[0].identity != after.confirm_trials({})[0].identity
 
@@ -295,7 +296,7 @@ def test_a_batch_larger_than_the_training_set():
     ((pointer, message),) = problems(optimization={"global_batch_size": 128})
     assert pointer == "/optimization/global_batch_size"
     assert "cell `small_vit_48x3_rel_bias/digits-100` (and 5 more)" in message
-    assert message.endswith("a global batch of 128 is larger than the training set of 100 images")
+    assert message.endswith("a global batch of 128 is larger than the training set of 100 images; take fewer")
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,9 @@ def test_the_images_of_a_folder_are_counted(tmp_path):
         (tmp_path / name).mkdir()
         for index in range(10):
             Image.new("RGB", (8, 8), (index, 0, 0)).save(tmp_path / name / f"{index}.png")
-    spec = parse_spec({**SPEC, "datasets": [{"kind": "folder", "path": "."}]})
+    spec = parse_spec(
+        {**SPEC, "datasets": [{"kind": "folder", "path": "."}], "optimization": {"global_batch_size": 14}}
+    )
     cost = make_plan(spec, data_root=tmp_path).cost
     # 20 images: 3 for validation, 3 for test, 14 to train on; a step is three forward passes.
     forward = spec.models[0].forward_flops_per_image()
@@ -335,7 +337,8 @@ def test_a_plan_says_in_one_line_what_was_found_of_each_data_set(tmp_path):
     paint(tmp_path / "cars", names=("audi", "bmw", "volvo"))
     (tmp_path / "cars" / "audi" / "notes.txt").touch()
     folders = [{"kind": "folder", "path": str(tmp_path / name)} for name in ("pets", "cars")]
-    plan = plan_with(datasets=[{"kind": "digits"}, *folders])
+    small = {"global_batch_size": 8}
+    plan = plan_with(datasets=[{"kind": "digits"}, *folders], optimization=small)
     assert plan.data_found == {
         "pets": "2 classes, 14/3/3 images",
         "cars": "3 classes, 22/4/4 images, 1 file of another kind (.txt 1)",
@@ -343,7 +346,7 @@ def test_a_plan_says_in_one_line_what_was_found_of_each_data_set(tmp_path):
     # What an arm changes is told apart.
     dataset = {"kind": "folder", "path": str(tmp_path / "pets"), "val_fraction": 0.3}
     arms = [*SPEC["arms"], {"name": "more-val", "patch": {"dataset": dataset}}]
-    found = plan_with(datasets=folders[:1], arms=arms).data_found
+    found = plan_with(datasets=folders[:1], arms=arms, optimization=small).data_found
     assert found == {
         "pets": "2 classes, 14/3/3 images",
         "small_vit_48x3_rel_bias/pets/more-val": "2 classes, 11/6/3 images",
@@ -370,12 +373,49 @@ def test_a_folder_that_can_not_be_loaded_is_a_problem_of_that_data_set(tmp_path,
             Image.new("RGB", (9, 9)).save(tmp_path / "set" / folder / "1.png")
     for number in range(20 if folders == ["cat"] else 0):
         Image.new("RGB", (9, 9)).save(tmp_path / "set" / "cat" / f"more{number}.png")
-    spec = parse_spec({**deepcopy(SPEC), "datasets": [{"kind": "digits"}, {"kind": "folder", "path": "set"}]})
+    datasets = [{"kind": "digits"}, {"kind": "folder", "path": "set"}]
+    spec = parse_spec({**deepcopy(SPEC), "datasets": datasets, "optimization": {"global_batch_size": 8}})
     with pytest.raises(SpecError) as caught:
         Expansion(spec, data_root=tmp_path, is_preview=is_preview)
     (problem,) = caught.value.problems
     assert problem.pointer == "/datasets/1"
     assert told in problem.message
+
+
+def test_files_that_are_no_images_are_a_problem_before_a_trial_meets_them(tmp_path):
+    paint(tmp_path / "pets", num_images=20)
+    for name in ("zero.png", "half.jpg", *(f"{number}.gif" for number in range(5))):
+        (tmp_path / "pets" / "cat" / name).write_bytes(b"\xff\xd8" if name == "half.jpg" else b"")
+    spec = {"datasets": [{"kind": "folder", "path": str(tmp_path / "pets")}], "optimization": {"global_batch_size": 8}}
+    with pytest.raises(SpecError) as caught:
+        plan_with(**spec)
+    (problem,) = caught.value.problems
+    assert problem.pointer == "/datasets/0"
+    assert problem.message.startswith("7 files of pets can't be read as images, and trials would fail there: ")
+    assert f"{tmp_path}/pets/cat/0.gif" in problem.message
+    assert problem.message.endswith(" and 2 more; mend or remove them")
+
+
+def test_a_batch_larger_than_a_folder_is_a_problem_before_a_trial_meets_it(tmp_path):
+    paint(tmp_path / "pets")
+    folder = [{"kind": "folder", "path": str(tmp_path / "pets")}]
+    with pytest.raises(
+        SpecError, match="a global batch of 15 is larger than the training set of 14 images; take fewer"
+    ):
+        plan_with(datasets=folder, optimization={"global_batch_size": 15})
+    assert plan_with(datasets=folder, optimization={"global_batch_size": 15, "epochs": 0})
+
+
+def test_a_plan_tells_what_one_image_of_a_small_split_weighs(tmp_path):
+    paint(tmp_path / "pets", num_images=30)
+    folder = [{"kind": "folder", "path": str(tmp_path / "pets")}]
+    small = {"global_batch_size": 8}
+    weighed = [text for text in plan_with(datasets=folder, optimization=small).warnings if "pp, and arms" in text]
+    assert len(weighed) == 1
+    assert "the test split of pets has 9 images: one of them is 11 pp" in weighed[0]
+    for metric, count in (("best_val/top1", 1), ("test/loss", 0)):
+        found = plan_with(datasets=folder, optimization=small, primary_metric=metric).warnings
+        assert sum("pp, and arms" in text for text in found) == count
 
 
 def test_one_class_is_enough_where_nothing_is_trained(tmp_path):
