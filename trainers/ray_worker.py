@@ -28,6 +28,14 @@ from trainers.world import World
 _POLL_SECONDS = 0.2
 """How often the caller looks whether the workers have ended."""
 
+_RAY_TRAIN = {
+    # It looks at its workers every 2 s by default; a short trial would mostly wait for that.
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
+    # After 60 s by default it gives its place in the queue up and asks anew: small trials would overtake it for ever.
+    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": str(30 * 86_400),
+}
+"""Ray Train's settings, where nobody has set others; it hands them on to its own processes."""
+
 
 def train_with_ray(
     config: TrialConfig,
@@ -59,8 +67,8 @@ def train_with_ray(
         TrainerError: the trial can't be trained as its config says.
         ray.train.TrainingFailedError: a worker, or the machine below it, was lost.
     """
-    # Ray Train looks at its workers every 2 s by default; a short trial would mostly wait for that.
-    os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
+    for name, value in _RAY_TRAIN.items():
+        os.environ.setdefault(name, value)
     messages = Queue(actor_options={"num_cpus": 0})
     trainer = TorchTrainer(
         _train_worker,

@@ -62,7 +62,7 @@ class WaitingNote:
         with self._database.read() as session:
             num_running = count_trials(session, [self._experiment_id])[self._experiment_id].running
             others = others_in_training(session, self._experiment_id)
-        if num_running and not self._waits_for_workers():
+        if num_running > self._num_waiting_for_workers():
             self._moved_at = time.monotonic()
         if time.monotonic() - self._moved_at < _GRACE_SECONDS:
             return ""
@@ -72,13 +72,13 @@ class WaitingNote:
         ]
         return waits_for(self._resources, capacity(), free, others)
 
-    def _waits_for_workers(self) -> bool:
-        """Whether trials that have begun wait until all their workers find a place at once."""
+    def _num_waiting_for_workers(self) -> int:
+        """Trials that have begun, and wait until all their workers find a place at once."""
         if self._resources.num_workers == 1:
-            return False
+            return 0
         wanted = self._resources.num_workers
         groups = placement_group_table().values()
-        return any(group["state"] == "PENDING" and len(group["bundles"]) == wanted for group in groups)
+        return sum(group["state"] == "PENDING" and len(group["bundles"]) == wanted for group in groups)
 
     def _guarded(self, reason: str) -> None:
         if reason == self._written:

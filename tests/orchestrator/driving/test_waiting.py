@@ -4,11 +4,12 @@ import threading
 
 import pytest
 import ray
-from ray.util import placement_group, remove_placement_group
+from ray.train.v2._internal.constants import WORKER_GROUP_START_TIMEOUT_S_ENV_VAR, get_env_vars_to_propagate
+from ray.util import placement_group, placement_group_table, remove_placement_group
 
 from orchestrator.capacity import Capacity, Node
 from orchestrator.driving.driver import run_experiment
-from orchestrator.driving.waiting import waits_for
+from orchestrator.driving.waiting import WaitingNote, waits_for
 from orchestrator.spec import Resources
 from orchestrator.status import ExperimentStatus
 from orchestrator.store.database import open_database
@@ -25,6 +26,9 @@ from tests.orchestrator.small_experiments import (
     submit,
     wait_until,
 )
+from trainers.config import TrialConfig
+from trainers.ray_worker import train_with_ray
+from trainers.runtime import Runtime
 
 ONE_BOX = Capacity((Node(4, 2),), None)
 TWO_BOXES = Capacity((Node(4, 2), Node(4, 2)), None)
@@ -103,3 +107,50 @@ def test_an_experiment_says_what_it_waits_for_until_it_moves(ray_cluster, tmp_pa
     assert experiment_of(database, waiting).status == ExperimentStatus.SUCCEEDED
     assert experiment_of(database, waiting).reason == ""
     database.close()
+
+
+@pytest.mark.ray
+@pytest.mark.filterwarnings("ignore:.*:DeprecationWarning:ray.data.context")
+@pytest.mark.filterwarnings("ignore:`.*` is deprecated:DeprecationWarning")
+def test_a_trial_of_two_workers_says_that_it_waits_and_keeps_its_place(ray_cluster, tmp_path, monkeypatch) -> None:  # noqa: F811
+    # Ray Train's limit is this process' business: it hands it on to the one that waits.
+    monkeypatch.delenv(WORKER_GROUP_START_TIMEOUT_S_ENV_VAR, raising=False)
+    config = TrialConfig.model_validate(
+        {
+            "model": spec_of().models[0],
+            "dataset": spec_of().datasets[0],
+            "optimization": {"epochs": 1, "global_batch_size": 20},
+        }
+    )
+    held = placement_group([{"CPU": 1}])
+    ray.get(held.ready())
+    results = []
+
+    def train_on_two() -> None:
+        results.append(
+            train_with_ray(
+                config,
+                Runtime(device="cpu", num_threads=1),
+                num_workers=2,
+                cpus_per_worker=1,
+                gpus_per_worker=0,
+                run_name="gang",
+                storage_path=tmp_path,
+                report=lambda report: None,
+            )
+        )
+
+    def pending() -> list[str]:
+        groups = placement_group_table().items()
+        return [name for name, group in groups if group["state"] == "PENDING" and len(group["bundles"]) == 2]
+
+    trial = threading.Thread(target=train_on_two)
+    trial.start()
+    wait_until(lambda: len(pending()) == 1)
+    assert float(get_env_vars_to_propagate()[WORKER_GROUP_START_TIMEOUT_S_ENV_VAR]) > 24 * 3600
+    note = WaitingNote(open_database(f"sqlite:///{tmp_path / 'sigmalab.db'}"), "nobody", 1, Resources(num_workers=2))
+    assert note._num_waiting_for_workers() == 1
+    remove_placement_group(held)
+    trial.join(240)
+    assert len(results) == 1
+    assert note._num_waiting_for_workers() == 0
