@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import torch
 from torch import nn
 
+from trainers.attention_kernels import KernelRecord
 from trainers.data.normalization import Normalization
 from trainers.data.splits import Batch
 from trainers.device import Device
@@ -21,6 +22,7 @@ def score_split(
     normalize: Normalization,
     device: Device,
     world: World,
+    kernels: KernelRecord,
 ) -> Predictions:
     """Predictions for a whole split, on every rank.
 
@@ -31,13 +33,14 @@ def score_split(
         normalize: makes a model's input of pixels, on the device.
         device: where the model is.
         world: the ranks that share the split.
+        kernels: notes what computes attention.
     """
     model.eval()
     scored = []
     with torch.inference_mode():
         for batch in batches:
             images, labels, indices = (device.receive(tensor) for tensor in batch)
-            with device.autocast():
+            with device.autocast(), kernels.of("scoring"):
                 logits = model(normalize(images))
             scored.append(task.predict(logits, labels, indices))
     share = Predictions.of_batches(scored) if scored else None

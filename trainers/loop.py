@@ -17,6 +17,7 @@ from trainers.analyses.configs import learned_bias_in, receptive_field_in
 from trainers.analyses.learned_bias import LearnedBias, learned_bias
 from trainers.analyses.observer import TrialObserver
 from trainers.atomic_file import replaced_file
+from trainers.attention_kernels import KernelRecord, chosen_kernels, match_plain_attention
 from trainers.batch_norm import require_batch_norm_to_train
 from trainers.checkpoint import Identity, StateDict, TrainingState, load_checkpoint, save_checkpoint
 from trainers.compilation import fresh_compiler, how_compiled
@@ -102,7 +103,11 @@ def _train(
     """In a frame of its own: when it returns, nothing refers to the trial any more."""
     device = Device.choose(runtime.device, config.optimization.precision)
     limit_gpu_memory(device.torch_device, gpu_share=runtime.gpu_share)
-    with device.products(), closing(_Trial(config, runtime, world, identity, device)) as trial:
+    with (
+        device.products(),
+        chosen_kernels(config.optimization.attention, device.torch_device),
+        closing(_Trial(config, runtime, world, identity, device)) as trial,
+    ):
         return trial.run(on_epoch)
 
 
@@ -112,6 +117,7 @@ class _Trial:
     def __init__(self, config: TrialConfig, runtime: Runtime, world: World, identity: Identity, device: Device) -> None:
         self._config, self._storage, self._world, self._identity = config, runtime.storage, world, identity
         self._device = device
+        self._kernels = KernelRecord(is_compiled=config.optimization.compile)
         self._loader_workers, self._image_cache_gib = runtime.loader_workers, runtime.image_cache_gib
         self._load_data(runtime.data_root)
         self._build_model(runtime.data_root)
@@ -175,6 +181,7 @@ class _Trial:
             data_root=data_root,
         )
         attach_bias(model, config.attention_bias)
+        match_plain_attention(model, optimization.attention, self._device.torch_device)
         if optimization.precision == "bf16":
             keep_classifier_in_fp32(model)
         self._model = model.to(self._device.torch_device)
@@ -246,6 +253,7 @@ class _Trial:
             steps_per_epoch=self._sampler.steps_per_epoch,
             device=self._device,
             world=self._world,
+            kernels=self._kernels,
         )
         for epoch in range(len(self._reports), self._config.optimization.epochs):
             report = self._run_epoch(descent, epoch)
@@ -292,6 +300,7 @@ class _Trial:
             normalize=self._normalize,
             device=self._device,
             world=self._world,
+            kernels=self._kernels,
         )
 
     def _save(self) -> None:
@@ -365,6 +374,7 @@ class _Trial:
             "device": self._device.name,
             **({"fp32": self._device.fp32} if self._device.is_cuda else {}),
             **how_compiled(self._config.optimization),
+            **self._kernels.provenance(),
             "num_parameters": str(sum(parameter.numel() for parameter in self._model.parameters())),
             "python": platform.python_version(),
             **library_versions(),

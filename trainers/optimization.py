@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 
 Precision = Literal["fp32", "tf32", "bf16"]
+AttentionKernels = Literal["matched", "fastest"]
 
 
 class SgdConfig(StrictModel):
@@ -225,6 +226,9 @@ class OptimizationConfig(StrictModel):
     """`fp32` is IEEE single precision; `tf32` lets a GPU round the factors of products to TF32 (faster since Ampere; a
     CPU has no such thing and computes as in fp32); `bf16` runs the forward pass under autocast, but for the
     classifier: sigma, A and the logits stay in fp32."""
+    attention: AttentionKernels = "matched"
+    """What computes attention: `matched` is the same kernel in every arm, in training and scoring, with a learned bias
+    and without one; `fastest` leaves it to torch, which takes another kernel where a bias wants a gradient."""
     ema: Annotated[EmaConfig, Field(discriminator="kind")] = NoEma()
     """Which weights are scored."""
     compile: bool = False

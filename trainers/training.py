@@ -11,6 +11,7 @@ from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from trainers.attention_kernels import KernelRecord
 from trainers.batch_mixing import BatchMixing
 from trainers.data.normalization import Normalization
 from trainers.data.splits import Batch
@@ -54,6 +55,7 @@ class Descent:
         steps_per_epoch: int,
         device: Device,
         world: World,
+        kernels: KernelRecord,
     ) -> None:
         """Wrap the model for several ranks, if there are.
 
@@ -68,10 +70,11 @@ class Descent:
             steps_per_epoch: optimizer steps.
             device: where the model is.
             world: ranks that share a global batch.
+            kernels: notes what computes attention.
         """
         self._model, self._optimizer, self._ema = model, optimizer, ema
         self._task, self._config, self._device, self._world = task, config, device, world
-        self._normalize, self._mixing = normalize, mixing
+        self._normalize, self._mixing, self._kernels = normalize, mixing, kernels
         self._steps_per_epoch = steps_per_epoch
         self._forward = model
         if world.size > 1:
@@ -134,7 +137,7 @@ class Descent:
             if self._mixing is not None:
                 images, targets = self._mixing(images, targets, epoch=epoch, micro_batch=step * num_parts + part)
             with self._synchronized(is_last=part == num_parts - 1):
-                with self._device.autocast():
+                with self._device.autocast(), self._kernels.of("training"):
                     logits = self._forward(images)
                 loss = self._task.loss(logits, targets) / num_parts
                 loss.backward()  # type: ignore[no-untyped-call]

@@ -3,6 +3,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from trainers.attention_kernels import KernelRecord
 from trainers.data.normalization import Normalization
 from trainers.data.splits import Batch
 from trainers.device import Device
@@ -72,6 +73,7 @@ def descend(
         steps_per_epoch=steps,
         device=device,
         world=ALONE,
+        kernels=KernelRecord(is_compiled=False),
     )
     return model, descent.run_epoch(0, data)
 
