@@ -1,7 +1,8 @@
 """Run experiments without the service: `python -m orchestrator run spec.json`, or one attempt of it: `drive`.
 
 Exit codes: 0 the experiment succeeded, 1 it failed, 2 the spec or the command is wrong, 3 it was cancelled, 4 another
-attempt is to go on (this one was terminated or replaced), 5 the database or the Ray cluster can't be reached.
+attempt is to go on (this one was terminated or replaced), 5 the database or the Ray cluster can't be reached, 7 it
+succeeded, but does not show what `--require` asks for.
 """
 
 import argparse
@@ -26,6 +27,7 @@ from orchestrator.overrides import with_overrides  # noqa: E402
 from orchestrator.planning.expansion import Expansion  # noqa: E402
 from orchestrator.settings import Settings  # noqa: E402
 from orchestrator.spec import parse_spec  # noqa: E402
+from orchestrator.statistics.requirement import Requirement  # noqa: E402
 from orchestrator.status import ExperimentStatus  # noqa: E402
 from orchestrator.store.database import Database, open_database  # noqa: E402
 from orchestrator.store.experiments import begin_attempt, get_experiment, insert_experiment, move  # noqa: E402
@@ -41,6 +43,7 @@ _EXIT_CODES = {
 }
 _UNFINISHED = 4
 _UNREACHABLE = 5
+_NOT_SHOWN = 7
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -83,6 +86,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.add_argument("--output", type=Path, metavar="DIR", help="folder for the report (default: in the state folder)")
     run.add_argument("--json", action="store_true", help="print the report as JSON, and progress on standard error")
+    run.add_argument(
+        "--require",
+        action="append",
+        default=[],
+        type=_requirement,
+        metavar="[ARM=]DEMAND",
+        help="improved, not-worse or equivalent: exit code 7 unless every row (or every row of ARM) shows it",
+    )
     run.set_defaults(command=_run)
     drive = commands.add_parser("drive", help="run one attempt of an experiment that is in the store")
     drive.add_argument("experiment_id", help="id of the experiment")
@@ -96,6 +107,11 @@ def _run(database: Database, settings: Settings, options: argparse.Namespace) ->
         spec = parse_spec(with_overrides(read_document(options.spec), options.overrides))
     except DocumentError as error:
         _complain(str(error))
+        return 2
+    treatments = [arm.name for arm in spec.treatments]
+    complaints = [text for requirement in options.require if (text := requirement.complaint(treatments))]
+    if complaints:
+        _complain(*complaints)
         return 2
     from orchestrator.driving.driver import run_experiment  # noqa: PLC0415
     from orchestrator.report.files import write_report  # noqa: PLC0415
@@ -132,14 +148,25 @@ def _run(database: Database, settings: Settings, options: argparse.Namespace) ->
     else:
         sys.stdout.write(f"\n{to_text(report.for_people())}\n")
     say(f"report: {files['md'].absolute().parent}")
+    unmet = [sentence for requirement in options.require for sentence in requirement.unmet(report.comparisons)]
+    if status is ExperimentStatus.SUCCEEDED and unmet:
+        _complain(*unmet)
+        return _NOT_SHOWN
     return _EXIT_CODES[status]
+
+
+def _requirement(text: str) -> Requirement:
+    try:
+        return Requirement.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _begin(database: Database, expansion: Expansion) -> tuple[str, int]:
     """Store the experiment with its first attempt at once, so that no service takes it for one to start."""
     with database.write() as session:
         row = insert_experiment(session, expansion.spec, expansion.digest, expansion.data_found)
-        plan_trials(session, row.id, expansion.confirm_trials({}))
+        plan_trials(session, row.id, expansion.confirm_trials({}, expansion.first_reach))
         attempt = begin_attempt(session, row.id, None)
         move(session, row.id, ExperimentStatus.STARTING, "driven by hand")
     return row.id, attempt

@@ -16,7 +16,7 @@ from trainers.program import run_program
 _EPILOG = (
     "Exit codes: 0 done; 1 the experiment failed or was cancelled; 2 wrong usage; 3 no service answers; "
     "4 the request was refused (the message says why); 5 a local server can't run; 6 a file or the output can't be "
-    "written; 130 interrupted."
+    "written; 7 it ended without showing what --require asks for; 130 interrupted."
 )
 
 

@@ -7,6 +7,7 @@ import typer
 from api.cli.following import watch_to_end
 from api.cli.readings import ReportReading
 from api.cli.report_tables import print_report
+from api.cli.requirements import Requirements, refuse_unknown_arms, require_of
 from api.cli.service import changing, reading
 from api.cli.tables import experiment_table, news_of, print_data_found, print_experiment
 from api.cli.terminal import (
@@ -47,6 +48,7 @@ def submit(
         str | None,
         typer.Option("--idempotency-key", help="With the same key, a repeated call finds the first call's experiment."),
     ] = None,
+    requirements: Requirements = None,
     again: Annotated[bool, typer.Option("--again", help="Hand it in even if the same one is running.")] = False,
     url: ServiceUrl = None,
     as_json: AsJson = False,
@@ -54,8 +56,10 @@ def submit(
     """Hand in an experiment. It runs on, whatever happens to this terminal.
 
     If the same spec, on the same code and data, is running already, that experiment is named (and watched).
+    `--require` watches it to its end, too.
     """
     text = read_spec(spec, overrides)
+    refuse_unknown_arms(text, requirements or ())
     with changing(url) as client:
         view, origin = client.hand_in(text, idempotency_key=key, unless_running=not again)
         if origin is Origin.TWIN:
@@ -70,7 +74,8 @@ def submit(
                 markup=False,
             )
         done = "submitted as" if origin is Origin.NEW else "watching"
-        _tell(client, view, done, then_watch=then_watch, as_json=as_json)
+        _tell(client, view, done, then_watch=then_watch or bool(requirements), as_json=as_json)
+        require_of(client, view.id, requirements or ())
 
 
 def list_experiments(

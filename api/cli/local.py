@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from api.cli.requirements import Requirements, refuse_unknown_arms
 from api.cli.stack import tell
 from api.cli.tables import print_plan
 from api.cli.terminal import (
@@ -27,7 +28,7 @@ from api.local_stack import AlreadyRunningError, LocalStack, StackOptions
 from api.local_stack.record import read_record
 from orchestrator.home import state_folder
 
-_EXITS = {0: Exit.OK, 2: Exit.REFUSED, 5: Exit.STACK}
+_EXITS = {0: Exit.OK, 2: Exit.REFUSED, 5: Exit.STACK, 7: Exit.NOT_SHOWN}
 """Exit status of `python -m orchestrator run` -> ours."""
 
 
@@ -63,14 +64,16 @@ def plan(spec: SpecFile, overrides: Overrides = None, as_json: AsJson = False) -
 def run(
     spec: Annotated[Path, typer.Argument(help="A spec (JSON or YAML).", dir_okay=False)],
     overrides: Overrides = None,
+    requirements: Requirements = None,
     output: Annotated[Path | None, typer.Option(help="Save the report into this folder.", file_okay=False)] = None,
     as_json: AsJson = False,
 ) -> None:
     """Run a whole experiment in this terminal, on a Ray of its own (or RAY_ADDRESS). No service is needed."""
-    read_spec(spec, overrides)
+    refuse_unknown_arms(read_spec(spec, overrides), requirements or ())
     command = [sys.executable, "-m", "orchestrator", "run", str(spec), *(overrides or ())]
     command += ["--output", str(output)] if output else []
     command += ["--json"] if as_json else []
+    command += [text for requirement in requirements or () for text in ("--require", str(requirement))]
     if "RAY_ADDRESS" in os.environ:
         raise typer.Exit(_drive(command, dict(os.environ)))
     with errors_as_exits():

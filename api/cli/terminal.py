@@ -31,6 +31,7 @@ class Exit(IntEnum):
     REFUSED = 4
     STACK = 5
     FILE_TROUBLE = program.FILE_TROUBLE
+    NOT_SHOWN = 7
     INTERRUPTED = 130
     NOBODY_READS = program.NOBODY_READS
 

@@ -22,7 +22,8 @@ from orchestrator.status import AttemptEnd, ExperimentStatus, Phase
 from orchestrator.store.database import Database
 from orchestrator.store.experiments import begin_attempt, end_attempt, get_experiment, insert_experiment, move
 from orchestrator.store.tables import ExperimentRow, TrialRow
-from orchestrator.store.trials import plan_trials, trials_of
+from orchestrator.store.trials import plan_trials, start_trial, succeed_trial, trials_of
+from trainers.result import EpochReport, TrialResult
 
 NUM_CPUS = 2
 
@@ -99,6 +100,28 @@ def run(database: Database, settings: Settings, spec: ExperimentSpec, lines: lis
     say = None if lines is None else lines.append
     run_experiment(database, settings, experiment_id, begin(database, experiment_id), on_progress=say)
     return experiment_id
+
+
+def finish_all(database: Database, settings: Settings, spec: ExperimentSpec, top1: Callable[[str, int], float]) -> None:
+    """Finish every training of a spec with a planted accuracy of its arm and seed: it stands in for the real one."""
+    experiment_id = submit(database, settings, spec)
+    attempt = begin(database, experiment_id)
+    with database.write() as session:
+        move(session, experiment_id, ExperimentStatus.RUNNING, attempt=attempt)
+        for row in trials_of(session, experiment_id):
+            value = top1(row.arm, row.seed)
+            metrics = {"train/loss": 2.0, "val/top1": value, "val/top5": 0.9, "val/loss": 2.0}
+            result = TrialResult(
+                epochs=(EpochReport(epoch=0, metrics=metrics, seconds=0.1),),
+                best_epoch=0,
+                metrics={"test/top1": value, "best_val/top1": value},
+                predictions_file=None,
+                training_seconds=0.1,
+                provenance={"device": "cpu", "num_workers": "1"},
+            )
+            start_trial(session, row.id, attempt)
+            succeed_trial(session, row.id, result, attempt)
+        move(session, experiment_id, ExperimentStatus.SUCCEEDED, attempt=attempt)
 
 
 def rows_of(database: Database, experiment_id: str, phase: Phase | None = None) -> list[TrialRow]:

@@ -11,7 +11,7 @@ import pytest
 from orchestrator.store.database import open_database
 from orchestrator.store.experiments import list_experiments, newest_attempt
 from orchestrator.store.trials import trials_of
-from tests.orchestrator.small_experiments import TINY, begin, settings_in, spec_of, submit
+from tests.orchestrator.small_experiments import TINY, begin, finish_all, settings_in, spec_of, submit
 
 
 @pytest.fixture
@@ -159,3 +159,27 @@ def test_a_run_says_what_it_found_where_the_data_lie(main, tmp_path, monkeypatch
     spec.write_text(json.dumps({**TINY, "datasets": [{"kind": "folder", "path": str(tmp_path / "pets")}]}))
     assert main(["run", str(spec)]) == 5
     assert "\ndata pets: 2 classes, 14/3/3 images\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("required", "code"), [("improved", 0), ("gaussian=not-worse", 0), ("equivalent", 7)])
+def test_a_run_ends_with_code_7_where_what_is_required_is_not_shown(
+    main, tmp_path, capsys, monkeypatch, required, code
+):
+    monkeypatch.setattr("orchestrator.driving.driver.connect", lambda: None)  # nothing is left to be trained
+    settings, question = settings_in(tmp_path), {**TINY, "seeds": [0, 1, 2, 3, 4, 5]}
+    database = open_database(settings.effective_database_url)
+    finish_all(
+        database, settings, spec_of(**question), lambda arm, seed: 0.5 + (arm != "control") * (0.1 + 0.001 * seed)
+    )
+    database.close()
+    (tmp_path / "spec.json").write_text(json.dumps({**question, "equivalence_margin": 0.1}))
+    assert main(["run", str(tmp_path / "spec.json"), "--require", required]) == code
+    printed = capsys.readouterr()
+    assert ("is not shown to be equivalent: its interval is [+10" in printed.err) == (code == 7)
+    assert "improved" in printed.out
+
+
+def test_an_arm_that_is_required_but_not_there_ends_with_code_2_before_anything_runs(main, tmp_path, capsys):
+    (tmp_path / "spec.json").write_text(json.dumps(TINY))
+    assert main(["run", str(tmp_path / "spec.json"), "--require", "gauss=improved"]) == 2
+    assert "no treatment is called `gauss` (there are: gaussian)" in capsys.readouterr().err

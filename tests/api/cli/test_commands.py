@@ -159,6 +159,20 @@ def test_submit_watch_show_report(
     assert (resumed["status"], resumed["progress"]["pairs_total"]) == ("queued", 5)
 
 
+def test_what_is_required_but_not_shown_is_an_exit_code(sigmalab: Sigmalab, store: Database, spec_file: str) -> None:
+    named = ("submit", spec_file, "--idempotency-key", "check")
+    refused = sigmalab(*named, "--require", "gauss=improved")
+    assert refused.returncode == 2
+    assert "no treatment is called `gauss` (there are: gaussian)" in refused.stderr
+    assert "no experiments yet" in sigmalab("list").stderr
+
+    playing.play(store, json.loads(sigmalab(*named, "--json").stdout)["id"])
+    missed = sigmalab(*named, "--require", "gaussian=improved")
+    assert missed.returncode == 7
+    assert "is not shown to be improved: its verdict is suggestive" in missed.stderr
+    assert sigmalab(*named, "--require", "not-worse").returncode == 0
+
+
 def test_the_end_of_a_watch_is_not_that_of_the_experiment(
     sigmalab: Sigmalab, service_url: str, store: Database, settings: Settings, spec_file: str
 ) -> None:

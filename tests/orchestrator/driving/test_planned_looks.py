@@ -9,13 +9,19 @@ from orchestrator.driving import driver
 from orchestrator.report.markdown import to_markdown
 from orchestrator.spec import ExperimentSpec
 from orchestrator.statistics.comparison import Basis, Verdict
-from orchestrator.status import ExperimentStatus, Phase
+from orchestrator.status import Phase
 from orchestrator.store.database import Database
-from orchestrator.store.experiments import move
-from orchestrator.store.trials import start_trial, succeed_trial, trials_of
 from orchestrator.stored_report import read_experiment, report_of
-from tests.orchestrator.small_experiments import TINY, begin, experiment_of, rows_of, settings_in, spec_of, submit
-from trainers.result import EpochReport, TrialResult
+from tests.orchestrator.small_experiments import (
+    TINY,
+    begin,
+    experiment_of,
+    finish_all,
+    rows_of,
+    settings_in,
+    spec_of,
+    submit,
+)
 
 SEEDS = list(range(12))
 ARMS = [*TINY["arms"], {"name": "wide", "patch": {"attention_bias": {"kind": "gaussian", "sigma": 4.0}}}]
@@ -33,28 +39,8 @@ def _no_cluster(monkeypatch):
 
 def plant(database: Database, settings, effects: dict[str, list[float]]) -> None:
     """Finish every training that any look may ask for."""
-    experiment_id = submit(database, settings, spec_of(name="planted", arms=ARMS, seeds=SEEDS))
-    attempt = begin(database, experiment_id)
-    with database.write() as session:
-        move(session, experiment_id, ExperimentStatus.RUNNING, attempt=attempt)
-        for row in trials_of(session, experiment_id):
-            top1 = 0.5 + effects.get(row.arm, [0.0] * 12)[row.seed]
-            epoch = EpochReport(
-                epoch=0,
-                metrics={"train/loss": 2.0, "val/top1": top1, "val/top5": 0.9, "val/loss": 2.0},
-                seconds=0.1,
-            )
-            result = TrialResult(
-                epochs=(epoch,),
-                best_epoch=0,
-                metrics={"test/top1": top1, "best_val/top1": top1},
-                predictions_file=None,
-                training_seconds=0.1,
-                provenance={"device": "cpu", "num_workers": "1"},
-            )
-            start_trial(session, row.id, attempt)
-            succeed_trial(session, row.id, result, attempt)
-        move(session, experiment_id, ExperimentStatus.SUCCEEDED, attempt=attempt)
+    spec = spec_of(name="planted", arms=ARMS, seeds=SEEDS)
+    finish_all(database, settings, spec, lambda arm, seed: 0.5 + effects.get(arm, [0.0] * 12)[seed])
 
 
 def drive(database: Database, settings, spec: ExperimentSpec) -> tuple[str, list[str]]:

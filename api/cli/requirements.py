@@ -1,0 +1,63 @@
+"""`--require`: an exit code for scripts by what an experiment has shown."""
+
+import json
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from api.cli.terminal import Exit, complain
+from api.client import Client
+from orchestrator.statistics.requirement import Requirement
+
+
+def _parsed(text: str) -> Requirement:
+    try:
+        return Requirement.parse(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+Requirements = Annotated[
+    list[Requirement] | None,
+    typer.Option(
+        "--require",
+        parser=_parsed,
+        metavar="[ARM=]DEMAND",
+        help="improved, not-worse or equivalent: exit code 7 unless every row (or every row of ARM) shows it.",
+    ),
+]
+
+
+def refuse_unknown_arms(spec: bytes, requirements: Sequence[Requirement]) -> None:
+    """Say that an arm is not there before an experiment runs for hours.
+
+    Raises:
+        typer.Exit: an arm that is named is no treatment of the spec.
+    """
+    if not requirements:
+        return
+    document = json.loads(spec)
+    arms = document.get("arms") if isinstance(document, dict) else None
+    # What is no list of objects, the service refuses, with a better message.
+    named = [arm for arm in arms if isinstance(arm, dict)] if isinstance(arms, list) else []
+    treatments = [str(arm.get("name")) for arm in named if arm.get("role") != "control"]
+    complaints = [text for requirement in requirements if (text := requirement.complaint(treatments))]
+    for text in complaints:
+        complain(text)
+    if complaints:
+        raise typer.Exit(Exit.USAGE)
+
+
+def require_of(client: Client, experiment_id: str, requirements: Sequence[Requirement]) -> None:
+    """Say what an experiment that has ended does not show; nothing is asked where nothing is required.
+
+    Raises:
+        typer.Exit: something required is not shown.
+    """
+    comparisons = client.comparisons(experiment_id) if requirements else ()
+    unmet = [sentence for requirement in requirements for sentence in requirement.unmet(comparisons)]
+    for sentence in unmet:
+        complain(sentence)
+    if unmet:
+        raise typer.Exit(Exit.NOT_SHOWN)
