@@ -85,7 +85,7 @@ def searched(search: JsonObject) -> list[JsonObject]:
         pytest.param(
             {"models": [{"kind": "small_vit", "width": 10**6}]}, "/models/0/width", ["at most 4096"], id="absurd width"
         ),
-        pytest.param({"seeds": list(range(10_001))}, "/seeds", ["10000"], id="absurdly many seeds"),
+        pytest.param({"seeds": list(range(10_001))}, "/seeds", ["10,000"], id="absurdly many seeds"),
         pytest.param({"seeds": [2**31]}, "/seeds/0", ["below"], id="absurd seed"),
         pytest.param({"resources": {"num_workers": 0}}, "/resources/num_workers", ["at least 1"], id="no workers"),
         pytest.param(

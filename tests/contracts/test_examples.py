@@ -15,10 +15,10 @@ PAPER = sorted({*(EXAMPLES / "paper").glob("*.json")} - {*RECEPTIVE_FIELDS})
 
 @pytest.fixture(autouse=True)
 def folder_of_the_user(tmp_path):
-    """What `{"kind": "folder", "path": "images"}` stands for; a plan opens no image."""
+    """What `{"kind": "folder", "path": "images"}` stands for; a plan reads headers only."""
     (tmp_path / "images" / "any").mkdir(parents=True)
     for number in range(100):
-        (tmp_path / "images" / "any" / f"{number}.png").touch()
+        (tmp_path / "images" / "any" / f"{number}.ppm").write_text("P2 1 1 255 0")
 
 
 @pytest.mark.parametrize("file", sorted(EXAMPLES.rglob("*.json")), ids=lambda file: file.stem)

@@ -156,7 +156,8 @@ def test_a_run_says_what_it_found_where_the_data_lie(main, tmp_path, monkeypatch
         (tmp_path / "pets" / name).mkdir(parents=True, exist_ok=True)
         (tmp_path / "pets" / name / f"{number}.ppm").write_text(f"P2 1 1 255 {number}")
     spec = tmp_path / "spec.json"
-    spec.write_text(json.dumps({**TINY, "datasets": [{"kind": "folder", "path": str(tmp_path / "pets")}]}))
+    folder = {"kind": "folder", "path": str(tmp_path / "pets")}
+    spec.write_text(json.dumps({**TINY, "datasets": [folder], "optimization": {"global_batch_size": 8}}))
     assert main(["run", str(spec)]) == 5
     assert "\ndata pets: 2 classes, 14/3/3 images\n" in capsys.readouterr().out
 
