@@ -10,7 +10,7 @@ from api.cli.intervals import Interval, draw_intervals
 from api.cli.readings import FieldLevel, LearnedBias, LearnedPosition, ReceptiveFields, ReportReading
 from api.cli.tables import fixed
 from orchestrator.arm_labels import arm_labels, labelled
-from orchestrator.statistics.comparison import SUGGESTIVE_MEANS, Cell, Comparison, Verdict
+from orchestrator.statistics.comparison import SUGGESTIVE_MEANS, Cell, Comparison, Verdict, simultaneous_means
 from trainers.counted import counted
 
 MISSING = "-"
@@ -88,11 +88,12 @@ def comparison_table(report: ReportReading, width: int) -> FittedTable:
             fixed(each.treatment_mean, report.decimals),
             fixed(each.effect, report.decimals, sign="+"),
             _interval_text(each, report.decimals),
+            each.simultaneous_text(lambda end: f"{end:+.{report.decimals}f}") or MISSING,
             MISSING if each.p_holm is None else f"{each.p_holm:.3f}",
         )
         for each in report.comparisons
     ]
-    control, treatment, effect, interval, p_holm = zip(*rows, strict=True) if rows else ((),) * 5
+    control, treatment, effect, interval, simultaneous, p_holm = zip(*rows, strict=True) if rows else ((),) * 6
     verdicts = [
         Text(each.verdict_text(is_over=is_over), style=_VERDICT_STYLES[each.verdict]) for each in report.comparisons
     ]
@@ -103,13 +104,16 @@ def comparison_table(report: ReportReading, width: int) -> FittedTable:
         Column("treatment", treatment, left_out=1),
         Column("effect", effect),
         Column(f"{100 * report.confidence:g} % interval", interval),
+        Column("simultaneous", simultaneous, left_out=4),
         Column(DRAWN, _drawings(report), is_number=False, left_out=0),
         Column("p Holm", p_holm, left_out=2),
         Column("verdict", verdicts, is_number=False),
     ]
-    is_noted = any(each.verdict is Verdict.SUGGESTIVE for each in report.comparisons)
     table = fit_table(title, columns, width, _cells([each.cell for each in report.comparisons]))
-    return table._replace(note=SUGGESTIVE_MEANS if is_noted else "")
+    notes = [SUGGESTIVE_MEANS] if any(each.verdict is Verdict.SUGGESTIVE for each in report.comparisons) else []
+    if "simultaneous" not in table.left_out:
+        notes.append(simultaneous_means(len(report.comparisons)))
+    return table._replace(note="\n".join(notes))
 
 
 def interval_table(report: ReportReading, width: int) -> FittedTable:

@@ -8,7 +8,7 @@ from orchestrator.report.latex_fields import field_tables, figure_comments
 from orchestrator.report.latex_layers import layers_by_dataset
 from orchestrator.report.latex_matrix import caption, delta, matrix_tables
 from orchestrator.report.latex_text import breakable, escape, footer, interval, label, math, mean_sd, table
-from orchestrator.report.numbers import level_unit, p_text, percent, signed
+from orchestrator.report.numbers import MISSING, fixed, level_unit, p_text, percent, signed
 from orchestrator.report.tables import command, layer_name
 from orchestrator.report.wording import cell_count
 from orchestrator.statistics.comparison import Cell, Comparison, PooledEffect, RandomEffectsMean
@@ -53,7 +53,7 @@ def _comparisons(report: Report) -> str:
     unit = f" ({escape(report.unit)})" if report.unit else ""
     header = (
         rf"Arm & $n$ & Control{level} & Treatment{level} & "
-        rf"$\Delta${unit} & {escape(percent(report.confidence))} CI & $p$ \\"
+        rf"$\Delta${unit} & {escape(percent(report.confidence))} CI & simultaneous & $p$ \\"
     )
     rows: list[str] = []
     cell = None
@@ -72,7 +72,7 @@ def _comparisons(report: Report) -> str:
             cells = f"{effect.random_effects.num_cells} cells as if independent, all pairs"
             rows.append(_pooled_row("random effects", cells, effect.random_effects, report.decimals))
     return table(
-        columns="lrrrrrr",
+        columns="lrrrrrrr",
         header=header,
         rows=rows,
         caption=f"{caption(report)} {_what_is_compared(report)}",
@@ -91,13 +91,13 @@ def _what_is_compared(report: Report) -> str:
 
 
 def _heading(text: str) -> str:
-    return rf"\multicolumn{{7}}{{@{{}}l}}{{\emph{{{escape(text)}}}}} \\"
+    return rf"\multicolumn{{8}}{{@{{}}l}}{{\emph{{{escape(text)}}}}} \\"
 
 
 def _pooled_row(name: str, cells: str, pooled: PooledEffect | RandomEffectsMean, decimals: int) -> str:
     mean = math(signed(pooled.effect, decimals))
     ends = interval(pooled.ci_low, pooled.ci_high, decimals)
-    return rf"{escape(name)} & \multicolumn{{3}}{{l}}{{{cells}}} & {mean} & {ends} & \\"
+    return rf"{escape(name)} & \multicolumn{{3}}{{l}}{{{cells}}} & {mean} & {ends} & & \\"
 
 
 def _comparison_row(comparison: Comparison, decimals: int) -> str:
@@ -109,9 +109,15 @@ def _comparison_row(comparison: Comparison, decimals: int) -> str:
         mean_sd(comparison.treatment_mean, comparison.treatment_sd, decimals),
         delta(comparison, decimals),
         interval(comparison.ci_low, comparison.ci_high, decimals),
+        _simultaneous(comparison, decimals),
         math(p_text(comparison.p_holm)),
     ]
     return " & ".join(cells) + r" \\"
+
+
+def _simultaneous(comparison: Comparison, decimals: int) -> str:
+    text = comparison.simultaneous_text(lambda end: fixed(end, decimals)).replace("∞", r"\infty")
+    return math(text or MISSING)
 
 
 def _bias(report: Report, cell: Cell) -> str:

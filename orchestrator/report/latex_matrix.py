@@ -17,7 +17,7 @@ from orchestrator.report.latex_text import (
 )
 from orchestrator.report.numbers import fixed, level_unit, percent, signed
 from orchestrator.report.wording import metric_words
-from orchestrator.statistics.comparison import Comparison, Verdict
+from orchestrator.statistics.comparison import Comparison, Verdict, simultaneous_means
 
 _SEP_PT = 1.5
 _GROUP = 3
@@ -151,7 +151,7 @@ def caption(report: Report, *, is_matrix: bool = False) -> str:
     if any(comparison.verdict is Verdict.SUGGESTIVE for comparison in report.comparisons):
         sentences.append(" $^{*}$: the interval excludes 0, but $p$ does not confirm it.")
     if not is_matrix:
-        sentences.append(_pairing(report))
+        sentences += [f" {_capital(simultaneous_means(len(report.comparisons)))}.", _pairing(report)]
     return "".join(sentences)
 
 

@@ -21,15 +21,20 @@ def decimals_for(comparisons: Iterable[Comparison]) -> int:
     More where that would round an interval that excludes 0 onto 0: no row may contradict its verdict. One number for
     all rows, so that columns line up. At least 1, at most `MAX_DECIMALS`.
     """
+    known = list(comparisons)
     intervals = [
         (comparison.ci_low, comparison.ci_high)
-        for comparison in comparisons
+        for comparison in known
         if comparison.ci_low is not None and comparison.ci_high is not None
     ]
     middle = statistics.median_low((high - low) / 2 for low, high in intervals) if intervals else 0.0
     # An interval without width (all pairs equal) justifies no digit.
     decimals = 1 if middle < _NO_WIDTH else min(MAX_DECIMALS, max(1, 1 - math.floor(math.log10(middle))))
     nearest_to_zero = [min(abs(low), abs(high)) for low, high in intervals if low > 0 or high < 0]
+    for each in known:
+        ends = (each.simultaneous_low, each.simultaneous_high) if each.is_confirmed else ()
+        # An end of exactly 0 is written as one that is left out.
+        nearest_to_zero += [abs(end) for end in ends if end]
     while decimals < MAX_DECIMALS and any(round(end, decimals) == 0 for end in nearest_to_zero):
         decimals += 1
     return decimals

@@ -16,7 +16,7 @@ from orchestrator.report.numbers import (
     signed,
 )
 from orchestrator.report.wording import cell_count, metric_words
-from orchestrator.statistics.comparison import SUGGESTIVE_MEANS, PooledEffect, Verdict
+from orchestrator.statistics.comparison import SUGGESTIVE_MEANS, PooledEffect, Verdict, simultaneous_means
 from orchestrator.statistics.discordant import DiscordantImages
 
 POOLED_OVER = "Pooled over cells"
@@ -53,6 +53,7 @@ def comparison_table(report: Report) -> Table:
             f"treatment{level}",
             f"effect{_in_unit(report.unit)}",
             f"{percent(report.confidence)} CI",
+            "simultaneous",
             "p",
             "p (Holm)",
             *(("only one right",) if any(report.discordant) else ()),
@@ -64,7 +65,7 @@ def comparison_table(report: Report) -> Table:
 
 def footnotes(report: Report) -> tuple[str, ...]:
     """What marks in the table of comparisons mean, as far as there are any."""
-    notes = []
+    notes = [_simultaneous_note(report)]
     if any(comparison.verdict is Verdict.SUGGESTIVE for comparison in report.comparisons):
         notes.append(f"{SUGGESTIVE_MEANS}.")
     if any(report.discordant):
@@ -73,6 +74,14 @@ def footnotes(report: Report) -> tuple[str, ...]:
             "pairs share their test images, so these counts describe and have no p."
         )
     return tuple(notes)
+
+
+def _simultaneous_note(report: Report) -> str:
+    note = simultaneous_means(len(report.comparisons))
+    unbounded = [each for each in report.comparisons if each.simultaneous_low is each.simultaneous_high is None]
+    if any(comparison.num_pairs for comparison in unbounded):
+        return f"{note}; {MISSING}: so few pairs bound nothing there."
+    return f"{note}."
 
 
 def _discordant_text(found: DiscordantImages | None) -> str:
@@ -94,6 +103,7 @@ def _comparison_row(report: Report, index: int) -> tuple[str, ...]:
         mean_sd(comparison.treatment_mean, comparison.treatment_sd, decimals),
         signed(comparison.effect, decimals),
         interval(comparison.ci_low, comparison.ci_high, decimals),
+        comparison.simultaneous_text(lambda end: fixed(end, decimals)) or MISSING,
         p_text(comparison.p_value),
         p_text(comparison.p_holm),
         *((_discordant_text(report.discordant[index]),) if any(report.discordant) else ()),

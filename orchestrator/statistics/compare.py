@@ -3,13 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from orchestrator.statistics.comparison import Cell, Comparison, Verdict
+from orchestrator.statistics.comparison import Cell, Comparison, Verdict, level_of
 from orchestrator.statistics.holm import holm
 from orchestrator.statistics.inference import FixedNumber, Inference
 from orchestrator.statistics.interval import spread
 from orchestrator.statistics.metric import metric_named
 from orchestrator.statistics.pairing import TrialKey, TrialOutcome, index_outcomes, pair_outcomes
 from orchestrator.statistics.pairing_gain import pairing_gain
+from orchestrator.statistics.simultaneous import Bounds, agreeing, simultaneous_bounds
 from orchestrator.statistics.verdict import judge, probability_of_superiority
 
 
@@ -47,13 +48,22 @@ def compare_arms(
         ValueError: the metric is unknown, or two outcomes claim the same trial.
     """
     inference = inference or FixedNumber()
+    num_comparisons = len(cells) * len(treatments)
     question = _Question(
-        index_outcomes(outcomes), control, tuple(seeds), metric, confidence, equivalence_margin, inference, reach
+        index_outcomes(outcomes),
+        control,
+        tuple(seeds),
+        metric,
+        confidence,
+        equivalence_margin,
+        inference,
+        reach,
+        num_comparisons,
     )
     comparisons = [question.compare(cell, treatment) for cell in cells for treatment in treatments]
     corrected = holm([comparison.p_value for comparison in comparisons])
     return tuple(
-        _judged(comparison, p_holm, num_comparisons=len(comparisons), inference=inference)
+        _judged(comparison, p_holm, num_comparisons=num_comparisons, inference=inference)
         for comparison, p_holm in zip(comparisons, corrected, strict=True)
     )
 
@@ -69,7 +79,13 @@ def _judged(comparison: Comparison, p_holm: float | None, *, num_comparisons: in
         higher_is_better=comparison.higher_is_better,
     )
     floor = min(1.0, num_comparisons * inference.p_floor(comparison.num_pairs))
-    return comparison.model_copy(update={"p_holm": p_holm, "p_holm_floor": floor, "verdict": verdict})
+    judged = comparison.model_copy(update={"p_holm": p_holm, "p_holm_floor": floor, "verdict": verdict})
+    low, high = agreeing(
+        Bounds(comparison.simultaneous_low, comparison.simultaneous_high),
+        effect=comparison.effect,
+        is_confirmed=judged.is_confirmed,
+    )
+    return judged.model_copy(update={"simultaneous_low": low, "simultaneous_high": high})
 
 
 @dataclass(frozen=True)
@@ -84,6 +100,7 @@ class _Question:
     equivalence_margin: float
     inference: Inference
     reach: Mapping[tuple[str, str], int] | None
+    num_comparisons: int
 
     def compare(self, cell: Cell, treatment: str) -> Comparison:
         """One treatment in one cell, not yet corrected."""
@@ -108,6 +125,13 @@ class _Question:
         effect = spread(differences)
         in_order = [by_seed[seed].effect for seed in seeds]
         interval = self.inference.interval(in_order, self.confidence)
+        bounds = simultaneous_bounds(
+            in_order,
+            interval,
+            inference=self.inference,
+            level=level_of(self.confidence),
+            num_comparisons=self.num_comparisons,
+        )
         better_up = metric.higher_is_better
         return Comparison(
             cell=cell,
@@ -126,6 +150,8 @@ class _Question:
             effect_sd=effect.sd,
             ci_low=interval[0] if interval else None,
             ci_high=interval[1] if interval else None,
+            simultaneous_low=bounds.low,
+            simultaneous_high=bounds.high,
             confidence=self.confidence,
             basis=self.inference.basis,
             p_value=self.inference.p_value(in_order),

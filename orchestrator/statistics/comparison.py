@@ -1,5 +1,6 @@
 """The answer for one cell and one treatment: effect, interval, p, verdict."""
 
+from collections.abc import Callable
 from enum import StrEnum
 
 from orchestrator.statistics.pairing_gain import PairingGain
@@ -22,6 +23,16 @@ class Verdict(StrEnum):
 
 SUGGESTIVE_MEANS = "suggestive: the interval excludes 0, but p after Holm's correction does not confirm it"
 """Footnote of a table with such a verdict."""
+
+
+def simultaneous_means(num_comparisons: int) -> str:
+    """Footnote of a table with simultaneous intervals.
+
+    Args:
+        num_comparisons: rows of the experiment.
+    """
+    rows = "the test that gives p" if num_comparisons == 1 else f"right for all {num_comparisons} rows at once"
+    return f"simultaneous: {rows}; excludes 0 exactly where the verdict names a direction"
 
 
 class Basis(StrEnum):
@@ -55,6 +66,11 @@ _TEST_WORDS = {
     Basis.LOOKS: "two-sided group sequential t test, repeated p",
     Basis.ANYTIME: "two-sided any-time t test, 1/e",
 }
+
+
+def level_of(confidence: float) -> float:
+    """1 - confidence, as it is on paper: 1 - 0.95 is a little more than 0.05 in binary."""
+    return round(1 - confidence, 9)
 
 
 class Cell(StrictModel):
@@ -127,6 +143,11 @@ class Comparison(StrictModel):
     pairs that an any-time interval has no end)."""
     ci_high: float | None
     """Upper end of the interval."""
+    simultaneous_low: float | None = None
+    """Lower end of the interval that is right for all rows at once (`None`: nothing bounds it). It excludes 0 exactly
+    where the verdict names a direction; an end of 0 is then left out itself."""
+    simultaneous_high: float | None = None
+    """Upper end of it."""
     confidence: float
     """Confidence of the interval, such as 0.95."""
     basis: Basis = Basis.FIXED
@@ -152,8 +173,7 @@ class Comparison(StrictModel):
     @property
     def level(self) -> float:
         """A corrected p below it confirms: 1 - confidence."""
-        # 1 - 0.95 is a little more than 0.05 in binary.
-        return round(1 - self.confidence, 9)
+        return level_of(self.confidence)
 
     @property
     def is_confirmed(self) -> bool:
@@ -164,6 +184,20 @@ class Comparison(StrictModel):
     def can_be_confirmed(self) -> bool:
         """Whether so many pairs can give a corrected p that confirms an effect."""
         return self.p_holm_floor < self.level
+
+    def simultaneous_text(self, write: Callable[[float], str]) -> str:
+        """`[2.4, 13.5]`; `(0.0, 13.5]` where 0 is left out, `(0.0, ∞)` without an end; empty where nothing bounds it.
+
+        Args:
+            write: how numbers are written.
+        """
+        low, high = self.simultaneous_low, self.simultaneous_high
+        if low is None and high is None:
+            return ""
+        left = "[" if low is not None and not (self.is_confirmed and low == 0) else "("
+        right = "]" if high is not None and not (self.is_confirmed and high == 0) else ")"
+        ends = ["-∞" if low is None else write(low), "∞" if high is None else write(high)]
+        return f"{left}{', '.join(ends)}{right}"
 
     def verdict_text(self, *, is_over: bool) -> str:
         """The verdict as tables show it; `not yet` or `no pairs` where there is none.

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orchestrator.statistics.interval import half_width_of
-from orchestrator.statistics.permutation import MAX_EXACT_PAIRS, sign_flip_floor, sign_flip_p
+from orchestrator.statistics.permutation import MAX_EXACT_PAIRS, sign_flip_floor, sign_flip_p, sign_patterns
 from orchestrator.statistics.power import TARGET_POWER, detectable_effect_per_sd, pairs_needed
 
 _MIN_T_PAIRS = 13
@@ -110,9 +110,7 @@ def _sign_flip_p(differences: NDArray[np.float64]) -> NDArray[np.float64]:
     num_pairs = differences.shape[1]
     if num_pairs >= _MIN_T_PAIRS:
         return np.array([sign_flip_p(row) for row in differences])
-    # One sign may stay: turning all of them gives the same absolute sum.
-    codes = np.arange(2 ** (num_pairs - 1))[:, None] >> np.arange(num_pairs - 1)
-    signs = np.concatenate([1.0 - 2.0 * (codes & 1), np.ones((len(codes), 1))], axis=1)
+    signs = sign_patterns(num_pairs)
     found = []
     for start in range(0, len(differences), _CHUNK):
         part = differences[start : start + _CHUNK]

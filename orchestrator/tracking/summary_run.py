@@ -164,10 +164,15 @@ def _delta_metrics(comparisons: Sequence[Comparison], trials: Sequence[TrialRow]
             "delta_ci_high": comparison.ci_high,
             "p_value": comparison.p_value,
         }
-        for name, value in values.items():
-            if value is not None:
-                key = metric_key(name, comparison.cell.key, comparison.treatment)
-                yield Metric(key, value, when, comparison.num_pairs)
+        yield from _metrics(values, comparison, when)
+
+
+def _metrics(values: Mapping[str, float | None], comparison: Comparison, when: int) -> Iterator[Metric]:
+    """Those that there are, by name, cell and treatment."""
+    for name, value in values.items():
+        if value is not None:
+            key = metric_key(name, comparison.cell.key, comparison.treatment)
+            yield Metric(key, value, when, comparison.num_pairs)
 
 
 def _ends(comparison: Comparison, ended_at: Mapping[tuple[str, str, int], datetime | None]) -> Iterator[datetime]:
@@ -183,9 +188,12 @@ def _ends(comparison: Comparison, ended_at: Mapping[tuple[str, str, int], dateti
 def _final_metrics(report: Report, when: int) -> Iterator[Metric]:
     """What depends on all comparisons together."""
     for comparison in report.comparisons:
-        if comparison.p_holm is not None:
-            key = metric_key("p_holm", comparison.cell.key, comparison.treatment)
-            yield Metric(key, comparison.p_holm, when, comparison.num_pairs)
+        corrected = {
+            "p_holm": comparison.p_holm,
+            "delta_simultaneous_low": comparison.simultaneous_low,
+            "delta_simultaneous_high": comparison.simultaneous_high,
+        }
+        yield from _metrics(corrected, comparison, when)
     for effect in report.pooled:
         values = {"delta": effect.effect, "delta_ci_low": effect.ci_low, "delta_ci_high": effect.ci_high}
         for name, value in values.items():

@@ -3,6 +3,7 @@
 import csv
 import io
 import itertools
+import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -19,8 +20,9 @@ from orchestrator.report.files import write_report
 from orchestrator.report.html import to_html
 from orchestrator.report.latex import escape, to_latex
 from orchestrator.report.markdown import to_markdown, to_short_markdown
+from orchestrator.report.tables import comparison_table
 from orchestrator.report.terminal import to_text
-from orchestrator.statistics.comparison import Cell
+from orchestrator.statistics.comparison import Cell, Verdict
 from orchestrator.statistics.discordant import DiscordantImages
 from orchestrator.status import TrialStatus
 from tests.orchestrator.synthetic import DIGEST, make_record, make_records, make_spec, report_on
@@ -58,6 +60,55 @@ def test_markdown_tables_are_well_formed(report: Report, nasty: Report) -> None:
         assert len(widths) == 1
     assert "<script>" not in to_markdown(nasty)
     assert r"\<script\>" in to_short_markdown(nasty)
+
+
+def test_every_format_tells_the_same_words_and_simultaneous_intervals(report: Report) -> None:
+    table = json.loads(summary_table(report))
+    assert [row[3] for row in table["data"]] == ["improved", "inconclusive"]
+    plain = {
+        "terminal": to_text(report),
+        "markdown": to_markdown(report).replace("\\", ""),
+        "short markdown": to_short_markdown(report).replace("\\", ""),
+        "latex": to_latex(report).replace("$", ""),
+        "mlflow": json.dumps(table),
+        "html": to_html(report, pictures={}),
+    }
+    for comparison in report.comparisons:
+        text = comparison.simultaneous_text(lambda end: f"{end:.{report.decimals}f}")
+        assert re.fullmatch(r"\[-?[\d.]+, [\d.]+\]", text)
+        for name, shown in plain.items():
+            assert text in shown, name
+    for name, shown in plain.items():
+        assert name == "mlflow" or "imultaneous: right for all 2 rows at once" in shown, name
+    (gaussian, _) = csv.DictReader(io.StringIO(to_csv(report)))
+    assert gaussian["verdict"] == "improved"
+    assert float(gaussian["simultaneous_low"]) == report.comparisons[0].simultaneous_low > 0
+    assert float(gaussian["p_holm_floor"]) == 2 * 2 / 2**7
+
+
+def test_rows_that_so_few_pairs_leave_without_an_end_say_so() -> None:
+    spec = make_spec()
+    report = report_on(spec, make_records(spec))
+    assert report.comparisons[0].verdict is Verdict.SUGGESTIVE
+    assert report.comparisons[0].simultaneous_low is report.comparisons[0].simultaneous_high is None
+    assert "-: so few pairs bound nothing there." in to_text(report)
+
+
+def test_an_end_that_holm_alone_confirms_is_0_and_left_out(report: Report) -> None:
+    first, second = report.comparisons
+    by_step = first.model_copy(update={"simultaneous_low": 0.0, "simultaneous_high": None})
+    shown = report.model_copy(update={"comparisons": (by_step, second)})
+    assert "(0.00, ∞)" in to_text(shown)
+    assert r"$(0.00, \infty)$" in to_latex(shown)
+    worse = {"verdict": Verdict.WORSE, "simultaneous_low": -3.0, "simultaneous_high": 0.0}
+    assert first.model_copy(update=worse).simultaneous_text(str) == "[-3.0, 0.0)"
+    assert second.model_copy(update={"simultaneous_low": 0.0}).simultaneous_text(str).startswith("[0.0, ")
+
+
+def summary_table(report: Report) -> str:
+    """As MLflow gets it."""
+    table = comparison_table(report.for_people())
+    return json.dumps({"columns": table.columns, "data": table.rows})
 
 
 def test_images_that_only_one_arm_got_right_are_counts_without_a_p(report: Report) -> None:
