@@ -74,8 +74,15 @@ def _scope(spec: ExperimentSpec) -> str:
         return f"{start}, not in the images: an interval covers these draws, and says nothing of other images."
     return (
         f"The answers hold for these models, data sets and this recipe ({epochs} epochs, batch {batch}); another size, "
-        "data set or longer training may answer otherwise."
+        f"data set or longer training may answer otherwise. Intervals are over training seeds on {_images(spec)}: what "
+        "other images would add to them is not in them."
     )
+
+
+def _images(spec: ExperimentSpec) -> str:
+    """What every trial of a cell is scored on."""
+    group = spec.primary_metric.partition("/")[0]
+    return {"test": "this test split", "best_val": "this validation split"}.get(group, "these images")
 
 
 def _unfinished(status: ExperimentStatus) -> list[str]:

@@ -32,6 +32,7 @@ _LAST_LATIN = "\u017f"
 """Last letter of Latin Extended-A, as far as T1 fonts go."""
 _NOT_IN_LABEL = re.compile(r"[^A-Za-z0-9-]+")
 _BREAK_AFTER = re.compile(r"(\\_|[./,:=+-])(?=\S)")
+_POWER = re.compile(r"(?<=\d)e([+-]\d+)")
 _LONG_RUN = re.compile(r"[A-Za-z0-9]{16,}")
 
 SIZES = {"small": 0.92, "footnotesize": 0.85, "scriptsize": 0.76}
@@ -122,17 +123,21 @@ def mean_sd(mean: float | None, sd: float | None, decimals: int) -> str:
     r"""`$51.2 \pm 4.5$`."""
     if mean is None:
         return "--"
-    return f"${fixed(mean, decimals)}$" if sd is None else rf"${fixed(mean, decimals)} \pm {fixed(sd, decimals)}$"
+    return math(fixed(mean, decimals) if sd is None else rf"{fixed(mean, decimals)} \pm {fixed(sd, decimals)}")
 
 
 def interval(low: float | None, high: float | None, decimals: int) -> str:
     """`$[5.1, 9.3]$`."""
-    return "--" if low is None or high is None else f"$[{fixed(low, decimals)}, {fixed(high, decimals)}]$"
+    return "--" if low is None or high is None else math(f"[{fixed(low, decimals)}, {fixed(high, decimals)}]")
 
 
 def math(text: str) -> str:
-    """A number in math mode; a dash where there is none."""
-    return "--" if text == "-" else f"${text}$"
+    r"""Numbers in math mode, `1.0e-12` as `$1.0 \cdot 10^{-12}$`; a dash where there is none."""
+    return "--" if text == "-" else f"${_POWER.sub(_power_of_ten, text)}$"
+
+
+def _power_of_ten(found: re.Match[str]) -> str:
+    return rf" \cdot 10^{{{int(found[1])}}}"
 
 
 def bold(math: str) -> str:

@@ -41,9 +41,11 @@ def decimals_for(comparisons: Iterable[Comparison]) -> int:
 
 
 def fixed(value: float | None, decimals: int) -> str:
-    """`51.2`; a dash for a value that is not there; never `-0.0`."""
+    """`51.2`; a dash for a value that is not there; never `-0.0`; `1.0e-12` for what the most digits would call 0."""
     if value is None:
         return MISSING
+    if decimals >= MAX_DECIMALS and value and round(value, decimals) == 0:
+        return f"{value:.1e}"
     return f"{round(value, decimals) + 0.0:.{decimals}f}"
 
 

@@ -63,7 +63,11 @@ def _without_interval(comparison: Comparison, num_comparisons: int) -> str:
     if comparison.effect_sd:
         return f"over {_pairs(comparison)}: inconclusive; so few pairs give no {comparison.basis.interval_words}"
     evidence = f"in each of {_pairs(comparison)} ({_p(comparison, num_comparisons)})"
-    return f"{evidence}: inconclusive; differences that are all equal give no interval"
+    what = "control and treatment score alike" if comparison.effect == 0 else "the differences are all equal"
+    return (
+        f"{evidence}: inconclusive; {what}, which gives no interval, and which independent repetitions hardly do: see "
+        "whether the seed, and the change, reach what is scored"
+    )
 
 
 def pooled_answer(
@@ -193,9 +197,15 @@ def _p(comparison: Comparison, num_comparisons: int) -> str:
 
 
 def _conclusion(comparison: Comparison, decimals: int) -> str:
+    margin = with_unit(f"±{comparison.equivalence_margin:g}", comparison.unit)
     if comparison.verdict is Verdict.EQUIVALENT:
-        margin = with_unit(f"±{comparison.equivalence_margin:g}", comparison.unit)
         return f"equivalent, the whole interval lies within {margin}"
+    if comparison.is_within_margin:
+        return f"{_claim(comparison, decimals)}; smaller than the margin, the whole interval lies within {margin}"
+    return _claim(comparison, decimals)
+
+
+def _claim(comparison: Comparison, decimals: int) -> str:
     if comparison.verdict is Verdict.INCONCLUSIVE:
         low, high = signed(comparison.ci_low, decimals), signed(comparison.ci_high, decimals)
         return (

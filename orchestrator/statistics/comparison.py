@@ -181,6 +181,13 @@ class Comparison(StrictModel):
         return self.verdict in (Verdict.IMPROVED, Verdict.WORSE, Verdict.LARGER, Verdict.SMALLER)
 
     @property
+    def is_within_margin(self) -> bool:
+        """Whether the whole interval lies inside plus or minus the smallest effect that matters."""
+        if self.ci_low is None or self.ci_high is None:
+            return False
+        return -self.equivalence_margin < self.ci_low and self.ci_high < self.equivalence_margin
+
+    @property
     def can_be_confirmed(self) -> bool:
         """Whether so many pairs can give a corrected p that confirms an effect."""
         return self.p_holm_floor < self.level

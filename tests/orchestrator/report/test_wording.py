@@ -70,6 +70,23 @@ def test_equivalence_names_its_margin() -> None:
     )
 
 
+def test_an_effect_inside_the_margin_is_told_to_be_smaller_than_it() -> None:
+    sure, unsure = report_with(0.072, equivalence_margin=20.0), report_with(0.072, num_seeds=5, equivalence_margin=20.0)
+    ending = "; smaller than the margin, the whole interval lies within ±20 pp."
+    assert sure.answers[0].endswith(f"improved{ending}")
+    assert unsure.answers[0].endswith(f"which can't be confirmed with 5 pairs{ending}")
+    assert "smaller than the margin" not in report_with(0.072, equivalence_margin=5.0).answers[0]
+    assert "smaller than the margin" not in report_with(0.0, equivalence_margin=8.0).answers[0]
+
+
+@pytest.mark.parametrize(
+    ("metric", "words"), [("test/top1", "on this test split: "), ("best_val/top1", "on this validation split: ")]
+)
+def test_what_the_intervals_are_over_is_a_caveat_of_every_report(metric: str, words: str) -> None:
+    (caveat,) = [text for text in report_with(0.07, primary_metric=metric).caveats if "Intervals are over" in text]
+    assert words in caveat
+
+
 def test_a_worse_treatment_is_worse() -> None:
     assert report_with(-0.08).answers[0].endswith(": worse.")
 
@@ -345,8 +362,34 @@ def test_pairs_that_all_agree_are_not_told_as_one_pair() -> None:
     trials = [with_metric(trial, 0.5 + 0.05 * (trial.arm == "gaussian")) for trial in make_records(spec)]
     (sentence,) = report_on(spec, trials).answers
     assert sentence.endswith(
-        "by +5.0 pp in each of 3 pairs (p = 0.250): inconclusive; differences that are all equal give no interval."
+        "by +5.0 pp in each of 3 pairs (p = 0.250): inconclusive; the differences are all equal, which gives no "
+        "interval, and which independent repetitions hardly do: see whether the seed, and the change, reach what is "
+        "scored."
     )
+
+
+def test_twenty_pairs_that_score_alike_say_so() -> None:
+    spec = make_spec(seeds=list(range(20)), arms=make_spec().model_dump(mode="json")["arms"][:2])
+    trials = [with_metric(trial, 0.5 + 0.01 * trial.seed) for trial in make_records(spec)]
+    (sentence,) = report_on(spec, trials).answers
+    assert (
+        "by 0.0 pp in each of 20 pairs (p = 1.000): inconclusive; control and treatment score alike, which" in sentence
+    )
+
+
+def test_what_no_digit_shows_is_written_as_a_power_of_ten() -> None:
+    spec = make_spec(
+        primary_metric="test/loss", seeds=list(range(9)), arms=make_spec().model_dump(mode="json")["arms"][:2]
+    )
+    trials = [
+        with_metric(trial, 1e-12 * (2 + trial.seed % 2 + (trial.arm == "gaussian") * (3 + trial.seed % 3)))
+        for trial in make_records(spec)
+    ]
+    report = report_on(spec, trials)
+    assert "changed test loss by +4.0e-12 nats (95 % CI 3.3e-12 to 4.7e-12" in report.answers[0]
+    assert r"\mathbf{+4.0 \cdot 10^{-12}}" in to_latex(report)
+    assert r"$[3.3 \cdot 10^{-12}, 4.7 \cdot 10^{-12}]$" in to_latex(report)
+    assert "0.000000" not in to_latex(report)
 
 
 def test_cells_that_could_not_be_pooled_are_counted() -> None:
