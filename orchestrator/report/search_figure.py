@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections.abc import Callable, Sequence
+from textwrap import fill
 
 import matplotlib as mpl
 from matplotlib import colormaps
@@ -13,9 +14,10 @@ from pydantic import JsonValue
 
 from orchestrator.report.content import Report
 from orchestrator.report.figures import MAX_PANELS, cell_title, clean, more_words, panel_grid, wrapped
-from orchestrator.report.numbers import level_unit
+from orchestrator.report.numbers import level_unit, percent
 from orchestrator.report.search_content import Candidate, SearchSummary
-from orchestrator.report.search_tables import control_words
+from orchestrator.report.search_tables import control_words, interval_of_level
+from orchestrator.report.wording import field_words, metric_words
 from orchestrator.search.space import Choice, Distribution, LogUniform
 from orchestrator.statistics.metric import metric_named
 
@@ -24,6 +26,7 @@ _SMALL, _TINY = 8.5, 7.5
 _MAX_TICKS = 10
 _MAX_PLAIN_DECADES = 2.2
 _INCHES_PER_AXIS = 1.25
+_LETTERS_PER_AXIS = 18
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -40,22 +43,51 @@ def search_figure(report: Report) -> Figure:
     num_axes = max((len(search.space) + 1 for search in shown if len(search.space) > 1), default=0)
     width = max(3.7, _INCHES_PER_AXIS * num_axes)
     figure, panels = panel_grid(len(shown), width=width, height=3.3, columns=num_arms, is_shared=False)
+    ranges = {
+        metric: score_range([search for search in found if search.metric == metric])
+        for metric in {search.metric for search in shown}
+    }
     for axes, search in zip(panels, shown, strict=True):
         axes.set_title(f"{search.arm}\n{wrapped(cell_title(search.cell), width)}", fontsize=_SMALL)
         if len(search.space) == 1:
             _draw_one_path(axes, search, report)
+            axes.set_ylim(*ranges[search.metric])
         else:
-            _draw_many_paths(axes, search, report)
+            _draw_many_paths(axes, search, report, ranges[search.metric])
     if len(found) > len(shown):
         figure.supxlabel(more_words(len(found) - len(shown), "panel").strip(), fontsize=_SMALL)
     return figure
+
+
+def score_range(searches: Sequence[SearchSummary]) -> tuple[float, float]:
+    """Of all seeds' scores and the controls' levels, with a margin: panels of one metric can be held side by side.
+
+    Intervals may reach beyond it: that of two seeds is nine times as wide as their sd.
+    """
+    scale = metric_named(searches[0].metric).scale
+    levels = [
+        scale * seed.value
+        for search in searches
+        for candidate in search.candidates
+        for seed in candidate.seeds
+        if seed.value is not None
+    ]
+    levels += [scale * search.control.mean for search in searches if search.control is not None]
+    low, high = (min(levels), max(levels)) if levels else (0.0, 1.0)
+    margin = 0.05 * (high - low) or 0.5
+    return low - margin, high + margin
+
+
+def _metric_label(search: SearchSummary) -> str:
+    unit = level_unit(metric_named(search.metric).unit)
+    return f"{metric_words(search.metric)}{f' ({unit})' if unit else ''}"
 
 
 # ---- one path ----
 
 
 def _draw_one_path(axes: Axes, search: SearchSummary, report: Report) -> None:
-    """Mean and sd over seeds against the value; small points are single seeds, a ring is the choice."""
+    """Mean and interval over seeds against the value; small points are single seeds, a ring is the choice."""
     ((path, distribution),) = search.space.items()
     metric = metric_named(search.metric)
     place = _place_on_axis(axes, distribution)
@@ -68,40 +100,41 @@ def _draw_one_path(axes: Axes, search: SearchSummary, report: Report) -> None:
             axes.plot([x], [0.02], "x", color=_FAINT, ms=5, transform=axes.get_xaxis_transform(), zorder=3)
             continue
         axes.plot([x] * len(values), values, ".", color=_BLUE, ms=4, alpha=0.45, mew=0, zorder=3)
-        sd = None if candidate.score_sd is None else [metric.scale * candidate.score_sd]
+        found = interval_of_level(candidate.score, candidate.score_sd, candidate.num_seeds, report.confidence)
+        half_width = None if found is None else [metric.scale * (found[1] - found[0]) / 2]
         mark = "o" if candidate.num_failed == 0 else "s"
         mean = [metric.scale * candidate.score]
-        axes.errorbar([x], mean, yerr=sd, fmt=mark, color=_BLUE, ms=5, capsize=3, lw=1.2, mec="white", zorder=4)
+        axes.errorbar([x], mean, yerr=half_width, fmt=mark, color=_BLUE, ms=5, capsize=3, lw=1.2, mec="white", zorder=4)
         if candidate.is_chosen:
             axes.plot([x], mean, "o", ms=12, mfc="none", mec=_INK, mew=1.4, zorder=5)
     clean(axes)
-    axes.set_xlabel(path, fontsize=_SMALL)
-    unit = level_unit(metric.unit)
-    axes.set_ylabel(f"{search.metric}{f' ({unit})' if unit else ''}", fontsize=_SMALL)
+    axes.set_xlabel(field_words(path), fontsize=_SMALL)
+    axes.set_ylabel(_metric_label(search), fontsize=_SMALL)
     _legend(axes, search, report)
 
 
 def _draw_control(axes: Axes, search: SearchSummary, report: Report) -> None:
     if search.control is None:
         return
-    scale = metric_named(search.metric).scale
-    mean, sd = scale * search.control.mean, scale * (search.control.sd or 0.0)
-    if sd:
-        axes.axhspan(mean - sd, mean + sd, color=_CONTROL, alpha=0.14, lw=0, zorder=0)
-    axes.axhline(mean, color=_CONTROL, lw=1.2, ls="--", zorder=1)
+    scale, level = metric_named(search.metric).scale, search.control
+    found = interval_of_level(level.mean, level.sd, level.num_seeds, report.confidence)
+    if found is not None:
+        axes.axhspan(scale * found[0], scale * found[1], color=_CONTROL, alpha=0.14, lw=0, zorder=0)
+    axes.axhline(scale * level.mean, color=_CONTROL, lw=1.2, ls="--", zorder=1)
 
 
 def _legend(axes: Axes, search: SearchSummary, report: Report) -> None:
     line = mpl.lines.Line2D
     several = any(candidate.num_seeds > 1 for candidate in search.candidates)
-    label = "candidate: mean ± sd over seeds" if several else "candidate (one seed each)"
+    interval = f"mean, {percent(report.confidence)} interval over seeds"
+    label = f"candidate: {interval}" if several else "candidate (one seed each)"
     handles = [line([], [], color=_BLUE, marker="o", mec="white", ls="", label=label)]
     if search.chosen is not None:
         handles.append(line([], [], color=_INK, marker="o", mfc="none", ms=9, ls="", label="chosen"))
     if any(candidate.score is None for candidate in search.candidates):
         handles.append(line([], [], color=_FAINT, marker="x", ls="", label="failed, stopped or open"))
     if search.control is not None:
-        words = control_words(search.control, report.control, search.metric, report.decimals)
+        words = control_words(search.control, report.control, search.metric, report.decimals, report.confidence)
         handles.append(line([], [], color=_CONTROL, ls="--", label=words))
     # Below the panel: wherever it stood inside it would cover points.
     axes.legend(handles=handles, fontsize=_TINY, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.2))
@@ -175,17 +208,11 @@ def _is_geometric(numbers: Sequence[float]) -> bool:
 # ---- several paths ----
 
 
-def _draw_many_paths(axes: Axes, search: SearchSummary, report: Report) -> None:
+def _draw_many_paths(axes: Axes, search: SearchSummary, report: Report, scores: tuple[float, float]) -> None:
     """One line per candidate through all its values to its score; the better, the darker."""
     metric = metric_named(search.metric)
     paths = sorted(search.space, key=lambda path: -search.importance.get(path, 0.0))
-    scored = [candidate for candidate in search.candidates if candidate.score is not None]
-    levels = [metric.scale * candidate.score for candidate in scored if candidate.score is not None]
-    if search.control is not None:
-        levels.append(metric.scale * search.control.mean)
-    low, high = (min(levels), max(levels)) if levels else (0.0, 1.0)
-    margin = 0.05 * (high - low) or 0.5
-    low, high = low - margin, high + margin
+    low, high = scores
     across = range(len(paths) + 1)
     for candidate in reversed(search.candidates):
         heights = [_height(search.space[path], candidate.params[path]) for path in paths]
@@ -205,11 +232,9 @@ def _draw_many_paths(axes: Axes, search: SearchSummary, report: Report) -> None:
     if search.control is not None:
         height = (metric.scale * search.control.mean - low) / (high - low)
         axes.plot([len(paths) - 0.12, len(paths) + 0.12], [height, height], color=_INK, lw=2.2, zorder=7)
-    unit = level_unit(metric.unit)
     shares = {path: f"\nimportance {100 * share:.0f} %" for path, share in search.importance.items()}
-    # The last two parts of a path tell it apart, and fit.
-    names = [".\n".join(path.split(".")[-2:]) + shares.get(path, "") for path in paths]
-    axes.set_xticks(list(across), [*names, f"{search.metric}\n({unit})" if unit else search.metric], fontsize=_TINY)
+    names = [fill(field_words(path), _LETTERS_PER_AXIS) + shares.get(path, "") for path in paths]
+    axes.set_xticks(list(across), [*names, fill(_metric_label(search), _LETTERS_PER_AXIS)], fontsize=_TINY)
     axes.set_yticks([])
     axes.set_xlim(-0.35, len(paths) + 0.45)
     axes.set_ylim(-0.06, 1.06)
@@ -226,7 +251,7 @@ def _many_legend(axes: Axes, search: SearchSummary, report: Report) -> None:
     if any(candidate.score is None for candidate in search.candidates):
         handles.append(line([], [], color=_FAINT, ls=":", label="failed, stopped or open"))
     if search.control is not None:
-        words = control_words(search.control, report.control, search.metric, report.decimals)
+        words = control_words(search.control, report.control, search.metric, report.decimals, report.confidence)
         handles.append(line([], [], color=_INK, lw=2.2, label=words))
     axes.legend(handles=handles, fontsize=_TINY, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.24))
 

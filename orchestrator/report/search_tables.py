@@ -5,10 +5,11 @@ import io
 import json
 
 from orchestrator.report.content import Report
-from orchestrator.report.numbers import level_unit, mean_sd, params_text
+from orchestrator.report.numbers import fixed, level_unit, mean_sd, params_text
 from orchestrator.report.search_content import ControlLevel, SearchSummary
-from orchestrator.report.tables import Table
+from orchestrator.report.tables import Table, interval
 from orchestrator.search.space import Choice, Distribution, Params
+from orchestrator.statistics.interval import half_width_of
 from orchestrator.statistics.metric import metric_named
 from trainers.counted import counted
 
@@ -135,10 +136,21 @@ def search_table(report: Report) -> Table:
     )
 
 
-def control_words(level: ControlLevel, name: str, metric: str, decimals: int) -> str:
+def interval_of_level(mean: float, sd: float | None, num_seeds: int, confidence: float) -> tuple[float, float] | None:
+    """The t interval over seeds of a mean (`None`: one seed has none)."""
+    if sd is None or num_seeds < 2:
+        return None
+    half_width = half_width_of(sd, num_seeds, confidence)
+    return mean - half_width, mean + half_width
+
+
+def control_words(level: ControlLevel, name: str, metric: str, decimals: int, confidence: float) -> str:
     """Which trials the control's level in a picture comes from."""
     scale = metric_named(metric).scale
-    text = mean_sd(scale * level.mean, None if level.sd is None else scale * level.sd, decimals)
+    text = fixed(scale * level.mean, decimals)
+    found = interval_of_level(level.mean, level.sd, level.num_seeds, confidence)
+    if found is not None:
+        text += f" {interval(scale * found[0], scale * found[1], decimals)}"
     seeds = f"{level.num_seeds} seed{'s' if level.num_seeds > 1 else ''}"
     whose = "best of its own search" if level.source == "search" else "its confirm trials, not the search's seeds"
     return f"{name}: {text} ({whose}, {seeds})"

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from orchestrator.planning.changes import FIELDS
 from orchestrator.report.content import ArmSummary, PlaceboContrast
 from orchestrator.report.numbers import fixed, p_text, percent, signed, with_unit
 from orchestrator.statistics.comparison import Cell, Comparison, PooledEffect, Verdict
@@ -9,6 +10,8 @@ from orchestrator.statistics.metric import metric_named
 from orchestrator.statistics.pairing_gain import PairingGain
 
 _MAX_PAIRING_REMARKS = 4
+_FIELD_WORDS = {"lr": "learning rate", "lr_multiplier": "learning rate multiplier", "amplitude": "A"}
+"""Last name of a path -> words, where the name itself is none."""
 NO_GAUSSIAN = "no Gaussian"
 """What tables and pictures say of a map that none explains."""
 
@@ -19,6 +22,16 @@ def metric_words(metric: str) -> str:
     # A width's unit stands behind its number.
     words = metric_named(metric).words or name.removesuffix("_tokens").removesuffix("_fraction").replace("_", " ")
     return f"{group.replace('best_val', 'best validation').replace('_', ' ')} {words}"
+
+
+def field_words(path: str) -> str:
+    """`optimization.optimizer.lr` -> `learning rate`, `attention_bias.sigma` -> `sigma of the attention bias`."""
+    top, _, rest = path.partition(".")
+    if not rest:
+        return FIELDS.get(top, top.replace("_", " ")).removeprefix("the ")
+    name = rest.rpartition(".")[2]
+    words = _FIELD_WORDS.get(name, name.replace("_", " "))
+    return words if top == "optimization" or top not in FIELDS else f"{words} of {FIELDS[top]}"
 
 
 def cell_words(cell: Cell) -> str:

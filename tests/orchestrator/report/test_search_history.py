@@ -7,12 +7,14 @@ import statistics
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from orchestrator.report.appendix import to_latex_appendix
 from orchestrator.report.html import to_html
 from orchestrator.report.markdown import to_markdown
 from orchestrator.report.search_figure import search_figure
 from orchestrator.report.search_tables import search_overview, searches_to_csv
+from orchestrator.report.wording import field_words
 from orchestrator.status import Phase, TrialStatus
 from tests.orchestrator.synthetic import CELL, make_record, make_records, make_spec, report_on
 
@@ -145,11 +147,45 @@ def test_one_path_is_drawn_as_a_curve_with_the_control_as_a_band(report):
     means = [(float(each.lines[0].get_xdata()[0]), float(each.lines[0].get_ydata()[0])) for each in axes.containers]
     assert sorted(means) == [(1.0, pytest.approx(55)), (2.0, pytest.approx(75)), (4.0, pytest.approx(90))]
     band, level = axes.patches[0].get_bbox(), report.searches[0].control
-    assert (band.y0, band.y1) == pytest.approx((100 * (level.mean - level.sd), 100 * (level.mean + level.sd)))
+    half_width = stats.t.ppf(0.975, 5) * level.sd / 6**0.5
+    assert (band.y0, band.y1) == pytest.approx((100 * (level.mean - half_width), 100 * (level.mean + half_width)))
+    assert axes.get_xlabel() == "sigma of the attention bias"
+    assert axes.get_ylabel() == "best validation top-1 (%)"
     assert any(
         "(its confirm trials, not the search's seeds, 6 seeds)" in text.get_text()
         for text in axes.get_legend().get_texts()
     )
+
+
+def test_the_bars_are_intervals_over_seeds_and_panels_of_one_metric_share_their_range():
+    both = spec_with(
+        control={"space": {LR: {"kind": "log_uniform", "low": 1e-4, "high": 1e-1}}, "seeds": SEEDS},
+        gaussian={"space": {SIGMA: LOG_SIGMA}, "seeds": SEEDS},
+    )
+    trials = [*tried("control", {LR: 1e-3}, [0.2, 0.3]), *tried("gaussian", {SIGMA: 2.0}, [0.8, 0.9])]
+    first, second = search_figure(report_on(both, trials)).axes
+    assert first.get_ylim() == second.get_ylim()
+    low, high = first.get_ylim()
+    assert low < 20 < 90 < high < 100
+    (bar,) = first.containers
+    ends = bar[2][0].get_segments()[0][:, 1]
+    interval = stats.t.interval(0.95, 1, 25, stats.sem([20, 30]))
+    assert sorted(ends) == pytest.approx(interval)
+    assert "candidate: mean, 95 % interval over seeds" in {each.get_text() for each in first.get_legend().get_texts()}
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        (LR, "learning rate"),
+        (SIGMA, "sigma of the attention bias"),
+        ("attention_bias", "attention bias"),
+        ("optimization.schedule.warmup_epochs", "warmup epochs"),
+        ("model.drop_path", "drop path of the model"),
+    ],
+)
+def test_axes_have_words(path, words):
+    assert field_words(path) == words
 
 
 def test_listed_values_stand_where_they_belong():
@@ -187,6 +223,12 @@ def test_several_paths_are_parallel_coordinates_and_the_one_that_matters_is_name
     assert search.importance[LR] == pytest.approx(0.91, abs=0.07)
     assert search.importance[HEADS] < 0.04
     (axes,) = search_figure(report).axes
-    assert [label.get_text().split("\n")[1] for label in axes.get_xticklabels()] == ["lr", "sigma", "per_head", "(%)"]
+    names = [label.get_text().replace("\n", " ").partition(" importance")[0] for label in axes.get_xticklabels()]
+    assert names == [
+        "learning rate",
+        "sigma of the attention bias",
+        "per head of the attention bias",
+        "best validation top-1 (%)",
+    ]
     # Every candidate, the chosen one twice; three paths and the score as uprights.
     assert len(axes.lines) == 40 + 1 + 4
