@@ -147,7 +147,7 @@ def _drawn_signs(num_pairs: int) -> Iterator[NDArray[np.float64]]:
     chunk = max(1, _CHUNK_SIGNS // num_pairs)
     for start in range(0, num_draws, chunk):
         shape = (min(chunk, num_draws - start), num_pairs)
-        yield rng.integers(0, 2, size=shape, dtype=np.int8) * 2.0 - 1
+        yield (rng.integers(0, 2, size=shape, dtype=np.int8) * 2 - 1).astype(np.float64)
 
 
 def _monte_carlo(sample: NDArray[np.float64], threshold: float) -> float:
