@@ -99,7 +99,8 @@ def receptive_field(
 
 _NOTE = (
     "in tokens: sigma, rms radius, the centre's offset; mass: within 2.5 tokens;\n"
-    "area: smallest share of the image that holds 50 % and 90 % of the mass"
+    "area: smallest share of the image that holds 50 % and 90 % of the mass\n"
+    "R^2: 1 - SSE/SST; explained_variance, in the file: 1 - var(residual)/var(map), the paper's"
 )
 
 

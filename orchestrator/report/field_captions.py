@@ -22,8 +22,18 @@ LEGEND = (
 SCORED = "with the weights that are scored (best validation epoch)"
 """What \"after training\" means in maps and tables."""
 
-R_SQUARED_OF_MEAN = "R² is that of the fit of the mean map, not the mean of the seeds' R²"
+R_SQUARED_OF_MEAN = (
+    "R² (1 - SSE/SST; the paper's tool has 1 - var(residual)/var(map), in the table) is that of the fit of the mean "
+    "map, not the mean of the seeds' R²"
+)
 R_SQUARED_OF_SEEDS = "R² is the mean over seeds of the R² of each seed's own fit"
+
+NORM_WORDS = {
+    "before": "before the final norm",
+    "after": "after the final norm",
+    "after_if_trained": "after the final norm, but before it where its weights are all equal (untrained)",
+}
+"""Where the token is looked at, in tables and captions: two quantities, whose maps differ."""
 
 MAPS, CURVES = "receptive_field_maps", "receptive_field_curves"
 """Names of the figures."""
@@ -43,7 +53,7 @@ def field_captions(report: Report) -> dict[str, str]:
         trained = any(mean.is_trained for mean in fields.means)
         when = f"before training and after it, {SCORED}" if trained else "with the weights as given"
         sentences = [
-            f"Mean maps over seeds {when}; {R_SQUARED_OF_MEAN}.",
+            f"Mean maps over seeds {when}, of the token {NORM_WORDS[fields.norm]}; {R_SQUARED_OF_MEAN}.",
             LEGEND,
             in_report(fields).left_out,
         ]

@@ -14,6 +14,7 @@ from pydantic.json_schema import SkipJsonSchema
 
 from orchestrator.statistics.comparison import Cell, Comparison
 from trainers.analyses.map_metrics import ReceptiveFieldMetrics
+from trainers.analyses.questions import NormSide
 from trainers.result import Moment
 from trainers.strict import StrictModel
 
@@ -197,6 +198,8 @@ class Unreadable(StrictModel):
 class ReceptiveFields(StrictModel):
     """All that an experiment says about receptive fields. Describes: it is outside Holm's family."""
 
+    norm: NormSide = "before"
+    """Whether the token was looked at before or after the final norm, which are two quantities."""
     means: tuple[MeanField, ...]
     """One per cell, token, arm (the control first) and moment, as far as the maps can be read."""
     differences: tuple[FieldDifference, ...]

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from orchestrator.report.content import Report
-from orchestrator.report.field_captions import SCORED, r_squared_text
+from orchestrator.report.field_captions import NORM_WORDS, SCORED, r_squared_text
 from orchestrator.report.field_choice import in_report
 from orchestrator.report.field_content import (
     MOMENT_WORDS,
@@ -40,7 +40,7 @@ def field_comparison_table(report: Report) -> Table:
     is_trained = fields is not None and fields.is_trained
     count = f"the {len(comparisons)} p are" if len(comparisons) > 1 else "p is"
     return Table(
-        title=f"Receptive fields: treatment - {report.control}, over pairs of the same seed "
+        title=f"Receptive fields {_at(fields)}: treatment - {report.control}, over pairs of the same seed "
         f"(descriptive, outside Holm's family: {count} not adjusted){_after_training(is_trained=is_trained)}",
         columns=(
             "model",
@@ -113,7 +113,7 @@ def field_level_table(fields: ReceptiveFields | None) -> Table:
         changes = [_change(found.get(name)) for name in ("rms_radius_tokens", "sigma_tokens", "r_squared")]
         rows.append((first.cell.model, first.cell.dataset, first.arm, str(first.num_seeds), *changes))
     return Table(
-        title=f"Receptive fields: {change}mean ± sd over seeds{_after_training(is_trained=is_trained)}",
+        title=f"Receptive fields {_at(fields)}: {change}mean ± sd over seeds{_after_training(is_trained=is_trained)}",
         columns=(
             "model",
             "data set",
@@ -126,6 +126,10 @@ def field_level_table(fields: ReceptiveFields | None) -> Table:
         num_text_columns=3,
         rows=rows,
     )
+
+
+def _at(fields: ReceptiveFields | None) -> str:
+    return NORM_WORDS[fields.norm if fields else "before"]
 
 
 def _after_training(*, is_trained: bool) -> str:
@@ -146,7 +150,7 @@ def mean_field_table(fields: ReceptiveFields | None) -> Table:
     # Of all, shown or not: a table of one token out of many has to say which.
     has_targets = len({mean.target for mean in means}) > 1
     return Table(
-        title="Gaussian through the mean map of each arm (widths along a row x along a column, in tokens)"
+        title=f"Gaussian through the mean map of each arm {_at(fields)} (widths along a row x a column, in tokens)"
         f"{_after_training(is_trained=any(mean.is_trained for mean in means))}",
         columns=(
             "model",
@@ -158,6 +162,7 @@ def mean_field_table(fields: ReceptiveFields | None) -> Table:
             "seeds",
             "sigma",
             "R² of the mean map",
+            "1 - var(residual)/var(map)",
             "rms radius",
         ),
         num_text_columns=6 if has_targets else 5,
@@ -190,11 +195,12 @@ def _short_remark(mean: MeanField) -> str:
     return mean.remark if mean.metrics is None else mean.remark.partition(":")[0]
 
 
-def _fit_texts(mean: MeanField) -> tuple[str, str, str]:
+def _fit_texts(mean: MeanField) -> tuple[str, str, str, str]:
     if mean.metrics is None:
-        return MISSING, MISSING, MISSING
+        return MISSING, MISSING, MISSING, MISSING
     sigma = f"{mean.metrics.sigma_x_tokens:.2f} x {mean.metrics.sigma_y_tokens:.2f}"
-    return sigma, r_squared_text(mean.metrics.fit_px), fixed(mean.metrics.rms_radius_tokens, 2)
+    fit = mean.metrics.fit_px
+    return sigma, r_squared_text(fit), fixed(fit.explained_variance, 2), fixed(mean.metrics.rms_radius_tokens, 2)
 
 
 def field_notes(fields: ReceptiveFields | None) -> tuple[str, ...]:

@@ -27,6 +27,7 @@ from orchestrator.statistics.interval import spread
 from orchestrator.statistics.metric import metric_named
 from orchestrator.statistics.pairing import TrialKey, TrialOutcome
 from orchestrator.status import Phase, TrialStatus
+from trainers.analyses.configs import receptive_field_in
 from trainers.result import FieldRemark
 
 _CURVES = ("rms_radius_tokens", "r_squared")
@@ -69,7 +70,9 @@ def receptive_fields_of(
         mean for place in places for mean in means_of(*place, _of(done, *place), found[place], is_measured=is_measured)
     ]
     grids = {(mean.cell, mean.arm): mean.grid for mean in means}
+    analysis = receptive_field_in(spec.analyses)
     return ReceptiveFields(
+        norm=analysis.point.norm if analysis else "before",
         means=tuple(means_beside(means, spec.control.name)),
         differences=tuple(
             difference

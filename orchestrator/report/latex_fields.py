@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from orchestrator.report.content import Report
-from orchestrator.report.field_captions import SCORED, field_captions
+from orchestrator.report.field_captions import NORM_WORDS, SCORED, field_captions
 from orchestrator.report.field_content import PREFIXES, FieldLevel, ReceptiveFields
 from orchestrator.report.field_tables import WORDS
 from orchestrator.report.latex_text import (
@@ -262,7 +262,11 @@ def _caption(report: Report, fields: ReceptiveFields, cells: Sequence[Cell]) -> 
     when = f"before training and after it, {escape(SCORED)}" if fields.is_trained else "with the weights as given"
     at = "after training" if fields.is_trained else "in them"
     interval_words = rf"its {escape(percent(report.confidence))} paired $t$ interval (areas in pp)"
-    sentences = [rf"Receptive fields{where}: mean $\pm$ sd over $n$ seeds, {when}. The fit is a Gaussian."]
+    side = escape(NORM_WORDS[fields.norm])
+    sentences = [
+        rf"Receptive fields{where}: mean $\pm$ sd over $n$ seeds, {when}, {side}.",
+        r"The fit is a Gaussian, $R^2 = 1 - \mathrm{SSE}/\mathrm{SST}$.",
+    ]
     if any(arm.role == "treatment" for arm in report.arms):
         sentences += [
             rf"$\Delta$: treatment $-$ control {at}, mean over $n$ pairs of the same seed with {interval_words}.",

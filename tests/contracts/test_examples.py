@@ -57,6 +57,8 @@ def test_a_spec_of_the_papers_receptive_fields(file, tmp_path):
     spec = parse_spec(file.read_bytes())
     assert spec.name == f"paper-{file.stem}"
     assert spec.optimization.epochs == 0
+    # Where the paper's tool looks, as far as a model has a gradient there.
+    assert [analysis.point.norm for analysis in spec.analyses] == ["after_if_trained"]
     assert all(model.pretrained for model in spec.models)
     plan = make_plan(spec, data_root=tmp_path)
     changes: dict[str, set[str]] = {}

@@ -8,6 +8,7 @@ import argparse
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
@@ -25,7 +26,7 @@ from trainers.analyses.command_line import (
 )
 from trainers.analyses.images import BATCH_SIZE, image_batches, spread_positions
 from trainers.analyses.map_metrics import ReceptiveField, measure
-from trainers.analyses.questions import FeaturePoint, ReceptiveFieldConfig, check_target
+from trainers.analyses.questions import FeaturePoint, NormSide, ReceptiveFieldConfig, check_target
 from trainers.analyses.receptive_field import receptive_fields, warnings_for
 from trainers.analyses.study import GRADIENT_SUM, MAPS, RESULT, LookedAt, Study
 from trainers.analyses.targets import CenterTarget
@@ -149,7 +150,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--batch-size", type=_positive, default=BATCH_SIZE)
     parser.add_argument("--target", type=target_of, default=CenterTarget(), help="center, ROW,COLUMN or lattice:N")
     parser.add_argument("--layer", type=int, help="block of a ViT, stage of Swin (default: the last)")
-    parser.add_argument("--norm", choices=("before", "after"), default="before", help="the final norm")
+    parser.add_argument("--norm", choices=get_args(NormSide), default="before", help="the final norm")
     parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--output", type=Path, help="folder for the maps and the JSON")

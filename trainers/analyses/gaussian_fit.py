@@ -46,7 +46,10 @@ class GaussianFit(StrictModel):
     floor: float
     """What is there far away from the centre (0 where the fit has no floor)."""
     r_squared: float
-    """Share of the map's variance that the Gaussian explains; may be negative without a floor."""
+    """Share of the map's variance that the Gaussian explains, 1 - SSE / SST; may be negative without a floor."""
+    explained_variance: float | None = None
+    """1 - var(residual) / var(map), which the paper's tool calls R^2 (`None`: fitted by an earlier version). A residual
+    with a mean, as without a floor, counts less there: it is never below `r_squared`."""
     is_wider_than_map: bool
     """Whether the width is extrapolated: the map ends before the Gaussian has fallen off, or the fit met its bounds."""
 
@@ -101,6 +104,8 @@ def fit_gaussian(values: npt.ArrayLike, *, with_floor: bool, is_quick: bool = Fa
     best = min(solutions, key=problem.squared_error)
     height, floor = problem.linear_parts(best)
     spread = matrix / scale - float((matrix / scale).mean())
+    squared_deviations = float(np.square(spread).sum())
+    residuals = problem.residuals(np.array(best))
     return GaussianFit(
         center_x=best.center_x,
         center_y=best.center_y,
@@ -108,7 +113,8 @@ def fit_gaussian(values: npt.ArrayLike, *, with_floor: bool, is_quick: bool = Fa
         sigma_y=best.sigma_y,
         height=height * scale,
         floor=floor * scale,
-        r_squared=1.0 - problem.squared_error(best) / float(np.square(spread).sum()),
+        r_squared=1.0 - problem.squared_error(best) / squared_deviations,
+        explained_variance=1.0 - float(residuals.var()) * residuals.size / squared_deviations,
         is_wider_than_map=best.sigma_x > matrix.shape[1] / 2 or best.sigma_y > matrix.shape[0] / 2,
     )
 

@@ -9,15 +9,19 @@ from trainers.analyses.targets import CenterTarget, TargetConfig
 from trainers.errors import AnalysisError
 from trainers.strict import StrictModel
 
+NormSide = Literal["before", "after", "after_if_trained"]
+"""On which side of the final norm."""
+
 
 class FeaturePoint(StrictModel):
     """Where in the model the target lies."""
 
     layer: int | None = Field(default=None, ge=0)
     """Block of a ViT, stage of a hierarchical model such as Swin, from 0 (`null`: the last one)."""
-    norm: Literal["before", "after"] = "before"
-    """Before or after the final norm. `after` is what the paper writes; but the channel mean of a LayerNorm whose
-    weights are all equal, as in an untrained model, is constant: its gradient is rounding noise."""
+    norm: NormSide = "before"
+    """Before or after the final norm: two different quantities. `after` is what the paper writes and its tool takes,
+    but the channel mean of a LayerNorm whose weights are all equal, as in an untrained model, is constant: its gradient
+    is rounding noise. `after_if_trained` takes such a model before the norm, and says so, and all others after it."""
 
 
 class ReceptiveFieldConfig(StrictModel):
@@ -92,8 +96,8 @@ def chosen_layer(point: FeaturePoint, num_layers: int, name: str) -> int:
         return num_layers - 1
     if point.layer >= num_layers:
         raise AnalysisError(f"{name} has no layer {point.layer}: its layers are 0 to {num_layers - 1}")
-    if point.norm == "after" and point.layer != num_layers - 1:
+    if point.norm != "before" and point.layer != num_layers - 1:
         raise AnalysisError(
-            f'"norm": "after" means the final norm, and layer {point.layer} is not the last ({num_layers - 1})'
+            f'"norm": "{point.norm}" means the final norm, and layer {point.layer} is not the last ({num_layers - 1})'
         )
     return point.layer

@@ -105,8 +105,13 @@ def _misleading(model: nn.Module, point: FeaturePoint) -> Iterator[str]:
             "receptive field of a token is its own patch; take published or trained "
             "weights, or give the model a `layer_scale` such as 1"
         )
-    if point.norm == "after" and isinstance(getattr(model, "norm", None), nn.Identity):
+    if point.norm != "before" and isinstance(getattr(model, "norm", None), nn.Identity):
         yield 'the model has no final norm over tokens: the target "after" the norm is the one before it'
+    if point.norm == "after_if_trained" and _has_equal_final_norm(model):
+        yield (
+            "taken before the final norm, whose weights are all equal, as in an untrained model: another quantity than "
+            "the one after a trained norm"
+        )
 
 
 def _constant_means(model: nn.Module, point: FeaturePoint) -> Iterator[str]:
@@ -124,12 +129,22 @@ def _constant_means(model: nn.Module, point: FeaturePoint) -> Iterator[str]:
             "blocks (Swin V2): their channel mean is constant, so what attention and MLPs add has no gradient, and the "
             "receptive field of a token is its own patch or rounding noise, whatever the attention does"
         )
-    norm = getattr(model, "norm", None)
-    if point.norm == "after" and isinstance(norm, nn.LayerNorm) and _is_uniform(norm):
+    if point.norm == "after" and _has_equal_final_norm(model):
         yield (
             "the final LayerNorm has equal weights, so the channel mean after it is constant and its gradient is "
             'rounding noise; use "norm": "before"'
         )
+
+
+def _has_equal_final_norm(model: nn.Module) -> bool:
+    """Whether there is a final LayerNorm whose weights are all equal."""
+    norm = getattr(model, "norm", None)
+    return isinstance(norm, nn.LayerNorm) and _is_uniform(norm)
+
+
+def _is_after_norm(model: nn.Module, point: FeaturePoint) -> bool:
+    """Whether the target lies behind the final norm of this model."""
+    return point.norm == "after" or (point.norm == "after_if_trained" and not _has_equal_final_norm(model))
 
 
 def _is_uniform(norm: nn.LayerNorm) -> bool:
@@ -171,7 +186,7 @@ def _places(
         AnalysisError: there is no such target.
         NoReceptiveFieldError: the gradient of a target is rounding noise, in fp32 whatever the config's precision.
     """
-    features = _features(model, image, layer, norm=config.point.norm == "after")
+    features = _features(model, image, layer, norm=_is_after_norm(model, config.point))
     height, width = features.shape[-2:]
     places = config.target.places(height, width)
     for row, column in places:
@@ -217,7 +232,7 @@ def _gradients(
         stack.enter_context(
             torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=config.precision == "bf16")
         )
-        features = _features(model, images, layer, norm=config.point.norm == "after")
+        features = _features(model, images, layer, norm=_is_after_norm(model, config.point))
     for i, (row, column) in enumerate(places):
         feature_BC = features[:, :, row, column]
         target = (feature_BC.float() if config.precision == "bf16" else feature_BC).mean(dim=1).sum()

@@ -98,3 +98,17 @@ def test_widths_that_the_map_cannot_tell_are_marked():
 def test_a_map_with_nothing_in_it_is_refused(values, message):
     with pytest.raises(AnalysisError, match=message):
         fit_gaussian(values, with_floor=True)
+
+
+def test_the_paper_tools_share_of_variance_stands_beside_ours():
+    """Without a floor a residual has a mean, which 1 - var(residual) / var(map) forgives: on what it is, by hand."""
+    values = planted((21, 21), x=10, y=9, sigma_x=3, sigma_y=4) + 0.2
+    fit = fit_gaussian(values, with_floor=False)
+    residual = values - planted(
+        values.shape, x=fit.center_x, y=fit.center_y, sigma_x=fit.sigma_x, sigma_y=fit.sigma_y, height=fit.height
+    )
+    assert fit.explained_variance == pytest.approx(1 - residual.var() / values.var())
+    assert fit.r_squared == pytest.approx(1 - (residual**2).sum() / ((values - values.mean()) ** 2).sum())
+    assert fit.explained_variance > fit.r_squared + 0.005
+    with_floor = fit_gaussian(values, with_floor=True)
+    assert with_floor.explained_variance == pytest.approx(with_floor.r_squared)

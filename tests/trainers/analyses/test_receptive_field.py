@@ -292,6 +292,25 @@ def test_after_a_norm_that_is_not_there_is_announced():
     assert warnings_for(MODELS["beit"](), FeaturePoint()) == []
 
 
+def test_a_trained_norm_is_looked_at_after_it_and_an_untrained_one_before_it_which_is_said():
+    torch.manual_seed(0)
+    model = MODELS["plain"]()
+    side = model.patch_embed.img_size[0]
+    images = [images_of(2, side)]
+
+    def maps(norm):
+        (field,) = receptive_fields(model, images, ReceptiveFieldConfig(point=FeaturePoint(norm=norm)))
+        return field.map
+
+    assert (maps("after_if_trained") == maps("before")).all()
+    (warning,) = warnings_for(model, FeaturePoint(norm="after_if_trained"))
+    assert warning.startswith("taken before the final norm, whose weights are all equal")
+    spread_norm_weights(model)
+    assert (maps("after_if_trained") == maps("after")).all()
+    assert np.abs(maps("after") - maps("before")).sum() > 0.01
+    assert warnings_for(model, FeaturePoint(norm="after_if_trained")) == []
+
+
 @pytest.mark.skipif(
     os.environ.get("ATEN_CPU_CAPABILITY", "").lower() in ("default", "avx2"),
     reason="torch's bf16 attention packs for what the CPU can do, whatever this variable says (pack_vnni2)",
