@@ -34,7 +34,9 @@ class TrialConfig(StrictModel):
     mixing: Annotated[MixingConfig, Field(discriminator="kind")] = NoMixing()
     """Whether images of a batch are mixed with each other, the same pairs and shares in every arm."""
     normalization: NormalizationName = "model"
-    """Mean and standard deviation that images are normalised with: `model` (what its weights expect), or `imagenet`."""
+    """Mean and standard deviation that images are normalised with: `model` (what its weights expect), or `imagenet`.
+    With `model`, images that are scored are also resized and cropped as timm publishes the weights (`vit_relpos_*` and
+    `beit_*`: the middle 0.9, bicubic); else, and for models without published weights, the middle 0.875, bicubic."""
     optimization: OptimizationConfig = OptimizationConfig()
     """Optimizer, schedule, epochs, batch size, precision."""
     analyses: Analyses = ()

@@ -25,6 +25,7 @@ from trainers.config import TrialConfig
 from trainers.data.loading import BatchLoader
 from trainers.data.normalization import Normalization
 from trainers.data.sampling import EvalSampler, TrainSampler
+from trainers.data.scored_view import scored_view
 from trainers.data.splits import ImageSplit
 from trainers.data.survey import require_classes
 from trainers.device import Device
@@ -133,6 +134,11 @@ class _Trial:
             input_size_px=config.model.input_size_px,
             augmentation=config.augmentation,
             seed=config.seed,
+            view=scored_view(
+                config.normalization,
+                input_size_px=config.model.input_size_px,
+                published=config.model.published_view,
+            ),
         )
         require_classes(self._splits.num_classes, epochs=optimization.epochs, label=config.dataset.label)
         if self._image_cache_gib > 0:

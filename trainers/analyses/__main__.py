@@ -33,6 +33,7 @@ from trainers.analyses.targets import CenterTarget
 from trainers.atomic_file import replaced_file
 from trainers.data import DatasetConfig, DigitsConfig, FolderConfig, NoAugmentation
 from trainers.data.normalization import Normalization
+from trainers.data.scored_view import scored_view
 from trainers.device import Device
 from trainers.errors import ConfigError
 from trainers.program import run_program
@@ -64,6 +65,11 @@ def _look(options: argparse.Namespace) -> tuple[Study, dict[str, ReceptiveField]
         input_size_px=subject.model.input_size_px,
         augmentation=NoAugmentation(),
         seed=0,
+        view=scored_view(
+            subject.normalization,
+            input_size_px=subject.model.input_size_px,
+            published=subject.model.published_view,
+        ),
     )
     positions = spread_positions(options.images, len(splits.val))
     if len(positions) < options.images:

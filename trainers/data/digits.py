@@ -11,6 +11,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from trainers.data.augmentation import AugmentationConfig
+from trainers.data.scored_view import ScoredView
 from trainers.data.splitting import Positions, SplitSizes, stratified_order
 from trainers.data.survey import Survey
 from trainers.errors import DataError, MissingPackageError
@@ -66,6 +67,7 @@ class DigitsConfig(StrictModel):
         input_size_px: int,
         augmentation: AugmentationConfig,
         seed: int,
+        view: ScoredView | None = None,
     ) -> "Splits":
         """The splits in memory, upsampled once.
 
@@ -74,6 +76,7 @@ class DigitsConfig(StrictModel):
             input_size_px: side of the model's input.
             augmentation: random changes to training images.
             seed: the trial's seed, for the augmentation stream.
+            view: not used: its images are squares.
         """
         import torch
 

@@ -12,6 +12,7 @@ from trainers.data.augmentation import AugmentationConfig
 from trainers.data.copies import seek_copies
 from trainers.data.fingerprint import fingerprint
 from trainers.data.folder_layout import LAYOUT, FolderContents, read_folder
+from trainers.data.scored_view import ScoredView
 from trainers.data.splitting import Positions, SplitSizes, stratified_order
 from trainers.data.survey import Survey
 from trainers.errors import DataError
@@ -112,6 +113,7 @@ class FolderConfig(StrictModel):
         input_size_px: int,
         augmentation: AugmentationConfig,
         seed: int,
+        view: ScoredView | None = None,
     ) -> "Splits":
         """The splits; images are read when a batch needs them.
 
@@ -120,6 +122,7 @@ class FolderConfig(StrictModel):
             input_size_px: side of the model's input.
             augmentation: random changes to training images.
             seed: the trial's seed, for the augmentation stream.
+            view: of images that are scored (`None`: the usual one).
 
         Raises:
             DataError: the folder is missing, has another layout (see `read_folder`), or a split would be empty.
@@ -131,7 +134,7 @@ class FolderConfig(StrictModel):
 
         contents = read_folder(self._folder(data_root))
         files, labels = contents.files, torch.from_numpy(_labels(contents))
-        crop = CenterCrop(input_size_px)
+        crop = CenterCrop(input_size_px, view)
         augment = augmentation.build(input_size_px=input_size_px, seed=seed)
         train, val, test = (torch.from_numpy(part) for part in self._split(contents))
 

@@ -7,27 +7,31 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 from torchvision.transforms import v2
+from torchvision.transforms.functional import pil_modes_mapping
 
 from trainers.data.color import on_white
 from trainers.data.decoding import decode_image
 from trainers.data.image_cache import ImageCache
+from trainers.data.scored_view import ScoredView, usual_view
 from trainers.data.seeded_transform import SeededTransform
 from trainers.data.splits import Batch, ImageSplit
 
-CROP_FRACTION = 0.875
 MAX_ASPECT_RATIO = 16
 """Longer images are cut before they are enlarged."""
 
 
 class CenterCrop:
-    """The usual view of an image that is scored: shorter side to S / 0.875 pixels, then the middle S x S."""
+    """The view of an image that is scored: shorter side to so many pixels, then the middle S x S."""
 
-    def __init__(self, input_size_px: int) -> None:
-        """Build the view for a model's input side."""
-        self._size_px, self._short_side_px = input_size_px, round(input_size_px / CROP_FRACTION)
+    def __init__(self, input_size_px: int, view: ScoredView | None = None) -> None:
+        """Build the view for a model's input side (`None`: the usual one)."""
+        view = view or usual_view(input_size_px)
+        self._size_px, self._short_side_px = input_size_px, view.short_side_px
+        interpolation = v2.InterpolationMode(view.interpolation)
+        self._resampling = Image.Resampling(pil_modes_mapping[interpolation])
         self._transform = v2.Compose(
             [
-                v2.Resize(self._short_side_px, v2.InterpolationMode.BICUBIC, antialias=True),
+                v2.Resize(self._short_side_px, interpolation, antialias=True),
                 v2.CenterCrop(input_size_px),
             ]
         )
@@ -48,7 +52,7 @@ class CenterCrop:
         left, right = self._seen(image.width, min(image.size))
         top, bottom = self._seen(image.height, min(image.size))
         size = (self._size_px, self._size_px)
-        return image.resize(size, Image.Resampling.BICUBIC, box=(left, top, right, bottom))
+        return image.resize(size, self._resampling, box=(left, top, right, bottom))
 
     def _seen(self, side: int, shorter: int) -> tuple[float, float]:
         """Where the view starts and ends along one side of an image."""

@@ -9,6 +9,7 @@ from pydantic import Field
 from trainers.data.account import DataAccount
 from trainers.data.augmentation import AugmentationConfig
 from trainers.data.manifest_name import INCOMPLETE, SUFFIX
+from trainers.data.scored_view import ScoredView
 from trainers.data.splitting import SplitSizes
 from trainers.data.survey import Survey
 from trainers.errors import DataError
@@ -65,6 +66,7 @@ class ManifestConfig(StrictModel):
         input_size_px: int,
         augmentation: AugmentationConfig,
         seed: int,
+        view: ScoredView | None = None,
     ) -> "Splits":
         """The splits that the manifest tells; images are read, and checked, when a batch needs them.
 
@@ -73,6 +75,7 @@ class ManifestConfig(StrictModel):
             input_size_px: side of the model's input.
             augmentation: random changes to training images.
             seed: the trial's seed, for the augmentation stream.
+            view: of images that are scored (`None`: the usual one).
 
         Raises:
             DataError: there is no such manifest, it is broken, or a split is empty.
@@ -85,7 +88,7 @@ class ManifestConfig(StrictModel):
 
         manifest = self._read(data_root)
         folder = self._file(data_root).parent / manifest.header.images_folder
-        crop = CenterCrop(input_size_px)
+        crop = CenterCrop(input_size_px, view)
         augment = augmentation.build(input_size_px=input_size_px, seed=seed)
 
         def split(name: str, augment: "SeededTransform | None" = None) -> "ManifestSplit":

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from pydantic import Field, model_validator
 
 from trainers.data.augmentation import AugmentationConfig
+from trainers.data.scored_view import ScoredView
 from trainers.data.splitting import SplitSizes
 from trainers.data.survey import Survey
 from trainers.strict import StrictModel
@@ -103,6 +104,7 @@ class NeighborTextureConfig(StrictModel):
         input_size_px: int,
         augmentation: AugmentationConfig,
         seed: int,
+        view: ScoredView | None = None,
     ) -> "Splits":
         """The splits in memory, generated once per process.
 
@@ -111,6 +113,7 @@ class NeighborTextureConfig(StrictModel):
             input_size_px: side of the model's input.
             augmentation: random changes to training images.
             seed: the trial's seed, for the augmentation stream.
+            view: not used: its images are squares.
         """
         import torch
         from torch.nn import functional as F

@@ -78,6 +78,10 @@ class SmallVitConfig(StrictModel):
         return (0.5, 0.5, 0.5)
 
     @property
+    def published_view(self) -> None:
+        """No weights of it are published: images are seen as usual."""
+
+    @property
     def no_bias(self) -> str | None:
         """Why no attention bias can be added: one always can."""
         return None

@@ -35,6 +35,10 @@ class TimmFacts:
     """Of each channel, for its weights."""
     std: tuple[float, float, float]
     """Of each channel, for its weights."""
+    crop_fraction: float
+    """Share of the shorter side of an image that is seen when its weights are scored."""
+    interpolation: str
+    """How images are resized for that."""
     has_weights: bool
     """Whether weights are published."""
     heads: tuple[str, ...]
@@ -125,6 +129,9 @@ def _ask_timm(name: str) -> TimmFacts:
         is_windowed=any(family.windowed and family.find_sites(model) for family in FAMILIES),
         mean=(red_mean, green_mean, blue_mean),
         std=(red_std, green_std, blue_std),
+        crop_fraction=float(published.crop_pct),
+        # What its weights are published with is one of the two.
+        interpolation="bicubic" if published.interpolation == "bicubic" else "bilinear",
         has_weights=bool(published.has_weights),
         heads=(heads,) if isinstance(heads, str) else tuple(heads or ()),
         no_position=_why_without_position(model),

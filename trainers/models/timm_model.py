@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, JsonValue, field_validator, model_validator
 
+from trainers.data.scored_view import ModelView
 from trainers.errors import ConfigError
 from trainers.models.flops import count_forward_flops
 from trainers.models.grid import check_image_size
@@ -114,6 +115,12 @@ class TimmConfig(StrictModel):
     def input_std(self) -> tuple[float, float, float]:
         """Standard deviation of each channel that the input is normalised with."""
         return timm_facts(self.name).std
+
+    @property
+    def published_view(self) -> ModelView:
+        """The view of scored images that timm's weights are published with."""
+        facts = timm_facts(self.name)
+        return ModelView(facts.crop_fraction, facts.interpolation)
 
     @property
     def no_bias(self) -> str | None:

@@ -3,10 +3,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import timm
 from PIL import Image
 from torchvision.transforms import v2
 
 from trainers.data.image_file import CenterCrop
+from trainers.data.scored_view import scored_view
+from trainers.models import SmallVitConfig, TimmConfig
 
 SIDE = 32
 
@@ -27,6 +30,28 @@ def by_torchvision(image: Image.Image) -> Image.Image:
 def test_the_view_is_torchvisions(size: tuple[int, int]) -> None:
     image = noise(*size)
     assert CenterCrop(SIDE)(image).tobytes() == by_torchvision(image).tobytes()
+
+
+@pytest.mark.parametrize("name", ["vit_relpos_small_patch16_224", "beit_base_patch16_224", "resnet18.tv_in1k"])
+@pytest.mark.parametrize("size", [(500, 375), (231, 640), (224, 224)])
+def test_a_published_model_sees_what_timm_shows_it(name: str, size: tuple[int, int]) -> None:
+    published = timm.models.get_pretrained_cfg(name)
+    by_timm = timm.data.create_transform(
+        **timm.data.resolve_data_config(pretrained_cfg=published.to_dict()), is_training=False, use_prefetcher=True
+    )
+    model = TimmConfig(name=name)
+    view = scored_view("model", input_size_px=224, published=model.published_view)
+    seen = np.asarray(CenterCrop(224, view)(noise(*size))).transpose(2, 0, 1)
+    assert (seen == np.asarray(by_timm(noise(*size)))).all()
+
+
+def test_whose_view_goes_with_which_normalisation() -> None:
+    published = TimmConfig(name="vit_relpos_small_patch16_224").published_view
+    assert published == (0.9, "bicubic")
+    assert scored_view("model", input_size_px=224, published=published) == (248, "bicubic")
+    assert scored_view("imagenet", input_size_px=224, published=published) == (256, "bicubic")
+    assert scored_view("model", input_size_px=32, published=SmallVitConfig().published_view) == (37, "bicubic")
+    assert TimmConfig(name="resnet18.tv_in1k").published_view.interpolation == "bilinear"
 
 
 @pytest.mark.parametrize("size", [(100, 6), (6, 100), (331, 5), (1, 77), (260, 16)])
