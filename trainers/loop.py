@@ -274,6 +274,7 @@ class _Trial:
         self._sampler.set_epoch(epoch)
         self._splits.train.set_epoch(epoch)
         pace = descent.run_epoch(epoch, self._train_loader)
+        self._read_ahead(epoch + 1)
         val = self._score(self._val_loader).metrics()
         if not np.isfinite(val["loss"]):
             last_step = (epoch + 1) * self._sampler.steps_per_epoch - 1
@@ -297,6 +298,13 @@ class _Trial:
             self._best_weights = {name: value.clone() for name, value in self._scored_model.state_dict().items()}
         self._reports.append(report)
         return report
+
+    def _read_ahead(self, epoch: int) -> None:
+        """Training images of the next epoch are read while this one is scored and saved."""
+        if epoch < self._config.optimization.epochs:
+            self._sampler.set_epoch(epoch)
+            self._splits.train.set_epoch(epoch)
+            self._train_loader.read_ahead()
 
     def _score(self, loader: BatchLoader) -> Predictions:
         return score_split(

@@ -80,7 +80,11 @@ class Descent:
         if world.size > 1:
             # Ranks agree on running statistics after each epoch, so no buffer needs to be sent in each step.
             self._forward = DistributedDataParallel(
-                model, device_ids=[device.torch_device.index] if device.is_cuda else None, forward_sync_buffers=False
+                model,
+                device_ids=[device.torch_device.index] if device.is_cuda else None,
+                forward_sync_buffers=False,
+                # Else each gradient lies in memory twice: in the model, and in what the ranks exchange.
+                gradient_as_bucket_view=True,
             )
 
     def run_epoch(self, epoch: int, batches: Iterable[Batch]) -> EpochTiming:

@@ -12,7 +12,9 @@ from orchestrator.statistics.permutation import sign_flip_floor
 from trainers.analyses.configs import receptive_field_in
 from trainers.config import TrialConfig
 from trainers.counted import counted
+from trainers.data.folder import FolderConfig
 from trainers.data.manifest_name import INCOMPLETE
+from trainers.data.manifest_set import ManifestConfig
 from trainers.models import ModelConfig, TimmConfig
 from trainers.strict_json import JsonObject
 
@@ -34,6 +36,7 @@ def warnings_of(spec: ExperimentSpec) -> tuple[str, ...]:
         *_about_fields(spec),
         *_about_searches(spec),
         *_about_comparability(spec),
+        *_about_loading(spec),
     )
 
 
@@ -140,6 +143,25 @@ def _about_fields(spec: ExperimentSpec) -> Iterator[str]:
         yield (
             f"before training, the blocks of {', '.join(post_norm)} end in norms with equal weights: a token's "
             "receptive field is its own patch or rounding noise there, whatever the attention does"
+        )
+
+
+def _about_loading(spec: ExperimentSpec) -> Iterator[str]:
+    """Processes that read images: none for a GPU, or more than the CPUs that Ray reserves for them."""
+    asked, cpus = spec.resources, spec.resources.cpus_per_worker
+    from_files = [dataset.label for dataset in spec.datasets if isinstance(dataset, FolderConfig | ManifestConfig)]
+    if not from_files:
+        return
+    if asked.gpus_per_worker and not asked.loader_workers:
+        yield (
+            f"`resources.loader_workers` is 0: the GPU waits while its own process decodes and augments every image of "
+            f"{', '.join(from_files)}; ask for as many as it can have CPUs, and for those CPUs in `cpus_per_worker`"
+        )
+    elif asked.loader_workers > cpus:
+        yield (
+            f"`resources.loader_workers` is {asked.loader_workers}, but each training process reserves "
+            f"{counted(cpus, 'CPU')}: where a cluster is full they take the others' time; set `cpus_per_worker` to "
+            f"{asked.loader_workers + 1}"
         )
 
 

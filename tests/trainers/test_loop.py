@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from trainers import loop
 from trainers.config import TrialConfig
+from trainers.data.loading import BatchLoader
 from trainers.data.splits import ImageSplit
 from trainers.data.tensor_split import TensorSplit
 from trainers.errors import CheckpointError, ConfigError, DataError, NonFiniteLossError
@@ -264,6 +266,18 @@ def test_every_epoch_augments_anew(trial, monkeypatch):
         None, input_size_px=16, augmentation=config.augmentation, seed=0
     ).train.indices.tolist()
     assert all(len(seen[index]) == 2 and not torch.equal(*seen[index]) for index in trained_on)
+
+
+def test_the_next_epoch_is_read_while_this_one_is_scored(trial, monkeypatch):
+    steps = []
+    read_ahead, score = BatchLoader.read_ahead, loop.score_split
+    monkeypatch.setattr(BatchLoader, "read_ahead", lambda self: (steps.append("read"), read_ahead(self))[1])
+    monkeypatch.setattr(loop, "score_split", lambda *given, **named: (steps.append("score"), score(*given, **named))[1])
+    config = trial(optimization={"epochs": 3, "global_batch_size": 10})
+    ahead = train(config, Runtime(device="cpu", loader_workers=1))
+    assert steps == ["read", "score", "read", "score", "score", "score", "score"]
+    monkeypatch.setattr(BatchLoader, "read_ahead", lambda self: None)
+    assert numbers(ahead) == numbers(train(config, Runtime(device="cpu", loader_workers=1)))
 
 
 def test_dropout_draws_the_same_masks_in_both_arms(trial):

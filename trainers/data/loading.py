@@ -38,16 +38,26 @@ class BatchLoader:
             # Else each epoch would draw its workers' seeds from the global generator, which dropout uses.
             generator=torch.Generator(),
         )
+        self._ahead: Iterator[_Fetched] | None = None
+
+    def read_ahead(self) -> None:
+        """Let the loader workers begin with the next epoch while this process does something else.
+
+        Sampler and split know which epoch comes next. Without loader workers nothing happens.
+        """
+        if self._loader.num_workers:
+            self._ahead = iter(self._loader)
 
     def close(self) -> None:
         """End the loader workers now; torch would wait for the last reference to go."""
         iterator = self._loader._iterator  # noqa: SLF001  torch has no public way to end workers that stay
         if isinstance(iterator, _MultiProcessingDataLoaderIter):
             iterator._shutdown_workers()  # noqa: SLF001
-        self._loader._iterator = None  # noqa: SLF001
+        self._loader._iterator = self._ahead = None  # noqa: SLF001
 
     def __iter__(self) -> Iterator[Batch]:
-        for batch in self._loader:
+        batches, self._ahead = self._ahead or iter(self._loader), None
+        for batch in batches:
             if isinstance(batch, DataError):
                 # A new one: raising `batch` would tie it into a cycle with this frame, and torch takes 5 s to stop
                 # loader workers that only the garbage collector finds.

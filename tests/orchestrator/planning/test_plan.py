@@ -253,6 +253,29 @@ def test_a_treatment_that_is_not_tuned_is_said():
 # ---- a training is planned once ----
 
 
+@pytest.mark.parametrize(
+    ("resources", "told"),
+    [
+        ({"gpus_per_worker": 1}, "`resources.loader_workers` is 0: the GPU waits while its own process decodes"),
+        (
+            {"loader_workers": 7},
+            "`resources.loader_workers` is 7, but each training process reserves 1 CPU: where a cluster is full",
+        ),
+        ({"gpus_per_worker": 1, "loader_workers": 7, "cpus_per_worker": 8}, ""),
+        ({}, ""),
+    ],
+)
+def test_a_gpu_that_would_wait_for_images_and_loaders_without_a_cpu_are_named(resources, told):
+    def warnings(dataset: dict[str, object]) -> list[str]:
+        spec = parse_spec({**deepcopy(SPEC), "datasets": [dataset], "resources": resources})
+        return [warning for warning in warnings_of(spec) if "loader_workers" in warning]
+
+    found = warnings({"kind": "folder", "path": "photos"})
+    assert [warning[: len(told)] for warning in found] == ([told] if told else [])
+    # In memory as a whole.
+    assert warnings({"kind": "digits"}) == []
+
+
 def test_a_sweep_needs_one_control_per_cell_and_seed():
     sweep = [
         {"name": f"sigma-{sigma}", "patch": {"attention_bias": {"kind": "gaussian", "sigma": sigma}}}
