@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import ray
 from ray._private.state import available_resources_per_node
@@ -24,7 +24,7 @@ from trainers.counted import counted
 
 _LOOK_SECONDS = 2.0
 _GRACE_SECONDS = 5.0
-"""A trial's process takes a moment to start; that is no waiting."""
+"""Ray takes a moment to give a trial its place; that is no waiting."""
 
 _log = logging.getLogger(__name__)
 
@@ -62,7 +62,8 @@ class WaitingNote:
         with self._database.read() as session:
             num_running = count_trials(session, [self._experiment_id])[self._experiment_id].running
             others = others_in_training(session, self._experiment_id)
-        if num_running > self._num_waiting_for_workers():
+        # A trial that has its place does not wait: its process may take half a minute to import what it needs.
+        if self._has_a_place() or num_running > self._num_waiting_for_workers():
             self._moved_at = time.monotonic()
         if time.monotonic() - self._moved_at < _GRACE_SECONDS:
             return ""
@@ -76,9 +77,23 @@ class WaitingNote:
         """Trials that have begun, and wait until all their workers find a place at once."""
         if self._resources.num_workers == 1:
             return 0
-        wanted = self._resources.num_workers
-        groups = placement_group_table().values()
-        return sum(group["state"] == "PENDING" and len(group["bundles"]) == wanted for group in groups)
+        return sum(group["state"] == "PENDING" for group in self._groups())
+
+    def _has_a_place(self) -> bool:
+        return any(group["state"] == "CREATED" for group in self._groups())
+
+    def _groups(self) -> list[dict[str, Any]]:
+        """Placement groups of this driver that are as large as one trial."""
+        job = ray.get_runtime_context().get_job_id()
+        share = (self._resources.cpus_per_worker, self._resources.gpus_per_worker)
+        # A group's id ends with that of the job which asked for it.
+        mine = [group for name, group in placement_group_table().items() if name.endswith(job)]
+        return [
+            group
+            for group in mine
+            if len(group["bundles"]) == self._resources.num_workers
+            and all((each.get("CPU", 0), each.get("GPU", 0)) == share for each in group["bundles"].values())
+        ]
 
     def _guarded(self, reason: str) -> None:
         if reason == self._written:

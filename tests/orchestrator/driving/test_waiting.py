@@ -110,6 +110,23 @@ def test_an_experiment_says_what_it_waits_for_until_it_moves(ray_cluster, tmp_pa
 
 
 @pytest.mark.ray
+def test_a_trial_whose_process_only_starts_does_not_wait(ray_cluster, tmp_path) -> None:  # noqa: F811
+    database = open_database(f"sqlite:///{tmp_path / 'sigmalab.db'}")
+    note = WaitingNote(database, "nobody", 1, Resources())
+    assert not note._has_a_place()
+    place = placement_group([{"CPU": 1}])
+    ray.get(place.ready())
+    assert note._has_a_place()
+    wider = WaitingNote(
+        open_database(f"sqlite:///{tmp_path / 'sigmalab.db'}"), "nobody", 1, Resources(cpus_per_worker=2)
+    )
+    assert not wider._has_a_place(), "another driver's, or something else of this one"
+    remove_placement_group(place)
+    wait_until(lambda: not note._has_a_place())
+    database.close()
+
+
+@pytest.mark.ray
 @pytest.mark.filterwarnings("ignore:.*:DeprecationWarning:ray.data.context")
 @pytest.mark.filterwarnings("ignore:`.*` is deprecated:DeprecationWarning")
 def test_a_trial_of_two_workers_says_that_it_waits_and_keeps_its_place(ray_cluster, tmp_path, monkeypatch) -> None:  # noqa: F811
