@@ -22,6 +22,7 @@ from trainers.batch_norm import require_batch_norm_to_train
 from trainers.checkpoint import Identity, StateDict, TrainingState, load_checkpoint, save_checkpoint
 from trainers.compilation import fresh_compiler, how_compiled
 from trainers.config import TrialConfig
+from trainers.cores import allowed_cores, cpu_share, crowding
 from trainers.data.loading import BatchLoader
 from trainers.data.normalization import Normalization
 from trainers.data.sampling import EvalSampler, TrainSampler
@@ -164,6 +165,7 @@ class _Trial:
             seed=config.seed,
             rank=self._world.rank,
         )
+        _tell_of_crowding(self._loader_workers)
         self._loaders: list[BatchLoader] = []
         self._train_loader = self._loader(self._splits.train, self._sampler)
         self._val_loader = self._eval_loader(self._splits.val)
@@ -398,6 +400,12 @@ class _Trial:
 def _model_input(normalize: Normalization, device: Device) -> Callable[[Tensor], Tensor]:
     """Makes the model's input of a split's images; it knows no trial, which would then only go with the collector."""
     return lambda images: normalize(device.receive(images))
+
+
+def _tell_of_crowding(loader_workers: int) -> None:
+    told = crowding(loader_workers, allowed=allowed_cores(), share=cpu_share())
+    if told is not None:
+        logger.warning("%s", told)
 
 
 def _look_at_data(config: TrialConfig, runtime: Runtime, world: World) -> str:

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 from api.doctor.finding import Finding, note, ok, problem
+from trainers.cores import allowed_cores, cpu_share
 
 _CGROUP = Path("/sys/fs/cgroup")
 _GIB = 2**30
@@ -20,8 +21,7 @@ _ENOUGH_SHARED_GIB = 1
 def look_at_cores() -> Finding:
     """Cores that this process may use: of the machine, by affinity, by the container's share."""
     machine = os.cpu_count() or 1
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else machine
-    share = cpu_share()
+    allowed, share = allowed_cores(), cpu_share()
     text = f"{allowed} of the machine's {machine}" if allowed < machine else f"{machine}"
     if share is None or share >= allowed:
         return ok("cores", text)
@@ -30,15 +30,6 @@ def look_at_cores() -> Finding:
         f"{text}, but the container may use no more than {share:g} at a time",
         f"tell Ray where you start it yourself: ray start --num-cpus {max(1, int(share))}",
     )
-
-
-def cpu_share(cgroup: Path = _CGROUP) -> float | None:
-    """Cores' worth of time that the control group gives (`None`: no limit)."""
-    second = _read(cgroup / "cpu.max").split()
-    if len(second) == 2 and second[0] != "max":
-        return int(second[0]) / int(second[1])
-    first = _read(cgroup / "cpu" / "cpu.cfs_quota_us"), _read(cgroup / "cpu" / "cpu.cfs_period_us")
-    return int(first[0]) / int(first[1]) if first[0] and first[1] and int(first[0]) > 0 else None
 
 
 def look_at_memory() -> Finding:

@@ -22,7 +22,7 @@ from api.doctor.deployment import (
     look_at_service,
     read_settings,
 )
-from api.doctor.machine import cpu_share, look_at_folder, look_at_shared_memory, memory_limit
+from api.doctor.machine import look_at_folder, look_at_shared_memory, memory_limit
 from api.doctor.network import look_at_ports, look_at_proxies
 from api.doctor.software import _gpus
 from api.local_stack.record import StackRecord
@@ -85,13 +85,8 @@ def test_every_variable_that_is_read_somewhere_is_known() -> None:
     assert {name for name in read if name != "SIGMALAB_MLFLOW_TRACKING_URI"} <= known_variables()
 
 
-def test_the_container_s_share_counts(tmp_path: Path) -> None:
-    assert cpu_share(tmp_path) is None
+def test_the_container_s_memory_counts(tmp_path: Path) -> None:
     assert memory_limit(tmp_path) is None
-    (tmp_path / "cpu.max").write_text("max 100000\n")
-    assert cpu_share(tmp_path) is None
-    (tmp_path / "cpu.max").write_text("150000 100000\n")
-    assert cpu_share(tmp_path) == 1.5
     (tmp_path / "memory.max").write_text("1073741824\n")
     (tmp_path / "memory.current").write_text("1048576\n")
     assert memory_limit(tmp_path) == (2**30, 2**20)
