@@ -16,7 +16,7 @@ from orchestrator.spec import ExperimentSpec
 
 router = APIRouter(tags=["service"], responses=PROBLEMS)
 
-_NEEDED = frozenset({"state", "database", "ray"})
+_NEEDED = frozenset({"state", "database", "reconciler", "ray"})
 """Without MLflow experiments run all the same; their curves wait in the store."""
 
 
@@ -52,7 +52,7 @@ def is_alive(state: StateDep) -> PlainTextResponse:
 
 @router.get("/readyz", responses={503: {"model": ReadinessView, "description": "Experiments can't run now."}})
 def is_ready(response: Response, experiments: ExperimentsDep) -> ReadinessView:
-    """Whether experiments can run to their end right now: state, database, Ray, MLflow, each with its reason."""
+    """Whether experiments can run to their end now: state, database, a leader, Ray, MLflow, each with its reason."""
     checks = {
         name: Check(ok=condition.ok, reason=condition.reason) for name, condition in experiments.readiness().items()
     }

@@ -6,7 +6,9 @@ under an id that only one job can have, and the lease merely saves the double wo
 """
 
 import logging
+import os
 import shlex
+import socket
 import threading
 import time
 import uuid
@@ -37,8 +39,11 @@ from orchestrator.store.leases import release, try_acquire
 from orchestrator.store.tables import ExperimentRow
 from orchestrator.store.trials import cancel_open_trials, reopen_trials
 
-_LEASE = "reconciler"
-_LEASE_SECONDS = 30.0
+LEASE = "reconciler"
+"""Name of the lease of the one that leads."""
+LEASE_SECONDS = 30.0
+_HOLDER_CHARS = 128
+"""Of a holder's name that the database takes."""
 _JANITOR_PAUSE_SECONDS = 3600.0
 _KEYS_KEPT_SECONDS = 7 * 24 * 3600.0
 _STOP_AGAIN_SECONDS = 15.0
@@ -71,7 +76,7 @@ class Reconciler:
         """
         self._folders = folders
         self._database, self._jobs, self._settings, self._clock = database, jobs, settings, clock
-        self._holder = f"reconciler-{uuid.uuid4().hex}"
+        self._holder = f"{socket.gethostname()}:{os.getpid()} ({uuid.uuid4().hex[:12]})"[-_HOLDER_CHARS:]
         self._limits = Limits(
             settings.max_driver_attempts,
             settings.heartbeat_timeout_seconds,
@@ -109,12 +114,16 @@ class Reconciler:
             Whether this reconciler has the lease (else it did nothing).
 
         Raises:
-            StoreError: the database does not answer.
+            StoreError: the database does not answer, or nobody can write.
             RayUnavailableError: Ray does not answer; what needs no Ray was done.
         """
-        if not self._lead():
-            return False
-        self._clean_up()
+        try:
+            if not self._lead():
+                return False
+            self._clean_up()
+        except StoreError:
+            self._stop_who_blocks()
+            raise
         unavailable: RayUnavailableError | None = None
         self._cluster = _NotAsked()
         found = look(self._database)
@@ -134,7 +143,7 @@ class Reconciler:
         """Give the lease back, so that another process need not wait for its end."""
         if self._lease_renewed_at is not None:
             with self._database.write() as session:
-                release(session, _LEASE, self._holder)
+                release(session, LEASE, self._holder)
             self._lease_renewed_at = None
 
     # ---- seeing ----
@@ -235,7 +244,7 @@ class Reconciler:
 
     def _submit(self, one: Found, attempt: int) -> None:
         # `exec`: Ray's SIGTERM reaches the driver itself, not a shell.
-        command = (self._settings.ray_python, "-m", "orchestrator", "drive", one.id, "--attempt", str(attempt))
+        command = (self._settings.ray_python, "-m", "orchestrator", *_drive_arguments(one.id, attempt))
         try:
             self._jobs.submit(
                 job_id_of(one.id, attempt),
@@ -254,6 +263,23 @@ class Reconciler:
             self._stopped_at[one.job_id] = self._clock()
             _log.warning("experiment %s: stopping job %s", one.id, one.job_id)
             self._jobs.stop(one.job_id)
+
+    def _stop_who_blocks(self) -> None:
+        """End the driver that stands still while it holds SQLite's write lock: by a read and Ray, as nobody can write.
+
+        No other one, however silent: those that live can't say so now.
+        """
+        writer = self._database.find_writer()
+        if writer is None or not writer.is_stopped:
+            return
+        for one in look(self._database):
+            if (
+                one.is_open
+                and one.job_id is not None
+                and _drive_arguments(one.id, one.attempt) == writer.arguments[-4:]
+            ):
+                _log.warning("%s is stopped and holds the database's write lock", writer.words)
+                self._stop(one)
 
     def _replace(self, one: Found, end: AttemptEnd, cause: str) -> None:
         with self._database.write() as session:
@@ -330,10 +356,10 @@ class Reconciler:
 
     def _lead(self) -> bool:
         now = self._clock()
-        if self._lease_renewed_at is not None and now - self._lease_renewed_at < _LEASE_SECONDS / 3:
+        if self._lease_renewed_at is not None and now - self._lease_renewed_at < LEASE_SECONDS / 3:
             return True
         with self._database.write() as session:
-            token = try_acquire(session, _LEASE, self._holder, _LEASE_SECONDS)
+            token = try_acquire(session, LEASE, self._holder, LEASE_SECONDS)
         self._lease_renewed_at = None if token is None else now
         return token is not None
 
@@ -363,6 +389,11 @@ class _Room:
 
 class _NotAsked:
     """In this tick."""
+
+
+def _drive_arguments(experiment_id: str, attempt: int) -> tuple[str, ...]:
+    """The end of a driver's command line."""
+    return ("drive", experiment_id, "--attempt", str(attempt))
 
 
 def _ends_of(row: ExperimentRow) -> dict[AttemptEnd, int]:

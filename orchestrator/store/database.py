@@ -30,6 +30,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from orchestrator.errors import StateLostError, StoreError
 from orchestrator.store.schema import migrate
+from orchestrator.store.sqlite_writer import Writer, find_writer
 
 _BUSY_TIMEOUT_SECONDS = 30.0
 _MIGRATION_LOCK = 0x5167_6D61
@@ -91,6 +92,10 @@ class Database:
         """
         with self.read() as session:
             session.execute(select(1))
+
+    def find_writer(self) -> Writer | None:
+        """Which process holds SQLite's write lock right now (`None`: nobody, or it can't be told)."""
+        return find_writer(Path(self._engine.url.database or "")) if self._is_sqlite else None
 
     def close(self) -> None:
         """Close all idle connections; those in use close when their block ends."""

@@ -55,7 +55,7 @@ def test_three_links_answer_and_all_is_ready(service: Service, client: Client) -
     assert httpx.get(service.links["ray"]).status_code in (200, 401)
     assert client.readiness().status == "ready"
     assert {name: check.ok for name, check in client.readiness().checks.items()} == {
-        "state": True, "database": True, "ray": True, "mlflow": True,
+        "state": True, "database": True, "reconciler": True, "ray": True, "mlflow": True,
     }  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from orchestrator.errors import (
     ExperimentNotFoundError,
@@ -19,16 +19,20 @@ from orchestrator.report.html import to_html
 from orchestrator.report.markdown import to_markdown
 from orchestrator.report.terminal import to_text
 from orchestrator.service.experiments import Experiments
+from orchestrator.service.reconciler import LEASE, LEASE_SECONDS
 from orchestrator.service.views import Origin
 from orchestrator.settings import Settings
 from orchestrator.spec import ExperimentSpec
 from orchestrator.statistics.comparison import Basis
 from orchestrator.statistics.look_plan import Looks
 from orchestrator.status import ExperimentStatus, Phase
+from orchestrator.store.clock import DatabaseNow
 from orchestrator.store.database import Database, open_database
 from orchestrator.store.experiments import begin_attempt, get_experiment, heartbeat, move, set_chosen_params
-from orchestrator.store.tables import ExperimentRow, TrialRow
+from orchestrator.store.leases import try_acquire
+from orchestrator.store.tables import ExperimentRow, LeaseRow, TrialRow
 from orchestrator.store.trials import cancel_open_trials, fail_trial, start_trial, succeed_trial, trials_of
+from tests.orchestrator.another_writer import another_writer, stop
 from trainers.data import FolderConfig
 from trainers.result import EpochReport, TrialResult
 
@@ -355,11 +359,41 @@ def test_logs_are_those_of_the_newest_driver(
 def test_readiness_names_what_does_not_answer(experiments: Experiments, dashboard) -> None:
     conditions = experiments.readiness()
     assert {name: condition.ok for name, condition in conditions.items()} == {
-        "database": True, "ray": True, "mlflow": False,
+        "database": True, "reconciler": False, "ray": True, "mlflow": False,
     }  # fmt: skip
     assert "MLflow at 127.0.0.1 does not answer" in conditions["mlflow"].reason
     dashboard.is_broken = True
     assert "answered 500" in experiments.readiness()["ray"].reason
+
+
+def test_readiness_says_who_leads(experiments: Experiments, database: Database) -> None:
+    assert experiments.readiness()["reconciler"].reason == "nobody leads yet: no experiment is started"
+    with database.write() as session:
+        try_acquire(session, LEASE, "host:4711", LEASE_SECONDS)
+    leads = experiments.readiness()["reconciler"]
+    assert (leads.ok, leads.reason) == (True, "host:4711 leads")
+    for offset, when in ((-7.0, "7 s ago"), (3600.0, "before a clock was set back")):
+        with database.write() as session:
+            session.execute(update(LeaseRow).values(expires_at=DatabaseNow(offset)))
+        nobody = experiments.readiness()["reconciler"]
+        assert not nobody.ok
+        assert nobody.reason.endswith(f"the lease of host:4711 ended {when}")
+
+
+def test_readiness_names_the_stopped_process_that_nobody_can_write_for(tmp_path: Path, migrated_sqlite: Path) -> None:
+    file = tmp_path / "home" / "sigmalab.db"
+    file.parent.mkdir()
+    file.write_bytes(migrated_sqlite.read_bytes())
+    database = open_database(f"sqlite:///{file}")
+    stuck = Experiments(database, Settings(home=file.parent, mlflow_tracking_uri=None))
+    with another_writer(file) as process:
+        assert stuck.readiness()["database"].ok
+        stop(process)
+        found = stuck.readiness()["database"]
+    assert not found.ok
+    assert found.reason.startswith(f"process {process.pid} (")
+    assert f"is stopped and holds the write lock of sqlite:///{file}: nobody can write" in found.reason
+    database.close()
 
 
 def test_the_link_to_mlflow_appears_with_its_experiment(

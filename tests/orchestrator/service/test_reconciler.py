@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, event, update
 
-from orchestrator.errors import RayUnavailableError, StaleAttemptError
+from orchestrator.errors import RayUnavailableError, StaleAttemptError, StoreError
 from orchestrator.planning.expansion import Expansion
 from orchestrator.service.jobs import RayJobs
 from orchestrator.service.observation import look
@@ -31,6 +31,7 @@ from orchestrator.store.experiments import (
 from orchestrator.store.tables import DriverAttemptRow, ExperimentRow, LeaseRow
 from orchestrator.store.telemetry import record_epoch
 from orchestrator.store.trials import plan_trials, start_trial, trials_of
+from tests.orchestrator.another_writer import another_writer, stop
 from trainers.result import EpochReport
 
 
@@ -493,6 +494,32 @@ def test_a_reconciler_that_died_is_followed_when_its_lease_ends(lab: Lab) -> Non
     with lab.database.write() as session:
         session.execute(update(LeaseRow).values(expires_at=datetime(2020, 1, 1, tzinfo=UTC)))
     assert lab.another_reconciler().tick()
+
+
+def test_a_stopped_driver_that_holds_the_write_lock_is_ended_by_a_read_and_ray(
+    tmp_path: Path, dashboard, small_spec: ExperimentSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orchestrator.store.database._BUSY_TIMEOUT_SECONDS", 0.1)
+    settings = Settings(home=tmp_path, mlflow_tracking_uri=None)
+    database = open_database(settings.effective_database_url)
+    lab = Lab(database, dashboard, settings)
+    experiment_id, healthy = lab.submit(small_spec), lab.submit(small_spec)
+    for one in (experiment_id, healthy):
+        lab.reconciler.tick()
+        lab.drive(one)
+    lab.clock.seconds += 11.0  # the lease is to be renewed
+    with another_writer(tmp_path / "sigmalab.db", "drive", experiment_id, "--attempt", "1") as process:
+        with pytest.raises(StoreError, match="locked"):
+            lab.reconciler.tick()
+        assert dashboard.stopped == []
+        stop(process)
+        with pytest.raises(StoreError, match="locked"):
+            lab.reconciler.tick()
+        assert dashboard.stopped == [job_id_of(experiment_id, 1)]
+    # What Ray did: it killed the process.
+    assert lab.reconciler.tick()
+    assert dashboard.stopped == [job_id_of(experiment_id, 1)]
+    database.close()
 
 
 def test_two_leaders_at_once_do_no_harm(lab: Lab, small_spec: ExperimentSpec) -> None:

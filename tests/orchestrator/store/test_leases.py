@@ -6,7 +6,7 @@ from sqlalchemy import update
 
 from orchestrator.store.clock import DatabaseNow
 from orchestrator.store.database import Database
-from orchestrator.store.leases import release, try_acquire
+from orchestrator.store.leases import holder_of, release, try_acquire
 from orchestrator.store.tables import LeaseRow
 
 
@@ -37,6 +37,34 @@ def test_a_lease_that_has_run_out_changes_hands_with_a_new_token(database: Datab
     let_it_expire(database)
     assert take(database, "bob") == 2
     assert take(database, "ann") is None
+
+
+def test_a_lease_from_a_clock_that_was_set_back_holds_nobody_off(database: Database) -> None:
+    take(database, "ann")
+    with database.write() as session:
+        session.execute(update(LeaseRow).values(expires_at=DatabaseNow(3600.0)))
+    with database.read() as session:
+        assert not holder_of(session, "job", 60.0).is_current
+    assert take(database, "bob") == 2
+    # By half a second: that is how clocks are corrected.
+    with database.write() as session:
+        session.execute(update(LeaseRow).values(expires_at=DatabaseNow(60.5)))
+    assert take(database, "ann") is None
+
+
+def test_who_holds_a_lease(database: Database) -> None:
+    with database.read() as session:
+        assert holder_of(session, "job", 60.0) is None
+    take(database, "ann")
+    with database.read() as session:
+        name, is_current, left = holder_of(session, "job", 60.0)
+    assert (name, is_current) == ("ann", True)
+    assert 50.0 < left <= 60.0
+    let_it_expire(database)
+    with database.read() as session:
+        name, is_current, left = holder_of(session, "job", 60.0)
+    assert (name, is_current) == ("ann", False)
+    assert left < 0
 
 
 def test_a_released_lease_is_free_and_keeps_its_count(database: Database) -> None:
