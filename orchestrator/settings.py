@@ -52,6 +52,8 @@ class Settings(BaseSettings):
     may wait half a minute for a busy database."""
     driver_start_timeout_seconds: float = Field(default=600.0, ge=60)
     """How long a driver's job may run before its first sign of life."""
+    max_equal_failures: int = Field(default=8, ge=2)
+    """So many trials that fail one after another with the same error stop their experiment, before the others do."""
     max_concurrent_experiments: int = Field(default=4, ge=1)
     """Drivers at once; further experiments wait in the queue."""
     cancel_grace_seconds: float = Field(default=20.0, ge=0)
@@ -114,6 +116,7 @@ class Settings(BaseSettings):
             "SIGMALAB_STORAGE": str(self.effective_storage),
             "SIGMALAB_DATA_ROOT": str(self.effective_data_root),
             "SIGMALAB_HEARTBEAT_TIMEOUT_SECONDS": str(self.heartbeat_timeout_seconds),
+            "SIGMALAB_MAX_EQUAL_FAILURES": str(self.max_equal_failures),
         }
         if self.mlflow_tracking_uri is not None:
             environment["MLFLOW_TRACKING_URI"] = self.mlflow_tracking_uri

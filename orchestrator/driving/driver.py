@@ -16,7 +16,9 @@ from types import FrameType
 from orchestrator.capacity import refusal
 from orchestrator.driving.cluster import capacity, connect
 from orchestrator.driving.ending import end_experiment
+from orchestrator.driving.failure_streak import FailureStreak
 from orchestrator.driving.looking import next_reach, told
+from orchestrator.driving.node_faults import NodeFaults
 from orchestrator.driving.phases import ConfirmPhase, SearchPhase, open_confirm_trials
 from orchestrator.driving.progress import PairProgress, Say
 from orchestrator.driving.recorder import Recorder
@@ -34,6 +36,7 @@ from orchestrator.statistics.looks import PlannedLooks
 from orchestrator.status import AttemptEnd, ExperimentStatus, Phase, TrialStatus
 from orchestrator.store.database import Database
 from orchestrator.store.experiments import (
+    avoid_node,
     chosen_params,
     end_attempt,
     get_experiment,
@@ -113,6 +116,7 @@ class _Driver:
             row = get_experiment(session, experiment_id)
         self._digest, self._spec = row.digest, stored_spec(row)
         self._chosen = chosen_params(row)
+        self._faults, self._streak = NodeFaults(), FailureStreak(settings.max_equal_failures)
         self._reuse = Reuse(
             database,
             experiment_id,
@@ -263,6 +267,9 @@ class _Driver:
         def on_ended(trial: OpenTrial, ending: Ending) -> None:
             work.trial_ended(trial, ending)
             self._progress.trial_ended(trial, ending)
+            self._streak.note(ending)
+            if self._streak.is_over:
+                watch.stop(StopReason.FAILING)
 
         recorder = Recorder(self._database, self._attempt, watch, on_ended)
         with WaitingNote(self._database, self._experiment_id, self._attempt, self._spec.resources):
@@ -281,7 +288,16 @@ class _Driver:
             gpu_share=min(1.0, resources.gpus_per_worker or 1.0),
         )
         folder = self._settings.home.absolute() / "ray" / f"{self._experiment_id}-a{self._attempt}-{phase}"
-        return Engine(resources, self._spec.max_trial_attempts, runtime, folder)
+        return Engine(resources, self._spec.max_trial_attempts, runtime, folder, self._faults, self._avoid)
+
+    def _avoid(self, node: str, why: str) -> None:
+        self.say(f"no more trials for node {node}, where they fail fast: {why}")
+        try:
+            with self._database.write() as session:
+                avoid_node(session, self._experiment_id, node, why, self._attempt)
+        except StaleAttemptError as error:
+            # The watch finds out that this attempt must stop.
+            _log.warning("%s", error)
 
     # ---- the end ----
 
@@ -295,6 +311,12 @@ class _Driver:
                 self.say("terminated; another attempt goes on from here")
             case StopReason.CANCELLED:
                 self._end(ExperimentStatus.CANCELLED, "cancelled")
+            case StopReason.FAILING:
+                self._end(
+                    ExperimentStatus.FAILED,
+                    f"stopped after {self._settings.max_equal_failures} trials in a row failed alike (mend it, then "
+                    f"`sigmalab resume {self._experiment_id} --retry`): {self._streak.error}",
+                )
             case None:
                 self._conclude()
 
@@ -311,6 +333,11 @@ class _Driver:
         missing = self._progress.num_pairs - self._progress.num_complete
         if failed and self._progress.num_succeeded == 0:
             self._end(ExperimentStatus.FAILED, f"{_all_of(len(failed))} failed; the first: {failed[0].error}")
+        elif failed and self._progress.num_complete == 0:
+            self._end(
+                ExperimentStatus.FAILED,
+                f"no pair is complete: {counted(len(failed), 'trial')} failed; the first: {failed[0].error}",
+            )
         elif missing:
             because = f"{counted(len(failed), 'trial')} failed"
             reason = f"{missing} of {self._progress.num_pairs} pairs are incomplete: {because}"

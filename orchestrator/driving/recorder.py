@@ -5,16 +5,19 @@ from the result at the end. A stale attempt stops the driver instead of writing.
 """
 
 import logging
+import pickle
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
-from ray.exceptions import RayTaskError
+from ray.exceptions import RayError, RayTaskError
 from ray.tune import Callback
 from ray.tune.experiment import Trial
 from sqlalchemy.orm import Session
 
+from orchestrator.driving.node_faults import NodeFaultError
 from orchestrator.driving.trainable import ERROR, REPORT, RESULT
 from orchestrator.driving.watch import StopReason, Watch
 from orchestrator.driving.work import Ending, OpenTrial
@@ -141,10 +144,23 @@ class Recorder(NotKept, Callback):
             self._watch.stop(StopReason.STALE)
 
 
+def last_error(trial: Trial) -> Exception | None:
+    """What ended a trial's last execution (`None`: nothing did, or it can't be told)."""
+    # Where Tune has just put it; `get_pickled_error` looks where it will be copied to.
+    file = trial.pickled_error_file
+    if file is None or not Path(file).exists():
+        return None
+    error = pickle.loads(Path(file).read_bytes())  # noqa: S301 (Tune's own file, a moment old)
+    cause = error.cause if isinstance(error, RayTaskError) else error
+    return cause if isinstance(cause, Exception) else None
+
+
 def _cause(trial: Trial) -> str:
     """Why an execution was lost, in one line."""
-    error = trial.get_pickled_error() or trial.get_error()
-    if isinstance(error, RayTaskError):
-        return repr(error.cause)
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    error = last_error(trial)
+    if isinstance(error, NodeFaultError):
+        return str(error)
+    if error is not None and not isinstance(error, RayError):
+        return repr(error)
+    lines = [line.strip() for line in str(error or trial.get_error() or "").splitlines() if line.strip()]
     return lines[0] if lines else "no reason is known"

@@ -1,16 +1,19 @@
 """What Ray Tune runs for one trial: a plain function in a process that the next trial uses again.
 
 torch is imported once per process (seconds), not once per trial. A trial that can't be trained as its config says
-ends its function normally and says so: Tune retries whatever raises, and this would fail again.
+ends its function normally and says so: Tune retries whatever raises, and this would fail again. What may be a fault of
+the node raises, where there is another node to try.
 """
 
 import os
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
-from ray import tune
+from ray import get_runtime_context, tune
 
+from orchestrator.driving.node_faults import NodeFaultError, fitting_nodes, may_be_the_nodes
 from orchestrator.search.acceptance import ACCEPTED
 from orchestrator.spec import Resources
 from trainers.__main__ import progress_line
@@ -67,8 +70,29 @@ def run_trial(config: dict[str, Any]) -> dict[str, str]:
     trial = TrialConfig.model_validate_json(config["config"])
     runtime = Runtime.model_validate_json(config["runtime"])
     resources = Resources.model_validate_json(config["resources"], context=ACCEPTED)
-    with kept_output(runtime.storage):
-        return _train(trial, runtime, resources, config)
+    started = time.monotonic()
+    try:
+        with kept_output(runtime.storage):
+            return _train(trial, runtime, resources, config)
+    except Exception as error:
+        if resources.num_workers > 1 or not may_be_the_nodes(error):
+            # Ray Train places its workers itself, and says of none where it was.
+            return _told(error)
+        here, nodes = get_runtime_context().get_node_id(), fitting_nodes(resources)
+        if not nodes.keys() - {here}:
+            return _told(error)
+        raise NodeFaultError(_words(error), here, nodes.get(here, here), time.monotonic() - started) from error
+
+
+def _told(error: Exception) -> dict[str, str]:
+    """The end of a trial that can't be trained; whatever else went wrong raises."""
+    if not isinstance(error, TrainerError):
+        raise error
+    return {ERROR: _words(error)}
+
+
+def _words(error: Exception) -> str:
+    return f"{error} [{error.code}]" if isinstance(error, TrainerError) else f"{type(error).__name__}: {error}"
 
 
 def _train(trial: TrialConfig, runtime: Runtime, resources: Resources, config: dict[str, Any]) -> dict[str, str]:
@@ -91,6 +115,7 @@ def _train(trial: TrialConfig, runtime: Runtime, resources: Resources, config: d
                 report=report,
             )
     except TrainerError as error:
+        # Into the trial's own log.
         sys.stderr.write(f"error ({error.code}): {error}\n")
-        return {ERROR: f"{error} [{error.code}]"}
+        raise
     return {RESULT: result.model_dump_json()}

@@ -8,11 +8,13 @@ import logging
 import os
 import shutil
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-from ray.tune import FailureConfig, PlacementGroupFactory, RunConfig, TuneConfig, Tuner, with_resources
+from ray.tune import Callback, FailureConfig, PlacementGroupFactory, RunConfig, TuneConfig, Tuner, with_resources
 from ray.tune.error import TuneError
 from ray.tune.experiment import Trial
 from ray.tune.progress_reporter import TrialProgressCallback
@@ -21,8 +23,9 @@ from ray.tune.stopper import Stopper
 
 from orchestrator.capacity import num_trials_at_once
 from orchestrator.driving.cluster import HEAD, capacity
+from orchestrator.driving.node_faults import NodeFaultError, NodeFaults, fitting_nodes
 from orchestrator.driving.races import Races
-from orchestrator.driving.recorder import ROW_ID, NotKept, Recorder
+from orchestrator.driving.recorder import ROW_ID, NotKept, Recorder, last_error
 from orchestrator.driving.trainable import job_of, run_trial
 from orchestrator.driving.watch import StopReason, Watch
 from orchestrator.driving.work import OpenTrial, Work
@@ -30,6 +33,9 @@ from orchestrator.hardware import Hardware, trial_folder
 from orchestrator.spec import Resources
 from trainers.runtime import Runtime
 
+_AVOID = "avoid"
+"""Key of a Tune trial's config: nodes that it keeps off."""
+_NODE_LABEL = "ray.io/node-id"
 _CAPACITY_SECONDS = 5.0
 """How long a look at the cluster is good for."""
 
@@ -45,6 +51,10 @@ class Engine:
     """Where; the storage is the folder that holds the trials' folders."""
     folder: Path
     """Ray's own files; removed when the phase is over."""
+    faults: NodeFaults
+    """What is known of the nodes."""
+    on_avoid: Callable[[str, str], None]
+    """Told the name of a node that gets no more trials, and why."""
 
 
 def run_trials(work: Work, recorder: Recorder, watch: Watch, engine: Engine) -> None:
@@ -69,7 +79,7 @@ def _tuner(work: Work, recorder: Recorder, watch: Watch, engine: Engine) -> Tune
     slots = _Slots(engine.resources)
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(max(1, min(16, slots.number)))
     return Tuner(
-        with_resources(run_trial, _reservation(engine.resources)),
+        with_resources(run_trial, partial(_reservation_of, engine.resources)),
         tune_config=TuneConfig(
             search_alg=_Feed(work, recorder, watch, engine, slots),
             scheduler=Races(work.races),
@@ -84,20 +94,31 @@ def _tuner(work: Work, recorder: Recorder, watch: Watch, engine: Engine) -> Tune
             storage_path=str(engine.folder),
             failure_config=FailureConfig(max_failures=engine.max_attempts - 1),
             stop=_StopWhenAsked(watch),
-            callbacks=[recorder, _Silence()],
+            callbacks=[recorder, _Elsewhere(engine), _Silence()],
             verbose=0,
         ),
     )
 
 
-def _reservation(resources: Resources) -> PlacementGroupFactory:
-    """What Tune holds for a trial: all it needs, or, if Ray Train brings its own workers, a seat on the head."""
+def reservation(resources: Resources, avoid: Sequence[str] = ()) -> PlacementGroupFactory:
+    """What Tune holds for a trial: all it needs, or, if Ray Train brings its own workers, a seat on the head.
+
+    Args:
+        resources: what the trial asks for.
+        avoid: Ray's ids of nodes that it keeps off.
+    """
     if resources.num_workers > 1:
         return PlacementGroupFactory([{HEAD: 0.001}])
     bundle = {"CPU": resources.cpus_per_worker}
     if resources.gpus_per_worker:
         bundle["GPU"] = resources.gpus_per_worker
-    return PlacementGroupFactory([bundle])
+    if not avoid:
+        return PlacementGroupFactory([bundle])
+    return PlacementGroupFactory([bundle], bundle_label_selector=[{_NODE_LABEL: f"!in({','.join(avoid)})"}])
+
+
+def _reservation_of(resources: Resources, config: dict[str, Any]) -> PlacementGroupFactory:
+    return reservation(resources, config[_AVOID])
 
 
 def _trial_name(trial: Trial) -> str:
@@ -142,7 +163,7 @@ class _Feed(NotKept, Searcher):
             return _finished() if self._work.is_exhausted else None
         self._recorder.expect(trial)
         self._live.add(trial_id)
-        return {ROW_ID: trial.row_id, "race": trial.race, **self._job(trial)}
+        return {ROW_ID: trial.row_id, "race": trial.race, _AVOID: self._to_avoid(trial), **self._job(trial)}
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         self._live.discard(trial_id)
@@ -156,6 +177,11 @@ class _Feed(NotKept, Searcher):
 
     def restore(self, checkpoint_path: str) -> None:
         pass
+
+    def _to_avoid(self, trial: OpenTrial) -> list[str]:
+        faults = self._engine.faults
+        # Most drivers never meet a sick node, and need not ask who is there.
+        return list(faults.to_avoid(trial.row_id, fitting_nodes(self._engine.resources))) if faults.avoided() else []
 
     def _job(self, trial: OpenTrial) -> dict[str, Any]:
         storage = self._engine.runtime.storage
@@ -174,6 +200,31 @@ class _Feed(NotKept, Searcher):
 def _finished() -> dict[str, Any]:
     # Tune compares with this text, whatever its annotation says.
     return cast("dict[str, Any]", Searcher.FINISHED)
+
+
+class _Elsewhere(NotKept, Callback):
+    """Learns of sick nodes, and sends a trial that is tried again to another one."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__()
+        self._engine = engine
+
+    def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: object) -> None:
+        if self._is_nodes_fault(trial):
+            resources = self._engine.resources
+            avoid = self._engine.faults.to_avoid(trial.config[ROW_ID], fitting_nodes(resources))
+            trial.update_resources(reservation(resources, avoid))
+
+    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: object) -> None:
+        self._is_nodes_fault(trial)
+
+    def _is_nodes_fault(self, trial: Trial) -> bool:
+        fault = last_error(trial)
+        if not isinstance(fault, NodeFaultError):
+            return False
+        if self._engine.faults.note(trial.config[ROW_ID], fault):
+            self._engine.on_avoid(fault.name, fault.why)
+        return True
 
 
 class _StopWhenAsked(NotKept, Stopper):

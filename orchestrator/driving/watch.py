@@ -23,6 +23,8 @@ class StopReason(StrEnum):
     """A user asked for the end of the experiment."""
     STALE = "stale"
     """Another attempt has taken over, or this one was taken for dead: nothing may be written any more."""
+    FAILING = "failing"
+    """Its trials fail one after another with the same error: so would the others."""
     TERMINATED = "terminated"
     """The process was told to end; another attempt goes on later."""
 

@@ -20,6 +20,7 @@ from orchestrator.service.readings import (
     event_view,
     experiment_view,
     mlflow_url,
+    nodes_condition,
     tracking_condition,
     trial_view,
     trials_condition,
@@ -70,6 +71,7 @@ from orchestrator.stored_report import comparisons_of, read_experiment, report_o
 from orchestrator.stored_spec import stored_arm_labels, stored_spec
 from orchestrator.stored_weights import write_weights
 from trainers.config import canonical_json
+from trainers.counted import counted
 
 
 class Experiments:
@@ -157,6 +159,7 @@ class Experiments:
         conditions = (
             driver_condition(row, attempt, age, self._settings.heartbeat_timeout_seconds),
             trials_condition(counts),
+            nodes_condition(row),
             tracking_condition(num_unshipped, uri),
         )
         return experiment_view(
@@ -453,5 +456,5 @@ def _refuse_complete(row: ExperimentRow, trials: Sequence[TrialRow], *, retry: b
     is_open = any(trial.status in (TrialStatus.PENDING, TrialStatus.RUNNING, TrialStatus.CANCELLED) for trial in trials)
     if is_open or num_confirm < row.num_confirm_trials or (retry and num_failed):
         return
-    what = f"; its {num_failed} failed trials can be tried again (`--retry`)" if num_failed else ""
+    what = f"; {counted(num_failed, 'failed trial')} can be tried again (`--retry`)" if num_failed else ""
     raise StatusConflictError(f"experiment {row.id} is {row.status} and all its trials have ended{what}")

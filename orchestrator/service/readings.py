@@ -100,6 +100,14 @@ def trials_condition(counts: TrialCounts) -> Condition:
     )
 
 
+def nodes_condition(row: ExperimentRow) -> Condition:
+    """Whether a node of the cluster is avoided."""
+    if not row.avoided_nodes:
+        return Condition(type="nodes", ok=True, reason="none is avoided")
+    told = "; ".join(f"{name}: {why}" for name, why in sorted(row.avoided_nodes.items()))
+    return Condition(type="nodes", ok=False, reason=f"no trial is given to {told}")
+
+
 def tracking_condition(num_unshipped: int, mlflow_uri: str | None) -> Condition:
     """Whether MLflow has everything."""
     if mlflow_uri is None:

@@ -55,6 +55,7 @@ def insert_experiment(
         reason="",
         attempt=0,
         attempt_ends={},
+        avoided_nodes={},
         chosen_params={},
         mlflow_experiment_id=None,
         summary_run_id=None,
@@ -218,6 +219,7 @@ def begin_attempt(session: Session, experiment_id: str, job_id: str | None, clus
         )
     now = database_now(session)
     row.attempt += 1
+    row.avoided_nodes = {}
     row.updated_at = now
     session.add(
         DriverAttemptRow(
@@ -341,6 +343,17 @@ def set_chosen_params(
     fence(session, experiment_id, attempt)
     row = get_experiment(session, experiment_id)
     row.chosen_params = {f"{cell_key}/{arm}": params} | row.chosen_params
+
+
+def avoid_node(session: Session, experiment_id: str, name: str, why: str, attempt: int) -> None:
+    """Note that this attempt gives a node no more trials.
+
+    Raises:
+        StaleAttemptError: the attempt has ended or been replaced.
+    """
+    fence(session, experiment_id, attempt)
+    row = get_experiment(session, experiment_id)
+    row.avoided_nodes = row.avoided_nodes | {name: why}
 
 
 def chosen_params(row: ExperimentRow) -> dict[tuple[str, str], Params]:

@@ -96,6 +96,8 @@ class ExperimentRow(Table):
     """Number of the newest driver attempt; writes that carry an older one are refused."""
     attempt_ends: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
     """`AttemptEnd` -> how many driver attempts ended so since the last progress (a trial's end, a new epoch)."""
+    avoided_nodes: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    """Name of a node -> why the newest driver gives it no more trials."""
     chosen_params: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
     """`<cell key>/<arm>` -> params chosen by the search phase."""
     data_found: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))

@@ -20,7 +20,7 @@ from orchestrator.report.markdown import to_markdown
 from orchestrator.report.terminal import to_text
 from orchestrator.service.experiments import Experiments
 from orchestrator.service.reconciler import LEASE, LEASE_SECONDS
-from orchestrator.service.views import Origin
+from orchestrator.service.views import Condition, Origin
 from orchestrator.settings import Settings
 from orchestrator.spec import ExperimentSpec
 from orchestrator.statistics.comparison import Basis
@@ -28,7 +28,14 @@ from orchestrator.statistics.look_plan import Looks
 from orchestrator.status import ExperimentStatus, Phase
 from orchestrator.store.clock import DatabaseNow
 from orchestrator.store.database import Database, open_database
-from orchestrator.store.experiments import begin_attempt, get_experiment, heartbeat, move, set_chosen_params
+from orchestrator.store.experiments import (
+    avoid_node,
+    begin_attempt,
+    get_experiment,
+    heartbeat,
+    move,
+    set_chosen_params,
+)
 from orchestrator.store.leases import try_acquire
 from orchestrator.store.tables import ExperimentRow, LeaseRow, TrialRow
 from orchestrator.store.trials import cancel_open_trials, fail_trial, start_trial, succeed_trial, trials_of
@@ -356,6 +363,22 @@ def test_logs_are_those_of_the_newest_driver(
     assert experiments.logs(experiment_id) == "epoch 1\n"
 
 
+def test_a_node_that_is_avoided_is_named(
+    experiments: Experiments, database: Database, small_spec: ExperimentSpec
+) -> None:
+    experiment_id = experiments.submit(small_spec).id
+    number = begin(database, experiment_id)
+
+    def nodes() -> Condition:
+        return next(one for one in experiments.get(experiment_id).conditions if one.type == "nodes")
+
+    assert (nodes().ok, nodes().reason) == (True, "none is avoided")
+    with database.write() as session:
+        avoid_node(session, experiment_id, "gpu-1 (10.0.0.7)", "/data/pets is missing", number)
+    assert not nodes().ok
+    assert nodes().reason == "no trial is given to gpu-1 (10.0.0.7): /data/pets is missing"
+
+
 def test_readiness_names_what_does_not_answer(experiments: Experiments, dashboard) -> None:
     conditions = experiments.readiness()
     assert {name: condition.ok for name, condition in conditions.items()} == {
@@ -588,7 +611,7 @@ def test_resume_refuses_what_makes_no_sense(
     with database.write() as session:
         trial = trials_of(session, experiment_id)[0]
         trial.status, trial.result = "failed", None
-    with pytest.raises(StatusConflictError, match=r"its 1 failed trials can be tried again \(`--retry`\)"):
+    with pytest.raises(StatusConflictError, match=r"; 1 failed trial can be tried again \(`--retry`\)"):
         experiments.resume(experiment_id)
     with database.write() as session:
         get_experiment(session, experiment_id).digest = "0ld"

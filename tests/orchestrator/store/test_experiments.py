@@ -9,6 +9,7 @@ from orchestrator.status import ALLOWED_MOVES, AttemptEnd, ExperimentStatus
 from orchestrator.store.database import Database
 from orchestrator.store.events import events_after
 from orchestrator.store.experiments import (
+    avoid_node,
     begin_attempt,
     chosen_params,
     end_attempt,
@@ -230,6 +231,22 @@ def test_cancelling_twice_keeps_the_first_moment(database: Database, experiment_
         first = request_cancel(session, experiment_id).cancel_requested_at
     with database.write() as session:
         assert request_cancel(session, experiment_id).cancel_requested_at == first
+
+
+def test_avoided_nodes_are_those_of_the_newest_attempt(database: Database, experiment_id: str) -> None:
+    with database.write() as session:
+        begin_attempt(session, experiment_id, None)
+        avoid_node(session, experiment_id, "gpu-1", "no such folder", 1)
+        avoid_node(session, experiment_id, "gpu-2", "stale", 1)
+    with database.read() as session:
+        assert get_experiment(session, experiment_id).avoided_nodes == {"gpu-1": "no such folder", "gpu-2": "stale"}
+    with database.write() as session:
+        end_attempt(session, experiment_id, 1, AttemptEnd.CRASHED)
+        begin_attempt(session, experiment_id, None)
+    with database.read() as session:
+        assert get_experiment(session, experiment_id).avoided_nodes == {}
+    with pytest.raises(StaleAttemptError), database.write() as session:
+        avoid_node(session, experiment_id, "gpu-1", "no such folder", 1)
 
 
 # ---- a second round ----
