@@ -127,7 +127,7 @@ def _legend(axes: Axes, search: SearchSummary, report: Report) -> None:
     line = mpl.lines.Line2D
     several = any(candidate.num_seeds > 1 for candidate in search.candidates)
     interval = f"mean, {percent(report.confidence)} interval over seeds"
-    label = f"candidate: {interval}" if several else "candidate (one seed each)"
+    label = f"candidate: {interval}, cut at the frame" if several else "candidate (one seed each)"
     handles = [line([], [], color=_BLUE, marker="o", mec="white", ls="", label=label)]
     if search.chosen is not None:
         handles.append(line([], [], color=_INK, marker="o", mfc="none", ms=9, ls="", label="chosen"))

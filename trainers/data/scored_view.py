@@ -10,7 +10,11 @@ CROP_FRACTION = 0.875
 
 
 class ModelView(NamedTuple):
-    """The view that a model's weights are published with."""
+    """The view that a model's weights are published with.
+
+    The middle of the image, its aspect kept (timm's crop mode `center`): the few models of timm that squash or pad it
+    instead are shown the middle too.
+    """
 
     crop_fraction: float
     """Share of the shorter side that is seen."""

@@ -171,7 +171,8 @@ def test_the_bars_are_intervals_over_seeds_and_panels_of_one_metric_share_their_
     ends = bar[2][0].get_segments()[0][:, 1]
     interval = stats.t.interval(0.95, 1, 25, stats.sem([20, 30]))
     assert sorted(ends) == pytest.approx(interval)
-    assert "candidate: mean, 95 % interval over seeds" in {each.get_text() for each in first.get_legend().get_texts()}
+    words = {each.get_text() for each in first.get_legend().get_texts()}
+    assert "candidate: mean, 95 % interval over seeds, cut at the frame" in words
 
 
 @pytest.mark.parametrize(
