@@ -40,6 +40,7 @@ from trainers.parameter_groups import parameter_groups
 from trainers.result import EpochReport, TrialResult
 from trainers.runtime import Runtime
 from trainers.seeding import Stream, derive_seed, seed_noise, seed_weights
+from trainers.start import start_of
 from trainers.tasks.classification import Predictions
 from trainers.training import Descent
 from trainers.version import library_versions
@@ -123,6 +124,7 @@ class _Trial:
         self._loader_workers, self._image_cache_gib = runtime.loader_workers, runtime.image_cache_gib
         self._load_data(runtime.data_root)
         self._build_model(runtime.data_root)
+        self._start = start_of(self._model, self._splits.train, self._sampler)
         self._reports: list[EpochReport] = []
         self._best_epoch: int | None = None
         self._best_weights: StateDict = {}
@@ -391,6 +393,7 @@ class _Trial:
             **({"fp32": self._device.fp32} if self._device.is_cuda else {}),
             **how_compiled(self._config.optimization),
             **self._kernels.provenance(),
+            **self._start,
             "num_parameters": str(sum(parameter.numel() for parameter in self._model.parameters())),
             "python": platform.python_version(),
             **library_versions(),

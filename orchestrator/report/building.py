@@ -24,6 +24,7 @@ from orchestrator.report.placebo import placebo_contrasts
 from orchestrator.report.position import position_fits
 from orchestrator.report.search_history import searches_of
 from orchestrator.report.settings import settings_of
+from orchestrator.report.starts import START_FACTS, equal_starts
 from orchestrator.report.wording import answer, pairing_remarks, placebo_remarks, pooled_answer
 from orchestrator.search.space import Params
 from orchestrator.spec import ExperimentSpec
@@ -34,7 +35,7 @@ from orchestrator.statistics.metric import metric_named
 from orchestrator.statistics.pairing import TrialKey
 from orchestrator.status import Phase, TrialStatus
 
-_FACTS_OF_ONE_TRIAL = frozenset({"trial", "config_digest"})
+_FACTS_OF_ONE_TRIAL = frozenset({"trial", "config_digest", *START_FACTS})
 
 
 def build_report(
@@ -77,7 +78,8 @@ def build_report(
     is_over = experiment.status.is_final
     exclusions = tuple(_exclusions(trials, is_over=is_over))
     contrasts = placebo_contrasts(comparisons, {arm.name for arm in arms if arm.is_placebo}, trials)
-    provenance = _provenance(digest, trials, facts or {})
+    starts = equal_starts(comparisons, trials)
+    provenance = _provenance(digest, trials, {**(facts or {}), **({"pairs start from": starts} if starts else {})})
     # Sentences are for people, in a report for machines too: they call arms by their labels.
     labels = arm_labels(spec.arms)
     told = [labelled(comparison, labels) for comparison in comparisons]

@@ -9,6 +9,7 @@ from orchestrator.planning.changes import FIELDS, changed_fields, warning_about
 from orchestrator.report.content import BiasSeries, Exclusion, Provenance, TrialRecord
 from orchestrator.report.numbers import p_text
 from orchestrator.report.search_content import SearchSummary
+from orchestrator.report.starts import unequal_starts
 from orchestrator.report.wording import cell_words
 from orchestrator.search.budgets import search_differences
 from orchestrator.spec import ExperimentSpec
@@ -43,6 +44,7 @@ def caveats_of(
         *_looked_at(spec, comparisons),
         *_on_validation(spec),
         *_several_changes(spec, trials),
+        *unequal_starts(comparisons, trials),
         *_few_pairs(comparisons, spec.confidence),
         *_exclusions(exclusions),
         *_interval_against_p(comparisons, spec.confidence),

@@ -1,0 +1,71 @@
+"""What a training starts from: the same in both arms of a pair, another with another seed or another change."""
+
+import pytest
+import torch
+
+from trainers.data.sampling import TrainSampler
+from trainers.loop import train
+from trainers.models.bias import attach_bias
+from trainers.runtime import Runtime
+from trainers.seeding import seed_weights
+from trainers.start import BATCHES, RANDOM, WEIGHTS, start_of
+from trainers.world import ALONE
+
+NO_BIAS = {"kind": "none"}
+_ALL = (WEIGHTS, BATCHES, RANDOM)
+
+
+def start(config) -> dict[str, str]:
+    """As the loop does it, without a training."""
+    splits = config.dataset.load(
+        None, input_size_px=config.model.input_size_px, augmentation=config.augmentation, seed=config.seed
+    )
+    sampler = TrainSampler(len(splits.train), global_batch_size=10, accumulation_steps=1, seed=config.seed, world=ALONE)
+    seed_weights(config.seed)
+    model = config.model.build(splits.num_classes, position_seed=7, data_root=None)
+    attach_bias(model, config.attention_bias)
+    return start_of(model, splits.train, sampler)
+
+
+def test_arms_that_differ_in_the_bias_start_alike(trial):
+    assert start(trial()) == start(trial(attention_bias=NO_BIAS))
+    assert start(trial()) == start(trial(attention_bias={"kind": "permuted_gaussian", "sigma": 3.0}))
+
+
+@pytest.mark.parametrize(
+    ("changes", "others"),
+    [
+        ({"seed": 4}, {WEIGHTS, BATCHES, RANDOM}),
+        ({"augmentation": {"kind": "none"}}, {BATCHES}),
+        (
+            {"model": {"kind": "small_vit", "width": 24, "depth": 2, "num_heads": 2, "image_size_px": 16}},
+            {WEIGHTS, RANDOM},
+        ),
+    ],
+)
+def test_each_digest_tells_its_own_change(trial, changes, others):
+    one, other = start(trial()), start(trial(**changes))
+    assert {name for name in one if one[name] != other[name]} == others
+
+
+def test_one_weight_makes_another_digest(trial):
+    config = trial()
+    splits = config.dataset.load(None, input_size_px=16, augmentation=config.augmentation, seed=3)
+    sampler = TrainSampler(len(splits.train), global_batch_size=10, accumulation_steps=1, seed=3, world=ALONE)
+    model = config.model.build(splits.num_classes, position_seed=7, data_root=None)
+    before = start_of(model, splits.train, sampler)
+    with torch.no_grad():
+        next(model.parameters()).view(-1)[0].add_(1e-6)
+    after = start_of(model, splits.train, sampler)
+    assert {name for name in before if before[name] != after[name]} == {WEIGHTS}
+
+
+def test_a_trial_keeps_them_and_a_resumed_one_has_the_same(trial, tmp_path):
+    few = {"optimization": {"epochs": 1, "global_batch_size": 10}}
+    result = train(trial(**few), Runtime(device="cpu", storage=tmp_path))
+    control = train(trial(**few, attention_bias=NO_BIAS), Runtime(device="cpu"))
+    for name in _ALL:
+        assert result.provenance[name] == control.provenance[name]
+    (tmp_path / "result.json").unlink()
+    again = train(trial(**few), Runtime(device="cpu", storage=tmp_path))
+    assert [again.provenance[name] for name in _ALL] == [result.provenance[name] for name in _ALL]
