@@ -6,9 +6,9 @@ Differences of independent pairs go through the boundaries, the any-time interva
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import special
 
+from bench.simulation.error_rates import NOISES, draw
 from bench.simulation.tables import Row, grid, percent, store
 from orchestrator.statistics.anytime import anytime_interval
 from orchestrator.statistics.look_plan import BoundaryKind
@@ -17,17 +17,6 @@ from orchestrator.statistics.looks import boundary
 NAME = "looks"
 REPETITIONS = 40_000
 PLAN, EVERY = (6, 9, 12), tuple(range(3, 31))
-NOISES = ("normal", "heavy tails", "skewed")
-Array = NDArray[np.float64]
-
-
-def draw(noise: str, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
-    """Draws with mean 0 and variance 1 (`heavy tails`: Student's t, 3 degrees of freedom; `skewed`: exponential)."""
-    if noise == "normal":
-        return rng.standard_normal(shape)
-    if noise == "heavy tails":
-        return rng.standard_t(3, shape) / np.sqrt(3)
-    return rng.standard_exponential(shape) - 1
 
 
 def _planned(kind: BoundaryKind, rows: int = 1) -> Callable[[], dict[int, float]]:
