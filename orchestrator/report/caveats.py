@@ -19,6 +19,7 @@ from orchestrator.statistics.looks import boundary, is_futile
 from orchestrator.status import ExperimentStatus, Phase
 from trainers.analyses.configs import receptive_field_in
 from trainers.config import TrialConfig
+from trainers.counted import counted
 from trainers.strict_json import JsonObject
 
 # Facts that may differ between trials of one sound experiment.
@@ -61,7 +62,8 @@ def caveats_of(
 
 
 def _scope(spec: ExperimentSpec) -> str:
-    epochs, batch = spec.optimization.epochs, spec.optimization.global_batch_size
+    epochs = spec.optimization.epochs
+    recipe = f"{counted(epochs, 'epoch')}, batch {spec.optimization.global_batch_size}"
     if not epochs:
         start = (
             "Nothing was trained: the numbers are those of the initial weights. Seeds differ in what is drawn "
@@ -75,7 +77,7 @@ def _scope(spec: ExperimentSpec) -> str:
             )
         return f"{start}, not in the images: an interval covers these draws, and says nothing of other images."
     return (
-        f"The answers hold for these models, data sets and this recipe ({epochs} epochs, batch {batch}); another size, "
+        f"The answers hold for these models, data sets and this recipe ({recipe}); another size, "
         f"data set or longer training may answer otherwise. Intervals are over training seeds on {_images(spec)}: what "
         "other images would add to them is not in them."
     )
@@ -116,8 +118,9 @@ def _looked_at(spec: ExperimentSpec, comparisons: Sequence[Comparison]) -> list[
         start = ""
     text = (
         "What was seen could decide how many pairs there are. So intervals and p are any-time ones (t e-process, arXiv "
-        "2310.03722): right at every number of pairs, however often one looks and for whatever reason one stops or "
-        "goes on, and wider than those of a number of pairs that was fixed beforehand. They take differences as normal."
+        "2310.03722): valid at every number of pairs, however often one looks and for whatever reason one stops or "
+        "goes on, and wider than those of a number of pairs that was fixed beforehand. They assume normally "
+        "distributed differences."
     )
     return [start + text]
 
@@ -133,7 +136,7 @@ def _ended_by_looks(looks: Looks, comparisons: Sequence[Comparison]) -> str:
     return (
         f"Looks were planned after {_listed(looks.at)} pairs ({name}: single-row p of the t test at most "
         f"{_listed([p_text(bound) for bound in bounds])}), and intervals and p allow for all of them (repeated "
-        f"interval and p of a group sequential t test, which takes differences as normal): {ends}."
+        f"interval and p of a group sequential t test, which assumes normally distributed differences): {ends}."
     )
 
 

@@ -15,6 +15,9 @@ _FIELD_WORDS = {"lr": "learning rate", "lr_multiplier": "learning rate multiplie
 NO_GAUSSIAN = "no Gaussian"
 """What tables and pictures say of a map that none explains."""
 
+_LIMITS = (0.0, 100.0)
+"""Of shares, in percent."""
+
 
 def metric_words(metric: str) -> str:
     """`test/top1` -> `test top-1`, `best_val/loss` -> `best validation loss`."""
@@ -76,6 +79,9 @@ def _without_interval(comparison: Comparison, num_comparisons: int) -> str:
     if comparison.effect_sd:
         return f"over {_pairs(comparison)}: inconclusive; so few pairs give no {comparison.basis.interval_words}"
     evidence = f"in each of {_pairs(comparison)} ({_p(comparison, num_comparisons)})"
+    if comparison.effect == 0 and comparison.unit == "pp" and comparison.control_mean in _LIMITS:
+        at = f"{comparison.control_mean:g} %"
+        return f"{evidence}: inconclusive; control and treatment both score {at}, where no effect has room"
     what = "control and treatment score alike" if comparison.effect == 0 else "the differences are all equal"
     return (
         f"{evidence}: inconclusive; {what}, which gives no interval, and which independent repetitions hardly do: see "

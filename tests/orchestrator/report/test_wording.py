@@ -377,6 +377,12 @@ def test_twenty_pairs_that_score_alike_say_so() -> None:
     )
 
 
+def test_where_nothing_can_be_better_that_is_said() -> None:
+    spec = make_spec(seeds=[0, 1, 2], arms=make_spec().model_dump(mode="json")["arms"][:2])
+    (sentence,) = report_on(spec, [with_metric(trial, 1.0) for trial in make_records(spec)]).answers
+    assert sentence.endswith("inconclusive; control and treatment both score 100 %, where no effect has room.")
+
+
 def test_what_no_digit_shows_is_written_as_a_power_of_ten() -> None:
     spec = make_spec(
         primary_metric="test/loss", seeds=list(range(9)), arms=make_spec().model_dump(mode="json")["arms"][:2]
