@@ -112,8 +112,8 @@ def resolution_warnings(expansion: Expansion) -> Iterator[str]:
         if 0 < num_images <= _MANY_IMAGES:
             yield (
                 f"the {name} split of {label} has {counted(num_images, 'image')}: one of them is "
-                f"{100 / num_images:.2g} pp, and arms differ by 0 or by so much in every pair; the sds below may be "
-                "larger than those that the plan assumes"
+                f"{100 / num_images:.2g} pp, and the arms of a pair differ by a multiple of that or not at all; small "
+                "sds are unlikely"
             )
 
 

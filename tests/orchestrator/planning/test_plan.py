@@ -433,12 +433,12 @@ def test_a_plan_tells_what_one_image_of_a_small_split_weighs(tmp_path):
     paint(tmp_path / "pets", num_images=30)
     folder = [{"kind": "folder", "path": str(tmp_path / "pets")}]
     small = {"global_batch_size": 8}
-    weighed = [text for text in plan_with(datasets=folder, optimization=small).warnings if "pp, and arms" in text]
+    weighed = [text for text in plan_with(datasets=folder, optimization=small).warnings if "pp, and the arms" in text]
     assert len(weighed) == 1
     assert "the test split of pets has 9 images: one of them is 11 pp" in weighed[0]
     for metric, count in (("best_val/top1", 1), ("test/loss", 0)):
         found = plan_with(datasets=folder, optimization=small, primary_metric=metric).warnings
-        assert sum("pp, and arms" in text for text in found) == count
+        assert sum("pp, and the arms" in text for text in found) == count
 
 
 def test_one_class_is_enough_where_nothing_is_trained(tmp_path):
