@@ -13,7 +13,6 @@ from orchestrator.spec import ExperimentSpec
 from orchestrator.statistics.comparison import Cell
 from orchestrator.statistics.forecast import PowerForecast, forecast_power
 from orchestrator.statistics.look_plan import LooksForecast
-from orchestrator.statistics.looks_forecast import at_looks, forecast_looks
 from orchestrator.statistics.metric import metric_named
 from trainers.config import TrialConfig
 from trainers.strict import StrictModel
@@ -117,12 +116,16 @@ def plan_of(
     )
     looks = None
     if spec.planned_looks is not None:
+        # Boundaries take scipy's optimizer: a second that no other plan should pay.
+        from orchestrator.statistics.looks_forecast import at_looks, forecast_looks  # noqa: PLC0415
+
         looks = forecast_looks(
             spec.planned_looks,
             num_pairs=len(spec.seeds),
             num_comparisons=num_comparisons,
             confidence=spec.confidence,
         )
+        power = at_looks(power, looks)
     cost = CostModel(spec.resources, seconds_per_trial or {}, expansion.sizes_of)
     return Plan(
         digest=expansion.digest,
@@ -140,7 +143,7 @@ def plan_of(
         reusable=reusable,
         cost=cost.cost(_remaining(expansion, trials, done)),
         unit=unit,
-        power=power if looks is None else at_looks(power, looks),
+        power=power,
         looks=looks,
         expected_effects=spec.expected_effects,
         warnings=(

@@ -5,9 +5,8 @@ from collections.abc import Sequence
 from orchestrator.planning.changes import FIELDS
 from orchestrator.report.content import ArmSummary, PlaceboContrast
 from orchestrator.report.numbers import fixed, p_text, percent, signed, with_unit
-from orchestrator.statistics.comparison import Cell, Comparison, PooledEffect, Verdict
+from orchestrator.statistics.comparison import Cell, Comparison, PairingGain, PooledEffect, Verdict
 from orchestrator.statistics.metric import metric_named
-from orchestrator.statistics.pairing_gain import PairingGain
 
 _MAX_PAIRING_REMARKS = 4
 _FIELD_WORDS = {"lr": "learning rate", "lr_multiplier": "learning rate multiplier", "amplitude": "A"}

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from enum import StrEnum
 
-from orchestrator.statistics.pairing_gain import PairingGain
 from trainers.strict import StrictModel
 
 
@@ -105,6 +104,27 @@ class Pair(StrictModel):
         if self.control is None or self.treatment is None:
             return None
         return self.treatment - self.control
+
+
+_WORTH_NAMING = 1.1
+"""Below it, pairing gained less than a tenth, which so few pairs can't tell from nothing."""
+
+
+class PairingGain(StrictModel):
+    """How alike control and treatment of a pair are, and what that was worth. Estimates from few pairs are rough."""
+
+    correlation: float | None
+    """Pearson's correlation of control and treatment over complete pairs (`None`: one arm never varies)."""
+    unpaired_ratio: float
+    """How many times as many unpaired runs the same standard error would have taken; 1: pairing gained nothing, below
+    1: it cost."""
+    unpaired_runs: int
+    """Unpaired runs of each arm whose t interval would have been as narrow."""
+
+    @property
+    def is_gain(self) -> bool:
+        """Whether pairing gained anything worth naming."""
+        return self.unpaired_ratio >= _WORTH_NAMING
 
 
 class Comparison(StrictModel):

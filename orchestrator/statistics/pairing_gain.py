@@ -6,28 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import special
 
+from orchestrator.statistics.comparison import PairingGain
 from orchestrator.statistics.interval import half_width_of, spread
-from trainers.strict import StrictModel
-
-_WORTH_NAMING = 1.1
-"""Below it, pairing gained less than a tenth, which so few pairs can't tell from nothing."""
-
-
-class PairingGain(StrictModel):
-    """How alike control and treatment of a pair are, and what that was worth. Estimates from few pairs are rough."""
-
-    correlation: float | None
-    """Pearson's correlation of control and treatment over complete pairs (`None`: one arm never varies)."""
-    unpaired_ratio: float
-    """How many times as many unpaired runs the same standard error would have taken; 1: pairing gained nothing, below
-    1: it cost."""
-    unpaired_runs: int
-    """Unpaired runs of each arm whose t interval would have been as narrow."""
-
-    @property
-    def is_gain(self) -> bool:
-        """Whether pairing gained anything worth naming."""
-        return self.unpaired_ratio >= _WORTH_NAMING
 
 
 def pairing_gain(controls: Sequence[float], treatments: Sequence[float], confidence: float) -> PairingGain | None:
