@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from orchestrator.capacity import refusal
+from orchestrator.driving.claiming import Claims
 from orchestrator.driving.cluster import capacity, connect
 from orchestrator.driving.ending import end_experiment
 from orchestrator.driving.failure_streak import FailureStreak
@@ -124,6 +125,7 @@ class _Driver:
             is_own_only=self._spec.reuse == "never",
             hardware=Hardware.asked_for(self._spec.resources),
         )
+        self._claims = Claims(self._reuse, silence_seconds=settings.heartbeat_timeout_seconds, say=say)
 
     def run(self, on_signal: StopReason) -> None:
         heartbeat_seconds = self._settings.heartbeat_seconds
@@ -267,6 +269,7 @@ class _Driver:
         def on_ended(trial: OpenTrial, ending: Ending) -> None:
             work.trial_ended(trial, ending)
             self._progress.trial_ended(trial, ending)
+            self._claims.release(trial)
             self._streak.note(ending)
             if self._streak.is_over:
                 watch.stop(StopReason.FAILING)
@@ -288,7 +291,9 @@ class _Driver:
             gpu_share=min(1.0, resources.gpus_per_worker or 1.0),
         )
         folder = self._settings.home.absolute() / "ray" / f"{self._experiment_id}-a{self._attempt}-{phase}"
-        return Engine(resources, self._spec.max_trial_attempts, runtime, folder, self._faults, self._avoid)
+        return Engine(
+            resources, self._spec.max_trial_attempts, runtime, folder, self._claims, self._faults, self._avoid
+        )
 
     def _avoid(self, node: str, why: str) -> None:
         self.say(f"no more trials for node {node}, where they fail fast: {why}")

@@ -25,7 +25,7 @@ from orchestrator.errors import StaleAttemptError
 from orchestrator.status import TrialStatus
 from orchestrator.store.database import Database
 from orchestrator.store.telemetry import record_epoch
-from orchestrator.store.trials import fail_trial, prune_trial, start_trial, succeed_trial
+from orchestrator.store.trials import fail_trial, get_trial, prune_trial, start_trial, succeed_trial
 from trainers.counted import counted
 from trainers.program import shown
 from trainers.result import EpochReport, TrialResult
@@ -66,6 +66,12 @@ class Recorder(NotKept, Callback):
         """Tune will train this trial."""
         self._trials[trial.row_id] = trial
         self._recorded[trial.row_id] = set()
+
+    def taken_over(self, trial: OpenTrial) -> None:
+        """A finished training stands in for a trial; its row says so already."""
+        with self._database.read() as session:
+            row = get_trial(session, trial.row_id)
+        self._end(trial, Ending(TrialStatus(row.status), row.final_metrics, row.error))
 
     # ---- what Tune calls ----
 

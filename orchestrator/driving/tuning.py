@@ -22,6 +22,7 @@ from ray.tune.search import Searcher
 from ray.tune.stopper import Stopper
 
 from orchestrator.capacity import num_trials_at_once
+from orchestrator.driving.claiming import Claims, Taken
 from orchestrator.driving.cluster import HEAD, capacity
 from orchestrator.driving.node_faults import NodeFaultError, NodeFaults, fitting_nodes
 from orchestrator.driving.races import Races
@@ -29,6 +30,7 @@ from orchestrator.driving.recorder import ROW_ID, NotKept, Recorder, last_error
 from orchestrator.driving.trainable import job_of, run_trial
 from orchestrator.driving.watch import StopReason, Watch
 from orchestrator.driving.work import OpenTrial, Work
+from orchestrator.errors import StaleAttemptError
 from orchestrator.hardware import Hardware, trial_folder
 from orchestrator.spec import Resources
 from trainers.runtime import Runtime
@@ -51,6 +53,8 @@ class Engine:
     """Where; the storage is the folder that holds the trials' folders."""
     folder: Path
     """Ray's own files; removed when the phase is over."""
+    claims: Claims
+    """Who trains what."""
     faults: NodeFaults
     """What is known of the nodes."""
     on_avoid: Callable[[str, str], None]
@@ -158,12 +162,29 @@ class _Feed(NotKept, Searcher):
             return _finished()
         if len(self._live) >= self._slots.number:
             return None
-        trial = self._work.next_trial()
+        try:
+            trial = self._next()
+        except StaleAttemptError:
+            self._watch.stop(StopReason.STALE)
+            return _finished()
         if trial is None:
-            return _finished() if self._work.is_exhausted else None
+            return _finished() if self._work.is_exhausted and not self._engine.claims.is_waiting else None
         self._recorder.expect(trial)
         self._live.add(trial_id)
         return {ROW_ID: trial.row_id, "race": trial.race, _AVOID: self._to_avoid(trial), **self._job(trial)}
+
+    def _next(self) -> OpenTrial | None:
+        """The next trial that is ours to train."""
+        claims = self._engine.claims
+        while (trial := claims.next_waiting() or self._work.next_trial()) is not None:
+            match claims.take(trial):
+                case Taken.OURS:
+                    return trial
+                case Taken.DONE:
+                    self._recorder.taken_over(trial)
+                case Taken.HELD:
+                    pass
+        return None
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         self._live.discard(trial_id)

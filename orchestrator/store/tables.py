@@ -3,6 +3,7 @@
 experiments 1-n driver_attempts, idempotency_keys
 experiments 1-n trials 1-n metrics      (a metric row that is not shipped yet is the outbox to MLflow)
 experiments 1-n events                  (what `GET /experiments/{id}/events` replays)
+experiments 1-n claims                  (folders that its driver trains into)
 leases
 
 A change here needs a migration beside it (`migrations/versions/`); a test compares the two.
@@ -227,6 +228,18 @@ class IdempotencyKeyRow(Table):
     experiment_id: Mapped[str] = mapped_column(ForeignKey("experiments.id", ondelete="CASCADE"))
     """Written in one transaction with the experiment: a key without its experiment never exists."""
     created_at: Mapped[datetime]
+
+
+class ClaimRow(Table):
+    """Who trains into a trial's folder; holds as long as that driver attempt lives."""
+
+    __tablename__ = "claims"
+
+    folder: Mapped[str] = mapped_column(String(160), primary_key=True)
+    """`trial_folder(identity, hardware)`."""
+    experiment_id: Mapped[str] = mapped_column(ForeignKey("experiments.id", ondelete="CASCADE"))
+    attempt: Mapped[int]
+    """Of its driver."""
 
 
 class LeaseRow(Table):

@@ -23,7 +23,7 @@ AnswerT = TypeVar("AnswerT")
 _NUM_OTHERS = 3
 """How many folders for other code stay."""
 _CODE = re.compile(r"[0-9a-f]{12}")
-_ANSWER = re.compile(r"\.?[a-z_]+-[0-9a-f]{20}\.json(\.tmp)?")
+_ANSWER = re.compile(r"\.?[a-z_]+-[0-9a-f]{20}\.json(\.[0-9a-f]+\.tmp)?")
 
 
 def cache_folder() -> Path:
