@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import Sampler
 
 from trainers.analyses.configs import learned_bias_in, receptive_field_in
-from trainers.analyses.learned_bias import LearnedBias, learned_bias
+from trainers.analyses.learned_bias import learned_bias
 from trainers.analyses.observer import TrialObserver
 from trainers.atomic_file import replaced_file
 from trainers.attention_kernels import KernelRecord, chosen_kernels, match_plain_attention
@@ -216,12 +216,12 @@ class _Trial:
         self._scored_model = self._model if self._ema is None else self._ema.module
         if optimization.compile:
             self._model.compile()
-        # One rank looks; the others have nothing to add.
         self._observer = TrialObserver(
-            receptive_field_in(config.analyses) if self._world.is_main else None,
+            receptive_field_in(config.analyses),
             self._splits.val,
             _model_input(self._normalize, self._device),
             seed=config.seed,
+            world=self._world,
         )
         if optimization.epochs:
             self._observer.before(self._model)
@@ -355,9 +355,8 @@ class _Trial:
         metrics.update({f"best_{name}": value for name, value in best.items() if name.startswith("val/")})
         if "test" in scored:
             metrics.update({f"test/{name}": value for name, value in scored["test"].metrics().items()})
-        learned = LearnedBias((), {})
-        if self._world.is_main:
-            learned = learned_bias(self._scored_model, learned_bias_in(self._config.analyses))
+        # On every rank, or the others would sit in a collective, which has a time limit, while one looks.
+        learned = learned_bias(self._scored_model, learned_bias_in(self._config.analyses))
         metrics.update(learned.metrics())
         metrics.update(self._observer.after(self._scored_model))
         result = TrialResult(

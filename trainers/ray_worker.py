@@ -36,6 +36,15 @@ _RAY_TRAIN = {
 }
 """Ray Train's settings, where nobody has set others; it hands them on to its own processes."""
 
+_COLLECTIVE_LIMIT_SECONDS = 3600
+"""How long a rank waits in a collective before it gives the training up for all.
+
+Ray notices a process that has died within seconds, so this limit ends deadlocks only; it must never end a training in
+which one rank is late. Scoring, analyses and saving are shared or done aside, so what is left are a data set's survey
+and a checkpoint that rank 0 reads alone, and loaders behind a slow network disk: minutes, or half an hour (Ray's own
+limit) on a bad day.
+"""
+
 
 def train_with_ray(
     config: TrialConfig,
@@ -82,7 +91,9 @@ def train_with_ray(
             use_gpu=gpus_per_worker > 0,
             resources_per_worker={"CPU": cpus_per_worker, **({"GPU": gpus_per_worker} if gpus_per_worker else {})},
         ),
-        torch_config=_TidyTorchConfig(backend="nccl" if gpus_per_worker > 0 else "gloo"),
+        torch_config=_TidyTorchConfig(
+            backend="nccl" if gpus_per_worker > 0 else "gloo", timeout_s=_COLLECTIVE_LIMIT_SECONDS
+        ),
         # Retries are Tune's: one budget per cause.
         run_config=RunConfig(
             name=run_name, storage_path=str(storage_path), failure_config=FailureConfig(max_failures=0)

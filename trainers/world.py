@@ -45,6 +45,26 @@ class World:
             raise error_of_main
         return value  # type: ignore[return-value]  # without an error there is a value
 
+    def from_all(self, make: Callable[[], T]) -> list[T]:
+        """Run `make` on every rank and give every rank all values, in rank order.
+
+        Raises:
+            Exception: what `make` raised on the first rank on which it did, on every rank, so that no rank waits for
+                one that has failed.
+        """
+        if self.size == 1:
+            return [make()]
+        outcome: tuple[T | None, Exception | None]
+        try:
+            outcome = (make(), None)
+        except Exception as error:  # noqa: BLE001  it travels to all ranks and is raised there
+            outcome = (None, error)
+        outcomes = self.gather(outcome)
+        for _, error_of_rank in outcomes:
+            if error_of_rank is not None:
+                raise error_of_rank
+        return [value for value, _ in outcomes]  # type: ignore[misc]  # without an error there is a value
+
     def gather(self, value: T) -> list[T]:
         """Values of all ranks, in rank order, on every rank."""
         if self.size == 1:

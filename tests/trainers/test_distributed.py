@@ -1,10 +1,14 @@
 """One worker and two (gloo, real processes) on the same global batches."""
 
+import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
 from numpy.testing import assert_allclose
 
+from trainers import loop
+from trainers.analyses import observer
+from trainers.errors import DataError
 from trainers.loop import train
 from trainers.runtime import Runtime
 from trainers.world import World
@@ -28,13 +32,13 @@ def child(config, storage, world, store, results):
     dist.destroy_process_group()
 
 
-def train_together(processes, config, folder, *, size):
-    """Outcome and reports of each rank."""
+def train_together(processes, config, folder, *, size, target=child):
+    """What each rank sends: its outcome, its reports."""
     pipes, children = [], []
     for rank in range(size):
         receiver, sender = processes.Pipe(duplex=False)
         arguments = (config, folder / "storage", World(rank, size), folder / "store", sender)
-        children.append(processes.Process(target=child, args=arguments))
+        children.append(processes.Process(target=target, args=arguments))
         children[-1].start()
         sender.close()
         pipes.append(receiver)
@@ -115,3 +119,77 @@ def test_ranks_agree_on_the_statistics_of_batch_norms(processes, trial, tmp_path
     assert alone["model"][first].any()
     assert_allclose(shared["model"][first], alone["model"][first], atol=1e-6)
     assert_allclose(shared["ema"][first], alone["ema"][first], atol=1e-6)
+
+
+def looking_child(config, storage, world, store, results):
+    """A rank that counts the images and the biases that it looks at."""
+    looks, image_batches, learned_bias = [], observer.image_batches, loop.learned_bias
+
+    def counted_images(split, positions, normalize):
+        looks.append(list(positions))
+        return image_batches(split, positions, normalize)
+
+    def counted_bias(*arguments):
+        looks.append("bias")
+        return learned_bias(*arguments)
+
+    observer.image_batches, loop.learned_bias = counted_images, counted_bias
+    child(config, storage, world, store, _Both(results, looks))
+
+
+class _Both:
+    """Sends what was counted beside the outcome."""
+
+    def __init__(self, results, looks):
+        self._results, self._looks = results, looks
+
+    def send(self, outcome):
+        self._results.send((*outcome, self._looks))
+
+
+@pytest.mark.parametrize("num_images", [1, 13])
+def test_ranks_share_the_images_of_a_receptive_field_and_none_waits_for_another_to_look(
+    config, processes, tmp_path, num_images
+):
+    analysis = {"kind": "receptive_field", "num_images": num_images, "target": {"kind": "lattice", "per_side": 2}}
+    document = config(epochs=1).model_dump() | {"analyses": [analysis]}
+    trial = type(config()).model_validate(document)
+    alone = train(trial, Runtime(device="cpu", storage=tmp_path / "alone"))
+    ranks = train_together(processes, trial, tmp_path, size=2, target=looking_child)
+    (together, _, looks), (of_rank_1, _, looks_of_rank_1) = ranks
+    assert together == of_rank_1
+    # Before and after training: each image on one rank, half of them on each.
+    assert len(looks) == len(looks_of_rank_1) == 3
+    assert "bias" == looks[-2] == looks_of_rank_1[-2]
+    for ours, theirs in zip(looks, looks_of_rank_1, strict=True):
+        if ours != "bias":
+            assert len(ours) == (num_images + 1) // 2
+            assert len({*ours, *theirs}) == len(ours) + len(theirs) == num_images
+    names = {name for name in alone.metrics if name.startswith("receptive_field_initial/")}
+    assert names
+    for name in names:
+        assert together.metrics[name] == pytest.approx(alone.metrics[name], rel=1e-5), name
+    ours, theirs = (np.load(tmp_path / folder / "receptive_field.npz") for folder in ("alone", "storage"))
+    assert sorted(ours.files) == sorted(theirs.files)
+    for name in ours.files:
+        assert_allclose(theirs[name], ours[name], rtol=1e-4, atol=2e-6, err_msg=name)
+
+
+def broken_child(config, storage, world, store, results):
+    """Rank 1 can't read its share."""
+    image_batches = observer.image_batches
+
+    def broken_batches(split, positions, normalize):
+        yield from image_batches(split, positions[:1], normalize)
+        if world.rank == 1:
+            raise DataError("this image is broken")
+
+    observer.image_batches = broken_batches
+    child(config, storage, world, store, results)
+
+
+def test_an_image_that_one_rank_cannot_read_is_told_by_all(config, processes, tmp_path):
+    document = config(epochs=1).model_dump() | {"analyses": [{"kind": "receptive_field", "num_images": 4}]}
+    trial = type(config()).model_validate(document)
+    outcomes = [outcome for outcome, _ in train_together(processes, trial, tmp_path, size=2, target=broken_child)]
+    assert [type(outcome) for outcome in outcomes] == [DataError] * 2

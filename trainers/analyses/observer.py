@@ -18,6 +18,7 @@ from trainers.data.splits import ImageSplit
 from trainers.errors import AnalysisError
 from trainers.result import FieldRemark, Moment
 from trainers.seeding import Stream, derive_seed
+from trainers.world import ALONE, World
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +37,7 @@ class TrialObserver:
         normalize: Callable[[Tensor], Tensor],
         *,
         seed: int,
+        world: World = ALONE,
     ) -> None:
         """Nothing is looked at yet.
 
@@ -44,7 +46,9 @@ class TrialObserver:
             split: whose images are used.
             normalize: makes the model's input of the split's images.
             seed: the trial's, for images that are drawn.
+            world: ranks that share the images; each of them looks whenever one does, and finds the same.
         """
+        self._world = world
         self._analysis, self._split, self._normalize, self._seed = analysis, split, normalize, seed
         self._maps: dict[str, npt.NDArray[np.float32 | np.float64 | np.int64]] = {}
         self._initial: dict[str, float] = {}
@@ -87,8 +91,9 @@ class TrialObserver:
     ) -> dict[str, float]:
         """Mean over targets of every metric; nothing where the map can't be measured: no trial fails for that."""
         try:
-            batches = image_batches(self._split, self._positions(analysis), self._normalize)
-            fields = receptive_fields(model, batches, analysis)
+            mine = self._positions(analysis)[self._world.rank :: self._world.size]
+            batches = image_batches(self._split, mine, self._normalize)
+            fields = receptive_fields(model, batches, analysis, world=self._world)
             scalars = [measure(field).scalars() for field in fields]
         except AnalysisError as error:
             logger.warning("%s is left out: %s", prefix, error)

@@ -11,7 +11,8 @@ holds each image's own gradient.
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Protocol, cast
+from itertools import chain, islice
+from typing import NamedTuple, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +30,7 @@ from trainers.analyses.single_query import single_query
 from trainers.analyses.targets import Place
 from trainers.arithmetic import fp32_products
 from trainers.errors import AnalysisError, NoReceptiveFieldError
+from trainers.world import ALONE, World
 
 logger = logging.getLogger(__name__)
 
@@ -56,14 +58,23 @@ class _HasIntermediates(Protocol):
 
 
 def receptive_fields(
-    model: nn.Module, batches: Iterable[Tensor], config: ReceptiveFieldConfig | None = None
+    model: nn.Module,
+    batches: Iterable[Tensor],
+    config: ReceptiveFieldConfig | None = None,
+    *,
+    world: World = ALONE,
 ) -> list[ReceptiveField]:
-    """One receptive field per target, over all images.
+    """One receptive field per target, over all images of all ranks.
 
     Args:
         model: a timm model, on any device; left as it was (mode and `requires_grad` included).
-        batches: normalised images, each [B, 3, S, S], all of one size.
+        batches: normalised images, each [B, 3, S, S], all of one size; with several ranks this one's share. Rank 0 has
+            one image at least.
         config: what is looked at.
+        world: the ranks that share the images and hold equal models; every one of them calls this function.
+
+    Returns:
+        The same on every rank.
 
     Raises:
         AnalysisError: the model has no feature grid or no such layer or token, or there are no images.
@@ -71,24 +82,61 @@ def receptive_fields(
     """
     config = config or ReceptiveFieldConfig()
     layer = _layer(model, config.point)
-    device = next(model.parameters()).device
-    sums: list[Tensor] = []
-    places: list[Place] = []
-    grid, num_images = (0, 0), 0
+    mine = iter(batches)
+    first: list[Tensor] = []
+
+    def look_first() -> tuple[tuple[int, int], list[Place]]:
+        """On rank 0, whose first image is the first of all: so what is refused does not depend on the ranks."""
+        first.extend(islice(mine, 1))
+        if not first:
+            raise AnalysisError("a receptive field needs at least one image; none was given")
+        found = _places(model, _leaf(model, first[0])[:1], layer, config)
+        for warning in warnings_for(model, config.point):
+            logger.warning("%s", warning)
+        return found
+
     with _frozen(model), fp32_products(tf32=False):
-        for batch in batches:
-            images = batch.to(device).detach().requires_grad_()
-            if not places:
-                grid, places = _places(model, images[:1], layer, config)
-                for warning in warnings_for(model, config.point):
-                    logger.warning("%s", warning)
-                sums = [torch.zeros(images.shape[-2:], dtype=torch.float64, device=device) for _ in places]
-            for total, gradient in zip(sums, _gradients(model, images, layer, config, grid, places), strict=True):
-                total += gradient.mean(dim=1).clamp(min=0).sum(dim=0, dtype=torch.float64)
-            num_images += len(images)
-    if not num_images:
-        raise AnalysisError("a receptive field needs at least one image; none was given")
-    return [_field(total, place, grid, num_images) for total, place in zip(sums, places, strict=True)]
+        grid, places = world.from_main(look_first)
+        shares = world.from_all(lambda: _share(model, chain(first, mine), layer, config, grid, places))
+    num_images = sum(share.num_images for share in shares)
+    # A rank that has no image has no sums.
+    of_target = zip(*(share.sums for share in shares if share.num_images), strict=True)
+    return [
+        _field(np.sum(sums, axis=0), place, grid, num_images) for sums, place in zip(of_target, places, strict=True)
+    ]
+
+
+class _Share(NamedTuple):
+    """What the images of one rank add up to."""
+
+    sums: list[npt.NDArray[np.float64]]
+    """Of each target's gradients, [S, S]."""
+    num_images: int
+
+
+def _share(
+    model: nn.Module,
+    batches: Iterable[Tensor],
+    layer: int,
+    config: ReceptiveFieldConfig,
+    grid: tuple[int, int],
+    places: Sequence[Place],
+) -> _Share:
+    sums: list[Tensor] = []
+    num_images = 0
+    for batch in batches:
+        images = _leaf(model, batch)
+        if not sums:
+            sums = [torch.zeros(images.shape[-2:], dtype=torch.float64, device=images.device) for _ in places]
+        for total, gradient in zip(sums, _gradients(model, images, layer, config, grid, places), strict=True):
+            total += gradient.mean(dim=1).clamp(min=0).sum(dim=0, dtype=torch.float64)
+        num_images += len(images)
+    return _Share([total.cpu().numpy() for total in sums], num_images)
+
+
+def _leaf(model: nn.Module, images: Tensor) -> Tensor:
+    """The images where the model is, to be differentiated by."""
+    return images.to(next(model.parameters()).device).detach().requires_grad_()
 
 
 def warnings_for(model: nn.Module, point: FeaturePoint) -> list[str]:
@@ -240,8 +288,7 @@ def _gradients(
         yield gradient
 
 
-def _field(total: Tensor, place: Place, grid: tuple[int, int], num_images: int) -> ReceptiveField:
-    array = cast("npt.NDArray[np.float64]", total.cpu().numpy())
+def _field(array: npt.NDArray[np.float64], place: Place, grid: tuple[int, int], num_images: int) -> ReceptiveField:
     broken = int((~np.isfinite(array)).sum())
     if broken:
         raise NoReceptiveFieldError(f"{broken} pixels of the receptive field of token {place} are NaN or infinite")
