@@ -31,6 +31,8 @@ class Settings(BaseSettings):
     """Folder for checkpoints and predictions, seen by every node; without it `<home>/trials`."""
     data_root: UserPath | None = None
     """Folder that relative data set paths start from; without it the current folder of the process."""
+    checkpoint_minutes: float = Field(default=5.0, ge=0, allow_inf_nan=False)
+    """How often a trial saves its state, and so what the loss of its process costs at most."""
     ray_dashboard_url: str = "http://127.0.0.1:8265"
     """Ray's dashboard (Jobs API), used by the service."""
     ray_auth_token: str | None = None
@@ -115,6 +117,7 @@ class Settings(BaseSettings):
             "SIGMALAB_DATABASE_URL": self.effective_database_url,
             "SIGMALAB_STORAGE": str(self.effective_storage),
             "SIGMALAB_DATA_ROOT": str(self.effective_data_root),
+            "SIGMALAB_CHECKPOINT_MINUTES": str(self.checkpoint_minutes),
             "SIGMALAB_HEARTBEAT_TIMEOUT_SECONDS": str(self.heartbeat_timeout_seconds),
             "SIGMALAB_MAX_EQUAL_FAILURES": str(self.max_equal_failures),
         }

@@ -6,7 +6,7 @@ from orchestrator.errors import WeightsNotFoundError
 from orchestrator.status import TrialStatus
 from orchestrator.store.tables import TrialRow
 from orchestrator.stored_files import reach_trial_file
-from trainers.checkpoint import CHECKPOINT
+from trainers.checkpoint import BEST_WEIGHTS, CHECKPOINT
 from trainers.config import TrialConfig
 from trainers.errors import TrainerError
 from trainers.exported_weights import export_weights
@@ -25,9 +25,13 @@ def write_weights(row: TrialRow, storage: Path, file: Path) -> None:
     result = TrialResult.model_validate_json(row.result)
     if result.best_epoch is None:
         raise WeightsNotFoundError(f"trial {name} has trained nothing (0 epochs): its model is as it started")
-    found = reach_trial_file(row, storage, CHECKPOINT)
+    found = reach_trial_file(row, storage, BEST_WEIGHTS)
     if isinstance(found, str):
-        raise WeightsNotFoundError(f"the weights of trial {name} are not there (removed to save space?): {found}")
+        # A trial of an earlier version has them in its last checkpoint.
+        earlier = reach_trial_file(row, storage, CHECKPOINT)
+        if isinstance(earlier, str):
+            raise WeightsNotFoundError(f"the weights of trial {name} are not there (removed to save space?): {found}")
+        found = earlier
     try:
         export_weights(found.parent, TrialConfig.model_validate_json(row.config), result, file)
     except TrainerError as error:

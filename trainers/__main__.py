@@ -1,21 +1,28 @@
 """Train one trial from a JSON or YAML file: `python -m trainers trial.json`.
 
 Progress goes to stderr, the result as JSON to stdout (or to `--output`). Exit codes: 0 trained; 1 the trial failed;
-2 the command or the trial file is wrong; 130 interrupted.
+2 the command or the trial file is wrong; 130 or 143 interrupted.
+
+SIGINT (Ctrl-C) and SIGTERM (a machine that is taken away) let the trial save its state first; a second one does not.
 """
 
 import argparse
 import json
 import logging
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 
 from pydantic import ValidationError
 
 from trainers.atomic_file import replaced_file
 from trainers.config import TrialConfig
 from trainers.document import read_document
-from trainers.errors import ConfigError, DocumentError, TrainerError
+from trainers.errors import ConfigError, DocumentError, InterruptedTrainingError, TrainerError
 from trainers.loop import train
 from trainers.program import run_program, write_json
 from trainers.result import EpochReport
@@ -43,6 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
         _require_folder(options.storage)
         runtime = Runtime(
             storage=options.storage,
+            checkpoint_minutes=options.checkpoint_minutes,
             data_root=options.data_root,
             device=options.device,
             loader_workers=options.loader_workers,
@@ -52,15 +60,17 @@ def main(arguments: list[str] | None = None) -> int:
     except ConfigError as error:
         _say(f"error: {error}")
         return 2
+    caught: list[int] = []
     try:
-        result = train(config, runtime, on_epoch=lambda report: _say(progress_line(report, config)))
+        with _signals_that_stop(caught) as stop:
+            result = train(config, runtime, on_epoch=lambda report: _say(progress_line(report, config)), stop=stop)
     except TrainerError as error:
         _say(f"error ({error.code}): {error}")
         return 1
-    except KeyboardInterrupt:
-        again = "the same command goes on from the last whole epoch" if options.storage else "nothing was kept"
-        _say(f"interrupted; {again}")
-        return 130
+    except (InterruptedTrainingError, KeyboardInterrupt) as interruption:
+        here = "here" if isinstance(interruption, InterruptedTrainingError) else "what was saved last"
+        _say(f"interrupted; {f'the same command goes on from {here}' if options.storage else 'nothing was kept'}")
+        return 128 + (caught[-1] if caught else signal.SIGINT)
     text = result.model_dump_json(indent=2) + "\n"
     if options.output is None:
         write_json(text)
@@ -68,6 +78,25 @@ def main(arguments: list[str] | None = None) -> int:
         with replaced_file(options.output) as file:
             file.write(text.encode())
     return 0
+
+
+@contextmanager
+def _signals_that_stop(caught: list[int]) -> Iterator[threading.Event]:
+    """An event that the first signal sets; the second one interrupts whatever runs."""
+    stop = threading.Event()
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        caught.append(number)
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def progress_line(report: EpochReport, config: TrialConfig) -> str:
@@ -91,6 +120,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("trial", type=Path, help="the trial's config (JSON or YAML)")
     parser.add_argument("--storage", type=Path, help="folder for checkpoint and predictions; needed to resume")
+    parser.add_argument(
+        "--checkpoint-minutes",
+        type=_amount,
+        default=5.0,
+        help="minutes of training between two saves of its state (default: 5)",
+    )
     parser.add_argument("--data-root", type=Path, help="folder that relative data set paths start from")
     parser.add_argument(
         "--device", choices=("auto", "cpu", "cuda"), default="auto", help="default: CUDA if there is any"
@@ -125,7 +160,7 @@ def _count(text: str) -> int:
 def _amount(text: str) -> float:
     number = float(text)
     if not 0 <= number < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not an amount of memory")
+        raise argparse.ArgumentTypeError(f"{text} is not an amount; take a number from 0 on")
     return number
 
 

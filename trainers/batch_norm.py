@@ -1,4 +1,4 @@
-"""What batch norm needs of a micro-batch: more than one value per channel, or torch refuses to train."""
+"""Batch norms: what they need of a micro-batch (or torch refuses to train), and what they remember of all."""
 
 import torch
 from torch import nn
@@ -51,3 +51,12 @@ def require_batch_norm_to_train(model: nn.Module, *, image_size_px: int, micro_b
             f"each channel, and needs at least 2; take a larger optimization.global_batch_size, or fewer "
             f"optimization.accumulation_steps or workers"
         )
+
+
+def running_statistics(model: nn.Module) -> dict[str, object]:
+    """Running means and variances, by name: what `timm.utils.distributed.distribute_bn` makes equal over ranks."""
+    return {
+        name: buffer.to("cpu", copy=True)
+        for name, buffer in model.named_buffers()
+        if "running_mean" in name or "running_var" in name
+    }

@@ -11,6 +11,8 @@
     |  |- NoReceptiveFieldError   there is none: its gradient is zero, or what rounding leaves of zero
     |- MissingPackageError    a package that only some configs need is not installed
 
+    InterruptedTrainingError  somebody asked the training to stop, and it did: no error of the trial, it can go on
+
 Each class has a stable `code`; a message says what was wrong, where, and what would be right.
 """
 
@@ -25,6 +27,10 @@ class TrainerError(Exception):
     def __init__(self, message: str) -> None:
         # It may name a file whose name is not UTF-8, and goes into databases and JSON.
         super().__init__(shown(message))
+
+
+class InterruptedTrainingError(Exception):
+    """The training has stopped because it was asked to; its message says from where it goes on."""
 
 
 class DocumentError(TrainerError):

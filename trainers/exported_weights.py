@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from trainers.atomic_file import replaced_file
-from trainers.checkpoint import CHECKPOINT, UNREADABLE
+from trainers.checkpoint import BEST_WEIGHTS, UNREADABLE, find_best_weights
 from trainers.config import TrialConfig
 from trainers.data.normalization import statistics
 from trainers.errors import CheckpointError
@@ -36,7 +36,7 @@ def export_weights(folder: Path, config: TrialConfig, result: TrialResult, file:
         file: where to write.
 
     Raises:
-        CheckpointError: it has trained nothing, its checkpoint is gone or broken, or is of another version of the code;
+        CheckpointError: it has trained nothing, its weights are gone or broken, or are of another version of the code;
             or the file can't be written.
     """
     if result.best_epoch is None:
@@ -80,11 +80,11 @@ def load_exported(file: str | Path) -> nn.Module:
 
 
 def _best_weights(folder: Path, best_epoch: int) -> dict[str, Tensor]:
-    file = folder / CHECKPOINT
-    if not file.is_file():
-        raise CheckpointError(f"{file} is gone: somebody has removed it to save space")
+    file = find_best_weights(folder)
+    if file is None:
+        raise CheckpointError(f"{folder / BEST_WEIGHTS} is gone: somebody has removed it to save space")
     try:
-        # Mapped: of optimizer and newest weights nothing is read.
+        # Mapped: of the optimizer in an earlier version's checkpoint nothing is read.
         state = torch.load(file, map_location="cpu", weights_only=True, mmap=True)["state"]
         found, weights = state["best_epoch"], state["best_weights"]
     except UNREADABLE as error:

@@ -2,15 +2,16 @@
 
 import logging
 import platform
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 import numpy as np
 import torch
 from pydantic import ValidationError
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import Sampler
 
 from trainers.analyses.configs import learned_bias_in, receptive_field_in
@@ -18,8 +19,8 @@ from trainers.analyses.learned_bias import learned_bias
 from trainers.analyses.observer import TrialObserver
 from trainers.atomic_file import replaced_file
 from trainers.attention_kernels import KernelRecord, chosen_kernels, match_plain_attention
-from trainers.batch_norm import require_batch_norm_to_train
-from trainers.checkpoint import Identity, StateDict, TrainingState, load_checkpoint, save_checkpoint
+from trainers.batch_norm import require_batch_norm_to_train, running_statistics
+from trainers.checkpoint import CheckpointFolder, Identity, RankState, StateDict, TrainingState
 from trainers.compilation import fresh_compiler, how_compiled
 from trainers.config import TrialConfig
 from trainers.cores import allowed_cores, cpu_share, crowding
@@ -27,10 +28,10 @@ from trainers.data.loading import BatchLoader
 from trainers.data.normalization import Normalization
 from trainers.data.sampling import EvalSampler, TrainSampler
 from trainers.data.scored_view import scored_view
-from trainers.data.splits import ImageSplit
+from trainers.data.splits import Batch, ImageSplit
 from trainers.data.survey import require_classes
 from trainers.device import Device
-from trainers.errors import ConfigError, NonFiniteLossError
+from trainers.errors import CheckpointError, ConfigError, NonFiniteLossError
 from trainers.evaluation import score_split
 from trainers.gpu_memory import give_back_gpu_memory, limit_gpu_memory, told_as_the_trials_own
 from trainers.models import NoBias
@@ -39,10 +40,11 @@ from trainers.models.fp32_classifier import keep_classifier_in_fp32
 from trainers.parameter_groups import parameter_groups
 from trainers.result import EpochReport, TrialResult
 from trainers.runtime import Runtime
-from trainers.seeding import Stream, derive_seed, seed_noise, seed_weights
+from trainers.saving import Saver
+from trainers.seeding import NoiseState, Stream, derive_seed, seed_noise, seed_weights
 from trainers.start import start_of
 from trainers.tasks.classification import Predictions
-from trainers.training import Descent
+from trainers.training import Descent, PartOfEpoch
 from trainers.version import library_versions
 from trainers.world import ALONE, World
 
@@ -56,12 +58,17 @@ OnEpoch = Callable[[EpochReport], None]
 
 
 def train(
-    config: TrialConfig, runtime: Runtime, *, world: World = ALONE, on_epoch: OnEpoch | None = None
+    config: TrialConfig,
+    runtime: Runtime,
+    *,
+    world: World = ALONE,
+    on_epoch: OnEpoch | None = None,
+    stop: threading.Event | None = None,
 ) -> TrialResult:
     """Train one trial, or finish one that was interrupted.
 
-    The state is saved after every epoch; called again with the same storage, training goes on from there and gives
-    the same numbers, bit for bit on the CPU, as a run without interruption. A finished trial's stored result is
+    The state is saved every `checkpoint_minutes`; called again with the same storage, training goes on from there and
+    gives the same numbers, bit for bit on the CPU, as a run without interruption. A finished trial's stored result is
     returned at once.
 
     With `optimization.epochs` 0 no step is taken and no checkpoint written: the initial weights are what is scored
@@ -73,6 +80,8 @@ def train(
         world: this process among those that train this trial; every one of them calls this function.
         on_epoch: called on rank 0 after each epoch that this call trains. It is called before the epoch is saved, so
             an epoch may be reported twice (by a killed run and by its successor) but is never left out.
+        stop: once it is set on rank 0 (by the handler of a signal, say), the training saves its state and ends: after
+            the step under way, or, of several ranks, within about 5 s of training.
 
     Returns:
         The result, on every rank.
@@ -83,25 +92,34 @@ def train(
         NonFiniteLossError: the loss became NaN or infinite.
         GpuMemoryError: a batch does not fit into the memory of a GPU that the trial has for itself.
         CheckpointError: the storage holds another trial.
+        InterruptedTrainingError: on every rank, the training was asked to stop.
     """
     with _threads(runtime.num_threads):
         identity = Identity.of(config, data_fingerprint=_look_at_data(config, runtime, world))
         stored = world.from_main(lambda: _stored_result(runtime.storage, identity))
         if stored is not None:
+            if runtime.storage is not None and world.is_main:
+                # A kill between the result and its end has left them.
+                CheckpointFolder(runtime.storage, identity).clear()
             return stored
         try:
             with (
                 fresh_compiler(config.optimization),
                 told_as_the_trials_own(config, world, gpu_share=runtime.gpu_share),
             ):
-                return _train(config, runtime, world, identity, on_epoch)
+                return _train(config, runtime, world, identity, on_epoch, stop or threading.Event())
         finally:
             # The process may train many more trials, and others may share its GPU.
             give_back_gpu_memory()
 
 
 def _train(
-    config: TrialConfig, runtime: Runtime, world: World, identity: Identity, on_epoch: OnEpoch | None
+    config: TrialConfig,
+    runtime: Runtime,
+    world: World,
+    identity: Identity,
+    on_epoch: OnEpoch | None,
+    stop: threading.Event,
 ) -> TrialResult:
     """In a frame of its own: when it returns, nothing refers to the trial any more."""
     device = Device.choose(runtime.device, config.optimization.precision)
@@ -109,7 +127,7 @@ def _train(
     with (
         device.products(),
         chosen_kernels(config.optimization.attention, device.torch_device),
-        closing(_Trial(config, runtime, world, identity, device)) as trial,
+        closing(_Trial(config, runtime, world, identity, device, stop)) as trial,
     ):
         return trial.run(on_epoch)
 
@@ -117,7 +135,15 @@ def _train(
 class _Trial:
     """A trial under way: built once, resumed if there is a checkpoint, then run."""
 
-    def __init__(self, config: TrialConfig, runtime: Runtime, world: World, identity: Identity, device: Device) -> None:
+    def __init__(
+        self,
+        config: TrialConfig,
+        runtime: Runtime,
+        world: World,
+        identity: Identity,
+        device: Device,
+        stop: threading.Event,
+    ) -> None:
         self._config, self._storage, self._world, self._identity = config, runtime.storage, world, identity
         self._device = device
         self._kernels = KernelRecord(is_compiled=config.optimization.compile)
@@ -128,6 +154,14 @@ class _Trial:
         self._reports: list[EpochReport] = []
         self._best_epoch: int | None = None
         self._best_weights: StateDict = {}
+        self._begun: RankState | None = None
+        self._files = None if self._storage is None else CheckpointFolder(self._storage, identity)
+        self._saver = Saver(
+            self._files if world.is_main else None,
+            every_seconds=60 * runtime.checkpoint_minutes,
+            world=world,
+            stop=stop,
+        )
         self._resume()
 
     def _load_data(self, data_root: Path | None) -> None:
@@ -235,7 +269,9 @@ class _Trial:
             # For people, and for analyses of the checkpoint: nothing here reads it.
             with replaced_file(folder / CONFIG) as file:
                 file.write(self._config.model_dump_json(indent=1).encode())
-        state = self._world.from_main(lambda: load_checkpoint(folder, self._identity))
+        files = self._files
+        assert files is not None
+        state = self._world.from_main(files.load)
         if state is None:
             return
         self._model.load_state_dict(state.model)
@@ -244,12 +280,40 @@ class _Trial:
             self._ema.module.load_state_dict(state.ema)
         self._best_epoch, self._best_weights = state.best_epoch, state.best_weights
         self._reports = [EpochReport.model_validate_json(report) for report in state.reports]
-        logger.info("resumed after epoch %d from %s", len(self._reports) - 1, folder)
+        if state.ranks:
+            self._begun = self._mine(state.ranks)
+            num_steps, of_steps = len(self._begun.part.losses), self._sampler.steps_per_epoch
+            logger.info(
+                "resumed in epoch %d after %d of %d steps from %s", len(self._reports), num_steps, of_steps, folder
+            )
+        else:
+            logger.info("resumed after epoch %d from %s", len(self._reports) - 1, folder)
+
+    def _mine(self, ranks: list[RankState]) -> RankState:
+        """What this rank alone knew in the middle of an epoch.
+
+        Raises:
+            CheckpointError: there were other ranks, or another kind of device; an epoch can't change them.
+        """
+        device = "cpu" if ranks[0].noise.cuda is None else "cuda"
+        if (len(ranks), device) != (self._world.size, self._device.torch_device.type):
+            raise CheckpointError(
+                f"{self._storage} was saved in the middle of an epoch by {len(ranks)} worker(s) on {device}, whose "
+                "dropout no others can go on drawing: go on with those, or remove the folder"
+            )
+        return ranks[self._world.rank]
+
+    def _models_with_statistics(self) -> list[nn.Module]:
+        """Whose batch norms differ from rank to rank until an epoch ends."""
+        if self._world.size == 1:
+            return []
+        return [self._model, *([] if self._ema is None else [self._ema.module])]
 
     def close(self) -> None:
-        """End the loader workers."""
+        """End the loader workers, and the thread that saves."""
         for loader in self._loaders:
             loader.close()
+        self._saver.close()
 
     def run(self, on_epoch: OnEpoch | None) -> TrialResult:
         descent = Descent(
@@ -269,17 +333,18 @@ class _Trial:
             report = self._run_epoch(descent, epoch)
             if self._world.is_main and on_epoch is not None:
                 on_epoch(report)
-            self._save()
+            self._saver.after_epoch(self._state)
         return self._finish()
 
     def _run_epoch(self, descent: Descent, epoch: int) -> EpochReport:
         started = time.perf_counter()
         seed_noise(self._config.seed, epoch=epoch, world=self._world)
-        self._sampler.set_epoch(epoch)
+        begun = self._take_up()
+        self._sampler.set_epoch(epoch, first_step=0 if begun is None else len(begun.losses))
         self._splits.train.set_epoch(epoch)
-        pace = descent.run_epoch(epoch, self._train_loader)
+        pace = descent.run_epoch(epoch, self._train_loader, begun=begun, after_step=self._after_step)
         self._read_ahead(epoch + 1)
-        val = self._score(self._val_loader).metrics()
+        val = self._score(self._interruptible(self._val_loader, pace)).metrics()
         if not np.isfinite(val["loss"]):
             last_step = (epoch + 1) * self._sampler.steps_per_epoch - 1
             raise NonFiniteLossError(loss=val["loss"], epoch=epoch, step=last_step, split="validation")
@@ -295,7 +360,7 @@ class _Trial:
                 **bias_metrics(self._model),
                 **self._observer.during(self._scored_model, epoch),
             },
-            seconds=time.perf_counter() - started,
+            seconds=time.perf_counter() - started + (0.0 if begun is None else begun.seconds),
         )
         if self._best_epoch is None or val["top1"] > self._reports[self._best_epoch].metrics["val/top1"]:
             self._best_epoch = epoch
@@ -310,30 +375,57 @@ class _Trial:
             self._splits.train.set_epoch(epoch)
             self._train_loader.read_ahead()
 
-    def _score(self, loader: BatchLoader) -> Predictions:
+    def _take_up(self) -> PartOfEpoch | None:
+        """Go on in the middle of the epoch that was interrupted, if one was.
+
+        Not earlier: distributed training begins by giving every rank the statistics of rank 0.
+        """
+        mine, self._begun = self._begun, None
+        if mine is None:
+            return None
+        mine.noise.restore(self._device.torch_device)
+        for statistics, model in zip(mine.statistics, self._models_with_statistics(), strict=True):
+            model.load_state_dict(statistics, strict=False)
+        return mine.part
+
+    def _score(self, batches: Iterable[Batch]) -> Predictions:
         return score_split(
             self._scored_model,
             self._config.task,
-            loader,
+            batches,
             normalize=self._normalize,
             device=self._device,
             world=self._world,
             kernels=self._kernels,
         )
 
-    def _save(self) -> None:
-        if self._storage is None or not self._world.is_main:
-            return
-        assert self._best_epoch is not None
-        state = TrainingState(
+    def _interruptible(self, batches: Iterable[Batch], done: PartOfEpoch) -> Iterator[Batch]:
+        """Batches to score, between which one rank alone may save and stop; several have unequal numbers of them."""
+        for batch in batches:
+            yield batch
+            if self._world.size == 1:
+                self._after_step(lambda: done)
+
+    def _after_step(self, part: Callable[[], PartOfEpoch]) -> None:
+        self._saver.after_step(lambda: self._state(self._world.gather(self._rank_state(part()))))
+
+    def _rank_state(self, part: PartOfEpoch) -> RankState:
+        return RankState(
+            part=part,
+            noise=NoiseState.of(self._device.torch_device),
+            statistics=[running_statistics(model) for model in self._models_with_statistics()],
+        )
+
+    def _state(self, ranks: Sequence[RankState] = ()) -> TrainingState:
+        return TrainingState(
             model=self._model.state_dict(),
             optimizer=self._optimizer.state_dict(),
             ema=None if self._ema is None else self._ema.module.state_dict(),
             best_weights=self._best_weights,
             best_epoch=self._best_epoch,
             reports=[report.model_dump_json() for report in self._reports],
+            ranks=list(ranks),
         )
-        save_checkpoint(self._storage, state, self._identity)
 
     def _finish(self) -> TrialResult:
         """Score once, with the best epoch's weights or, without an epoch, the initial ones; keep what was found."""
@@ -376,10 +468,19 @@ class _Trial:
             with replaced_file(self._storage / LEARNED_BIAS) as file:
                 np.savez_compressed(file, **{name: map_.astype(np.float32) for name, map_ in learned.maps.items()})  # type: ignore[arg-type]
             self._observer.save(self._storage)
-            with replaced_file(self._storage / RESULT) as file:
-                file.write(result.model_dump_json(indent=1).encode())
+            self._keep_result(self._storage, result)
         # Ranks differ in what their clocks say.
         return self._world.from_main(lambda: result)
+
+    def _keep_result(self, storage: Path, result: TrialResult) -> None:
+        """What makes the trial a finished one; what only an unfinished one needs goes."""
+        files = CheckpointFolder(storage, self._identity)
+        self._saver.finish()
+        if self._best_epoch is not None:
+            files.keep(self._best_epoch, self._best_weights)
+        with replaced_file(storage / RESULT) as file:
+            file.write(result.model_dump_json(indent=1).encode())
+        files.clear()
 
     def _provenance(self) -> dict[str, str]:
         return {

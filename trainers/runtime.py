@@ -13,6 +13,9 @@ class Runtime(StrictModel):
 
     storage: Path | None = None
     """Folder for this trial's checkpoint and predictions (`None`: keep nothing, no resume)."""
+    checkpoint_minutes: float = Field(default=5.0, ge=0, allow_inf_nan=False)
+    """How long training goes on before its state is saved again, in mid-epoch too: what a kill costs at most. It is
+    written while training goes on; 0 begins anew whenever the last one is written."""
     data_root: Path | None = None
     """Folder that relative data set paths start from (`None`: the current folder)."""
     device: Literal["auto", "cpu", "cuda"] = "auto"

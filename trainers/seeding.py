@@ -8,6 +8,7 @@ import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import IntEnum
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -52,6 +53,25 @@ def seed_noise(seed: int, *, epoch: int, world: World) -> None:
     Setting them anew in every epoch makes a resumed run draw what an uninterrupted one does.
     """
     torch.manual_seed(derive_seed(seed, Stream.NOISE, epoch, world.rank))
+
+
+class NoiseState(NamedTuple):
+    """Where torch's generators stand in the middle of an epoch; all other streams are functions of (epoch, step)."""
+
+    cpu: torch.Tensor
+    cuda: torch.Tensor | None
+    """Of this process's GPU (`None`: it trains on the CPU)."""
+
+    @classmethod
+    def of(cls, device: torch.device) -> "NoiseState":
+        """As it is now."""
+        return cls(torch.get_rng_state(), torch.cuda.get_rng_state(device) if device.type == "cuda" else None)
+
+    def restore(self, device: torch.device) -> None:
+        """Draw what would have been drawn next."""
+        torch.set_rng_state(self.cpu)
+        if self.cuda is not None:
+            torch.cuda.set_rng_state(self.cuda, device)
 
 
 @contextmanager

@@ -1,9 +1,10 @@
 """One epoch of descent."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from timm.utils.distributed import distribute_bn
@@ -26,17 +27,29 @@ STEPS_BETWEEN_CHECKS = 50
 
 
 @dataclass(frozen=True)
-class EpochTiming:
-    """What one epoch of descent measured, on this rank."""
+class PartOfEpoch:
+    """What the first steps of an epoch leave beside the weights, on this rank: where the next step goes on."""
+
+    losses: Tensor
+    """[steps taken], on the CPU."""
+    seconds: float
+    wait_seconds: float
+    """Of these, waiting for the loader: on a GPU the time in which it had nothing to do, not the time in which the
+    process waited while the GPU still worked on earlier steps."""
+
+
+@dataclass(frozen=True)
+class EpochTiming(PartOfEpoch):
+    """What one whole epoch of descent measured, on this rank."""
 
     loss: float
     """Mean over steps and ranks."""
     lr: float
     """Of the last step, without multipliers."""
-    seconds: float
-    wait_seconds: float
-    """Of these, waiting for the loader: on a GPU the time in which it had nothing to do, not the time in which the
-    process waited while the GPU still worked on earlier steps."""
+
+
+AfterStep = Callable[[Callable[[], PartOfEpoch]], None]
+"""Told of every optimizer step; what it is given says where the epoch stands, and makes a GPU finish its work first."""
 
 
 class Descent:
@@ -87,34 +100,57 @@ class Descent:
                 gradient_as_bucket_view=True,
             )
 
-    def run_epoch(self, epoch: int, batches: Iterable[Batch]) -> EpochTiming:
-        """Take all steps of an epoch.
+    def run_epoch(
+        self,
+        epoch: int,
+        batches: Iterable[Batch],
+        *,
+        begun: PartOfEpoch | None = None,
+        after_step: AfterStep = lambda _part: None,
+    ) -> EpochTiming:
+        """Take all steps of an epoch, or those that are left of it.
 
         Args:
             epoch: from 0.
-            batches: this rank's micro-batches, `accumulation_steps` for each optimizer step.
+            batches: this rank's micro-batches, `accumulation_steps` for each optimizer step that is left.
+            begun: the steps that were taken before the training was interrupted.
+            after_step: called after each step, on every rank.
 
         Raises:
             NonFiniteLossError: on every rank, if the loss of any rank did.
         """
         self._model.train()
         losses = torch.zeros(self._steps_per_epoch, device=self._device.torch_device)
+        first_step = 0
+        if begun is not None:
+            first_step = len(begun.losses)
+            losses[:first_step] = begun.losses
         source = _TimedBatches(batches, self._device)
         started = time.perf_counter()
-        lr = 0.0
-        for step in range(self._steps_per_epoch):
-            lr = self._set_lr(epoch * self._steps_per_epoch + step)
+
+        def part(num_steps: int) -> PartOfEpoch:
+            taken = losses[:num_steps].to("cpu", copy=True)
+            seconds, waits = time.perf_counter() - started, source.wait_seconds()
+            if begun is None:
+                return PartOfEpoch(taken, seconds, waits)
+            return PartOfEpoch(taken, begun.seconds + seconds, begun.wait_seconds + waits)
+
+        for step in range(first_step, self._steps_per_epoch):
+            self._set_lr(epoch * self._steps_per_epoch + step)
             losses[step] = self._accumulate(source, epoch, step)
             self._update(epoch * self._steps_per_epoch + step)
             if (step + 1) % STEPS_BETWEEN_CHECKS == 0:
                 self._checked(losses[: step + 1], epoch)
+            after_step(partial(part, step + 1))
         mean_losses = self._checked(losses, epoch)
         self._agree_on_statistics()
+        whole = part(self._steps_per_epoch)
         return EpochTiming(
+            losses=whole.losses,
+            seconds=whole.seconds,
+            wait_seconds=whole.wait_seconds,
             loss=float(mean_losses.mean(dtype=torch.float64)),
-            lr=lr,
-            seconds=time.perf_counter() - started,
-            wait_seconds=source.wait_seconds(),
+            lr=self._lr((epoch + 1) * self._steps_per_epoch - 1),
         )
 
     def _agree_on_statistics(self) -> None:
@@ -124,12 +160,15 @@ class Descent:
         for model in [self._model, *([] if self._ema is None else [self._ema.module])]:
             distribute_bn(model, self._world.size, reduce=True)  # type: ignore[no-untyped-call]
 
-    def _set_lr(self, step: int) -> float:
+    def _lr(self, step: int) -> float:
+        """Of one step of the whole training, without multipliers."""
         factor = self._config.schedule.factor(step, steps_per_epoch=self._steps_per_epoch, epochs=self._config.epochs)
-        lr = self._config.optimizer.lr * factor
+        return self._config.optimizer.lr * factor
+
+    def _set_lr(self, step: int) -> None:
+        lr = self._lr(step)
         for group in self._optimizer.param_groups:
             group["lr"] = lr * group["lr_multiplier"]
-        return lr
 
     def _accumulate(self, source: Iterator[Batch], epoch: int, step: int) -> Tensor:
         """Gradient of one optimizer step; returns its loss on this rank."""

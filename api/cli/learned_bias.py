@@ -34,7 +34,7 @@ def add_commands(application: typer.Typer) -> None:
     application.command(
         "learned-bias",
         epilog="Example: sigmalab learned-bias <storage>/<trial>/trial.json "
-        "--checkpoint <storage>/<trial>/checkpoint.pt --per-head --output bias",
+        "--checkpoint <storage>/<trial>/best_weights.pt --per-head --output bias",
     )(learned_bias)
 
 

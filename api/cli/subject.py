@@ -38,7 +38,7 @@ Model = Annotated[
 ]
 Checkpoint = Annotated[
     Path | None,
-    typer.Option(help="Weights: the checkpoint.pt beside a trial's trial.json, or any state dict.", dir_okay=False),
+    typer.Option(help="Weights: the best_weights.pt beside a trial's trial.json, or any state dict.", dir_okay=False),
 ]
 Pretrained = Annotated[bool, typer.Option("--pretrained", help="Start from timm's published weights.")]
 Interventions = Annotated[

@@ -87,7 +87,10 @@ def look_at_folder(name: str, folder: Path, *, needed_gib: float) -> Finding:
     if free < needed_gib:
         return problem(name, text, "make room, or take another disk: export SIGMALAB_HOME=<folder>")
     if free < _SCARCE_GIB or speed < _SLOW_MIB_PER_SECOND:
-        return note(name, text, "every epoch writes a checkpoint of some four times the model's size")
+        advice = (
+            "a trial under way saves some four times its model's size every few minutes, and keeps its model's size"
+        )
+        return note(name, text, advice)
     return ok(name, text)
 
 

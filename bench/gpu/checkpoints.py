@@ -1,9 +1,10 @@
-"""What saving costs: the seconds that a checkpoint takes after each epoch, and its share of a short epoch."""
+"""What saving costs: how long training waits for a copy of its state, how long the disk is busy, what is left."""
 
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 from unittest.mock import patch
 
 import torch
@@ -11,11 +12,15 @@ import torch
 from bench.gpu.figure import Figure, of_rounds
 from bench.gpu.steps import finish, side_px
 from trainers import loop
+from trainers.checkpoint import CheckpointFolder, TrainingState
 from trainers.config import TrialConfig
 from trainers.runtime import Runtime
 
+T = TypeVar("T")
+
 EPOCH_SECONDS = 3.0
 """About an epoch of Oxford-IIIT Pet on a large GPU (an estimate)."""
+SAVES_PER_EPOCH = EPOCH_SECONDS / (60 * Runtime().checkpoint_minutes)
 
 
 def measure(device: torch.device, *, is_small: bool) -> Iterator[Figure]:
@@ -29,17 +34,33 @@ def measure(device: torch.device, *, is_small: bool) -> Iterator[Figure]:
             "score_test": False,
         }
     )
-    seconds: list[float] = []
+    copies: list[float] = []
+    writes: list[float] = []
 
-    def timed(*arguments: object) -> None:
-        finish(device)
-        started = time.perf_counter()
-        save(*arguments)  # type: ignore[arg-type]
-        seconds.append(time.perf_counter() - started)
+    def timed(work: Callable[..., T], seconds: list[float], *, waits_for_device: bool) -> Callable[..., T]:
+        def run(*arguments: object) -> T:
+            if waits_for_device:
+                finish(device)
+            started = time.perf_counter()
+            done = work(*arguments)
+            seconds.append(time.perf_counter() - started)
+            return done
 
-    save = loop.save_checkpoint
-    with tempfile.TemporaryDirectory() as folder, patch.object(loop, "save_checkpoint", timed):
-        loop.train(config, Runtime(device=device.type, storage=Path(folder)))
-    yield of_rounds(f"a checkpoint after an epoch, {name}", seconds, unit="s")
-    shares = [100 * value / (EPOCH_SECONDS + value) for value in seconds]
-    yield of_rounds(f"its share of an epoch of {EPOCH_SECONDS:g} s, {name}", shares, unit="%", goal="at most 5")
+        return run
+
+    copy = timed(TrainingState.on_cpu, copies, waits_for_device=True)
+    save = timed(CheckpointFolder.save, writes, waits_for_device=False)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        patch.object(TrainingState, "on_cpu", copy),
+        patch.object(CheckpointFolder, "save", save),
+    ):
+        # Whenever the last one is written: more often than a user would, on the same path.
+        loop.train(config, Runtime(device=device.type, storage=Path(folder), checkpoint_minutes=0))
+        kept = sum(file.stat().st_size for file in Path(folder).iterdir()) / 1e6
+    yield of_rounds(f"training waits for a copy of its state, {name}", copies, unit="s")
+    shares = [100 * SAVES_PER_EPOCH * value / EPOCH_SECONDS for value in copies]
+    what = f"its share of epochs of {EPOCH_SECONDS:g} s, one save in {Runtime().checkpoint_minutes:g} minutes, {name}"
+    yield of_rounds(what, shares, unit="%", goal="at most 5")
+    yield of_rounds(f"a state is written beside training, {name}", writes, unit="s")
+    yield of_rounds(f"a finished trial keeps, {name}", [kept], unit="MB")

@@ -283,6 +283,7 @@ class _Driver:
         runtime = Runtime(
             # A folder of its own: nothing of another experiment may be taken up by accident.
             storage=storage / self._experiment_id if self._reuse.is_own_only else storage,
+            checkpoint_minutes=self._settings.checkpoint_minutes,
             data_root=self._settings.effective_data_root,
             device="cuda" if resources.gpus_per_worker > 0 else "cpu",
             loader_workers=resources.loader_workers,

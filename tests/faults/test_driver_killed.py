@@ -46,7 +46,7 @@ def database(tmp_path):
 
 @pytest.fixture
 def settings(tmp_path, database):
-    return settings_in(tmp_path, database_url=f"sqlite:///{tmp_path / 'sigmalab.db'}")
+    return settings_in(tmp_path, database_url=f"sqlite:///{tmp_path / 'sigmalab.db'}", checkpoint_minutes=0)
 
 
 def count(database: Database, experiment_id: str, status: TrialStatus) -> int:

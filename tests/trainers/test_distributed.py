@@ -19,13 +19,14 @@ TOLERANCE = 2e-5
 WEIGHT_TOLERANCE = 4e-4
 
 
-def child(config, storage, world, store, results):
+def child(config, storage, world, store, results, *, stop=None):
     """One rank, in a process of its own."""
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{store}", rank=world.rank, world_size=world.size)
     reports = []
     try:
-        outcome = train(config, Runtime(device="cpu", storage=storage), world=world, on_epoch=reports.append)
+        runtime = Runtime(device="cpu", storage=storage)
+        outcome = train(config, runtime, world=world, on_epoch=reports.append, stop=stop)
     except Exception as error:  # noqa: BLE001  the parent asserts on it
         outcome = error
     results.send((outcome, reports))
@@ -49,6 +50,10 @@ def train_together(processes, config, folder, *, size, target=child):
     finally:
         for process in children:
             process.join(120)
+
+
+def best_weights(folder):
+    return torch.load(folder / "best_weights.pt", weights_only=True)["state"]["best_weights"]
 
 
 @pytest.fixture
@@ -78,12 +83,9 @@ def test_two_workers_give_the_numbers_of_one(config, processes, tmp_path, parts)
         for name in ("train/loss", "val/loss", "lr", "sigma/00", "sigma/01", "amplitude/00", "amplitude/01"):
             assert ours.metrics[name] == pytest.approx(theirs.metrics[name], abs=TOLERANCE), name
     assert together.metrics["test/loss"] == pytest.approx(alone.metrics["test/loss"], abs=TOLERANCE)
-    ours, theirs = (
-        torch.load(folder / "checkpoint.pt", weights_only=True)["state"]
-        for folder in (tmp_path / "alone", tmp_path / "storage")
-    )
-    for name, value in ours["model"].items():
-        assert_allclose(value, theirs["model"][name], atol=WEIGHT_TOLERANCE)
+    ours, theirs = (best_weights(tmp_path / folder) for folder in ("alone", "storage"))
+    for name, value in ours.items():
+        assert_allclose(value, theirs[name], atol=WEIGHT_TOLERANCE)
 
 
 def test_an_error_of_rank_0_reaches_every_rank(config, processes, tmp_path):
@@ -100,25 +102,22 @@ def test_a_diverging_rank_stops_all(config, processes, tmp_path):
     assert "loss became" in str(outcomes[0])
 
 
-def test_ranks_agree_on_the_statistics_of_batch_norms(processes, trial, tmp_path):
+@pytest.mark.parametrize("ema", [{"kind": "none"}, {"kind": "ema", "decay": 0.5}])
+def test_ranks_agree_on_the_statistics_of_batch_norms(processes, trial, tmp_path, ema):
     """One step: the mean over ranks of their batches' means is the mean of the whole batch, as one worker sees it."""
     config = trial(
         model={"kind": "timm", "name": "test_resnet", "image_size_px": 32},
         attention_bias={"kind": "none"},
         dataset={"kind": "digits", "num_train": 32, "num_val": 31, "num_test": 33},
-        optimization={"epochs": 1, "global_batch_size": 32, "ema": {"kind": "ema", "decay": 0.5}},
+        optimization={"epochs": 1, "global_batch_size": 32, "ema": ema},
     )
     train(config, Runtime(device="cpu", storage=tmp_path / "alone"))
     (together, _), (of_rank_1, _) = train_together(processes, config, tmp_path, size=2)
     assert together == of_rank_1
-    alone, shared = (
-        torch.load(folder / "checkpoint.pt", weights_only=True)["state"]
-        for folder in (tmp_path / "alone", tmp_path / "storage")
-    )
-    first = next(name for name in shared["model"] if name.endswith("running_mean"))
-    assert alone["model"][first].any()
-    assert_allclose(shared["model"][first], alone["model"][first], atol=1e-6)
-    assert_allclose(shared["ema"][first], alone["ema"][first], atol=1e-6)
+    alone, shared = (best_weights(tmp_path / folder) for folder in ("alone", "storage"))
+    first = next(name for name in shared if name.endswith("running_mean"))
+    assert alone[first].any()
+    assert_allclose(shared[first], alone[first], atol=1e-6)
 
 
 def looking_child(config, storage, world, store, results):

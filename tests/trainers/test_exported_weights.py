@@ -8,7 +8,7 @@ import safetensors.torch
 import timm
 import torch
 
-from trainers.checkpoint import CHECKPOINT
+from trainers.checkpoint import BEST_WEIGHTS, CHECKPOINT
 from trainers.config import TrialConfig
 from trainers.data.normalization import Normalization
 from trainers.errors import CheckpointError
@@ -103,13 +103,27 @@ def test_what_has_no_weights_says_so(trial, tmp_path):
         export_weights(tmp_path, config, trained(tmp_path / "looked", config), tmp_path / "file")
     config = trial(optimization={"epochs": 1, "global_batch_size": 10})
     result = trained(tmp_path / "trained", config)
-    (tmp_path / "trained" / CHECKPOINT).write_bytes(b"PK broken")
-    with pytest.raises(CheckpointError, match=r"checkpoint\.pt can't be read"):
+    (tmp_path / "trained" / BEST_WEIGHTS).write_bytes(b"PK broken")
+    with pytest.raises(CheckpointError, match=r"best_weights\.pt can't be read"):
         export_weights(tmp_path / "trained", config, result, tmp_path / "file")
-    (tmp_path / "trained" / CHECKPOINT).unlink()
-    with pytest.raises(CheckpointError, match=r"checkpoint\.pt is gone"):
+    (tmp_path / "trained" / BEST_WEIGHTS).unlink()
+    with pytest.raises(CheckpointError, match=r"best_weights\.pt is gone"):
         export_weights(tmp_path / "trained", config, result, tmp_path / "file")
     assert not (tmp_path / "file").exists()
+
+
+def test_a_trial_of_an_earlier_version_has_its_weights_in_its_last_checkpoint(trial, tmp_path):
+    config = trial(optimization={"epochs": 1, "global_batch_size": 10})
+    result = trained(tmp_path, config)
+    export_weights(tmp_path, config, result, tmp_path / "now")
+    kept = torch.load(tmp_path / BEST_WEIGHTS, weights_only=True)
+    kept["state"] |= {"model": {}, "optimizer": {}, "ema": None, "reports": []}
+    torch.save(kept, tmp_path / CHECKPOINT)
+    (tmp_path / BEST_WEIGHTS).unlink()
+    export_weights(tmp_path, config, result, tmp_path / "then")
+    now, then = (safetensors.torch.load_file(tmp_path / name) for name in ("now", "then"))
+    assert now.keys() == then.keys()
+    assert all(torch.equal(value, then[name]) for name, value in now.items())
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 and so on", b"\x02\0\0\0\0\0\0\0{}"])

@@ -15,7 +15,7 @@ OUT_OF_MEMORY = (
 
 @pytest.fixture
 def small_gpu(monkeypatch):
-    def run_epoch(*args):
+    def run_epoch(*args, **kwargs):
         raise torch.OutOfMemoryError(OUT_OF_MEMORY)
 
     monkeypatch.setattr(Descent, "run_epoch", run_epoch)

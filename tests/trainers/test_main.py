@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -52,7 +53,7 @@ def test_the_result_can_go_to_a_file_and_the_state_to_a_folder(trial_file, tmp_p
     assert main(arguments) == 0
     assert capsys.readouterr().out == ""
     first = output.read_text()
-    assert {path.name for path in storage.iterdir()} >= {"checkpoint.pt", "predictions.npz", "result.json"}
+    assert {path.name for path in storage.iterdir()} >= {"best_weights.pt", "predictions.npz", "result.json"}
     # The config lies beside the weights that it explains.
     written = TrialConfig.model_validate_json((storage / "trial.json").read_bytes())
     assert written == TrialConfig.model_validate_json(trial_file.read_bytes())
@@ -143,7 +144,8 @@ def test_a_failing_trial_says_why(trial, tmp_path, capsys):
     assert "Traceback" not in error
 
 
-def test_the_command_stops_on_ctrl_c_and_goes_on_when_asked_again(trial, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_command_saves_and_stops_when_told_to_and_goes_on_when_asked_again(trial, tmp_path, number):
     path, storage = tmp_path / "trial.json", tmp_path / "storage"
     path.write_text(trial(optimization={"epochs": 200, "global_batch_size": 10}).model_dump_json())
     command = [
@@ -160,14 +162,20 @@ def test_the_command_stops_on_ctrl_c_and_goes_on_when_asked_again(trial, tmp_pat
     ]
     with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         lines = [process.stderr.readline() for _ in range(3)]
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         out, err = process.communicate(timeout=120)
     assert lines[2].startswith("epoch 3/200")
-    assert process.returncode == 130
+    assert process.returncode == 128 + number
     assert out == ""
-    assert err.splitlines()[-1] == "interrupted; the same command goes on from the last whole epoch"
+    assert err.splitlines()[-1] == "interrupted; the same command goes on from here"
     assert "Traceback" not in err
-    assert (storage / "checkpoint.pt").exists()
+    last = max(int(line.split()[1].partition("/")[0]) for line in [*lines, *err.splitlines()[:-1]])
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
+        assert re.match(
+            rf"resumed (after epoch {last - 1}|in epoch {last} after [1-4] of 4 steps) ", process.stderr.readline()
+        )
+        process.kill()
+        process.communicate(timeout=120)
 
 
 def test_loader_workers_hand_over_batches_however_long_tmpdir_is(trial, tmp_path):

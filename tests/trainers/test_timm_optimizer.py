@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from timm.optim import list_optimizers
 from torch import nn
 
+from trainers.checkpoint import TrainingState
 from trainers.models import GaussianBias, SmallVitConfig
 from trainers.models.bias import attach_bias, bias_parameters
 from trainers.optimization import TimmOptimizerConfig
@@ -40,7 +41,16 @@ def weights_after(config, *, interrupted_at):
     for step in range(8):
         if step == interrupted_at:
             file = io.BytesIO()
-            torch.save((model.state_dict(), optimizer.state_dict()), file)
+            state = TrainingState(
+                model=model.state_dict(),
+                optimizer=optimizer.state_dict(),
+                ema=None,
+                best_weights={},
+                best_epoch=None,
+                reports=[],
+                ranks=[],
+            ).on_cpu()
+            torch.save((state.model, state.optimizer), file)
             file.seek(0)
             model_state, optimizer_state = torch.load(file, weights_only=True)
             model = network()

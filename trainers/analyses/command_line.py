@@ -80,7 +80,7 @@ class _EachOnce(argparse.Action):
 def add_subject_arguments(parser: argparse.ArgumentParser) -> None:
     """Which model, its weights, and the interventions."""
     parser.add_argument("model", help="a timm name, small_vit, or a JSON file with a model's or trial's config")
-    parser.add_argument("--checkpoint", type=Path, help="weights: a trial's checkpoint.pt, or any state dict")
+    parser.add_argument("--checkpoint", type=Path, help="weights: a trial's best_weights.pt, or any state dict")
     parser.add_argument("--pretrained", action="store_true", help="start from timm's published weights")
     parser.add_argument("--intervention", action=_EachOnce, type=_intervention, help="may be repeated")
     parser.add_argument(

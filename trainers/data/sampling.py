@@ -16,7 +16,7 @@ class TrainSampler(Sampler[list[int]]):
 
     An epoch is one permutation from (seed, epoch), cut into global batches; the incomplete last one is left out (a
     different remainder in each epoch). Of a global batch, rank r takes every R-th image from r on: one worker with a
-    batch of 32 and two with 16 take their steps on the same images. Resuming is `set_epoch`.
+    batch of 32 and two with 16 take their steps on the same images. Resuming is `set_epoch`, also in the middle of one.
     """
 
     def __init__(
@@ -37,11 +37,11 @@ class TrainSampler(Sampler[list[int]]):
         self.micro_batch_size = global_batch_size // parts
         self._num_images, self._global_batch_size = num_images, global_batch_size
         self._accumulation_steps, self._seed, self._world = accumulation_steps, seed, world
-        self._epoch = 0
+        self._epoch = self._first_step = 0
 
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch whose batches come next."""
-        self._epoch = epoch
+    def set_epoch(self, epoch: int, *, first_step: int = 0) -> None:
+        """Choose the epoch whose batches come next, and the optimizer step (from 0) whose batch is the first."""
+        self._epoch, self._first_step = epoch, first_step
 
     def require_a_step(self) -> None:
         """Refuse to train on fewer images than one step takes.
@@ -56,12 +56,12 @@ class TrainSampler(Sampler[list[int]]):
             )
 
     def __len__(self) -> int:
-        return self.steps_per_epoch * self._accumulation_steps
+        return (self.steps_per_epoch - self._first_step) * self._accumulation_steps
 
     def __iter__(self) -> Iterator[list[int]]:
         random = np.random.default_rng(derive_seed(self._seed, Stream.ORDER, self._epoch))
         order = random.permutation(self._num_images)
-        for step in range(self.steps_per_epoch):
+        for step in range(self._first_step, self.steps_per_epoch):
             batch = order[step * self._global_batch_size : (step + 1) * self._global_batch_size]
             mine = batch[self._world.rank :: self._world.size]
             for micro_batch in np.split(mine, self._accumulation_steps):

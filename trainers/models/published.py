@@ -20,7 +20,7 @@ from trainers.errors import CheckpointError, ConfigError
 from trainers.models.state_names import mismatch_of, without_wrappers
 
 _WRAPPERS = (("state", "best_weights"), ("state_dict_ema",), ("model_ema",), ("state_dict",), ("model",), ("module",))
-"""Under which keys weights lie beside other things: in a trial's checkpoint those of its best epoch; in files of
+"""Under which keys weights lie beside other things: in a trial's files those of its best epoch; in files of
 training scripts, averaged ones before the others, as timm's own `load_state_dict` does it."""
 _THEIR_PARAMETER = re.compile(r"^((?:.*\.)?(?:shared_)?rel_pos)\.(sigma_param|amplitude_param)$")
 _COMPUTED = ("relative_coords_H", "relative_coords_W", "relative_position_index", "rel_coords_log", "n_averaged")
@@ -43,7 +43,8 @@ def read_state_dict(file: Path) -> dict[str, torch.Tensor]:
             with torch.serialization.safe_globals([argparse.Namespace]):
                 content = torch.load(file, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
-        raise CheckpointError(f"there is no file of weights {file.resolve()}") from error
+        hint = "; a finished trial keeps its weights in best_weights.pt" if file.name == "checkpoint.pt" else ""
+        raise CheckpointError(f"there is no file of weights {file.resolve()}{hint}") from error
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, SafetensorError) as error:
         reason = str(error).partition("\n")[0]
         raise CheckpointError(f"{file} is not a file of weights that can be read safely: {reason}") from error
@@ -63,6 +64,10 @@ def convert_published(content: object) -> dict[str, torch.Tensor]:
     Raises:
         CheckpointError: it is no such thing.
     """
+    if _below(content, ("state", "optimizer")) is not None and _below(content, ("state", "best_weights")) is None:
+        raise CheckpointError(
+            "is the state of a trial under way; its best weights so far are beside it, in best_weights.epoch<number>.pt"
+        )
     content = next((found for keys in _WRAPPERS if (found := _below(content, keys)) is not None), content)
     if not isinstance(content, Mapping) or not content or not all(isinstance(name, str) for name in content):
         names = ", ".join(f"`{'.'.join(keys)}`" for keys in _WRAPPERS)

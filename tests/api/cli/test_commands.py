@@ -351,7 +351,7 @@ def test_the_weights_of_a_trial(
 
     gone = sigmalab("export", "last", "--arm", "control", "--seed", "0", cwd=tmp_path)
     assert gone.returncode == 4
-    assert "seed0 are not there (removed to save space?): no checkpoint.pt in the trial's folder" in gone.stderr
+    assert "seed0 are not there (removed to save space?): no best_weights.pt in the trial's folder" in gone.stderr
     assert [each.name for each in tmp_path.glob("*control*")] == []
 
 

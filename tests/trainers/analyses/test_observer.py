@@ -30,7 +30,7 @@ LOOKED_AT = {**TRIAL, "analyses": [{"kind": "receptive_field", "num_images": 40,
 
 def run(document, storage=None, on_epoch=None):
     config = TrialConfig.model_validate(document)
-    return train(config, Runtime(device="cpu", num_threads=1, storage=storage), on_epoch=on_epoch)
+    return train(config, Runtime(device="cpu", num_threads=1, storage=storage, checkpoint_minutes=0), on_epoch=on_epoch)
 
 
 def training_of(metrics):
@@ -61,7 +61,7 @@ def test_it_is_the_field_of_the_initial_and_of_the_scored_weights(tmp_path):
     with np.load(tmp_path / "receptive_field.npz") as maps:
         for checkpoint, prefix, name in (
             (None, "receptive_field_initial", "initial"),
-            (tmp_path / "checkpoint.pt", "receptive_field", "final"),
+            (tmp_path / "best_weights.pt", "receptive_field", "final"),
         ):
             model = build_subject(
                 subject, checkpoint=checkpoint, intervention="none", gaussian=NoBias(), layers=None, num_classes=10

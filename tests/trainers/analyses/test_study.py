@@ -56,7 +56,7 @@ def test_a_study_of_a_trained_trial(tmp_path, capsys):
     field = tmp_path / "field"
     code = look(
         str(tmp_path / "trial.json"),
-        *("--checkpoint", str(tmp_path / "storage" / "checkpoint.pt"), "--output", str(field)),
+        *("--checkpoint", str(tmp_path / "storage" / "best_weights.pt"), "--output", str(field)),
         *("--intervention", "none", "--intervention", "no-gaussian", "--target", "lattice:2"),
     )
     assert code == 0
@@ -74,8 +74,8 @@ def test_a_study_of_a_trained_trial(tmp_path, capsys):
 
 def test_the_best_weights_of_a_checkpoint_are_loaded(tmp_path):
     train(TrialConfig.model_validate(TRIAL), Runtime(device="cpu", num_threads=1, storage=tmp_path))
-    model = subject(bias=TRIAL["attention_bias"], checkpoint=tmp_path / "checkpoint.pt")
-    best = torch.load(tmp_path / "checkpoint.pt", weights_only=True)["state"]["best_weights"]
+    model = subject(bias=TRIAL["attention_bias"], checkpoint=tmp_path / "best_weights.pt")
+    best = torch.load(tmp_path / "best_weights.pt", weights_only=True)["state"]["best_weights"]
     assert all(torch.equal(value, best[name]) for name, value in model.state_dict().items())
 
 
@@ -292,7 +292,7 @@ def test_json_that_is_no_model_says_what_it_is(tmp_path, capsys):
     assert "result.json is not a model: it has " in message
     assert "expected a model's config, which has `kind`, or a trial's, which has `model`: trial.json" in message
     # What the message names is there, and does.
-    arguments = [str(tmp_path / "trial.json"), "--checkpoint", str(tmp_path / "checkpoint.pt")]
+    arguments = [str(tmp_path / "trial.json"), "--checkpoint", str(tmp_path / "best_weights.pt")]
     assert bias_study.main(arguments) == 0
 
 

@@ -58,7 +58,11 @@ def test_a_cnn_is_trained_looked_at_and_resumed_bit_for_bit(tmp_path):
             raise KeyboardInterrupt
 
     def run(folder, on_epoch=None):
-        return train(config, Runtime(device="cpu", num_threads=1, storage=tmp_path / folder), on_epoch=on_epoch)
+        return train(
+            config,
+            Runtime(device="cpu", num_threads=1, storage=tmp_path / folder, checkpoint_minutes=0),
+            on_epoch=on_epoch,
+        )
 
     with pytest.raises(KeyboardInterrupt):
         run("interrupted", interrupt)
@@ -66,7 +70,7 @@ def test_a_cnn_is_trained_looked_at_and_resumed_bit_for_bit(tmp_path):
     assert "receptive_field/rms_radius_tokens" in whole.metrics
     assert again.learned_bias == ()
     weights = [
-        torch.load(tmp_path / folder / "checkpoint.pt", weights_only=True)["state"]["model"]
+        torch.load(tmp_path / folder / "best_weights.pt", weights_only=True)["state"]["best_weights"]
         for folder in ("interrupted", "whole")
     ]
     assert any(name.endswith("running_mean") and value.any() for name, value in weights[0].items())
