@@ -1,12 +1,15 @@
 """What a Ray cluster holds, as numbers: how many trials at once, and what it will never hold."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from orchestrator.spec import Resources
 from trainers.counted import counted
+
+ACCELERATOR = "accelerator_type:"
+"""Before the model of a node's GPUs, in the name of a resource of which Ray gives 1 to each such node."""
 
 
 class Node(NamedTuple):
@@ -14,6 +17,14 @@ class Node(NamedTuple):
 
     cpus: float
     gpus: float
+    accelerator_type: str | None = None
+    """Ray's name of its GPUs' model, such as `H100` (`None`: it has none, or nobody knows)."""
+
+    @classmethod
+    def of_resources(cls, resources: Mapping[str, float]) -> Self:
+        """By Ray's resources of one node."""
+        named = (name.removeprefix(ACCELERATOR) for name in resources if name.startswith(ACCELERATOR))
+        return cls(resources.get("CPU", 0.0), resources.get("GPU", 0.0), next(named, None))
 
 
 class Capacity(NamedTuple):
@@ -26,12 +37,17 @@ class Capacity(NamedTuple):
 
 def num_trials_at_once(resources: Resources, cluster: Capacity) -> int:
     """Trials whose workers all have a place at the same time, were nobody else there."""
-    places = sum(_places(resources, node) for node in cluster.nodes)
+    places = sum(_places(resources, node) for node in of_asked_model(cluster.nodes, resources))
     if cluster.most is not None:
         # Workers wait for the nodes that the autoscaler brings.
         places = max(places, _places(resources, cluster.most))
     at_once = places // resources.num_workers
     return min(at_once, resources.max_concurrent_trials or at_once)
+
+
+def of_asked_model(nodes: Iterable[Node], resources: Resources) -> list[Node]:
+    """The nodes whose GPUs are of the model that is asked for; what an autoscaler may bring has no model yet."""
+    return [node for node in nodes if resources.accelerator_type in (None, node.accelerator_type)]
 
 
 def refusal(resources: Resources, cluster: Capacity) -> str | None:
@@ -42,7 +58,7 @@ def refusal(resources: Resources, cluster: Capacity) -> str | None:
     """
     if num_trials_at_once(resources, cluster) > 0:
         return None
-    wanted = _text(Node(resources.cpus_per_worker, resources.gpus_per_worker))
+    wanted = _text(Node(resources.cpus_per_worker, resources.gpus_per_worker, resources.accelerator_type))
     workers = "one worker" if resources.num_workers == 1 else f"{resources.num_workers} workers, each"
     has = ", ".join(_described(cluster.nodes)) or "no node"
     scaling = "" if cluster.most is None else f", and can grow to {_text(cluster.most)}"
@@ -91,4 +107,5 @@ def _described(nodes: Sequence[Node]) -> list[str]:
 
 
 def _text(node: Node) -> str:
-    return f"{counted(node.cpus, 'CPU')} and {counted(node.gpus, 'GPU')}"
+    model = f" ({node.accelerator_type})" if node.accelerator_type else ""
+    return f"{counted(node.cpus, 'CPU')} and {counted(node.gpus, 'GPU')}{model}"

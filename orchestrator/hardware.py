@@ -7,10 +7,12 @@ from orchestrator.spec import Resources
 
 
 class Hardware(NamedTuple):
-    """Trainings of one identity are equal bit for bit on equal hardware only, so only those stand in for each other.
+    """Trainings of one identity are equal on equal hardware only, so only those stand in for each other.
 
-    A CPU and a GPU round differently, and each of several processes draws its own dropout. GPUs of different models
-    count as one kind: a cluster of mixed GPUs could else never reuse anything.
+    A CPU and a GPU round and draw differently, and each of several processes draws its own dropout. On CPUs equal means
+    bit for bit, with the same number of threads; on GPUs up to rounding, unless `optimization.deterministic` is set.
+    GPUs of different models count as one kind, though their dropout differs: a cluster of mixed GPUs could else never
+    reuse anything. The report names the pairs that this mixes.
     """
 
     device: Literal["cpu", "cuda"]

@@ -261,6 +261,11 @@ class Resources(StrictModel):
     """CPU cores per training process."""
     gpus_per_worker: float = Field(default=0.0, ge=0, le=64, json_schema_extra={"maximum": 1})
     """GPUs per training process: 0, 1, or a fraction, by which several trials of one process share a GPU."""
+    accelerator_type: str | None = Field(
+        default=None, min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._-]+$", exclude_if=lambda value: value is None
+    )
+    """Model of these GPUs as Ray names it, such as `H100` or `A100` (`null`: any). The halves of a pair belong on one
+    model: others draw dropout and add up otherwise, and the report names pairs that are mixed."""
     max_concurrent_trials: int | None = Field(default=None, ge=1)
     """Upper bound on trials at once (`null`: as many as the cluster holds)."""
     loader_workers: int = Field(default=0, ge=0, le=256)
@@ -281,6 +286,13 @@ class Resources(StrictModel):
                 },
             )
         return value
+
+    @model_validator(mode="after")
+    def _a_model_of_some_gpu(self) -> Self:
+        if self.accelerator_type is not None and self.gpus_per_worker == 0:
+            message = f"{self.accelerator_type} is a model of GPUs, and a trial takes none: set `gpus_per_worker`"
+            refuse("resources", [(("accelerator_type",), message)])
+        return self
 
     @model_validator(mode="after")
     def _workers_share_no_gpu(self, info: ValidationInfo) -> Self:

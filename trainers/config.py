@@ -16,7 +16,10 @@ from trainers.tasks import ClassificationConfig, TaskConfig
 
 
 class TrialConfig(StrictModel):
-    """One training, whole: the same config on the same data and code gives the same numbers.
+    """One training, whole: the same config on the same data and code gives the same numbers, on equal hardware.
+
+    Bit for bit on a CPU with the same number of threads; on a GPU up to rounding, which training enlarges, unless
+    `optimization.deterministic` is set.
 
     With `optimization.epochs` 0 it only looks: the weights that a training would start from are scored and analysed.
     """

@@ -30,6 +30,7 @@ from trainers.data.sampling import EvalSampler, TrainSampler
 from trainers.data.scored_view import scored_view
 from trainers.data.splits import Batch, ImageSplit
 from trainers.data.survey import require_classes
+from trainers.determinism import deterministic_kernels
 from trainers.device import Device
 from trainers.errors import CheckpointError, ConfigError, NonFiniteLossError
 from trainers.evaluation import score_split
@@ -67,9 +68,10 @@ def train(
 ) -> TrialResult:
     """Train one trial, or finish one that was interrupted.
 
-    The state is saved every `checkpoint_minutes`; called again with the same storage, training goes on from there and
-    gives the same numbers, bit for bit on the CPU, as a run without interruption. A finished trial's stored result is
-    returned at once.
+    The state is saved every `checkpoint_minutes`; called again with the same storage, training goes on from there. On a
+    CPU with the same number of threads it gives the numbers of a run without interruption, bit for bit; on a GPU up to
+    rounding, because kernels add up in an order of the moment (with `optimization.deterministic`, and one process, in
+    the same order as far as torch promises it). A finished trial's stored result is returned at once.
 
     With `optimization.epochs` 0 no step is taken and no checkpoint written: the initial weights are what is scored
     and analysed, and `best_epoch` is `None`.
@@ -105,6 +107,7 @@ def train(
         try:
             with (
                 fresh_compiler(config.optimization),
+                deterministic_kernels(config.optimization),
                 told_as_the_trials_own(config, world, gpu_share=runtime.gpu_share),
             ):
                 return _train(config, runtime, world, identity, on_epoch, stop or threading.Event())
@@ -489,8 +492,10 @@ class _Trial:
             "data_fingerprint": self._identity.data,
             "config_digest": self._identity.config,
             "num_workers": str(self._world.size),
-            "device": self._device.name,
+            # Ranks may have got GPUs of several models.
+            "device": " and ".join(sorted(set(self._world.gather(self._device.name)))),
             **({"fp32": self._device.fp32} if self._device.is_cuda else {}),
+            **({"kernels": "deterministic"} if self._config.optimization.deterministic else {}),
             **how_compiled(self._config.optimization),
             **self._kernels.provenance(),
             **self._start,

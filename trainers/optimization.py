@@ -233,6 +233,10 @@ class OptimizationConfig(StrictModel):
     """Which weights are scored."""
     compile: bool = False
     """Whether the model is compiled with `torch.compile`."""
+    deterministic: bool = Field(default=False, exclude_if=lambda value: not value)
+    """Whether a GPU may only use kernels that add up in the same order every time: slower, and the same trial gives the
+    same bits again on one GPU of the same model with the same libraries. A trial that needs another kernel is refused.
+    A CPU does so anyway."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -240,6 +244,11 @@ class OptimizationConfig(StrictModel):
             raise ValueError(
                 f"global_batch_size {self.global_batch_size} is not a multiple of accumulation_steps "
                 f"{self.accumulation_steps}"
+            )
+        if self.deterministic and self.compile:
+            raise ValueError(
+                "deterministic and compile do not go together: the compiler chooses kernels by timing them, so the "
+                "next run may add up in another order; set one of them to false"
             )
         if not self.epochs:
             return self

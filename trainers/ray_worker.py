@@ -53,6 +53,7 @@ def train_with_ray(
     num_workers: int,
     cpus_per_worker: float,
     gpus_per_worker: float,
+    accelerator_type: str | None,
     run_name: str,
     storage_path: Path,
     report: Callable[[EpochReport], None],
@@ -68,6 +69,7 @@ def train_with_ray(
         num_workers: processes, all placed at once or not at all.
         cpus_per_worker: CPU cores of each.
         gpus_per_worker: GPUs of each (0: gloo on CPUs).
+        accelerator_type: Ray's name of these GPUs' model (`None`: any).
         run_name: stable name of the trial, for Ray Train's own folder.
         storage_path: folder for Ray Train's own files (not the trial's).
         report: called here, in the caller's thread, after each epoch.
@@ -89,6 +91,7 @@ def train_with_ray(
         scaling_config=ScalingConfig(
             num_workers=num_workers,
             use_gpu=gpus_per_worker > 0,
+            accelerator_type=accelerator_type,
             resources_per_worker={"CPU": cpus_per_worker, **({"GPU": gpus_per_worker} if gpus_per_worker else {})},
         ),
         torch_config=_TidyTorchConfig(

@@ -25,7 +25,7 @@ def connect() -> None:
 def capacity() -> Capacity:
     """What the connected cluster holds."""
     nodes = tuple(
-        Node(node["Resources"].get("CPU", 0.0), node["Resources"].get("GPU", 0.0))
+        Node.of_resources(node["Resources"])
         for node in ray.nodes()  # type: ignore[no-untyped-call]
         if node["Alive"]
     )

@@ -110,6 +110,7 @@ def _train(trial: TrialConfig, runtime: Runtime, resources: Resources, config: d
                 num_workers=resources.num_workers,
                 cpus_per_worker=resources.cpus_per_worker,
                 gpus_per_worker=resources.gpus_per_worker,
+                accelerator_type=resources.accelerator_type,
                 run_name=config["run_name"],
                 storage_path=Path(config["folder"]),
                 report=report,

@@ -21,7 +21,7 @@ from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.search import Searcher
 from ray.tune.stopper import Stopper
 
-from orchestrator.capacity import num_trials_at_once
+from orchestrator.capacity import ACCELERATOR, num_trials_at_once
 from orchestrator.driving.claiming import Claims, Taken
 from orchestrator.driving.cluster import HEAD, capacity
 from orchestrator.driving.node_faults import NodeFaultError, NodeFaults, fitting_nodes
@@ -116,6 +116,9 @@ def reservation(resources: Resources, avoid: Sequence[str] = ()) -> PlacementGro
     bundle = {"CPU": resources.cpus_per_worker}
     if resources.gpus_per_worker:
         bundle["GPU"] = resources.gpus_per_worker
+    if resources.accelerator_type:
+        # As Ray itself asks for a model: a trace of what each of its nodes has once.
+        bundle[f"{ACCELERATOR}{resources.accelerator_type}"] = 0.001
     if not avoid:
         return PlacementGroupFactory([bundle])
     return PlacementGroupFactory([bundle], bundle_label_selector=[{_NODE_LABEL: f"!in({','.join(avoid)})"}])

@@ -12,7 +12,7 @@ import ray
 from ray._private.state import available_resources_per_node
 from ray.util import placement_group_table
 
-from orchestrator.capacity import Capacity, Node
+from orchestrator.capacity import Capacity, Node, of_asked_model
 from orchestrator.driving.cluster import capacity
 from orchestrator.errors import StaleAttemptError, StoreError
 from orchestrator.spec import Resources
@@ -68,7 +68,7 @@ class WaitingNote:
         if time.monotonic() - self._moved_at < _GRACE_SECONDS:
             return ""
         free = [
-            Node(node.get("CPU", 0.0), node.get("GPU", 0.0))
+            Node.of_resources(node)
             for node in available_resources_per_node().values()  # type: ignore[no-untyped-call]
         ]
         return waits_for(self._resources, capacity(), free, others)
@@ -124,22 +124,29 @@ def waits_for(resources: Resources, cluster: Capacity, free: Sequence[Node], oth
         "CPU": resources.num_workers * resources.cpus_per_worker,
         "GPU": resources.num_workers * resources.gpus_per_worker,
     }
-    total = {"CPU": sum(node.cpus for node in cluster.nodes), "GPU": sum(node.gpus for node in cluster.nodes)}
+    called = _called(resources)
+    nodes, free = of_asked_model(cluster.nodes, resources), of_asked_model(free, resources)
+    total = {"CPU": sum(node.cpus for node in nodes), "GPU": sum(node.gpus for node in nodes)}
     for kind in ("GPU", "CPU"):
         if wanted[kind] > total[kind]:
-            has = f"has {counted(total[kind], kind)}" if total[kind] else "has none"
-            return f"waits for {counted(wanted[kind], kind)}; the cluster {has} now"
+            has = f"has {counted(total[kind], called[kind])}" if total[kind] else "has none"
+            return f"waits for {counted(wanted[kind], called[kind])}; the cluster {has} now"
     left = {"CPU": sum(node.cpus for node in free), "GPU": sum(node.gpus for node in free)}
     missing = [kind for kind in wanted if left[kind] < wanted[kind] - 1e-9]
     if not missing:
         return "" if _fits(resources, free) else _scattered(resources, wanted, left)
-    what = " and ".join(counted(wanted[kind], kind) for kind in missing)
+    what = " and ".join(counted(wanted[kind], called[kind]) for kind in missing)
     if others:
         names = " and ".join(sorted(others))
         is_one = sum(wanted[kind] for kind in missing) == 1
         return f"waits for {what}: {names} {'holds' if len(others) == 1 else 'hold'} {'it' if is_one else 'them'}"
     kind = missing[0]
     return f"waits for {what}: {left[kind]:g} of {total[kind]:g} are free, no experiment of this service has them"
+
+
+def _called(resources: Resources) -> dict[str, str]:
+    """What Ray's resources are called for people: GPUs by their model, if one is asked for."""
+    return {"CPU": "CPU", "GPU": resources.accelerator_type or "GPU"}
 
 
 def _fits(resources: Resources, free: Sequence[Node]) -> bool:
@@ -154,9 +161,10 @@ def _fits(resources: Resources, free: Sequence[Node]) -> bool:
 
 
 def _scattered(resources: Resources, wanted: Mapping[str, float], left: Mapping[str, float]) -> str:
+    called = _called(resources)
     one = {"CPU": resources.cpus_per_worker, "GPU": resources.gpus_per_worker}
-    share = " and ".join(counted(number, kind) for kind, number in one.items() if number)
-    free = " and ".join(counted(left[kind], kind) for kind in wanted if wanted[kind])
+    share = " and ".join(counted(number, called[kind]) for kind, number in one.items() if number)
+    free = " and ".join(counted(left[kind], called[kind]) for kind in wanted if wanted[kind])
     if resources.num_workers == 1:
         return f"waits for {share} on one node: {free} are free, but on several nodes"
     return f"waits for {resources.num_workers} times {share}, each on one node: {free} are free, but scattered"

@@ -13,7 +13,7 @@ from orchestrator.report.starts import unequal_starts
 from orchestrator.report.wording import cell_words
 from orchestrator.search.budgets import search_differences
 from orchestrator.spec import ExperimentSpec
-from orchestrator.statistics.comparison import Basis, Comparison, Verdict
+from orchestrator.statistics.comparison import Basis, Cell, Comparison, Verdict
 from orchestrator.statistics.look_plan import Looks
 from orchestrator.statistics.looks import boundary, is_futile
 from orchestrator.status import ExperimentStatus, Phase
@@ -52,6 +52,7 @@ def caveats_of(
         *_unequal_search(spec, searches),
         *_ties(searches),
         *_unmoved(bias),
+        *_pairs_on_two_devices(spec, trials),
         *_mixed(provenance),
         *_reused(provenance),
     ]
@@ -294,6 +295,27 @@ def _unmoved(bias: Sequence[BiasSeries]) -> list[str]:
         "the position embedding between patches is learned."
     )
     return [text]
+
+
+def _pairs_on_two_devices(spec: ExperimentSpec, trials: Sequence[TrialRecord]) -> list[str]:
+    """Pairs whose halves were trained on GPUs of two models, or on a GPU and a CPU."""
+    control = spec.control.name
+    devices = {
+        (trial.arm, trial.cell, trial.seed): trial.result.provenance["device"]
+        for trial in trials
+        if trial.phase is Phase.CONFIRM and trial.result is not None
+    }
+    mixed: dict[tuple[str, Cell, str, str], list[int]] = {}
+    for (arm, cell, seed), device in devices.items():
+        of_control = devices.get((control, cell, seed), device)
+        if device != of_control:
+            mixed.setdefault((arm, cell, device, of_control), []).append(seed)
+    return [
+        f"{arm} and {control} of {cell_words(cell)} were trained on different devices ({device}; {of_control}) for "
+        f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, sorted(seeds)))}: these pairs also hold what the "
+        "devices do differently. Ask for one model of GPU with `resources.accelerator_type`."
+        for (arm, cell, device, of_control), seeds in mixed.items()
+    ]
 
 
 def _mixed(provenance: Provenance) -> list[str]:

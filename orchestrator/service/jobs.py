@@ -159,7 +159,7 @@ class RayJobs:
         answer = self._send("GET", "/api/v0/nodes", timeout=_QUICK_TIMEOUT)
         listed = self._parsed(_NodesAnswer, answer).data.result.result
         alive = [node.resources_total for node in listed if node.state == "ALIVE"]
-        return tuple(Node(node.get("CPU", 0.0), node.get("GPU", 0.0)) for node in alive)
+        return tuple(Node.of_resources(node) for node in alive)
 
     def is_reachable(self) -> bool:
         """Whether the dashboard answers, within two seconds."""

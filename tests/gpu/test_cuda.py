@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.trainers.interruption import in_pieces
 from trainers.arithmetic import fp32_products
 from trainers.config import TrialConfig
 from trainers.errors import GpuMemoryError
 from trainers.loop import train
-from trainers.result import EpochReport, TrialResult
+from trainers.result import TrialResult
 from trainers.runtime import Runtime
 
 pytestmark = [
@@ -20,15 +21,15 @@ pytestmark = [
     pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine"),
 ]
 
-SMALL_VIT = {"kind": "small_vit"}
+SMALL_VIT: dict[str, object] = {"kind": "small_vit"}
 
 
-def config(model: dict[str, object] | None = None, **optimization: object) -> TrialConfig:
+def config(model: dict[str, object] | None = None, *, num_val: int = 300, **optimization: object) -> TrialConfig:
     return TrialConfig.model_validate(
         {
             "model": model or SMALL_VIT,
             "attention_bias": {"kind": "gaussian", "sigma": 2.0},
-            "dataset": {"kind": "digits", "num_train": 100},
+            "dataset": {"kind": "digits", "num_train": 100, "num_val": num_val},
             "optimization": {"epochs": 2, "global_batch_size": 50, **optimization},
         }
     )
@@ -114,24 +115,20 @@ def test_tf32_is_tf32_and_fp32_is_not() -> None:
         assert error(tf32=True) > 3 * error(tf32=False)
 
 
-def test_an_interrupted_training_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
-    whole = on_gpu(config(epochs=3))
-
-    def interrupt(report: EpochReport) -> None:
-        if report.epoch == 1:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        train(config(epochs=3), Runtime(device="cuda", storage=tmp_path), on_epoch=interrupt)
-    trained: list[int] = []
-    resumed = train(
-        config(epochs=3),
-        Runtime(device="cuda", storage=tmp_path),
-        on_epoch=lambda report: trained.append(report.epoch),
-    )
-    # The first epoch is kept, the interrupted one is trained again.
-    assert trained == [1, 2]
-    assert resumed.metrics["test/loss"] == pytest.approx(whole.metrics["test/loss"], rel=1e-2)
+@pytest.mark.parametrize("deterministic", [False, True])
+def test_interrupted_anywhere_a_training_goes_on_from_there(tmp_path: Path, deterministic: bool) -> None:
+    """Inside epochs, too; `tests/trainers/test_saving.py` asks the same of a CPU."""
+    trial = config(SMALL_VIT | {"drop_path": 0.2}, num_val=100, epochs=3, deterministic=deterministic)
+    whole = on_gpu(trial, tmp_path / "whole")
+    parts, _, interruptions = in_pieces(trial, Runtime(device="cuda", storage=tmp_path / "parts"), looks=3)
+    assert interruptions > 2
+    losses = [[report.metrics["train/loss"] for report in result.epochs] for result in (parts, whole)]
+    if deterministic:
+        assert losses[0] == losses[1]
+        assert parts.metrics["test/loss"] == whole.metrics["test/loss"]
+    else:
+        assert losses[0] == pytest.approx(losses[1], rel=1e-2)
+        assert parts.metrics["test/loss"] == pytest.approx(whole.metrics["test/loss"], rel=1e-2)
 
 
 def test_twenty_trials_leave_no_memory_behind() -> None:

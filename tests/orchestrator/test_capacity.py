@@ -32,6 +32,24 @@ def test_trials_at_once(resources, nodes, expected):
     assert num_trials_at_once(Resources(**resources), Capacity(tuple(nodes), None)) == expected
 
 
+def test_a_model_of_gpu_that_is_asked_for_counts_alone():
+    nodes = tuple(
+        Node.of_resources({"CPU": 16.0, "GPU": 8.0, f"accelerator_type:{model}": 1.0, "memory": 1e9})
+        for model in ("A100", "H100")
+    )
+    assert nodes[1] == Node(16, 8, "H100")
+    assert Node.of_resources({"CPU": 2.0}) == Node(2, 0)
+    one = {"gpus_per_worker": 1}
+    assert num_trials_at_once(Resources(**one), Capacity(nodes, None)) == 16
+    assert num_trials_at_once(Resources(**one, accelerator_type="H100"), Capacity(nodes, None)) == 8
+    refused = refusal(Resources(**one, accelerator_type="L4"), Capacity(nodes, None))
+    assert (
+        "it wants one worker with 1 CPU and 1 GPU (L4); the cluster has 1 node with 16 CPUs and 8 GPUs (A100)"
+        in refused
+    )
+    assert refusal(Resources(**one, accelerator_type="L4"), Capacity((HEAD,), Node(64, 8))) is None
+
+
 def test_workers_wait_for_nodes_that_the_autoscaler_may_bring():
     wanted = Resources(num_workers=4, gpus_per_worker=1)
     assert refusal(wanted, Capacity((HEAD,), None)) is not None

@@ -87,6 +87,12 @@ SPACE = ("arms", 1, "search", "space", "attention_bias.sigma")
                 '`"num_workers": 1`'
             ),
         ),
+        (
+            ("resources",),
+            {"accelerator_type": "H100"},
+            "/resources/accelerator_type",
+            "H100 is a model of GPUs, and a trial takes none: set `gpus_per_worker`",
+        ),
         (("resources",), {"gpus": 1}, "/resources/gpus", "unknown field `gpus`; did you mean `gpus_per_worker`?"),
         # unknown model, data set, distribution, task
         (("models", 0, "kind"), "smal_vit", "/models/0/kind", "unknown kind `smal_vit`; did you mean `small_vit`?"),

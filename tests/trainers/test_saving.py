@@ -5,6 +5,7 @@ import threading
 import pytest
 import torch
 
+from tests.trainers.interruption import AfterLooks, in_pieces
 from tests.trainers.test_distributed import child as rank_process
 from tests.trainers.test_distributed import train_together
 from tests.trainers.test_loop import CPU, MODERN, assert_same_weights, numbers, stored
@@ -19,29 +20,6 @@ from trainers.world import ALONE
 SELDOM = 1000.0
 
 
-class AfterLooks(threading.Event):
-    """Is set from its n-th look on: a signal that comes at a known moment."""
-
-    def __init__(self, number):
-        super().__init__()
-        self.number = number
-
-    def is_set(self):
-        self.number -= 1
-        return self.number <= 0
-
-
-def in_pieces(config, runtime, looks):
-    """Train with an interruption after every so many looks; the result, and all reports."""
-    reports = []
-    for _ in range(100):
-        try:
-            return train(config, runtime, on_epoch=reports.append, stop=AfterLooks(looks)), reports
-        except InterruptedTrainingError:
-            continue
-    raise AssertionError("it comes to no end")
-
-
 SHORT = {"optimization": {"epochs": 3, "global_batch_size": 10, "ema": {"kind": "ema", "decay": 0.8}}}
 
 
@@ -51,7 +29,8 @@ def test_interrupted_anywhere_it_gives_the_same_bits(trial, tmp_path, changes, l
     config = trial(**changes)
     whole = train(config, stored(tmp_path / "whole"))
     runtime = stored(tmp_path / "parts").model_copy(update={"checkpoint_minutes": SELDOM})
-    parts, reports = in_pieces(config, runtime, looks)
+    parts, reports, interruptions = in_pieces(config, runtime, looks)
+    assert interruptions > 2
     assert numbers(parts) == numbers(whole)
     assert_same_weights(tmp_path / "parts", tmp_path / "whole")
     # No epoch is left out, and only one that was interrupted between its report and its saved end may come twice.

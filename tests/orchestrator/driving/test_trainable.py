@@ -91,6 +91,7 @@ def train_on_two(config, folder):
         num_workers=2,
         cpus_per_worker=1,
         gpus_per_worker=0,
+        accelerator_type=None,
         run_name="it",
         storage_path=folder,
         report=lambda report: None,

@@ -48,6 +48,20 @@ TWO_BOXES = Capacity((Node(4, 2), Node(4, 2)), None)
             "waits for 1 GPU; the cluster has none now",
         ),
         (
+            {"num_workers": 4, "gpus_per_worker": 1, "accelerator_type": "H100"},
+            Capacity((Node(4, 2, "H100"), Node(4, 8, "A100")), None),
+            [Node(4, 8, "A100")],
+            {},
+            "waits for 4 H100s; the cluster has 2 H100s now",
+        ),
+        (
+            {"gpus_per_worker": 1, "accelerator_type": "H100"},
+            Capacity((Node(4, 2, "H100"), Node(4, 8, "A100")), None),
+            [Node(4, 0, "H100"), Node(4, 8, "A100")],
+            {"a": 2},
+            "waits for 1 H100: a holds it",
+        ),
+        (
             {"num_workers": 4, "gpus_per_worker": 1},
             Capacity((Node(4, 2),), Node(64, 8)),
             [],

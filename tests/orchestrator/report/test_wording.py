@@ -311,6 +311,25 @@ def test_mixed_devices_and_reuse_are_named() -> None:
     assert any(caveat.startswith("1 of 18 trials were not trained again") for caveat in caveats)
 
 
+def test_pairs_whose_halves_ran_on_different_devices_are_named() -> None:
+    spec = make_spec()
+
+    def on(device: str, trial: TrialRecord) -> TrialRecord:
+        assert trial.result is not None
+        result = trial.result.model_copy(update={"provenance": trial.result.provenance | {"device": device}})
+        return trial.model_copy(update={"result": result})
+
+    def device_of(trial: TrialRecord) -> str:
+        # A whole pair on another model mixes nothing; half a pair does.
+        return "A100" if trial.seed == 3 or (trial.arm, trial.seed) in {("gaussian", 0), ("gaussian", 2)} else "H100"
+
+    caveats = report_on(spec, [on(device_of(trial), trial) for trial in make_records(spec)]).caveats
+    (told,) = [caveat for caveat in caveats if "different devices" in caveat]
+    assert told.startswith("gaussian and control of ")
+    assert "were trained on different devices (A100; H100) for seeds 0, 2: these pairs" in told
+    assert "The trials differ in device: A100, H100." in caveats
+
+
 def test_several_cells_are_pooled() -> None:
     cells = [CELL, Cell(model=CELL.model, dataset="other")]
     spec = make_spec()
