@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import ray
 
+from orchestrator.capacity import Node, of_asked_model
 from orchestrator.spec import Resources
 from trainers.errors import CheckpointError, ConfigError, DataError, MissingPackageError
 
@@ -60,7 +61,10 @@ def fitting_nodes(resources: Resources) -> dict[str, str]:
 
 
 def _fits(resources: Resources, has: Mapping[str, float]) -> bool:
-    return has.get("CPU", 0.0) >= resources.cpus_per_worker and has.get("GPU", 0.0) >= resources.gpus_per_worker
+    return any(
+        node.cpus >= resources.cpus_per_worker and node.gpus >= resources.gpus_per_worker
+        for node in of_asked_model([Node.of_resources(has)], resources)
+    )
 
 
 class _Fault(NamedTuple):

@@ -5,7 +5,9 @@ from collections.abc import Callable
 
 import pytest
 
-from orchestrator.driving.node_faults import NodeFaultError, NodeFaults, may_be_the_nodes
+from orchestrator.driving.node_faults import NodeFaultError, NodeFaults, _fits, may_be_the_nodes
+from orchestrator.driving.tuning import reservation
+from orchestrator.spec import Resources
 from trainers.errors import ConfigError, DataError, GpuMemoryError, NonFiniteLossError
 
 NODES = {"a": "gpu-1", "b": "gpu-2", "c": "gpu-3"}
@@ -100,3 +102,12 @@ def test_a_node_that_is_gone_need_not_be_avoided(faults: NodeFaults, fails: Call
     fails(1, "a")
     fails(1, "b")
     assert faults.to_avoid(1, {"b": "gpu-2", "c": "gpu-3"}) == ("b",)
+
+
+def test_a_model_of_gpu_that_is_asked_for_is_reserved_as_ray_does_it_and_tells_which_nodes_fit():
+    wanted = Resources(gpus_per_worker=1, accelerator_type="H100")
+    assert reservation(wanted).bundles == [{"CPU": 1.0, "GPU": 1.0, "accelerator_type:H100": 0.001}]
+    has = {"CPU": 16.0, "GPU": 8.0, "accelerator_type:A100": 1.0}
+    assert not _fits(wanted, has)
+    assert _fits(Resources(gpus_per_worker=1), has)
+    assert _fits(wanted, {"CPU": 16.0, "GPU": 8.0, "accelerator_type:H100": 1.0})
