@@ -22,7 +22,7 @@ serve: .venv/.synced  ## Start the service with all it needs; Ctrl-C stops it.
 # More than cores: tests that start servers mostly wait. tests/conftest.py says what runs beside what.
 WORKERS ?= 3
 test: .venv/.synced  ## Run all tests.
-	$(BIN)/pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
+	$(BIN)/pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
 # All else as locked; sympy and what CUDA brings are torch's own choice.
 LOWEST := .venv-lowest

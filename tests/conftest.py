@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
@@ -21,23 +22,41 @@ from orchestrator.spec import ExperimentSpec
 from orchestrator.store.database import Database, open_database
 from orchestrator.store.tables import Table
 
-_LONGEST_FIRST = ("e2e", "ray", "mlflow")
-"""Markers of tests that start servers: each kind is one queue, or three heads would start at once on two cores."""
+if TYPE_CHECKING:
+    from xdist.remote import Producer
+    from xdist.scheduler import LoadScopeScheduling
+
+_QUEUES = {
+    "tests/end_to_end/": "stack",
+    "tests/faults/": "ray",
+    "tests/orchestrator/driving/": "ray",
+    "tests/orchestrator/test_search.py": "ray",
+    "tests/orchestrator/service/test_jobs.py": "ray",
+}
+"""Tests that start servers wait for each other: on two cores, three heads that start at once take too long for Ray."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: "Producer") -> "LoadScopeScheduling":
+    """Of `make test`: two queues of tests that start servers, and all else file by file beside them."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Queues(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return _queue(nodeid) or nodeid.partition("::")[0]
+
+    return Queues(config, log)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """In a worker of xdist (`make test`): servers' queues first, for they are long; all else file by file."""
-    if not hasattr(config, "workerinput"):
-        return
-    queues = {item: _queue(item) for item in items}
-    for item, queue in queues.items():
-        item.add_marker(pytest.mark.xdist_group(queue))
-    items.sort(key=lambda item: [*_LONGEST_FIRST, queues[item]].index(queues[item]))
+    """Of `make test`: the queues first, for they are long."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: ["stack", "ray", ""].index(_queue(item.nodeid)))
 
 
-def _queue(item: pytest.Item) -> str:
-    return next((kind for kind in _LONGEST_FIRST if item.get_closest_marker(kind)), item.path.stem)
+def _queue(nodeid: str) -> str:
+    return next((queue for start, queue in _QUEUES.items() if nodeid.startswith(start)), "")
 
 
 @pytest.fixture(scope="session", autouse=True)

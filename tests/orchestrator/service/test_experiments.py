@@ -101,7 +101,8 @@ def test_what_was_found_of_a_folder_is_kept_shown_and_reported(
             (tmp_path / "pets" / name / f"{number}.txt").touch()
     line = "2 classes, 14/3/3 images, 20 files of other kinds (.txt 20)"
     dataset = FolderConfig(path=str(tmp_path / "pets"))
-    spec = small_spec.model_copy(update={"datasets": (dataset,)})
+    optimization = small_spec.optimization.model_copy(update={"global_batch_size": 8})
+    spec = small_spec.model_copy(update={"datasets": (dataset,), "optimization": optimization})
     assert experiments.plan(spec).data_found == {"pets": line}
     view = experiments.submit(spec)
     assert view.data_found == experiments.get(view.id).data_found == {"pets": line}
