@@ -402,7 +402,8 @@ def test_plan_and_submit_say_what_was_found(sigmalab: Sigmalab, spec: JsonObject
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(f"P2 1 1 255 {number}")
         file.with_suffix(".txt").touch()
-    text = json.dumps(spec | {"datasets": [{"kind": "folder", "path": str(tmp_path / "pets")}]})
+    folder = {"kind": "folder", "path": str(tmp_path / "pets")}
+    text = json.dumps(spec | {"datasets": [folder], "optimization": {"global_batch_size": 8}})
     line = "  data    pets: 2 classes, 14/3/3 images, 20 files of other kinds (.txt 20)\n"
     assert line in CliRunner().invoke(application, ["plan", "-"], input=text).stdout
     assert line in sigmalab("submit", "-", input=text).stdout
