@@ -171,7 +171,7 @@ def test_a_trial_that_is_lost_too_often_fails_with_the_reason(database, settings
     assert status == ExperimentStatus.FAILED
     for row in rows_of(database, experiment_id):
         assert (row.status, row.attempt) == (TrialStatus.FAILED, 1)
-        assert f"arm {row.arm}, seed 0: lost 1 times, given up" in row.error
+        assert f"arm {row.arm}, seed 0: lost 1 time, given up" in row.error
     assert "all 2 trials failed" in experiment_of(database, experiment_id).reason
 
 
