@@ -125,7 +125,8 @@ def test_a_driver_told_to_terminate_leaves_and_one_that_is_replaced_stops(databa
     # It went on from the checkpoints of the first, and wrote nothing after it had been replaced.
     with database.read() as session:
         for row in rows_of(database, experiment_id):
-            steps = [step for step, _ in metrics_of(session, row.id)["val/top1"]]
+            # One of the two may have ended no epoch yet.
+            steps = [step for step, _ in metrics_of(session, row.id).get("val/top1", [])]
             assert steps == list(range(len(steps)))
     assert experiment_of(database, experiment_id).attempt == third
     assert [row.attempt for row in rows_of(database, experiment_id)] == [2, 2]

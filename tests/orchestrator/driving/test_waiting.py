@@ -165,6 +165,7 @@ def test_a_trial_of_two_workers_says_that_it_waits_and_keeps_its_place(ray_clust
                 num_workers=2,
                 cpus_per_worker=1,
                 gpus_per_worker=0,
+                accelerator_type=None,
                 run_name="gang",
                 storage_path=tmp_path,
                 report=lambda report: None,
