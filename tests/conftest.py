@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _QUEUES = {
     "tests/end_to_end/": "stack",
-    "tests/faults/": "ray",
+    "tests/faults/": "stack",
     "tests/orchestrator/driving/": "ray",
     "tests/orchestrator/test_search.py": "ray",
     "tests/orchestrator/service/test_jobs.py": "ray",
