@@ -28,7 +28,7 @@ class BatchLoader:
         """
         if loader_workers:
             make_room_for_sockets()
-        self._loader: DataLoader[_Fetched] = DataLoader(
+        self._loader = _Loader(
             _FetchedSplit(split),
             batch_sampler=sampler,
             collate_fn=_as_it_is,
@@ -63,6 +63,13 @@ class BatchLoader:
                 # loader workers that only the garbage collector finds.
                 raise DataError(str(batch))
             yield batch
+
+
+class _Loader(DataLoader[_Fetched]):
+    """Torch's, without its warning of more workers than cores, which is raised anew for every loader."""
+
+    def check_worker_number_rationality(self) -> None:
+        """Nothing: a trial's log tells it once, by the cores that a container really gives (`trainers.cores`)."""
 
 
 class _FetchedSplit(Dataset[_Fetched]):
