@@ -7,6 +7,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from tests.orchestrator.hand_clock import Clock
+
 
 class Dashboard(ThreadingHTTPServer):
     """Jobs by id; tests change them, and read what was asked."""
@@ -101,3 +103,8 @@ def dashboard() -> Iterator[Dashboard]:
     server.shutdown()
     thread.join()
     server.server_close()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()

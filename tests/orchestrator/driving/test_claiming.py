@@ -19,6 +19,7 @@ from orchestrator.status import AttemptEnd
 from orchestrator.store.database import Database, open_database
 from orchestrator.store.experiments import end_attempt, heartbeat
 from orchestrator.store.trials import fail_trial, start_trial, succeed_trial
+from tests.orchestrator.hand_clock import Clock
 from tests.orchestrator.small_experiments import begin, rows_of, settings_in, spec_of, submit
 from trainers.result import EpochReport, TrialResult
 from trainers.runtime import Runtime
@@ -37,13 +38,6 @@ def result_with(top1: float) -> TrialResult:
     )
 
 
-class Clock:
-    seconds = 1000.0
-
-    def __call__(self) -> float:
-        return self.seconds
-
-
 class Lab:
     """An experiment whose driver lives, and what it may train."""
 
@@ -58,11 +52,6 @@ class Lab:
         hardware = Hardware.asked_for(spec.resources)
         reuse = Reuse(database, self.id, self.attempt, is_own_only=spec.reuse == "never", hardware=hardware)
         self.claims = Claims(reuse, silence_seconds=LONG, say=self.lines.append, clock=clock)
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture

@@ -8,21 +8,10 @@ import pytest
 from orchestrator.driving.node_faults import NodeFaultError, NodeFaults, _fits, may_be_the_nodes
 from orchestrator.driving.tuning import reservation
 from orchestrator.spec import Resources
+from tests.orchestrator.hand_clock import Clock
 from trainers.errors import ConfigError, DataError, GpuMemoryError, NonFiniteLossError
 
 NODES = {"a": "gpu-1", "b": "gpu-2", "c": "gpu-3"}
-
-
-class Clock:
-    seconds = 1000.0
-
-    def __call__(self) -> float:
-        return self.seconds
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture

@@ -32,17 +32,8 @@ from orchestrator.store.tables import DriverAttemptRow, ExperimentRow, LeaseRow
 from orchestrator.store.telemetry import record_epoch
 from orchestrator.store.trials import plan_trials, start_trial, trials_of
 from tests.orchestrator.another_writer import another_writer, stop
+from tests.orchestrator.hand_clock import Clock
 from trainers.result import EpochReport
-
-
-class Clock:
-    """Seconds that pass when the test says so."""
-
-    def __init__(self) -> None:
-        self.seconds = 1000.0
-
-    def __call__(self) -> float:
-        return self.seconds
 
 
 class Lab:

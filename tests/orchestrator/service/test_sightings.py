@@ -1,20 +1,7 @@
 """How long things look as they do: by one's own clock, and only while one looks."""
 
-import pytest
-
 from orchestrator.service.sightings import LONGEST_STEP_SECONDS, Sightings
-
-
-class Clock:
-    seconds = 1000.0
-
-    def __call__(self) -> float:
-        return self.seconds
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
+from tests.orchestrator.hand_clock import Clock
 
 
 def look(sightings: Sightings, clock: Clock, seconds: float, *subjects: str) -> None:
