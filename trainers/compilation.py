@@ -7,6 +7,7 @@ import torch
 from torch._dynamo.exc import FailOnRecompileLimitHit
 from torch._dynamo.utils import counters
 
+from trainers.counted import counted
 from trainers.errors import ConfigError
 from trainers.optimization import OptimizationConfig
 
@@ -33,7 +34,7 @@ def fresh_compiler(config: OptimizationConfig) -> Iterator[None]:
     except FailOnRecompileLimitHit as error:
         limit = torch._dynamo.config.recompile_limit  # noqa: SLF001
         raise ConfigError(
-            f"torch.compile gave up: it has compiled this model {limit} time{'' if limit == 1 else 's'} and would need "
+            f"torch.compile gave up: it has compiled this model {counted(limit, 'time')} and would need "
             "more; set compile to false"
         ) from error
     finally:

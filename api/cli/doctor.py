@@ -4,6 +4,7 @@ import typer
 from rich.text import Text
 
 from api.cli.terminal import AsJson, Exit, out, write_json
+from trainers.counted import counted
 
 _MARKS = {"ok": ("ok  ", "green"), "note": ("note", "yellow"), "problem": ("!!  ", "bold red")}
 
@@ -32,7 +33,7 @@ def doctor(as_json: AsJson = False) -> None:
             if finding.advice:
                 out.print(Text(f"      {'':<{width}}  -> {finding.advice}"))
         out.print()
-        count = f"{len(problems)} problem{'' if len(problems) == 1 else 's'}"
+        count = counted(len(problems), "problem")
         out.print(f"{count}; lines with -> say what to do" if problems else "all that experiments need is there")
     if problems:
         raise typer.Exit(Exit.STACK)

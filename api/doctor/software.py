@@ -7,6 +7,7 @@ import sys
 from importlib.metadata import metadata
 
 from api.doctor.finding import Finding, note, ok, problem
+from trainers.counted import counted
 
 _TORCH_SECONDS = 120.0
 _ASK_TORCH = """
@@ -57,7 +58,7 @@ def look_at_torch() -> list[Finding]:
 def _gpus(facts: dict[str, object]) -> Finding:
     driver, cuda, gpus = facts["driver"], facts["cuda"], facts["gpus"]
     if facts["works"] and isinstance(gpus, list) and gpus:
-        count = f"{len(gpus)} GPU{'' if len(gpus) == 1 else 's'}"
+        count = counted(len(gpus), "GPU")
         return ok("GPUs", f"{count}: {'; '.join(dict.fromkeys(map(str, gpus)))} (the driver knows CUDA {driver})")
     if driver is None:
         return note("GPUs", "none that NVIDIA's driver knows of: trials train on the CPU (gpus_per_worker: 0)")

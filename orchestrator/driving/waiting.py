@@ -150,7 +150,10 @@ def _called(resources: Resources) -> dict[str, str]:
 
 
 def _fits(resources: Resources, free: Sequence[Node]) -> bool:
-    """Whether every worker finds a node that has all of its share."""
+    """Whether every worker finds a node that has all of its share.
+
+    Not as `capacity` counts: of a GPU that several share, what is free is a part, and no whole one need be left.
+    """
     places = 0
     for node in free:
         on_node = math.floor(node.cpus / resources.cpus_per_worker + 1e-9)

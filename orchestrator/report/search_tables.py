@@ -151,7 +151,7 @@ def control_words(level: ControlLevel, name: str, metric: str, decimals: int, co
     found = interval_of_level(level.mean, level.sd, level.num_seeds, confidence)
     if found is not None:
         text += f" {interval(scale * found[0], scale * found[1], decimals)}"
-    seeds = f"{level.num_seeds} seed{'s' if level.num_seeds > 1 else ''}"
+    seeds = counted(level.num_seeds, "seed")
     whose = "best of its own search" if level.source == "search" else "its confirm trials, not the search's seeds"
     return f"{name}: {text} ({whose}, {seeds})"
 

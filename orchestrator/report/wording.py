@@ -7,6 +7,7 @@ from orchestrator.report.content import ArmSummary, PlaceboContrast
 from orchestrator.report.numbers import fixed, p_text, percent, signed, with_unit
 from orchestrator.statistics.comparison import Cell, Comparison, PairingGain, PooledEffect, Verdict
 from orchestrator.statistics.metric import metric_named
+from trainers.counted import counted
 
 _MAX_PAIRING_REMARKS = 4
 _FIELD_WORDS = {"lr": "learning rate", "lr_multiplier": "learning rate multiplier", "amplitude": "A"}
@@ -56,7 +57,7 @@ def answer(
     start = f"On {cell_words(comparison.cell)}, "
     what = metric_words(comparison.metric)
     if comparison.effect is None:
-        planned = f"{comparison.num_planned_pairs} planned pair{'' if comparison.num_planned_pairs == 1 else 's'}"
+        planned = counted(comparison.num_planned_pairs, "planned pair")
         return (
             f"{start}nothing can be said about {comparison.treatment}{'' if is_over else ' yet'}: "
             f"none of its {planned} {'was completed' if is_over else 'is complete'}."
@@ -99,7 +100,7 @@ def pooled_answer(
         f"Over {cell_count(effect, num_planned_cells)} cells, {effect.treatment} changed {metric_words(metric)} by "
         f"{with_unit(signed(effect.effect, decimals), unit)} on average"
     )
-    seeds = f"{effect.num_seeds} {'seed' if effect.num_seeds == 1 else 'seeds'}"
+    seeds = counted(effect.num_seeds, "seed")
     if effect.ci_low is None or effect.ci_high is None:
         why = "one gives no interval" if effect.num_seeds == 1 else "their means are all equal, which gives no interval"
         text += f" of {seeds} that all of them completed; {why}"

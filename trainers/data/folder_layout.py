@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from trainers.counted import counted
 from trainers.data.split_names import SplitName, split_named, splits_among
 from trainers.data.tree import (
     IMAGE_SUFFIXES,
@@ -144,7 +145,7 @@ class _Layout:
     def _take_classes(self, folder: _Folder) -> None:
         num_flat = len(folder.entries.images)
         if not folder.class_names:
-            found = f"{_images(num_flat)} in no class folder" if num_flat else "no class folders"
+            found = f"{counted(num_flat, 'image')} in no class folder" if num_flat else "no class folders"
             raise DataError(f"{folder.path} holds {found}; {LAYOUT}")
         self._require_no_split_as_class(folder)
         self._reader.passed_over.num_outside += num_flat
@@ -200,9 +201,9 @@ class _Layout:
             path = self._root / name
             if num_unread := self._reader.count_unread(str(path)):
                 raise DataError(
-                    f"{path} holds {_images(num_unread)}, but is neither train, val nor test, so nothing would read "
-                    f"{'it' if num_unread == 1 else 'them'}: call it {self._root / 'val'} or {self._root / 'test'}, or "
-                    f"move it out of {self._root}"
+                    f"{path} holds {counted(num_unread, 'image')}, but is neither train, val nor test, so nothing "
+                    f"would read {'it' if num_unread == 1 else 'them'}: call it {self._root / 'val'} or "
+                    f"{self._root / 'test'}, or move it out of {self._root}"
                 )
 
 
@@ -213,10 +214,6 @@ def _require_same_classes(train: ImageTree, tree: ImageTree) -> None:
             f"{train.folder} and {tree.folder} differ in their classes: {_listed(odd)} "
             f"{'is' if len(odd) == 1 else 'are'} in one of them only; every tree needs the same subfolders"
         )
-
-
-def _images(number: int) -> str:
-    return f"{number:,} image{'' if number == 1 else 's'}"
 
 
 def _listed(names: Sequence[str]) -> str:
