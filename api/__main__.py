@@ -2,13 +2,14 @@
 
 import argparse
 import logging
+import os
 import socket
 
 import uvicorn
 
 from api.app import create_app
 from api.listening import may_listen, refusal
-from orchestrator.settings import Settings
+from orchestrator.settings import WrongSettingsError, settings_here
 from trainers.program import run_program
 
 # Long enough for an answer that is being written; event streams are cut and reconnect elsewhere.
@@ -24,7 +25,11 @@ def main() -> int:
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    settings = Settings()
+    try:
+        settings = settings_here()
+    except WrongSettingsError as error:
+        parser.exit(2, f"{error}\n")
+    os.umask(settings.umask)
     listener = socket.socket(fileno=arguments.fd) if arguments.fd is not None else None
     host = listener.getsockname()[0] if listener else arguments.host
     if not may_listen(host, settings.api_token):

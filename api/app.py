@@ -13,6 +13,11 @@ from api.errors import install_error_handlers
 from api.guard import Guard
 from api.metrics import MeasureRequests, Metrics
 from api.openapi import complete_openapi
+from api.pages import experiment, figures, sign_in
+from api.pages import experiments as experiments_page
+from api.pages.assets import ASSETS_PATH, assets_app
+from api.pages.health import Health
+from api.report_desk import ReportDesk
 from api.routes import events, experiments, learned_bias, receptive_fields, results, service, trials
 from api.state import AppState
 from orchestrator.service.experiments import Experiments
@@ -39,22 +44,30 @@ def create_app(settings: Settings, *, with_background: bool = True) -> FastAPI:
 
     @asynccontextmanager
     async def live(app: FastAPI) -> AsyncIterator[None]:
-        database = await run_in_threadpool(open_database, settings.effective_database_url)
         folders = await run_in_threadpool(StateFolders, settings.home, settings.effective_storage)
-        state = AppState(settings, metrics, Experiments(database, settings, folders), folders.id)
+        database = await run_in_threadpool(
+            open_database, settings.effective_database_url, silence_seconds=settings.heartbeat_timeout_seconds
+        )
+        use_cases = Experiments(database, settings, folders)
+        state = AppState(settings, metrics, use_cases, folders.id, ReportDesk(settings, use_cases), Health(use_cases))
         app.state.sigmalab = state
         background = Background(database, settings, folders)
         if with_background:
-            background.start()
+            await run_in_threadpool(background.start)
         try:
             yield
         finally:
             state.stopping.set()
+            state.reports.close()
             await run_in_threadpool(background.stop)
             database.close()
 
     app = FastAPIOffline(title="sigmalab", version=version("sigmalab"), description=_DESCRIPTION, lifespan=live)
     install_error_handlers(app)
+    # Before the rest: they take only requests that prefer HTML.
+    for pages in (sign_in.router, experiments_page.router, experiment.router, figures.router):
+        app.include_router(pages)
+    app.mount(ASSETS_PATH, assets_app())
     for routes in (service, experiments, trials, results, receptive_fields, learned_bias, events):
         app.include_router(routes.router)
     # The last one added is the first one asked.

@@ -1,4 +1,4 @@
-"""Threads beside the HTTP application: the reconciler starts drivers, the shipper feeds MLflow."""
+"""Threads beside the HTTP application: the reconciler starts drivers, shippers feed the trackers."""
 
 import logging
 import threading
@@ -10,32 +10,33 @@ from orchestrator.service.state_folders import StateFolders
 from orchestrator.settings import Settings
 from orchestrator.store.database import Database
 from orchestrator.tracking.shipper import Shipper
+from orchestrator.tracking.trackers import trackers_on
 
 _log = logging.getLogger(__name__)
 _JOIN_SECONDS = 10.0
+_FIRST_LOOK_SECONDS = 5.0
 
 
 class Background:
-    """Both threads; each takes a lease, so that any number of API processes may run side by side."""
+    """The threads; each takes a lease, so that any number of API processes may run side by side."""
 
     def __init__(self, database: Database, settings: Settings, folders: StateFolders) -> None:
         self._stop = threading.Event()
         jobs = RayJobs(settings.ray_dashboard_url, settings.ray_auth_token)
-        reconciler = Reconciler(database, jobs, settings, folders=folders)
-        self._threads = [_thread("reconciler", reconciler.run, self._stop)]
-        if settings.mlflow_tracking_uri:
-            shipper = Shipper(
-                database, settings.mlflow_tracking_uri, link=settings.mlflow_link, storage=settings.effective_storage
-            )
-            self._threads.append(_thread("shipper", shipper.run, self._stop))
+        self._reconciler = Reconciler(database, jobs, settings, folders=folders)
+        self._threads = [_thread("reconciler", self._reconciler.run, self._stop)]
+        for kind in trackers_on(settings):
+            shipper = Shipper(database, kind.open(settings), storage=settings.effective_storage)
+            self._threads.append(_thread(f"shipper to {kind.title}", shipper.run, self._stop))
 
     def start(self) -> None:
-        """Start both."""
+        """Start all, and give the reconciler a moment for its first look: a service that is up is led."""
         for thread in self._threads:
             thread.start()
+        self._reconciler.has_looked.wait(_FIRST_LOOK_SECONDS)
 
     def stop(self) -> None:
-        """Ask both to end and wait for it; one that waits for the network is left to die with the process."""
+        """Ask all to end and wait for it; one that waits for the network is left to die with the process."""
         self._stop.set()
         for thread in self._threads:
             if thread.is_alive():

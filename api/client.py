@@ -24,9 +24,9 @@ from api.endpoint import ALIVE, HOME_ID_HEADER, REPLAYED_HEADER, Endpoint, find_
 from api.sse import Event, read_events
 from api.views import BiasViewView, PlanView, ProblemView, ReadinessView, ReceptiveFieldView
 from orchestrator.addresses import is_http_address, without_password
-from orchestrator.home import home_id
 from orchestrator.proxies import ProxyUnusableError, through, transport_for
 from orchestrator.service.views import ExperimentPage, ExperimentView, Origin, Submission, TrialView
+from orchestrator.state_folder import home_id
 from orchestrator.statistics.comparison import Comparison
 from orchestrator.status import ExperimentStatus, Phase
 from trainers.atomic_file import replaced_file
@@ -34,7 +34,10 @@ from trainers.atomic_file import replaced_file
 Spec = BaseModel | Mapping[str, JsonValue] | Path | str | bytes
 """An ExperimentSpec, the same as a mapping, a file (Path), or JSON text."""
 
-ReportFormat = Literal["json", "md", "html", "csv", "latex", "appendix-latex", "appendix-md", "trials-csv"]
+ReportFormat = Literal[
+    "json", "md", "html", "csv", "latex", "appendix-latex", "appendix-md", "trials-csv", "trials-parquet", "zip"
+]
+BINARY_FORMATS: frozenset[ReportFormat] = frozenset({"trials-parquet", "zip"})
 
 ELSEWHERE = (
     "if yours runs elsewhere, type this in the folder that it was started in, or name it: SIGMALAB_HOME (its state "
@@ -208,12 +211,18 @@ class Client:
         return _read(_COMPARISONS, self._get(_path(experiment_id, "comparisons")))
 
     def report(self, experiment_id: str, report_format: ReportFormat = "json") -> str:
-        """The report as text in one of its formats."""
+        """The report in one of its formats that are text.
+
+        Raises:
+            ValueError: this one is not.
+        """
+        if report_format in BINARY_FORMATS:
+            raise ValueError(f"{report_format} is not text: take report_file")
         return self._get(_path(experiment_id, "report"), {"format": report_format}).text
 
-    def report_archive(self, experiment_id: str) -> bytes:
-        """Every file of the report, figures included, as a ZIP archive."""
-        return self._get(_path(experiment_id, "report"), {"format": "zip"}).content
+    def report_file(self, experiment_id: str, report_format: ReportFormat) -> bytes:
+        """The report in any format; `zip` holds every file of it, figures included."""
+        return self._get(_path(experiment_id, "report"), {"format": report_format}).content
 
     def receptive_fields(self, experiment_id: str) -> tuple[ReceptiveFieldView, ...]:
         """Every arm's mean receptive field, before and after training: what it measures, and its `key`."""
@@ -341,7 +350,7 @@ class Client:
                 answer.read()
                 raise RefusedError(_problem(answer))
             yield None
-            yield from read_events(answer.iter_lines())
+            yield from read_events(answer)
 
     def _get(self, path: str, query: Mapping[str, str | int | None] | None = None) -> httpx.Response:
         answer = self._send(
@@ -383,7 +392,9 @@ class Client:
 
 def _key_header(idempotency_key: str | None) -> dict[str, str]:
     if idempotency_key and not (idempotency_key.isascii() and idempotency_key.isprintable()):
-        raise ClientError("an idempotency key is of printable ASCII characters: it travels in an HTTP header")
+        raise ClientError(
+            "an idempotency key must consist of printable ASCII characters, because it travels in an HTTP header"
+        )
     return {"Idempotency-Key": idempotency_key} if idempotency_key else {}
 
 
@@ -460,6 +471,6 @@ def _foreign(answer: httpx.Response) -> ProblemView:
         title=answer.reason_phrase,
         status=answer.status_code,
         detail=f"HTTP {answer.status_code} {answer.reason_phrase} from {without_password(str(answer.url))}, which is "
-        f"no sigmalab service (or one of another version){through(str(answer.url))}",
+        f"not a sigmalab service (or is one of another version){through(str(answer.url))}",
         code="not_sigmalab",
     )

@@ -8,12 +8,13 @@ from pydantic import JsonValue, ValidationError
 
 from api.body import JsonBody
 from api.errors import RequestError
+from api.report_desk import ReportDesk
 from api.state import AppState
 from api.views import ExtendRequest, ProblemItem
-from orchestrator.problems import problems_of
 from orchestrator.service.experiments import Experiments
 from orchestrator.service.views import ExperimentView
-from orchestrator.spec import ExperimentSpec, parse_spec
+from orchestrator.spec.complaints import problems_of
+from orchestrator.spec.experiment import ExperimentSpec, parse_spec
 from trainers.errors import DocumentError
 from trainers.strict_json import decode_json
 
@@ -33,6 +34,14 @@ def get_experiments(state: StateDep) -> Experiments:
 
 
 ExperimentsDep = Annotated[Experiments, Depends(get_experiments)]
+
+
+def get_reports(state: StateDep) -> ReportDesk:
+    """Where reports are built."""
+    return state.reports
+
+
+ReportsDep = Annotated[ReportDesk, Depends(get_reports)]
 
 
 def get_document(body: JsonBody) -> dict[str, JsonValue]:
@@ -72,7 +81,7 @@ def get_extension(document: DocumentDep) -> ExtendRequest:
         return ExtendRequest.model_validate(document)
     except ValidationError as error:
         items = [ProblemItem(pointer=place, detail=message) for place, message in problems_of(error, ExtendRequest)]
-        detail = "this extends no experiment; `errors` says why"
+        detail = "this body is not a valid extension of an experiment; `errors` says why"
         raise RequestError(HTTPStatus.UNPROCESSABLE_ENTITY, "body_invalid", detail, items) from None
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from api.local_stack.record import read_record
 from orchestrator.addresses import without_password
-from orchestrator.home import state_folder
+from orchestrator.state_folder import state_folder
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 ALIVE = "ok"

@@ -4,7 +4,7 @@ RequestError             a request that is refused before it reaches the orchest
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 
 from fastapi import FastAPI, Request
@@ -53,9 +53,22 @@ _HTTP_CODES = {
 class RequestError(Exception):
     """A request that is refused at the door."""
 
-    def __init__(self, status: HTTPStatus, code: str, detail: str, errors: Sequence[ProblemItem] = ()) -> None:
-        self.status, self.code, self.errors = status, code, tuple(errors)
+    def __init__(
+        self,
+        status: HTTPStatus,
+        code: str,
+        detail: str,
+        errors: Sequence[ProblemItem] = (),
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        self.status, self.code, self.errors, self.headers = status, code, tuple(errors), headers
         super().__init__(detail)
+
+
+def problem_of(request: Request, error: Exception) -> ProblemView:
+    """What is told of an error that has a handler here."""
+    answer = next(tell for kind, tell in _HANDLERS.items() if isinstance(error, kind))(request, error)
+    return ProblemView.model_validate_json(bytes(answer.body))
 
 
 def problem_response(
@@ -84,17 +97,19 @@ def problem_response(
 
 def install_error_handlers(app: FastAPI) -> None:
     """Make every error of the application a problem."""
-    app.add_exception_handler(RequestError, _on_request_error)
-    app.add_exception_handler(OrchestratorError, _on_orchestrator_error)
-    app.add_exception_handler(RequestValidationError, _on_validation_error)
-    app.add_exception_handler(HTTPException, _on_http_error)
-    app.add_exception_handler(Exception, _on_unexpected_error)
+    for kind, tell in _HANDLERS.items():
+        app.add_exception_handler(kind, tell)
 
 
 def _on_request_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestError)
     return problem_response(
-        status=error.status, code=error.code, detail=str(error), path=request.url.path, errors=error.errors
+        status=error.status,
+        code=error.code,
+        detail=str(error),
+        path=request.url.path,
+        errors=error.errors,
+        headers=error.headers,
     )
 
 
@@ -159,6 +174,15 @@ def _on_unexpected_error(request: Request, error: Exception) -> Response:
         detail=f"an error of the service itself ({type(error).__name__}); its log says more",
         path=request.url.path,
     )
+
+
+_HANDLERS: dict[type[Exception], Callable[[Request, Exception], Response]] = {
+    RequestError: _on_request_error,
+    OrchestratorError: _on_orchestrator_error,
+    RequestValidationError: _on_validation_error,
+    HTTPException: _on_http_error,
+    Exception: _on_unexpected_error,
+}
 
 
 def _summary(items: tuple[ProblemItem, ...]) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from api.views import ExtendRequest, ProblemView
-from orchestrator.spec import ExperimentSpec
+from orchestrator.spec.experiment import ExperimentSpec
 
 # OpenAPI fragments are JSON whose shape only FastAPI knows.
 Fragment = dict[str, Any]

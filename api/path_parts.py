@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import Path
 
-from orchestrator.report.bias_content import ViewPart
+from orchestrator.report.content.position_bias import ViewPart
 from trainers.result import Moment
 
 ExperimentId = Annotated[str, Path(description="`id` of the experiment, as handing it in has told.")]

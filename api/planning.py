@@ -15,6 +15,7 @@ def plan_view(plan: Plan) -> PlanView:
         arm_labels=plan.arm_labels,
         cells=plan.cells,
         seeds=plan.seeds,
+        num_pairs=plan.num_pairs,
         data_found=plan.data_found,
         searches=tuple(PlannedSearchView(**dict(search)) for search in plan.searches),
         num_confirm_trials=plan.num_confirm_trials,
@@ -35,7 +36,9 @@ def plan_view(plan: Plan) -> PlanView:
         cost=CostView(**dict(plan.cost)),
         unit=plan.unit,
         power=tuple(PowerView(**dict(forecast)) for forecast in plan.power),
+        power_of_equal_pairs=tuple(PowerView(**dict(forecast)) for forecast in plan.power_of_equal_pairs),
         looks=plan.looks,
+        allocation=plan.allocation,
         expected_effects=plan.expected_effects,
         warnings=plan.warnings,
     )

@@ -1,8 +1,9 @@
-"""Server-sent events as the client reads them (WHATWG HTML, 9.2.6)."""
+"""Events of an experiment as the client reads them from the service's stream (httpx-sse knows the wire format)."""
 
-import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
+import httpx
+from httpx_sse import EventSource
 from pydantic import BaseModel, JsonValue
 
 
@@ -17,16 +18,13 @@ class Event(BaseModel):
     """What happened."""
 
 
-def read_events(lines: Iterable[str]) -> Iterator[Event]:
-    """Events from the lines of a stream; comments (heartbeats) pass in silence, half an event is dropped."""
-    fields: dict[str, str] = {}
-    for line in lines:
-        if line.startswith(":"):
-            continue
-        if line:
-            name, _, value = line.partition(":")
-            value = value.removeprefix(" ")
-            fields[name] = f"{fields[name]}\n{value}" if name == "data" and "data" in fields else value
-        elif "data" in fields:
-            yield Event(id=int(fields["id"]), kind=fields["event"], payload=json.loads(fields["data"]))
-            fields = {}
+def read_events(answer: httpx.Response) -> Iterator[Event]:
+    """Events of a stream, as they come; heartbeats pass in silence, half an event is dropped.
+
+    Raises:
+        httpx.TransportError: the connection broke, or what comes is not a stream of events.
+    """
+    for each in EventSource(answer).iter_sse():
+        # A heartbeat ends with an empty line, as an event does.
+        if each.data:
+            yield Event(id=int(each.id), kind=each.event, payload=each.json())

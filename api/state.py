@@ -3,9 +3,17 @@
 import threading
 from dataclasses import dataclass, field
 
+from anyio import CapacityLimiter
+
 from api.metrics import Metrics
+from api.pages.health import Health
+from api.reading_places import READERS_AT_ONCE, WAITING_AT_MOST, ReadingPlaces
+from api.report_desk import ReportDesk
 from orchestrator.service.experiments import Experiments
 from orchestrator.settings import Settings
+
+PLANNERS_AT_ONCE = READERS_AT_ONCE + WAITING_AT_MOST + 8
+"""Threads for requests that may read data: so many are never taken by those that do."""
 
 
 @dataclass
@@ -20,5 +28,13 @@ class AppState:
     """The use cases."""
     home_id: str
     """Tells this state folder from every other."""
+    reports: ReportDesk
+    """Builds and keeps reports."""
+    health: Health
+    """What pages tell of the servers that experiments need."""
+    planners: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(PLANNERS_AT_ONCE))
+    """Threads for requests that may read data."""
+    reading: ReadingPlaces = field(default_factory=ReadingPlaces)
+    """Places for those that do."""
     stopping: threading.Event = field(default_factory=threading.Event)
     """Set when the application ends."""

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from orchestrator.statistics.allocation_plan import Allocation
 from orchestrator.statistics.comparison import Cell
 from orchestrator.statistics.look_plan import LooksForecast
 from orchestrator.status import Phase
@@ -205,6 +206,8 @@ class PlanView(View):
     """Models x data sets."""
     seeds: tuple[int, ...]
     """Seeds of the confirm phase."""
+    num_pairs: int
+    """Pairs of all rows together (with planned looks, at most)."""
     data_found: dict[str, str] = {}
     """Data set -> what was found where it lies, in one line: classes, images of each split, what is not read, what
     looks otherwise than it is read (`<cell>/<arm>`: what an arm gets instead). Nothing of sets that are made."""
@@ -224,8 +227,12 @@ class PlanView(View):
     """Unit of sds, intervals and effects (`pp`: percentage points; empty: a pure number)."""
     power: tuple[PowerView, ...]
     """What it can show, for a small, a middle and a large sd."""
+    power_of_equal_pairs: tuple[PowerView, ...] = ()
+    """The same if every row had an equal share of pairs, fixed beforehand (empty: none are shared out by variance)."""
     looks: LooksForecast | None = None
     """What planned looks ask for, and how many pairs they take (`null`: none are planned)."""
+    allocation: Allocation | None = None
+    """How pairs are shared out among the rows (`null`: every row has all seeds)."""
     expected_effects: tuple[float, ...] = ()
     """Effects that the spec's author hopes to find."""
     warnings: tuple[str, ...]

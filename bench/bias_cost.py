@@ -14,8 +14,8 @@ import time
 import torch
 
 from trainers.attention_kernels import chosen_kernels, match_plain_attention
-from trainers.models import GaussianBias, SmallVitConfig
-from trainers.models.bias import attach_bias
+from trainers.models.gaussian import GaussianBias
+from trainers.models.small_vit import SmallVitConfig
 
 STEPS_PER_ROUND = 4
 
@@ -45,7 +45,7 @@ def main() -> None:
             torch.manual_seed(0)
             model = SmallVitConfig(position=position).build(10)
             if has_bias:
-                attach_bias(model, GaussianBias(sigma=2.0))
+                GaussianBias(sigma=2.0).attach(model)
             match_plain_attention(model, arguments.attention, images.device)
             models.append(model.to(arguments.device).train())
         ratios = []

@@ -3,8 +3,7 @@
 import time
 
 from orchestrator.planning.expansion import Expansion
-from orchestrator.spec import ExperimentSpec, parse_spec
-from trainers.version import code_version
+from orchestrator.spec.experiment import ExperimentSpec, parse_spec
 
 
 def spec_of(num_models: int, num_arms: int, num_seeds: int) -> ExperimentSpec:
@@ -26,7 +25,7 @@ def spec_of(num_models: int, num_arms: int, num_seeds: int) -> ExperimentSpec:
 
 def main() -> None:
     """Print one line per shape."""
-    code_version()  # read once per process, not once per spec
+    # Source is read once per process, not once per spec.
     Expansion(spec_of(1, 2, 1), data_root=None)
     for shape in ((1, 2, 5000), (10, 10, 100), (100, 10, 10), (100, 50, 2)):
         spec = spec_of(*shape)

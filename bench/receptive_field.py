@@ -17,7 +17,7 @@ import torch
 from trainers.analyses.questions import ReceptiveFieldConfig
 from trainers.analyses.receptive_field import receptive_fields
 from trainers.analyses.targets import CenterTarget, LatticeTarget, TargetConfig, TokenTarget
-from trainers.models import SmallVitConfig
+from trainers.models.small_vit import SmallVitConfig
 
 BATCH = 32
 MIDDLE = CenterTarget()

@@ -2,11 +2,12 @@
 
 Exit codes: 0 the experiment succeeded, 1 it failed, 2 the spec or the command is wrong, 3 it was cancelled, 4 another
 attempt is to go on (this one was terminated or replaced), 5 the database or the Ray cluster can't be reached, 7 it
-succeeded, but does not show what `--require` asks for.
+succeeded, but does not show what `--require` or `--null` asks for.
 """
 
 import argparse
 import logging
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -23,10 +24,12 @@ prepare_ray_environment()
 from orchestrator.driving.ending import abandon  # noqa: E402
 from orchestrator.driving.watch import StopReason, Watch  # noqa: E402
 from orchestrator.errors import ExperimentNotFoundError, SpecError, StaleAttemptError, StoreError  # noqa: E402
+from orchestrator.null_spec import null_spec  # noqa: E402
 from orchestrator.overrides import with_overrides  # noqa: E402
 from orchestrator.planning.expansion import Expansion  # noqa: E402
-from orchestrator.settings import Settings  # noqa: E402
-from orchestrator.spec import parse_spec  # noqa: E402
+from orchestrator.private_folder import OpenFolderError, current_umask, private_folder, umask_of  # noqa: E402
+from orchestrator.settings import Settings, WrongSettingsError, settings_here  # noqa: E402
+from orchestrator.spec.experiment import parse_spec  # noqa: E402
 from orchestrator.statistics.requirement import Requirement  # noqa: E402
 from orchestrator.status import ExperimentStatus  # noqa: E402
 from orchestrator.store.database import Database, open_database  # noqa: E402
@@ -34,6 +37,7 @@ from orchestrator.store.experiments import begin_attempt, get_experiment, insert
 from orchestrator.store.trials import plan_trials  # noqa: E402
 from trainers.document import read_document  # noqa: E402
 from trainers.errors import DocumentError  # noqa: E402
+from trainers.fence import Fence, fenced  # noqa: E402
 from trainers.program import run_program, write_json  # noqa: E402
 
 _EXIT_CODES = {
@@ -41,6 +45,7 @@ _EXIT_CODES = {
     ExperimentStatus.FAILED: 1,
     ExperimentStatus.CANCELLED: 3,
 }
+_CALLERS_UMASK = current_umask()
 _UNFINISHED = 4
 _UNREACHABLE = 5
 _NOT_SHOWN = 7
@@ -50,10 +55,20 @@ def main(arguments: list[str] | None = None) -> int:
     """Parse the command line, run, give the exit code."""
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    settings = Settings()
     try:
+        settings = settings_here()
+    except WrongSettingsError as error:
+        _complain(str(error))
+        return 2
+    os.umask(settings.umask)
+    try:
+        private_folder(settings.home)
         # An attempt is in a database already; an empty one in its place would hide that it was removed.
-        database = open_database(settings.effective_database_url, must_exist=options.command is _drive)
+        database = open_database(
+            settings.effective_database_url,
+            must_exist=options.command is _drive,
+            silence_seconds=settings.heartbeat_timeout_seconds,
+        )
         try:
             return int(options.command(database, settings, options))
         finally:
@@ -64,6 +79,9 @@ def main(arguments: list[str] | None = None) -> int:
     except ExperimentNotFoundError as error:
         _complain(str(error))
         return 2
+    except OpenFolderError as error:
+        _complain(str(error))
+        return _UNREACHABLE
     except (StoreError, ConnectionError) as error:
         _complain(str(error))
         return _UNREACHABLE
@@ -82,9 +100,12 @@ def _parser() -> argparse.ArgumentParser:
         "overrides",
         nargs="*",
         metavar="PATH=VALUE",
-        help="fields to set anew: optimization.epochs=5 seeds=0..9",
+        help="fields of the spec to replace, such as optimization.epochs=5 seeds=0..9",
     )
     run.add_argument("--output", type=Path, metavar="DIR", help="folder for the report (default: in the state folder)")
+    run.add_argument(
+        "--null", action="store_true", help="train the control twice instead: exit code 7 unless each pair is equal"
+    )
     run.add_argument("--json", action="store_true", help="print the report as JSON, and progress on standard error")
     run.add_argument(
         "--require",
@@ -104,7 +125,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(database: Database, settings: Settings, options: argparse.Namespace) -> int:
     try:
-        spec = parse_spec(with_overrides(read_document(options.spec), options.overrides))
+        document = with_overrides(read_document(options.spec), options.overrides)
+        spec = parse_spec(null_spec(document) if options.null else document)
     except DocumentError as error:
         _complain(str(error))
         return 2
@@ -114,14 +136,15 @@ def _run(database: Database, settings: Settings, options: argparse.Namespace) ->
         _complain(*complaints)
         return 2
     from orchestrator.driving.driver import run_experiment  # noqa: PLC0415
-    from orchestrator.report.files import write_report  # noqa: PLC0415
-    from orchestrator.report.terminal import to_text  # noqa: PLC0415
-    from orchestrator.stored_report import read_experiment, report_of  # noqa: PLC0415
+    from orchestrator.report.formats.folder import write_report  # noqa: PLC0415
+    from orchestrator.report.formats.terminal import to_text  # noqa: PLC0415
+    from orchestrator.stored.report import read_experiment, report_of  # noqa: PLC0415
 
     say = _sayer(sys.stderr if options.json else sys.stdout)
     # As Ctrl-C: what `ray job stop` and a scheduler send may come before the driver listens, too.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    expansion = Expansion(spec, data_root=settings.effective_data_root)
+    with fenced(Fence(settings.data_roots)):
+        expansion = Expansion(spec, data_root=settings.effective_data_root)
     experiment_id, attempt = _begin(database, expansion)
     # Nobody would go on: a run that is interrupted or breaks is over (the same spec again takes up its trials).
     try:
@@ -142,13 +165,16 @@ def _run(database: Database, settings: Settings, options: argparse.Namespace) ->
     with database.read() as session:
         stored = read_experiment(session, experiment_id)
     report = report_of(stored, storage=settings.effective_storage)
-    files = write_report(report, options.output or settings.home / "reports" / experiment_id)
+    # A folder that the user has named is the user's own.
+    with umask_of(_CALLERS_UMASK if options.output else settings.umask):
+        files = write_report(report, options.output or settings.home / "reports" / experiment_id)
     if options.json:
         write_json(report.model_dump_json(indent=1) + "\n")
     else:
         sys.stdout.write(f"\n{to_text(report.for_people())}\n")
     say(f"report: {files['md'].absolute().parent}")
     unmet = [sentence for requirement in options.require for sentence in requirement.unmet(report.comparisons)]
+    unmet += [check.text for check in report.repeats if options.null and not check.is_exact]
     if status is ExperimentStatus.SUCCEEDED and unmet:
         _complain(*unmet)
         return _NOT_SHOWN

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from orchestrator.spec import Resources
+from orchestrator.spec.experiment import Resources
 from trainers.counted import counted
 
 ACCELERATOR = "accelerator_type:"

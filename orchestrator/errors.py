@@ -14,6 +14,7 @@
     |- ProxyUnusableError      the environment names a proxy that can't be used (orchestrator/proxies.py)
     |- StoreError              the database is not reachable, or holds another schema
        |- StateLostError       the database's file or a folder of the service was removed while it runs
+       |- OldSchemaError       an earlier version's database, or an empty one, asked by who must not change it
 
 Each class has a stable `code`; `api/errors.py` maps them to HTTP in one place.
 """
@@ -114,3 +115,18 @@ class StateLostError(StoreError):
     """The database's file or a folder of the service was removed or replaced while it runs."""
 
     code = "state_lost"
+
+
+class OldSchemaError(StoreError):
+    """A database was to be read as it is, and has no tables yet or those of an earlier version.
+
+    Attributes:
+        version: its schema's (`None`: it has no tables).
+    """
+
+    code = "schema_old"
+
+    def __init__(self, version: str | None, newest: str) -> None:
+        self.version, self.newest = version, newest
+        found = "has no tables yet" if version is None else f"has schema {version}"
+        super().__init__(f"the database {found}, and this version of sigmalab reads schema {newest}")

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pydantic import JsonValue
 
 from orchestrator.errors import Problem, SpecError
-from orchestrator.problems import Path, json_pointer, suggestion
+from orchestrator.spec.complaints import Path, json_pointer, suggestion
 from trainers.errors import DocumentError
 from trainers.strict_json import decode_json
 
-MAX_RANGE = 100_000
-"""Seeds that one range may stand for; no spec takes so many."""
+MAX_SEEDS = 100_000
+"""Seeds that all ranges of a value may stand for together; no spec takes so many."""
 
 _MAX_DIGITS = 100
 """Of a number that is read at all; Python refuses some thousands."""
@@ -46,7 +46,9 @@ def with_overrides(document: JsonValue, overrides: Sequence[str]) -> JsonValue:
             if place in seen:
                 raise _refused(f"`{override}`: this place is set twice", place)
             if earlier := next((text for other, text in seen.items() if place == other[: len(place)]), None):
-                raise _refused(f"`{override}`: this replaces what `{earlier}` sets in it; write it in front", place)
+                raise _refused(
+                    f"`{override}`: this replaces what `{earlier}` sets in it; write it before that one", place
+                )
             seen[place] = override
             changed = _set(changed, place, value)
         except SpecError as error:
@@ -74,18 +76,22 @@ def _parsed(override: str) -> tuple[list[str], JsonValue]:
 
 
 def _seeds(text: str, override: str, path: str) -> list[JsonValue]:
-    seeds: list[JsonValue] = []
+    ranges: list[range] = []
     for part in text.split(","):
         if any(len(digits) > _MAX_DIGITS for digits in part.split("..")):
             raise _refused(f"`{path}`: a seed of {max(map(len, part.split('..'))):,} digits; seeds are below 2^31")
         if found := _RANGE.fullmatch(part):
             first, last = int(found[1]), int(found[2])
-            if not 0 <= last - first < MAX_RANGE:
+            if last < first:
                 raise _refused(f"`{override}`: `{part}` is not a range; write the smaller seed first")
-            seeds += range(first, last + 1)
         else:
-            seeds.append(int(part))
-    return seeds
+            first = last = int(part)
+        ranges.append(range(first, last + 1))
+    # Counted before any is written out: a short text can name more seeds than memory holds.
+    num_seeds = sum(each.stop - each.start for each in ranges)
+    if num_seeds > MAX_SEEDS:
+        raise _refused(f"`{override}`: these are {num_seeds:,} seeds; write at most {MAX_SEEDS:,}")
+    return [seed for each in ranges for seed in each]
 
 
 def _place(document: JsonValue, names: list[str], override: str) -> Path:

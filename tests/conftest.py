@@ -1,4 +1,4 @@
-"""Fixtures that every folder may use: an empty, migrated database of either kind."""
+"""Fixtures that every folder may use: an empty, migrated database of either kind, an MLflow server."""
 
 import ctypes
 import importlib.util
@@ -18,16 +18,22 @@ import psycopg
 import pytest
 from sqlalchemy import make_url
 
-from orchestrator.spec import ExperimentSpec
+from orchestrator.spec.experiment import ExperimentSpec
 from orchestrator.store.database import Database, open_database
 from orchestrator.store.tables import Table
+from tests.orchestrator.mlflow_server import MlflowServer
 
 if TYPE_CHECKING:
     from xdist.remote import Producer
     from xdist.scheduler import LoadScopeScheduling
 
+# What fails in them tells its values, as in a test of ours.
+pytest.register_assert_rewrite("trainers.contracts", "orchestrator.contracts")
+
 _QUEUES = {
     "tests/end_to_end/": "stack",
+    # It takes the cluster that the other drivers' tests have started.
+    "tests/faults/test_driver_killed.py": "ray",
     "tests/faults/": "stack",
     "tests/orchestrator/driving/": "ray",
     "tests/orchestrator/test_search.py": "ray",
@@ -205,6 +211,16 @@ def _wait_until_ready(server: subprocess.Popen[bytes], folder: Path) -> str:
 def _die_with_parent() -> None:
     """A test run that is killed runs no finaliser (Linux: PR_SET_PDEATHSIG)."""
     ctypes.CDLL(None).prctl(1, signal.SIGINT)
+
+
+@pytest.fixture(scope="session")
+def mlflow_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    server = MlflowServer(tmp_path_factory.mktemp("mlflow"))
+    try:
+        server.start()
+        yield server.url
+    finally:
+        server.kill()
 
 
 @pytest.fixture

@@ -23,10 +23,10 @@ from trainers.atomic_file import replaced_file
 from trainers.config import TrialConfig
 from trainers.document import read_document
 from trainers.errors import ConfigError, DocumentError, InterruptedTrainingError, TrainerError
-from trainers.loop import train
 from trainers.program import run_program, write_json
 from trainers.result import EpochReport
 from trainers.runtime import Runtime
+from trainers.training.trial import train
 
 EXAMPLE = """\
 example trial.json:
@@ -102,10 +102,13 @@ def _signals_that_stop(caught: list[int]) -> Iterator[threading.Event]:
 def progress_line(report: EpochReport, config: TrialConfig) -> str:
     """One epoch on one line."""
     metrics = report.metrics
+    watched = (
+        f"val {metric.words or metric.name} {metric.told(metrics[f'val/{metric.name}'])}"
+        for metric in map(config.task.metric, config.task.watched)
+    )
     return (
         f"epoch {report.epoch + 1}/{config.optimization.epochs}"
-        f"  train loss {metrics['train/loss']:.4f}  val loss {metrics['val/loss']:.4f}"
-        f"  val top-1 {100 * metrics['val/top1']:.1f} %  lr {metrics['lr']:.2e}"
+        f"  train loss {metrics['train/loss']:.4f}  {'  '.join(watched)}  lr {metrics['lr']:.2e}"
         f"  {metrics['images_per_second']:.0f} images/s  waiting {100 * metrics['data_wait_fraction']:.0f} %"
         f"  {report.seconds:.2f} s"
     )

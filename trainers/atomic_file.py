@@ -35,6 +35,11 @@ def replaced_file(path: Path, *, keep_old_as: str | None = None) -> Iterator[Bin
             path.replace(path.with_name(keep_old_as))
         temporary.replace(path)
         _sync_folder(path.parent)
+    except OSError as error:
+        # What fails on an open file has no name, and nobody could tell which disk is full.
+        if error.filename is None:
+            error.filename = str(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

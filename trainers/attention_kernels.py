@@ -6,7 +6,7 @@ differently and draw attention dropout by different generators. On a CPU the tre
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from trainers.optimization import AttentionKernels
+from trainers.optimization.recipe import AttentionKernels
 
 _MASK_IS_THE_GAUSSIAN_ALONE = (Attention, AttentionRope, EvaAttention)
 """timm's layers that have no position bias of their own."""
@@ -48,22 +48,34 @@ def match_plain_attention(model: nn.Module, choice: AttentionKernels, device: to
 
 
 class KernelRecord:
-    """What computed attention, looked at once for each purpose: in its first forward pass."""
+    """What computed attention, looked at once for each purpose and each run of a trial: in its first forward pass."""
 
     def __init__(self, *, is_compiled: bool) -> None:
         """Nothing has been seen yet; of a compiled model nothing ever is, because looking would make it run eagerly."""
         self._is_compiled = is_compiled
-        self._ran: dict[str, str] = {}
+        self._ran: dict[str, set[str]] = {}
+        self._looked_at: set[str] = set()
+
+    @property
+    def ran(self) -> dict[str, list[str]]:
+        """Purpose -> kernels seen so far, for the state of a trial under way."""
+        return {purpose: sorted(kernels) for purpose, kernels in self._ran.items()}
+
+    def goes_on_from(self, ran: Mapping[str, Sequence[str]]) -> None:
+        """Add what was seen before the training was interrupted, elsewhere perhaps."""
+        for purpose, kernels in ran.items():
+            self._ran.setdefault(purpose, set()).update(kernels)
 
     @contextmanager
     def of(self, purpose: str) -> Iterator[None]:
         """Around a forward pass for this purpose (`training`, `scoring`)."""
-        if self._is_compiled or purpose in self._ran:
+        if self._is_compiled or purpose in self._looked_at:
             yield
             return
         with _FusedKernels() as seen:
             yield
-        self._ran[purpose] = " and ".join(sorted(seen.names)) or "unfused"
+        self._looked_at.add(purpose)
+        self._ran.setdefault(purpose, set()).update(seen.names or {"unfused"})
 
     def provenance(self) -> dict[str, str]:
         """For provenance: `attention`, such as `training: efficient, scoring: efficient`.
@@ -72,7 +84,7 @@ class KernelRecord:
         """
         if self._is_compiled:
             return {"attention": "chosen when the model was compiled"}
-        return {"attention": ", ".join(f"{purpose}: {kernels}" for purpose, kernels in self._ran.items())}
+        return {"attention": ", ".join(f"{purpose}: {' and '.join(kernels)}" for purpose, kernels in self.ran.items())}
 
 
 class _FusedKernels(TorchDispatchMode):  # type: ignore[no-untyped-call]

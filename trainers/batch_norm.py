@@ -1,5 +1,7 @@
 """Batch norms: what they need of a micro-batch (or torch refuses to train), and what they remember of all."""
 
+from collections.abc import Callable
+
 import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -7,7 +9,14 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from trainers.errors import ConfigError
 
 
-def require_batch_norm_to_train(model: nn.Module, *, image_size_px: int, micro_batch_size: int, label: str) -> None:
+def require_batch_norm_to_train(
+    model: nn.Module,
+    forward: Callable[[torch.Tensor], object],
+    *,
+    image_size_px: int,
+    micro_batch_size: int,
+    label: str,
+) -> None:
     """Refuse micro-batches of one image where a batch norm would see a single value of each channel.
 
     Of a map with several places it sees several values of one image, and trains. Draws no random number and leaves the
@@ -15,6 +24,7 @@ def require_batch_norm_to_train(model: nn.Module, *, image_size_px: int, micro_b
 
     Args:
         model: on the device that it will be trained on, not compiled.
+        forward: asks it for [1, 3, S, S].
         image_size_px: side of its input.
         micro_batch_size: images that it sees at once.
         label: the model's name in the message.
@@ -40,7 +50,8 @@ def require_batch_norm_to_train(model: nn.Module, *, image_size_px: int, micro_b
     was_training = model.training
     try:
         with torch.no_grad():
-            model.eval()(torch.zeros(1, 3, image_size_px, image_size_px, device=next(model.parameters()).device))
+            model.eval()
+            forward(torch.zeros(1, 3, image_size_px, image_size_px, device=next(model.parameters()).device))
     finally:
         model.train(was_training)
         for hook in hooks:

@@ -1,5 +1,6 @@
 """`torch.compile` in a process that trains many trials: each starts anew, and none falls back unseen."""
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -9,7 +10,7 @@ from torch._dynamo.utils import counters
 
 from trainers.counted import counted
 from trainers.errors import ConfigError
-from trainers.optimization import OptimizationConfig
+from trainers.optimization.recipe import OptimizationConfig
 
 
 @contextmanager
@@ -29,13 +30,18 @@ def fresh_compiler(config: OptimizationConfig) -> Iterator[None]:
     torch.compiler.reset()
     counters.clear()
     try:
-        with torch._dynamo.config.patch(fail_on_recompile_limit_hit=True):  # noqa: SLF001  torch documents it so
+        with (
+            torch._dynamo.config.patch(fail_on_recompile_limit_hit=True),  # noqa: SLF001  torch documents it so
+            warnings.catch_warnings(),
+        ):
+            # "Consider setting ...": `fp32` is IEEE on purpose, and whoever wants TF32 says so in `precision`.
+            warnings.filterwarnings("ignore", message="TensorFloat32 tensor cores", category=UserWarning)
             yield
     except FailOnRecompileLimitHit as error:
         limit = torch._dynamo.config.recompile_limit  # noqa: SLF001
         raise ConfigError(
-            f"torch.compile gave up: it has compiled this model {counted(limit, 'time')} and would need "
-            "more; set compile to false"
+            f"torch.compile gave up: it has compiled this model {counted(limit, 'time')} and would have to do "
+            "so again; set compile to false"
         ) from error
     finally:
         torch.compiler.reset()

@@ -3,16 +3,27 @@
 import hashlib
 from typing import Annotated
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationInfo, field_validator
 
-from trainers.analyses.configs import Analyses
-from trainers.data import AugmentationConfig, DatasetConfig, NoAugmentation
 from trainers.data.normalization import NormalizationName
-from trainers.mixing import MixingConfig, NoMixing
-from trainers.models import AttentionBiasConfig, ModelConfig, NoBias
-from trainers.optimization import OptimizationConfig
+from trainers.kinds import (
+    Analyses,
+    AttentionBiasConfig,
+    AugmentationConfig,
+    ClassificationConfig,
+    DatasetConfig,
+    MixingConfig,
+    ModelConfig,
+    NoAugmentation,
+    NoBias,
+    NoMixing,
+    TaskConfig,
+)
+from trainers.optimization.recipe import OptimizationConfig
 from trainers.strict import StrictModel
-from trainers.tasks import ClassificationConfig, TaskConfig
+from trainers.tasks.task import Task
+
+_TARGETS = {"class": "a class of each image", "mask": "a mask of each image", "objects": "the objects of each image"}
 
 
 class TrialConfig(StrictModel):
@@ -46,8 +57,49 @@ class TrialConfig(StrictModel):
     """What is looked at before, during and after training; it moves no number of the training."""
     seed: int = Field(default=0, ge=0, lt=2**31)
     """Makes the replicate: initial weights, data order and augmentation stream."""
+    replica: int = Field(default=0, ge=0, lt=2**31, exclude_if=lambda value: value == 0)
+    """Which training of this very config it is: another number names another trial, and changes none of its numbers
+    (`sigmalab run --null` trains the control again so)."""
     score_test: bool = True
     """Whether the test split is scored at the best validation epoch (search trials never do)."""
+
+    # Each complaint stands at the field that has to give way: that of an experiment points at who wrote it, once.
+    @field_validator("dataset")
+    @classmethod
+    def _data_say_what_the_task_learns(cls, dataset: DatasetConfig, info: ValidationInfo) -> DatasetConfig:
+        task: Task | None = info.data.get("task")
+        if task is not None and dataset.targets != task.targets:
+            raise ValueError(
+                f"the task {task.kind} learns {_TARGETS[task.targets]}, and the data set {dataset.kind} has "
+                f"{_TARGETS[dataset.targets]}; take another task, or a data set with {_TARGETS[task.targets]}"
+            )
+        return dataset
+
+    @field_validator("augmentation")
+    @classmethod
+    def _masks_move_with_their_images(
+        cls, augmentation: AugmentationConfig, info: ValidationInfo
+    ) -> AugmentationConfig:
+        task: Task | None = info.data.get("task")
+        if task is not None and task.targets != "class" and not augmentation.moves_masks:
+            raise ValueError(
+                f"the augmentation {augmentation.kind} moves images without their masks; take crop_flip, scale_crop or "
+                "none"
+            )
+        if task is not None and augmentation.varies_size and not (task.targets == "objects" and task.sees_any_size):
+            raise ValueError(
+                f"the augmentation {augmentation.kind} makes images of several sizes, and the task {task.kind} is "
+                "trained on squares here; take scale_crop, or detection with the view short_side"
+            )
+        return augmentation
+
+    @field_validator("mixing")
+    @classmethod
+    def _mixes_what_its_task_mixes(cls, mixing: MixingConfig, info: ValidationInfo) -> MixingConfig:
+        task: Task | None = info.data.get("task")
+        if task is not None and not task.mixes and mixing.mixed_together > 1:
+            raise ValueError(f"mixing is {mixing.kind}, and the task {task.kind} mixes no images; leave mixing out")
+        return mixing
 
 
 def canonical_json(value: BaseModel) -> str:
@@ -60,7 +112,7 @@ def trial_identity(config: TrialConfig, *, code_version: str, data_fingerprint: 
 
     Args:
         config: the trial's config.
-        code_version: see `trainers.version.code_version`.
+        code_version: of this config, see `trainers.version.used_code`.
         data_fingerprint: see `DatasetConfig.fingerprint`.
     """
     text = "\n".join((canonical_json(config), code_version, data_fingerprint))

@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from trainers.counted import counted
+
 _CGROUP = Path("/sys/fs/cgroup")
 
 
@@ -22,20 +24,27 @@ def cpu_share(cgroup: Path = _CGROUP) -> float | None:
     return int(first[0]) / int(first[1]) if first[0] and first[1] and int(first[0]) > 0 else None
 
 
-def crowding(loader_workers: int, *, allowed: int, share: float | None) -> str | None:
-    """What to say where more processes read images than there are cores (`None`: nothing).
+def given_cores() -> float:
+    """Cores' worth of time that this process can have."""
+    share = cpu_share()
+    return allowed_cores() if share is None else min(allowed_cores(), share)
+
+
+def readers(wanted: int, *, cores: float) -> int:
+    """Loader workers to start: no more than leave the training process a core of its own, one at the least.
 
     Args:
-        loader_workers: of one training process, which needs a core itself.
-        allowed: cores that it may run on.
-        share: cores' worth of time that its container has.
+        wanted: how many are asked for; of 0 none is made.
+        cores: for the loader workers and the training process.
     """
-    given = allowed if share is None else min(allowed, share)
-    if not loader_workers or loader_workers + 1 <= given:
-        return None
+    return min(wanted, max(1, int(cores) - 1))
+
+
+def fewer_readers(wanted: int, started: int, *, cores: float) -> str:
+    """What to say where not all loader workers that are asked for are started."""
     return (
-        f"{loader_workers} loader workers and the training share {given:g} {'core' if given == 1 else 'cores'}: more "
-        f"than {max(1, int(given) - 1)} of them read no faster"
+        f"{counted(started, 'loader worker')} of {wanted} {'reads' if started == 1 else 'read'}: they and the training "
+        f"share {cores:g} {'core' if cores == 1 else 'cores'}, and more would read no faster"
     )
 
 

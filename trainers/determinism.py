@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import torch
 
 from trainers.errors import ConfigError
-from trainers.optimization import OptimizationConfig
+from trainers.optimization.recipe import OptimizationConfig
 
 _WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
 _DETERMINISTIC_WORKSPACES = (":4096:8", ":16:8")

@@ -10,17 +10,17 @@ from torch import Tensor
 
 from trainers.arithmetic import fp32_products
 from trainers.errors import ConfigError
-from trainers.optimization import Precision
+from trainers.optimization.recipe import Precision
 
 
 @dataclass(frozen=True)
-class Moment:
+class Instant:
     """A moment on the clock of the CPU, or one between the kernels of a GPU's queue."""
 
     cpu_seconds: float
     event: torch.cuda.Event | None
 
-    def seconds_until(self, later: "Moment") -> float:
+    def seconds_until(self, later: "Instant") -> float:
         """Seconds between two moments of one device; of a GPU's, once it has passed both."""
         if self.event is None or later.event is None:
             return later.cpu_seconds - self.cpu_seconds
@@ -60,13 +60,13 @@ class Device:
         """For provenance: `cpu`, or the GPU's product name."""
         return torch.cuda.get_device_name(self.torch_device) if self.is_cuda else "cpu"
 
-    def now(self) -> "Moment":
+    def now(self) -> "Instant":
         """This moment of the work on the device."""
         if not self.is_cuda:
-            return Moment(time.perf_counter(), None)
+            return Instant(time.perf_counter(), None)
         event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
         event.record(torch.cuda.current_stream(self.torch_device))
-        return Moment(0.0, event)
+        return Instant(0.0, event)
 
     def receive(self, tensor: Tensor) -> Tensor:
         """A tensor of a batch, on this device (from pinned memory the copy doesn't block)."""

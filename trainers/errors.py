@@ -7,10 +7,13 @@
     |- NonFiniteLossError     the loss became NaN or infinite
     |- GpuMemoryError         the GPU is too small for a batch
     |- CheckpointError        a checkpoint can't be read, or belongs to another trial
+    |- StorageNotSharedError  a node sees another storage, or none, where all must see one
+    |- OtherVersionError      a node has other code than that which the trial was planned with
     |- AnalysisError          a model or map can't be analysed as asked
     |  |- NoReceptiveFieldError   there is none: its gradient is zero, or what rounding leaves of zero
     |- MissingPackageError    a package that only some configs need is not installed
 
+    ReadingStoppedError       whoever asked what a data set holds does not wait for the answer any more
     InterruptedTrainingError  somebody asked the training to stop, and it did: no error of the trial, it can go on
 
 Each class has a stable `code`; a message says what was wrong, where, and what would be right.
@@ -31,6 +34,10 @@ class TrainerError(Exception):
 
 class InterruptedTrainingError(Exception):
     """The training has stopped because it was asked to; its message says from where it goes on."""
+
+
+class ReadingStoppedError(Exception):
+    """Whoever asked what a data set holds does not wait for the answer any more."""
 
 
 class DocumentError(TrainerError):
@@ -63,6 +70,18 @@ class CheckpointError(TrainerError):
     code = "checkpoint_invalid"
 
 
+class StorageNotSharedError(TrainerError):
+    """A node sees another storage, or none, where all must see one."""
+
+    code = "storage_not_shared"
+
+
+class OtherVersionError(TrainerError):
+    """A node has other code than that which the trial was planned with."""
+
+    code = "other_version"
+
+
 class AnalysisError(TrainerError):
     """The analysis can't be done as asked: an unsuitable model, or a map with nothing in it."""
 
@@ -82,28 +101,29 @@ class MissingPackageError(TrainerError):
 
 
 class NonFiniteLossError(TrainerError):
-    """The loss became NaN or infinite.
+    """The loss, or another metric, became NaN or infinite.
 
     Attributes:
         loss: what it became.
         epoch: epoch (from 0) in which it happened.
         step: optimizer step (from 0, over the whole training) in which it happened.
         split: `training`, or `validation` (after the epoch's last step).
+        name: `loss`, or which metric of the split it was.
     """
 
     code = "loss_not_finite"
 
-    def __init__(self, *, loss: float, epoch: int, step: int, split: str = "training") -> None:
-        self.loss, self.epoch, self.step, self.split = loss, epoch, step, split
+    def __init__(self, *, loss: float, epoch: int, step: int, split: str = "training", name: str = "loss") -> None:
+        self.loss, self.epoch, self.step, self.split, self.name = loss, epoch, step, split, name
         super().__init__(
-            f"the {split} loss became {loss} in epoch {epoch}, step {step}; "
+            f"the {split} {name} became {loss} in epoch {epoch}, step {step}; "
             "a lower learning rate, warm-up or gradient clipping usually helps"
         )
 
     def __reduce__(self) -> tuple[object, ...]:
         """Pickle by keyword arguments (Ray sends errors between processes)."""
-        return _rebuild_non_finite, (self.loss, self.epoch, self.step, self.split)
+        return _rebuild_non_finite, (self.loss, self.epoch, self.step, self.split, self.name)
 
 
-def _rebuild_non_finite(loss: float, epoch: int, step: int, split: str) -> NonFiniteLossError:
-    return NonFiniteLossError(loss=loss, epoch=epoch, step=step, split=split)
+def _rebuild_non_finite(loss: float, epoch: int, step: int, split: str, name: str) -> NonFiniteLossError:
+    return NonFiniteLossError(loss=loss, epoch=epoch, step=step, split=split, name=name)

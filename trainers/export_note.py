@@ -2,12 +2,12 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field, JsonValue, ValidationError
 
 from trainers.errors import CheckpointError
-from trainers.models import AttentionBiasConfig, ModelConfig
+from trainers.kinds import AttentionBiasConfig, ClassificationConfig, ModelConfig, TaskConfig
 from trainers.strict import StrictModel
 
 NOTE = "sigmalab"
@@ -34,6 +34,8 @@ class ExportNote(StrictModel):
     """The epoch whose weights these are, from 0."""
     metrics: dict[str, float]
     """What they scored: `best_val/...`, `test/...`; learned `sigma/<layer>` in tokens and `amplitude/<layer>`."""
+    task: Annotated[TaskConfig, Field(discriminator="kind")] = ClassificationConfig()
+    """What was learned; its network is the model, or the model's backbone with the task's head."""
     model: Annotated[ModelConfig, Field(discriminator="kind")]
     """The network."""
     attention_bias: Annotated[AttentionBiasConfig, Field(discriminator="kind")]
@@ -41,7 +43,7 @@ class ExportNote(StrictModel):
     bias_tensors: tuple[str, ...]
     """Names that plain timm does not know (empty: it loads the file strictly)."""
     num_classes: int
-    """Outputs of the head."""
+    """Classes that the head tells apart."""
     class_names: tuple[str, ...]
     """Their names, in order."""
     input_size_px: int
@@ -61,11 +63,30 @@ def read_note(file: Path) -> ExportNote:
         CheckpointError: it is not an exported file.
     """
     try:
-        with file.open("rb") as opened:
-            header = opened.read(int.from_bytes(opened.read(8), "little"))
-        return ExportNote.model_validate_json(json.loads(header)["__metadata__"][NOTE])
+        return ExportNote.model_validate_json(_header(file)["__metadata__"][NOTE])
     except (OSError, ValueError, KeyError, TypeError, MemoryError, OverflowError) as error:
         raise not_exported(file, error) from error
+
+
+def note_of(file: Path) -> ExportNote | None:
+    """What a file of weights says of itself (`None`: nothing in our words, as files of others, or not of safetensors).
+
+    Raises:
+        CheckpointError: it can't be read.
+    """
+    if file.suffix != ".safetensors":
+        return None
+    try:
+        has_note = NOTE in _header(file).get("__metadata__", {})
+    except (OSError, ValueError, MemoryError, OverflowError) as error:
+        raise not_exported(file, error) from error
+    return read_note(file) if has_note else None
+
+
+def _header(file: Path) -> Any:  # noqa: ANN401  whatever JSON stands there
+    """The header of a file of safetensors: its length in 8 bytes, then JSON."""
+    with file.open("rb") as opened:
+        return json.loads(opened.read(int.from_bytes(opened.read(8), "little")))
 
 
 def not_exported(file: Path, error: Exception) -> CheckpointError:

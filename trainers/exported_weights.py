@@ -6,21 +6,21 @@ The file is safetensors, in timm's own names; an attention bias adds `....gaussi
 
 from pathlib import Path
 
-import numpy as np
 import safetensors.torch
 import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from trainers.atomic_file import replaced_file
-from trainers.checkpoint import BEST_WEIGHTS, UNREADABLE, find_best_weights
 from trainers.config import TrialConfig
 from trainers.data.normalization import statistics
 from trainers.errors import CheckpointError
 from trainers.export_note import NOTE, ExportNote, TimmCall, not_exported, read_note
-from trainers.loop import PREDICTIONS
-from trainers.models.bias import attach_bias, bias_metrics
+from trainers.models.bias import bias_metrics
 from trainers.result import TrialResult
+from trainers.tasks.evidence import EVIDENCE_FILE, read_class_names
+from trainers.training.checkpoint import UNREADABLE, find_best_weights
+from trainers.training.files import BEST_WEIGHTS
 
 BIAS_MARK = ".gaussian."
 """Stands in the name of every tensor that plain timm does not know."""
@@ -50,7 +50,7 @@ def export_weights(folder: Path, config: TrialConfig, result: TrialResult, file:
         raise CheckpointError(
             f"the weights in {folder} are of another version of the code: {str(error).splitlines()[-1].strip()}"
         ) from error
-    note = note.model_copy(update={"metrics": {**note.metrics, **bias_metrics(model)}})
+    note = note.model_copy(update={"metrics": {**note.metrics, **bias_metrics(config.task.backbone(model))}})
     # Clones: tensors that share their memory can't be written.
     tensors = {name: value.clone().contiguous() for name, value in weights.items()}
     try:
@@ -63,9 +63,10 @@ def export_weights(folder: Path, config: TrialConfig, result: TrialResult, file:
 
 
 def load_exported(file: str | Path) -> nn.Module:
-    """The trained model, its attention bias included, on the CPU and in evaluation mode.
+    """The trained network, its attention bias and its task's head included, on the CPU and in evaluation mode.
 
-    `model(images)` takes images [B, 3, px, px] in 0 to 1, normalised with the note's `input_mean` and `input_std`.
+    `model(images)` takes images [B, 3, px, px] in 0 to 1, normalised with the note's `input_mean` and `input_std`. What
+    it gives is what its task reads (`note.task.outputs`): of classification, logits.
 
     Raises:
         CheckpointError: the file was not exported, or by another version of the code, or is cut short.
@@ -82,7 +83,7 @@ def load_exported(file: str | Path) -> nn.Module:
 def _best_weights(folder: Path, best_epoch: int) -> dict[str, Tensor]:
     file = find_best_weights(folder)
     if file is None:
-        raise CheckpointError(f"{folder / BEST_WEIGHTS} is gone: somebody has removed it to save space")
+        raise CheckpointError(f"{folder / BEST_WEIGHTS} is missing (was it removed to save space?)")
     try:
         # Mapped: of the optimizer in an earlier version's checkpoint nothing is read.
         state = torch.load(file, map_location="cpu", weights_only=True, mmap=True)["state"]
@@ -96,21 +97,20 @@ def _best_weights(folder: Path, best_epoch: int) -> dict[str, Tensor]:
 
 def _note(folder: Path, config: TrialConfig, result: TrialResult, bias_tensors: tuple[str, ...]) -> ExportNote:
     try:
-        with np.load(folder / PREDICTIONS) as arrays:
-            class_names = tuple(str(name) for name in arrays["class_names"])
+        class_names = read_class_names(folder / EVIDENCE_FILE)
     except (OSError, KeyError, ValueError) as error:
-        raise CheckpointError(f"{folder / PREDICTIONS}, which names the classes, can't be read: {error}") from error
+        raise CheckpointError(f"{folder / EVIDENCE_FILE}, which names the classes, can't be read: {error}") from error
     assert result.best_epoch is not None
     model = config.model
     mean, std = statistics(config.normalization, mean=model.input_mean, std=model.input_std)
-    timm_call = None
-    if model.kind == "timm":
-        timm_call = TimmCall(name=model.name, arguments=model.timm_arguments(len(class_names)))
+    # Of a backbone with other heads timm knows no name.
+    call = model.timm_call(len(class_names)) if config.task.is_whole_model else None
     return ExportNote(
         trial=result.provenance["trial"],
         seed=config.seed,
         best_epoch=result.best_epoch,
         metrics={key: value for key, value in result.metrics.items() if key.startswith(("best_val/", "test/"))},
+        task=config.task,
         model=model,
         attention_bias=config.attention_bias,
         bias_tensors=bias_tensors,
@@ -119,11 +119,15 @@ def _note(folder: Path, config: TrialConfig, result: TrialResult, bias_tensors: 
         input_size_px=model.input_size_px,
         input_mean=mean,
         input_std=std,
-        timm=timm_call,
+        timm=None if call is None else TimmCall(name=call[0], arguments=call[1]),
     )
 
 
 def _built(note: ExportNote) -> nn.Module:
-    model = note.model.build_fresh(note.num_classes)
-    attach_bias(model, note.attention_bias)
-    return model
+    task, model = note.task, note.model
+    if task.is_whole_model:
+        network = model.build_fresh(note.num_classes)
+    else:
+        network = task.network(model.without_weights(), note.class_names, position_seed=0, data_root=None)
+    note.attention_bias.attach(task.backbone(network))
+    return network

@@ -1,5 +1,6 @@
 """What becomes of a trial that its GPU's memory does not hold."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -7,8 +8,11 @@ import torch
 
 from trainers.config import TrialConfig
 from trainers.errors import GpuMemoryError
-from trainers.mixing import NoMixing
-from trainers.world import World
+from trainers.ranks import World
+
+_EXPANDABLE = "expandable_segments:True"
+_ALLOCATOR_VARIABLES = ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_HIP_ALLOC_CONF")
+"""Torch's: the first that is set counts."""
 
 
 @contextmanager
@@ -34,7 +38,7 @@ def told_as_the_trials_own(config: TrialConfig, world: World, *, gpu_share: floa
         batch = config.optimization.global_batch_size // world.size
         now = config.optimization.accumulation_steps
         # Mixing pairs the images of a forward pass.
-        multiple = 1 if isinstance(config.mixing, NoMixing) else 2
+        multiple = config.mixing.mixed_together
         sizes = {batch // steps: steps for steps in range(2 * now, batch + 1) if batch % (steps * multiple) == 0}
         remedy = (
             f"{'even one image at a time' if multiple == 1 else 'even a pair of images'} is too much: take a smaller "
@@ -48,6 +52,33 @@ def told_as_the_trials_own(config: TrialConfig, world: World, *, gpu_share: floa
         what = "1 image at a time does" if num_images == 1 else f"{num_images} images at a time do"
         reason = str(error).partition(". ")[0]
         raise GpuMemoryError(f"{what} not fit into the GPU's memory ({reason}); {remedy}") from error
+
+
+def allocator_settings(device: torch.device) -> str:
+    """Let a GPU's memory be taken in segments that grow, unless the user has chosen settings; says what holds.
+
+    Batches of several sizes (scoring takes twice the training's) else leave holes that no tensor fits. Not by the
+    environment: torch has read it when it was imported, and each node of a cluster has its own.
+
+    Args:
+        device: where the trial trains.
+
+    Returns:
+        The settings, in torch's words (`PYTORCH_ALLOC_CONF`); empty on a CPU.
+    """
+    if device.type != "cuda":
+        return ""
+    chosen = next((os.environ[name] for name in _ALLOCATOR_VARIABLES if os.environ.get(name)), None)
+    if chosen is not None:
+        return chosen
+    # Torch has no public way once it is imported.
+    internals = torch._C  # noqa: SLF001
+    if hasattr(internals, "_accelerator_setAllocatorSettings"):
+        internals._accelerator_setAllocatorSettings(_EXPANDABLE)  # noqa: SLF001
+    else:
+        # Of earlier versions; in later ones it warns, and calls the other.
+        torch.cuda.memory._set_allocator_settings(_EXPANDABLE)  # noqa: SLF001
+    return _EXPANDABLE
 
 
 def limit_gpu_memory(device: torch.device, *, gpu_share: float) -> None:

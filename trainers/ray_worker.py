@@ -6,24 +6,30 @@ rank 0 only; our checkpoints and our result need neither its storage nor its res
 """
 
 import contextlib
+import logging
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
+from ray import get_runtime_context
+from ray._private.state import state
 from ray.train import FailureConfig, RunConfig, ScalingConfig, get_context
 from ray.train.torch import TorchConfig, TorchTrainer
 from ray.train.torch.config import _TorchBackend
 from ray.util.queue import Empty, Queue
 
 from trainers.config import TrialConfig
-from trainers.errors import TrainerError
-from trainers.loop import train
+from trainers.errors import InterruptedTrainingError, TrainerError
+from trainers.fence import Fence, fenced
+from trainers.ranks import World
 from trainers.result import EpochReport, TrialResult
 from trainers.runtime import Runtime
+from trainers.training.trial import train
 from trainers.trial_log import kept_output
-from trainers.world import World
+
+logger = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.2
 """How often the caller looks whether the workers have ended."""
@@ -35,6 +41,9 @@ _RAY_TRAIN = {
     "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": str(30 * 86_400),
 }
 """Ray Train's settings, where nobody has set others; it hands them on to its own processes."""
+
+_DRAIN_LOOK_SECONDS = 2.0
+"""How often a trial asks whether its nodes will go; of the 30 s that Ray gives, most is for saving."""
 
 _COLLECTIVE_LIMIT_SECONDS = 3600
 """How long a rank waits in a collective before it gives the training up for all.
@@ -76,6 +85,7 @@ def train_with_ray(
 
     Raises:
         TrainerError: the trial can't be trained as its config says.
+        InterruptedTrainingError: a node will go; the state is saved.
         ray.train.TrainingFailedError: a worker, or the machine below it, was lost.
     """
     for name, value in _RAY_TRAIN.items():
@@ -115,12 +125,46 @@ def train_with_ray(
                     outcome = outcome or message
     finally:
         messages.shutdown(force=True)
-    if isinstance(outcome, TrainerError):
+    if isinstance(outcome, TrainerError | InterruptedTrainingError):
         raise outcome
     fit.raise_error()
     if not isinstance(outcome, TrialResult):
         raise TypeError(f"the workers of {run_name} ended without a result")
     return outcome
+
+
+@contextlib.contextmanager
+def stop_when_drained(nodes: Collection[str]) -> Iterator[threading.Event]:
+    """An event that is set once Ray says that one of these nodes will go: the training saves its state and ends.
+
+    Ray's worker processes get no signal when a machine is taken away. `ray start --block` does (Kubernetes, a spot
+    instance), marks its node as draining and leaves its workers alone for 30 s, or as long as
+    RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S says; whoever knows earlier says `ray drain-node`. Ray Train's own
+    `get_preemption_info` tells the same, but makes all ranks wait for each other at every look.
+
+    Args:
+        nodes: Ray's ids of those that a trial trains on.
+    """
+    stop, has_ended = threading.Event(), threading.Event()
+
+    def watch() -> None:
+        while not has_ended.wait(_DRAIN_LOOK_SECONDS):
+            try:
+                leaving = state.get_draining_nodes()
+            except Exception as error:  # noqa: BLE001  training needs no answer
+                logger.debug("Ray does not say which nodes will go: %s", error)
+                continue
+            if not leaving.keys().isdisjoint(nodes):
+                stop.set()
+                return
+
+    thread = threading.Thread(target=watch, name="drain-watch", daemon=True)
+    thread.start()
+    try:
+        yield stop
+    finally:
+        has_ended.set()
+        thread.join()
 
 
 class _Fit(threading.Thread):
@@ -156,10 +200,21 @@ def _train_worker(job: dict[str, Any]) -> None:
     messages: Queue = job["messages"]
     context = get_context()
     world = World(rank=context.get_world_rank(), size=context.get_world_size())
-    with kept_output(runtime.storage, f"log.rank{world.rank}.txt"):
+    runtime.close_files()
+    try:
+        runtime.require_storage()
+    except TrainerError as error:
+        messages.put(error)
+        raise
+    nodes = world.gather(get_runtime_context().get_node_id())
+    with (
+        kept_output(runtime.storage, f"log.rank{world.rank}.txt"),
+        fenced(Fence(runtime.data_roots)),
+        stop_when_drained(nodes) as stop,
+    ):
         try:
-            result = train(config, runtime, world=world, on_epoch=messages.put)
-        except TrainerError as error:
+            result = train(config, runtime, world=world, on_epoch=messages.put, stop=stop)
+        except (TrainerError, InterruptedTrainingError) as error:
             messages.put(error)
             raise
     if world.is_main:

@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+from pydantic import Field
+
 from trainers.strict import StrictModel
 
 BiasPart = Literal["own", "sum", "absolute"]
@@ -97,6 +99,12 @@ class TrialResult(StrictModel):
     """Wall time of all epochs, over all attempts."""
     provenance: dict[str, str]
     """Device, versions, data fingerprint, number of workers."""
+    initial_bias: dict[str, float] = Field(default_factory=dict)
+    """`sigma/00` (tokens) and `amplitude/00` of each layer before the first step; empty without an attention bias, and
+    of a trial that was stored before this was kept."""
+    token_sides_px: tuple[int | None, ...] = ()
+    """Side of a token in pixels, of each layer with an attention bias (`None`: not known); empty without one, and of a
+    trial that was stored before this was kept."""
     learned_bias: tuple[LayerFit, ...] = ()
     """What each layer's position embedding looks like at the best epoch; the maps are in `learned_bias.npz` in the
     trial's storage folder. Empty for a model without a learned position embedding."""

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from trainers.world import World
+from trainers.ranks import World
 
 
 class Stream(IntEnum):

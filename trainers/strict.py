@@ -16,3 +16,8 @@ class StrictModel(BaseModel):
         allow_inf_nan=False,
         ser_json_inf_nan="null",
     )
+
+
+def kind_of(document: type[BaseModel]) -> str:
+    """What a class is called in JSON: the default of its field `kind`."""
+    return str(document.model_fields["kind"].default)

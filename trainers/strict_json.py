@@ -58,7 +58,7 @@ def refuse_what_nothing_keeps(document: JsonValue) -> None:
         if isinstance(value, _Repeating):
             where = f"at {place}" if place else "the outermost"
             raise ValueError(  # noqa: TRY004 (its type is right)
-                f"the name `{value.name}` stands {value.count} times in one object, {where}"
+                f"the name `{value.name}` occurs {value.count} times in one object, {where}"
             )
         if isinstance(value, dict):
             _refuse_half_characters(value)

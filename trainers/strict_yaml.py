@@ -54,7 +54,7 @@ def decode_yaml(data: bytes) -> JsonValue:
     except UnicodeDecodeError as error:
         raise _broken(f"it is not UTF-8 (byte {error.start})") from None
     except MarkedYAMLError as error:
-        what = error.problem or error.context or "it can't be taken apart"
+        what = error.problem or error.context or "it can't be parsed"
         raise _broken(what + _place(error.problem_mark or error.context_mark)) from None
     except YAMLError as error:
         raise _broken(" ".join(str(error).split())) from None
@@ -77,7 +77,7 @@ class _Reader:
         for event in self._events:
             if isinstance(event, DocumentStartEvent):
                 if event.version not in (None, (1, 2)):
-                    raise _wrong("this is read as YAML 1.2, not as another version", event)
+                    raise _wrong("files are read as YAML 1.2, not as another version", event)
                 if found:
                     raise _wrong("a second document begins; a file holds one", event)
                 found.append(self._value(next(self._events), 0))

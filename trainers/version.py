@@ -1,16 +1,121 @@
-"""Which code made a number: a digest of this package's source and of the libraries below it."""
+"""Which code made a number: the modules that a config uses, and the libraries below them."""
 
 import hashlib
+import sys
+import sysconfig
+from collections.abc import Iterator, Mapping
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
+from importlib.util import find_spec
 from pathlib import Path
+from typing import NamedTuple
 
-NUMERIC_LIBRARIES = ("torch", "torchvision", "timm", "numpy", "scikit-learn", "pillow")
+from pydantic import BaseModel
+
+from trainers.closure import Sources
+from trainers.errors import ConfigError
+
+NUMERIC_LIBRARIES = ("torch", "torchvision", "timm", "numpy", "scipy", "scikit-learn", "pillow")
+"""Of every trial; kinds name others that they compute with (`libraries`)."""
+LOOP, KINDS = "trainers.training.trial", "trainers.kinds"
+
+UNCOUNTED = frozenset(
+    {
+        KINDS,
+        "trainers.version",
+        "trainers.closure",
+        "trainers.planned_identity",
+        "trainers.runtime",
+        "trainers.storage_token",
+        "trainers.socket_folder",
+        "trainers.gpu_memory",
+        "trainers.program",
+        "trainers.fence",
+        "trainers.user_path",
+        "trainers.atomic_file",
+        "trainers.checksums",
+        "trainers.training.files",
+        "trainers.training.saving",
+    }
+)
+"""Modules of the loop that move no number, so an edit of them leaves all trials what they were. What they import counts
+where a module that counts imports it, too. Why each of them may be here:
+
+* `kinds` names all kinds; those of a config count by themselves.
+* `version`, `closure`, `planned_identity` say what counts, and refuse what was planned otherwise.
+* `runtime`, `storage_token`, `socket_folder`, `gpu_memory` are about the place where a trial runs, and by its contract
+  nothing of that changes a result; a batch that a GPU does not hold ends the trial.
+* `program` is about file names in messages, terminals and pipes.
+* `fence`, `user_path` find the file that a config names, or refuse it; what is in it is held by the digests of data and
+  weights.
+* `atomic_file`, `checksums`, `training.files` are about files that are written: whole or not at all, believed or made
+  again, and their names.
+* `training.saving` decides when the state is saved; a training that goes on from it ends in the same numbers whenever
+  that was. What is saved is in `training.checkpoint`, which counts.
+"""
+
+_NO_PART = frozenset({"pydantic", "pydantic_core", "typing_extensions"})
+"""What reads configs, and computes nothing."""
 
 
-def library_versions() -> dict[str, str]:
-    """Installed versions of the libraries that compute, by distribution name (`none`: not needed by every trial)."""
-    return {name: _version(name) for name in NUMERIC_LIBRARIES}
+class UsedCode(NamedTuple):
+    """The code behind a trial's numbers."""
+
+    version: str
+    """12 hex digits over the parts."""
+    parts: Mapping[str, str]
+    """Module -> digest of what it does; library -> its version (`none`: not installed, as not every trial needs
+    it)."""
+
+
+PACKAGE = Path(__file__).parent
+_AT_START = {file: file.read_bytes() for file in sorted(PACKAGE.rglob("*.py"))}
+"""Read now: a checkout that is changed later changes the files, and not what this process runs."""
+
+
+def code_version(config: BaseModel) -> str:
+    """12 hex digits over the code that a config uses: see `used_code`."""
+    return used_code(config).version
+
+
+def used_code(config: BaseModel, package: Path | None = None) -> UsedCode:
+    """The modules that the training loop and the kinds in a config import, and the numeric libraries.
+
+    Read from source (`trainers.closure`), so what is imported only by other kinds does not count: a new data set or a
+    change of another model leaves a trial what it was. Nor do the modules of `UNCOUNTED`, nor comments and docstrings.
+    What starts a trial (`trainers.__main__`, `trainers.ray_worker`) hands a config and a `Runtime` to the loop, and is
+    not a part of it.
+
+    Of kinds of somebody else's, all that they import counts but Python's own: installed packages by their version,
+    others module by module, as their source is when they are first asked for.
+
+    Args:
+        config: a trial's, or a part of one.
+        package: where the source of `trainers` lies (`None`: as it was when this process began).
+
+    Raises:
+        ConfigError: one of its kinds was made without a file of source.
+    """
+    return _used_code(frozenset(_modules_of(config)), frozenset(_libraries_of(config)), package or PACKAGE)
+
+
+@cache
+def source_version() -> str:
+    """12 hex digits over every file of this package and the numeric libraries; cheaper than what a trial uses."""
+    digest = hashlib.sha256(repr(sorted(library_versions().items())).encode())
+    for source, text in _AT_START.items():
+        digest.update(source.relative_to(Path(__file__).parent).as_posix().encode())
+        digest.update(text)
+    return digest.hexdigest()[:12]
+
+
+def library_versions(config: BaseModel | None = None) -> dict[str, str]:
+    """Installed versions of the libraries that compute, by distribution name (`none`: not needed by every trial).
+
+    Args:
+        config: a trial's, whose kinds may name further ones (`None`: those of every trial).
+    """
+    return {name: _version(name) for name in (*NUMERIC_LIBRARIES, *sorted(set(_libraries_of(config))))}
 
 
 def _version(name: str) -> str:
@@ -20,17 +125,102 @@ def _version(name: str) -> str:
         return "none"
 
 
-@cache
-def code_version() -> str:
-    """12 hex digits over the source of `trainers/` and the versions of the numeric libraries.
+def _modules_of(value: object) -> Iterator[str]:
+    """Where the classes of a config and of all its parts are."""
+    if isinstance(value, BaseModel):
+        yield type(value).__module__
+        for part in vars(value).values():
+            yield from _modules_of(part)
+    elif isinstance(value, tuple | list):
+        for part in value:
+            yield from _modules_of(part)
 
-    Any edit of a file of this package makes new trial identities: a finished trial is reused only by the very
-    code that made it. What prepares data sets is left out: no trial imports it (an import contract), and what it
-    makes has its own fingerprint.
-    """
-    digest = hashlib.sha256(repr(sorted(library_versions().items())).encode())
-    package = Path(__file__).parent
-    for source in sorted(set(package.rglob("*.py")) - set((package / "data" / "prepare").rglob("*.py"))):
-        digest.update(source.relative_to(package).as_posix().encode())
-        digest.update(source.read_bytes())
-    return digest.hexdigest()[:12]
+
+def _libraries_of(value: object) -> Iterator[str]:
+    """Distributions that kinds in a config name, beside those of every trial."""
+    if isinstance(value, BaseModel):
+        yield from getattr(type(value), "libraries", ())
+        for part in vars(value).values():
+            yield from _libraries_of(part)
+
+
+@cache
+def _used_code(kinds: frozenset[str], libraries: frozenset[str], package: Path) -> UsedCode:
+    others = _others(frozenset(kind for kind in kinds if _top(kind) != __package__))
+    sources = _sources(frozenset(others.places.items()), package)
+    modules = sources.closure((LOOP, *kinds), but=UNCOUNTED)
+    parts = {module: sources.digest(module) for module in sorted(modules)} | others.versions | library_versions()
+    parts |= {name: _version(name) for name in libraries}
+    return UsedCode(hashlib.sha256(repr(sorted(parts.items())).encode()).hexdigest()[:12], parts)
+
+
+@cache
+def _sources(others: frozenset[tuple[str, Path]], package: Path) -> Sources:
+    return Sources({**dict(others), __package__: package}, _AT_START)
+
+
+class _Others(NamedTuple):
+    """Code of somebody else's."""
+
+    places: dict[str, Path]
+    """Of packages whose source is followed."""
+    versions: dict[str, str]
+    """Of what is not followed: of a library its version, of a binary file its digest."""
+
+
+@cache
+def _others(kinds: frozenset[str]) -> _Others:
+    """What kinds of somebody else's consist of, and what they import."""
+    others = _Others({_top(kind): _required_place(_top(kind)) for kind in kinds}, {})
+    asked: set[str] = {__package__}
+    while True:
+        sources = Sources(others.places)
+        imported = {_top(name) for name in sources.imported_by(sources.closure(kinds))}
+        new = imported - others.places.keys() - asked - sys.stdlib_module_names - _NO_PART
+        if not new:
+            return others
+        asked |= new
+        for name in new:
+            distribution, place = _distribution_of(name), _place_of(name)
+            if distribution is not None:
+                others.versions[distribution] = _version(distribution)
+            elif place is not None and (place.suffix == ".py" or place.is_dir()):
+                others.places[name] = place
+            elif place is not None:
+                others.versions[name] = hashlib.sha256(place.read_bytes()).hexdigest()[:12]
+
+
+def _top(module: str) -> str:
+    return module.partition(".")[0]
+
+
+def _required_place(package: str) -> Path:
+    place = _place_of(package)
+    if place is None:
+        raise ConfigError(
+            f"a kind was made in {package}, which is not a file of source (a notebook, or a line typed): put its "
+            "class into a module, so that a trial's identity can hold its code"
+        )
+    return place
+
+
+def _place_of(package: str) -> Path | None:
+    """A package's folder, or the file of a module that lies in none (`None`: there is neither)."""
+    module = sys.modules.get(package)
+    paths, file = getattr(module, "__path__", None), getattr(module, "__file__", None)
+    if module is None and (spec := find_spec(package)) is not None:
+        paths, file = spec.submodule_search_locations, spec.origin
+    if paths:
+        return Path(next(iter(paths)))
+    return None if file is None else Path(file)
+
+
+def _distribution_of(package: str) -> str | None:
+    """Whose version stands for a package's code (`None`: its source does, wherever it lies)."""
+    place = _place_of(package)
+    libraries = [Path(sysconfig.get_path(name)) for name in ("purelib", "platlib")]
+    if place is None or not any(place.is_relative_to(folder) for folder in libraries):
+        # An editable install has a version, too, which says nothing of an edit.
+        return None
+    names = packages_distributions()
+    return names[package][0].lower() if package in names else None

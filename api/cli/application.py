@@ -9,14 +9,26 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from api.cli import data, doctor, experiments, export, learned_bias, local, receptive_field, recipes, results, stack
+from api.cli import (
+    compare,
+    data,
+    doctor,
+    experiments,
+    export,
+    learned_bias,
+    local,
+    receptive_field,
+    recipes,
+    results,
+    stack,
+)
 from api.cli.terminal import Exit
 from trainers.program import run_program
 
 _EPILOG = (
     "Exit codes: 0 done; 1 the experiment failed or was cancelled; 2 wrong usage; 3 no service answers; "
     "4 the request was refused (the message says why); 5 a local server can't run; 6 a file or the output can't be "
-    "written; 7 it ended without showing what --require asks for; 130 interrupted."
+    "written; 7 it ended without showing what --require or --null asks for; 130 interrupted."
 )
 
 
@@ -29,6 +41,10 @@ class _Commands(TyperGroup):
             return super().invoke(ctx)
         except BrokenPipeError:
             raise typer.Exit(Exit.NOBODY_READS) from None
+        except typer.BadParameter as error:
+            # What a choice's own parser puts before its words.
+            error.message = error.message.removeprefix("Value error, ")
+            raise
 
 
 application = typer.Typer(
@@ -41,7 +57,8 @@ application = typer.Typer(
     rich_markup_mode=None,
     cls=_Commands,
 )
-for _group in (stack, experiments, results, export, doctor, local, receptive_field, learned_bias, recipes, data):
+_GROUPS = (stack, experiments, results, compare, export, doctor, local, receptive_field, learned_bias, recipes, data)
+for _group in _GROUPS:
     _group.add_commands(application)
 
 

@@ -3,7 +3,6 @@
 The work is that of `trainers`, which knows torch; it runs as a process of its own.
 """
 
-import os
 import subprocess
 import sys
 from enum import StrEnum
@@ -12,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from api.cli.subject import data_root
 from api.cli.terminal import CHILD_EXITS, AsJson, Exit
 
 
@@ -24,7 +24,9 @@ class Protocol(StrEnum):
 
 def add_commands(application: typer.Typer) -> None:
     """Add this file's commands."""
-    data = typer.Typer(help="Prepare data sets; see which there are.", no_args_is_help=True, rich_markup_mode=None)
+    data = typer.Typer(
+        help="Prepare data sets, and list those that can be prepared.", no_args_is_help=True, rich_markup_mode=None
+    )
     data.command(epilog="Example: sigmalab data prepare oxford_pet --root ~/pets --protocol paper")(prepare)
     data.command("list", epilog="Example: sigmalab data list")(list_sets)
     application.add_typer(data, name="data")
@@ -32,9 +34,9 @@ def add_commands(application: typer.Typer) -> None:
 
 def prepare(
     data_set: Annotated[
-        str, typer.Argument(metavar="SET", help="Name of the data set; `sigmalab data list` tells them.")
+        str, typer.Argument(metavar="SET", help="Name of the data set; `sigmalab data list` lists the names.")
     ],
-    root: Annotated[Path, typer.Option(help="Folder where its archives were unpacked.")],
+    root: Annotated[Path, typer.Option(help="Folder into which its archives were unpacked.")],
     protocol: Annotated[
         Protocol, typer.Option(help="The publisher's split, or the paper's 70/15/15.")
     ] = Protocol.OFFICIAL,
@@ -44,7 +46,9 @@ def prepare(
     ] = None,
     allow_incomplete: Annotated[
         bool,
-        typer.Option("--allow-incomplete", help="Take a set that is not whole, without what is missing or broken."),
+        typer.Option(
+            "--allow-incomplete", help="Accept an incomplete data set: missing and broken images are left out."
+        ),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -69,9 +73,7 @@ def _run(arguments: list[str], *, as_json: bool) -> None:
     Raises:
         typer.Exit: always.
     """
-    # The rule of `orchestrator.settings`, whose import takes longer.
-    data_root = os.environ.get("SIGMALAB_DATA_ROOT") or "."
-    command = [sys.executable, "-m", "trainers.data.prepare", *arguments, "--data-root", data_root]
+    command = [sys.executable, "-m", "trainers.data.prepare", *arguments, "--data-root", data_root()]
     command += ["--json"] if as_json else []
     status = subprocess.run(command, check=False).returncode  # noqa: S603 (our own command)
     raise typer.Exit(CHILD_EXITS.get(status, Exit.NOT_SUCCEEDED))

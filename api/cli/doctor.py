@@ -15,9 +15,11 @@ def add_commands(application: typer.Typer) -> None:
 
 
 def doctor(as_json: AsJson = False) -> None:
-    """Say what this machine has and lacks for experiments, and what to type. No service is needed; nothing is changed.
+    """Check whether this machine can run experiments, and say what to type where something is missing.
 
-    Exit code 0: all that is needed is there; 5: something is not.
+    No service is needed, and nothing is changed.
+
+    Exit code 0: everything that is needed is there; 5: something is missing.
     """
     from api.doctor import State, examine  # noqa: PLC0415 (pydantic-settings: no other command should pay)
 
@@ -34,6 +36,8 @@ def doctor(as_json: AsJson = False) -> None:
                 out.print(Text(f"      {'':<{width}}  -> {finding.advice}"))
         out.print()
         count = counted(len(problems), "problem")
-        out.print(f"{count}; lines with -> say what to do" if problems else "all that experiments need is there")
+        out.print(
+            f"{count}; the lines with -> say what to do" if problems else "everything that experiments need is there"
+        )
     if problems:
         raise typer.Exit(Exit.STACK)

@@ -7,13 +7,14 @@ import typer
 from api.cli.following import watch_to_end
 from api.cli.readings import ReportReading
 from api.cli.report_tables import print_report
-from api.cli.requirements import Requirements, refuse_unknown_arms, require_of
+from api.cli.requirements import Requirements, refuse_unknown_arms, require_equal_repeats, require_of
 from api.cli.service import changing, reading
 from api.cli.tables import experiment_table, news_of, print_data_found, print_experiment
 from api.cli.terminal import (
     AsJson,
     Exit,
     ExperimentId,
+    IsNull,
     Overrides,
     ServiceUrl,
     SpecFile,
@@ -46,19 +47,25 @@ def submit(
     then_watch: Annotated[bool, typer.Option("--watch", help="Follow it to its end, then show the report.")] = False,
     key: Annotated[
         str | None,
-        typer.Option("--idempotency-key", help="With the same key, a repeated call finds the first call's experiment."),
+        typer.Option(
+            "--idempotency-key",
+            help="A key of your choice: a repeated call with the same key finds the first call's experiment.",
+        ),
     ] = None,
     requirements: Requirements = None,
-    again: Annotated[bool, typer.Option("--again", help="Hand it in even if the same one is running.")] = False,
+    is_null: IsNull = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="Submit it even if the same experiment is running already.")
+    ] = False,
     url: ServiceUrl = None,
     as_json: AsJson = False,
 ) -> None:
     """Hand in an experiment. It runs on, whatever happens to this terminal.
 
     If the same spec, on the same code and data, is running already, that experiment is named (and watched).
-    `--require` watches it to its end, too.
+    `--require` and `--null` watch it to its end, too.
     """
-    text = read_spec(spec, overrides)
+    text = read_spec(spec, overrides, is_null=is_null)
     refuse_unknown_arms(text, requirements or ())
     with changing(url) as client:
         view, origin = client.hand_in(text, idempotency_key=key, unless_running=not again)
@@ -74,13 +81,15 @@ def submit(
                 markup=False,
             )
         done = "submitted as" if origin is Origin.NEW else "watching"
-        _tell(client, view, done, then_watch=then_watch or bool(requirements), as_json=as_json)
+        _tell(client, view, done, then_watch=then_watch or bool(requirements) or is_null, as_json=as_json)
         require_of(client, view.id, requirements or ())
+        if is_null:
+            require_equal_repeats(client, view.id)
 
 
 def list_experiments(
-    status: Annotated[ExperimentStatus | None, typer.Option(help="Only these.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=200, help="At most so many.")] = 20,
+    status: Annotated[ExperimentStatus | None, typer.Option(help="Only experiments with this status.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=200, help="List at most this many.")] = 20,
     url: ServiceUrl = None,
     as_json: AsJson = False,
 ) -> None:
@@ -95,7 +104,7 @@ def list_experiments(
             if news := news_of(view):
                 out.print(f"{view.id}  {news}", markup=False)
     else:
-        err.print("no experiments yet; hand one in with: sigmalab submit examples/digits.json")
+        err.print("no experiments yet; submit one with: sigmalab submit examples/digits.json")
 
 
 def show(experiment_id: ExperimentId, url: ServiceUrl = None, as_json: AsJson = False) -> None:
@@ -129,7 +138,7 @@ def cancel(experiment_id: ExperimentId, url: ServiceUrl = None, as_json: AsJson 
 
 def resume(
     experiment_id: ExperimentId,
-    retry: Annotated[bool, typer.Option("--retry", help="Try its failed trials again, too.")] = False,
+    retry: Annotated[bool, typer.Option("--retry", help="Also try its failed trials again.")] = False,
     then_watch: Annotated[bool, typer.Option("--watch", help="Follow it to its end, then show the report.")] = False,
     url: ServiceUrl = None,
     as_json: AsJson = False,

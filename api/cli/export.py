@@ -24,12 +24,13 @@ def export(
     cell: CellName = None,
     trial: TrialId = None,
     output: Annotated[
-        Path | None, typer.Option(help="The file (default: <id>-<arm>-seed<seed>.safetensors here).", dir_okay=False)
+        Path | None,
+        typer.Option(help="File to write (default: <id>-<arm>-seed<seed>.safetensors in this folder).", dir_okay=False),
     ] = None,
     url: ServiceUrl = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write the weights of a trial's best epoch as a file that timm loads, and beside it what they are, as JSON."""
+    """Write the weights of a trial's best epoch as a file (timm loads those of a classifier), and a note in JSON."""
     with reading(url) as client:
         known_id = resolve(client, experiment_id)
         chosen = TrialChoice(arm, seed, cell, trial).find(client, known_id)

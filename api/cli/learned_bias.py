@@ -49,8 +49,10 @@ def learned_bias(
     layers: Layers = None,
     sigma: Sigma = 2.0,
     amplitude: Amplitude = 1.0,
-    query: Annotated[str, typer.Option(help="Whose view is shown: center, ROW,COLUMN or lattice:N.")] = "center",
-    per_head: Annotated[bool, typer.Option("--per-head", help="Fit a Gaussian to each head too.")] = False,
+    query: Annotated[
+        str, typer.Option(help="The token whose view is shown: center or ROW,COLUMN; lattice:N shows N x N tokens.")
+    ] = "center",
+    per_head: Annotated[bool, typer.Option("--per-head", help="Also fit a Gaussian to each head.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show the position bias of each layer and head, and how Gaussian it is."""
@@ -66,8 +68,9 @@ def learned_bias(
     arguments += ["--output", str(output), "--query", query, *(["--per-head"] if per_head else [])]
     result = run_analysis("trainers.analyses.bias_study", arguments)
     # matplotlib takes a second to import, which no other command should pay.
-    from orchestrator.report.bias_study import draw_bias_study, read_bias_study  # noqa: PLC0415
-    from trainers.analyses.study import BIAS_MAPS, BIAS_RESULT  # noqa: PLC0415
+    from orchestrator.report.sections.position_bias.study import draw_bias_study  # noqa: PLC0415
+    from trainers.analyses.bias_maps import BIAS_MAPS  # noqa: PLC0415
+    from trainers.analyses.study import BIAS_RESULT, read_bias_study  # noqa: PLC0415
 
     study = read_bias_study(output)
     pictures = draw_bias_study(output, study)

@@ -14,6 +14,7 @@ from api.cli.tables import print_plan
 from api.cli.terminal import (
     AsJson,
     Exit,
+    IsNull,
     Overrides,
     SpecFile,
     complain,
@@ -26,7 +27,7 @@ from api.cli.terminal import (
 )
 from api.local_stack import AlreadyRunningError, LocalStack, StackOptions
 from api.local_stack.record import read_record
-from orchestrator.home import state_folder
+from orchestrator.state_folder import state_folder
 
 _EXITS = {0: Exit.OK, 2: Exit.REFUSED, 5: Exit.STACK, 7: Exit.NOT_SHOWN}
 """Exit status of `python -m orchestrator run` -> ours."""
@@ -38,12 +39,13 @@ def add_commands(application: typer.Typer) -> None:
     application.command(epilog="Example: sigmalab run examples/digits.json --output results")(run)
 
 
-def plan(spec: SpecFile, overrides: Overrides = None, as_json: AsJson = False) -> None:
+def plan(spec: SpecFile, overrides: Overrides = None, is_null: IsNull = False, as_json: AsJson = False) -> None:
     """Show what a spec would do, take and show. Nothing is started; no service is needed."""
-    text = read_spec(spec, overrides)
+    text = read_spec(spec, overrides, is_null=is_null)
     # Knows every config: most of a second that no other command should pay.
     from api.cli.planning import plan_here  # noqa: PLC0415
     from orchestrator.errors import SpecError, StoreError  # noqa: PLC0415
+    from orchestrator.settings import WrongSettingsError  # noqa: PLC0415
 
     try:
         # A spinner on a terminal, nothing elsewhere.
@@ -55,6 +57,9 @@ def plan(spec: SpecFile, overrides: Overrides = None, as_json: AsJson = False) -
     except StoreError as error:
         complain(str(error))
         raise typer.Exit(Exit.REFUSED) from error
+    except WrongSettingsError as error:
+        complain(str(error))
+        raise typer.Exit(Exit.USAGE) from error
     if as_json:
         write_json(view)
     else:
@@ -65,14 +70,16 @@ def run(
     spec: Annotated[Path, typer.Argument(help="A spec (JSON or YAML).", dir_okay=False)],
     overrides: Overrides = None,
     requirements: Requirements = None,
+    is_null: IsNull = False,
     output: Annotated[Path | None, typer.Option(help="Save the report into this folder.", file_okay=False)] = None,
     as_json: AsJson = False,
 ) -> None:
     """Run a whole experiment in this terminal, on a Ray of its own (or RAY_ADDRESS). No service is needed."""
-    refuse_unknown_arms(read_spec(spec, overrides), requirements or ())
+    refuse_unknown_arms(read_spec(spec, overrides, is_null=is_null), requirements or ())
     command = [sys.executable, "-m", "orchestrator", "run", str(spec), *(overrides or ())]
     command += ["--output", str(output)] if output else []
     command += ["--json"] if as_json else []
+    command += ["--null"] if is_null else []
     command += [text for requirement in requirements or () for text in ("--require", str(requirement))]
     if "RAY_ADDRESS" in os.environ:
         raise typer.Exit(_drive(command, dict(os.environ)))

@@ -1,9 +1,11 @@
-"""The parts of a JSON report that the terminal shows.
+"""The parts of a JSON report that the terminal shows, whichever version of the service wrote it.
 
-`orchestrator.report.Report` is the whole; importing it takes seconds (it knows the trials' configs, hence torch).
+`orchestrator.report.Report` is the whole, and reads its own version's reports alone: it refuses a field that a newer
+service added, and a spec whose data set or model is of a kind that only the service has. Importing it takes a second,
+too, in which the command line is to have answered.
 """
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from api.views import View
 from orchestrator.statistics.comparison import Cell, Comparison
@@ -82,6 +84,22 @@ class ArmReading(View):
     label: str | None = None
 
 
+class RepeatReading(View):
+    """Whether a training was repeated with the same metrics."""
+
+    cell: Cell
+    treatment: str
+    num_pairs: int
+    num_equal: int
+    text: str
+
+
+class ComparisonReading(Comparison):
+    """A comparison; what a newer service adds to it is not shown."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
 class ReportReading(View):
     """What a terminal shows of a report."""
 
@@ -93,10 +111,18 @@ class ReportReading(View):
     answers: tuple[str, ...]
     remarks: tuple[str, ...]
     caveats: tuple[str, ...]
-    comparisons: tuple[Comparison, ...]
+    comparisons: tuple[ComparisonReading, ...]
     bias: tuple[LearnedBias, ...]
     position: tuple[LearnedPosition, ...] = ()
     receptive_fields: ReceptiveFields | None = None
     num_pending: int = 0
     arms: tuple[ArmReading, ...] = ()
     exclusions: tuple[Excluded, ...]
+    repeats: tuple[RepeatReading, ...] = ()
+
+    def is_repeated(self, comparison: Comparison) -> bool | None:
+        """Of a control that was trained once more, whether every pair is exactly equal (`None`: it was not)."""
+        for check in self.repeats:
+            if (check.cell.key, check.treatment) == (comparison.cell.key, comparison.treatment):
+                return 0 < check.num_pairs == check.num_equal
+        return None

@@ -21,6 +21,7 @@ from api.cli.subject import (
     Model,
     Pretrained,
     Sigma,
+    data_root,
     run_analysis,
     subject_arguments,
 )
@@ -42,26 +43,35 @@ def add_commands(application: typer.Typer) -> None:
 def receptive_field(
     model: Model,
     data: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="digits, a folder of images, or a data set's config as JSON. Its validation part is used, as in a "
-            "trial: val/ of a folder that has it, else 15 % of the images."
+            help="digits, a folder of images, or a data set's config as JSON (default: the data set of the trial whose "
+            "trial.json is given, else digits). Its validation part is used, as in a trial: val/ of a folder that has "
+            "it, else 15 % of the images."
         ),
-    ] = "digits",
-    output: Annotated[Path, typer.Option(help="Folder for picture, maps and JSON.", file_okay=False)] = Path(
-        "receptive-field"
-    ),
+    ] = None,
+    output: Annotated[
+        Path, typer.Option(help="Folder for the picture, the maps and the JSON.", file_okay=False)
+    ] = Path("receptive-field"),
     checkpoint: Checkpoint = None,
     pretrained: Pretrained = False,
     intervention: Interventions = None,
     layers: Layers = None,
     sigma: Sigma = 2.0,
     amplitude: Amplitude = 1.0,
-    images: Annotated[int, typer.Option(help="Images of the validation part to use, spread over it.", min=1)] = 64,
-    target: Annotated[str, typer.Option(help="Whose field: center, ROW,COLUMN or lattice:N.")] = "center",
-    layer: Annotated[int | None, typer.Option(help="Block of a ViT, stage of Swin (default: the last).")] = None,
+    images: Annotated[
+        int, typer.Option(help="How many images of the validation part to use, spread evenly over it.", min=1)
+    ] = 64,
+    target: Annotated[
+        str, typer.Option(help="The token whose field is shown: center or ROW,COLUMN; lattice:N shows N x N tokens.")
+    ] = "center",
+    layer: Annotated[
+        int | None, typer.Option(help="Block of a ViT or stage of a Swin, from 0 (default: the last).")
+    ] = None,
     norm: Annotated[Literal["before", "after"], typer.Option(help="Look before or after the final norm.")] = "before",
-    precision: Annotated[Literal["fp32", "bf16"], typer.Option(help="Of the gradients.")] = "fp32",
+    precision: Annotated[
+        Literal["fp32", "bf16"], typer.Option(help="Number format in which the gradients are computed.")
+    ] = "fp32",
     as_json: AsJson = False,
 ) -> None:
     """Show which pixels a token of a model depends on, and how Gaussian that is."""
@@ -74,13 +84,15 @@ def receptive_field(
         sigma=sigma,
         amplitude=amplitude,
     )
-    arguments += ["--data", data, "--output", str(output), "--images", str(images), "--target", target]
-    arguments += ["--norm", norm, "--precision", precision]
+    arguments += ["--output", str(output), "--images", str(images), "--target", target]
+    arguments += ["--norm", norm, "--precision", precision, "--data-root", data_root()]
+    arguments += ["--data", data] if data else []
     arguments += ["--layer", str(layer)] if layer is not None else []
     result = run_analysis("trainers.analyses", arguments)
     # matplotlib takes a second to import, which no other command should pay.
-    from orchestrator.report.field_study import draw_study, read_study  # noqa: PLC0415
-    from trainers.analyses.study import MAPS, RESULT  # noqa: PLC0415
+    from orchestrator.report.sections.receptive_fields.study import draw_study  # noqa: PLC0415
+    from trainers.analyses.field_maps import FIELD_MAPS  # noqa: PLC0415
+    from trainers.analyses.study import RESULT, read_study  # noqa: PLC0415
 
     study = read_study(output)
     pictures = draw_study(output, study)
@@ -93,7 +105,7 @@ def receptive_field(
     out.print(Text(f"{_NOTE}\n{unseen}: {output / RESULT}", style="dim"))
     for remark in _remarks(study):
         err.print(Text(remark))
-    for file in (*pictures, output / MAPS, output / RESULT):
+    for file in (*pictures, output / FIELD_MAPS, output / RESULT):
         out.print(str(file))
 
 

@@ -7,7 +7,7 @@ from dataclasses import asdict
 import typer
 
 from api.cli.terminal import AsJson, out, write_json
-from orchestrator.recipes import RECIPES
+from orchestrator.spec.recipes import RECIPES
 
 _WIDTH = 100
 

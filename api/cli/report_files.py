@@ -6,8 +6,8 @@ from pathlib import Path
 
 from api.cli.terminal import complain, out
 from api.client import Client
-from orchestrator.home import state_folder
 from orchestrator.service.views import ExperimentView
+from orchestrator.state_folder import state_folder
 
 _MAPS_FIGURE = "receptive_field_maps.png"
 
@@ -23,7 +23,7 @@ def save_report(client: Client, experiment_id: str, folder: Path) -> dict[str, P
     """
     folder.mkdir(parents=True, exist_ok=True)
     files: dict[str, Path] = {}
-    with zipfile.ZipFile(io.BytesIO(client.report_archive(experiment_id))) as archive:
+    with zipfile.ZipFile(io.BytesIO(client.report_file(experiment_id, "zip"))) as archive:
         for entry in archive.infolist():
             # Names only: an archive may not write elsewhere.
             name = Path(entry.filename).name

@@ -1,5 +1,6 @@
 """What a report looks like in a terminal: its numbers are never cut, however narrow it is."""
 
+import textwrap
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -8,9 +9,10 @@ from rich.text import Text
 from api.cli.fitted_table import Column, FittedTable, fit_table
 from api.cli.intervals import Interval, draw_intervals
 from api.cli.readings import FieldLevel, LearnedBias, LearnedPosition, ReceptiveFields, ReportReading
-from api.cli.tables import fixed
+from api.cli.tables import READABLE_WIDTH, fixed
 from orchestrator.arm_labels import arm_labels, labelled
 from orchestrator.statistics.comparison import SUGGESTIVE_MEANS, Cell, Comparison, Verdict, simultaneous_means
+from orchestrator.statistics.p_text import p_text
 from trainers.counted import counted
 
 MISSING = "-"
@@ -89,13 +91,17 @@ def comparison_table(report: ReportReading, width: int) -> FittedTable:
             fixed(each.effect, report.decimals, sign="+"),
             _interval_text(each, report.decimals),
             each.simultaneous_text(lambda end: f"{end:+.{report.decimals}f}") or MISSING,
-            MISSING if each.p_holm is None else f"{each.p_holm:.3f}",
+            p_text(each.p_holm, level=each.level),
         )
         for each in report.comparisons
     ]
     control, treatment, effect, interval, simultaneous, p_holm = zip(*rows, strict=True) if rows else ((),) * 6
     verdicts = [
-        Text(each.verdict_text(is_over=is_over), style=_VERDICT_STYLES[each.verdict]) for each in report.comparisons
+        Text(
+            each.verdict_text(is_over=is_over, is_repeated=report.is_repeated(each)),
+            style=_VERDICT_STYLES[each.verdict],
+        )
+        for each in report.comparisons
     ]
     columns = [
         _names("arm", [each.treatment for each in report.comparisons]),
@@ -234,4 +240,14 @@ def _print_sentences(console: Console, title: str, sentences: Sequence[str]) -> 
     console.print()
     console.print(Text(title, style="bold"))
     for sentence in sentences:
-        console.print(Text(f"  {sentence}"), soft_wrap=False)
+        # Each begins at its own margin, and names stay whole, however long: people copy them.
+        lines = textwrap.wrap(
+            sentence,
+            min(console.width, READABLE_WIDTH),
+            initial_indent="  ",
+            subsequent_indent="    ",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        for line in lines:
+            console.print(Text(line), soft_wrap=True)

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from api.cli.readings import ReportReading
 from api.cli.terminal import Exit, complain
 from api.client import Client
 from orchestrator.statistics.requirement import Requirement
@@ -60,4 +61,18 @@ def require_of(client: Client, experiment_id: str, requirements: Sequence[Requir
     for sentence in unmet:
         complain(sentence)
     if unmet:
+        raise typer.Exit(Exit.NOT_SHOWN)
+
+
+def require_equal_repeats(client: Client, experiment_id: str) -> None:
+    """Say where the control, trained once more, gave other numbers.
+
+    Raises:
+        typer.Exit: it did, or no pair was complete.
+    """
+    report = ReportReading.model_validate_json(client.report(experiment_id))
+    unequal = [check.text for check in report.repeats if not 0 < check.num_pairs == check.num_equal]
+    for sentence in unequal:
+        complain(sentence)
+    if unequal:
         raise typer.Exit(Exit.NOT_SHOWN)

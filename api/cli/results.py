@@ -10,9 +10,9 @@ from api.cli.readings import ReportReading
 from api.cli.report_files import save_report
 from api.cli.report_tables import print_report
 from api.cli.service import reading
-from api.cli.terminal import AsJson, ExperimentId, ServiceUrl, out, write_json
+from api.cli.terminal import AsJson, Exit, ExperimentId, ServiceUrl, complain, out, write_json
 from api.cli.trial_choice import Arm, CellName, Seed, TrialChoice, TrialId
-from api.client import ReportFormat
+from api.client import BINARY_FORMATS, ReportFormat
 
 
 def add_commands(application: typer.Typer) -> None:
@@ -25,10 +25,11 @@ def add_commands(application: typer.Typer) -> None:
 def report(
     experiment_id: ExperimentId,
     report_format: Annotated[
-        ReportFormat | None, typer.Option("--format", help="Write a document instead of the terminal's table.")
+        ReportFormat | None,
+        typer.Option("--format", help="Write a document in this format instead of the terminal's tables."),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option(help="Save all files, figures too, into this folder.", file_okay=False)
+        Path | None, typer.Option(help="Save all files, the figures included, into this folder.", file_okay=False)
     ] = None,
     url: ServiceUrl = None,
     as_json: AsJson = False,
@@ -43,7 +44,9 @@ def report(
             else:
                 out.print("\n".join(str(file) for file in files.values()))
             return
-        if as_json or report_format is not None:
+        if report_format in BINARY_FORMATS:
+            write_bytes(client.report_file(known_id, report_format), report_format)
+        elif as_json or report_format is not None:
             write_text(client.report(known_id, report_format or "json"))
         else:
             print_report(out, ReportReading.model_validate_json(client.report(known_id)))
@@ -74,17 +77,25 @@ def logs(
 
 def schema(
     url: Annotated[str | None, typer.Option("--url", help="Ask this service (default: this installation).")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="The schema always is JSON.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="The schema is always JSON.")] = True,
 ) -> None:
     """Show the JSON Schema of a spec: every field with its meaning, default and bounds. No service is needed."""
     if url is None:
         # Knows every config and thus torch: three seconds that no other command should pay.
-        from orchestrator.spec import ExperimentSpec  # noqa: PLC0415
+        from orchestrator.spec.experiment import ExperimentSpec  # noqa: PLC0415
 
         write_json(ExperimentSpec.model_json_schema())
         return
     with reading(url) as client:
         write_json(dict(client.schema()))
+
+
+def write_bytes(content: bytes, name: str) -> None:
+    """Bytes to stdout, which has to be a file or a pipe."""
+    if out.is_terminal:
+        complain(f"{name} is not text: write it into a file, such as `> report.{name.rpartition('-')[2]}`")
+        raise typer.Exit(Exit.REFUSED)
+    typer.echo(content, nl=False)
 
 
 def write_text(text: str) -> None:

@@ -28,8 +28,8 @@ from api.cli.terminal import (
 from api.client import Client
 from api.listening import may_listen, refusal
 from api.local_stack import AlreadyRunningError, LocalStack, StackOptions, StackUrls
-from orchestrator.home import state_folder
 from orchestrator.service.views import ExperimentView, Origin
+from orchestrator.state_folder import state_folder
 
 DEMO_SPEC = Path("examples") / "digits.json"
 TRACKING_SECONDS = 20.0
@@ -43,11 +43,19 @@ def add_commands(application: typer.Typer) -> None:
 
 
 def serve(
-    host: Annotated[str, typer.Option(help="Address of the API; beyond loopback only with SIGMALAB_API_TOKEN.")] = (
-        "127.0.0.1"
-    ),
+    host: Annotated[
+        str,
+        typer.Option(
+            help="Address that the API listens at; an address that other machines can reach needs SIGMALAB_API_TOKEN."
+        ),
+    ] = ("127.0.0.1"),
     port: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="Port of the API (default: 8000 or one of the next; 0: any).")
+        int | None,
+        typer.Option(
+            min=0,
+            max=65535,
+            help="Port of the API (default: 8000, or one of the next where it is taken; 0: any free port).",
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -73,7 +81,9 @@ def serve(
 
 def demo(
     overrides: Overrides = None,
-    spec: Annotated[Path | None, typer.Option(help="Another spec than examples/digits.json.", dir_okay=False)] = None,
+    spec: Annotated[
+        Path | None, typer.Option(help="Run this spec instead of examples/digits.json.", dir_okay=False)
+    ] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the service running at the end, until Ctrl-C.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -125,7 +135,7 @@ def _run_demo(client: Client, text: bytes, *, as_json: bool, stays_up: bool) -> 
 
 
 def _wait_for_tracking(client: Client, experiment_id: str) -> ExperimentView:
-    """Give MLflow a moment to take the last curves; what it has not got then waits in the store."""
+    """Give the trackers a moment to take the last curves; what they have not got then waits in the store."""
     deadline = time.monotonic() + TRACKING_SECONDS
     while True:
         view = client.get(experiment_id)
@@ -172,8 +182,9 @@ def tell(name: str, news: str) -> None:
 
 def _print_links(urls: StackUrls) -> None:
     out.print()
-    out.print(f"  sigmalab  {urls.api}/docs")
-    out.print(f"  MLflow    {urls.mlflow}")
+    out.print(f"  sigmalab  {urls.api}")
+    if urls.mlflow is not None:
+        out.print(f"  MLflow    {urls.mlflow}")
     out.print(f"  Ray       {urls.ray}")
     out.print()
 

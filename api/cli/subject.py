@@ -1,6 +1,7 @@
 """What the commands that look at a model share: which one, its weights, what is done to it first; the child at work."""
 
 import difflib
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -26,7 +27,7 @@ def _checked(names: list[str] | None) -> list[str] | None:
         if name not in INTERVENTIONS:
             nearest = difflib.get_close_matches(name, INTERVENTIONS, n=1)
             hint = f"; did you mean {nearest[0]}?" if nearest else ""
-            raise typer.BadParameter(f"{name!r} is none of {', '.join(INTERVENTIONS)}{hint}")
+            raise typer.BadParameter(f"{name!r} is not one of {', '.join(INTERVENTIONS)}{hint}")
     return names
 
 
@@ -44,14 +45,19 @@ Pretrained = Annotated[bool, typer.Option("--pretrained", help="Start from timm'
 Interventions = Annotated[
     list[str] | None,
     typer.Option(
-        "--intervention", callback=_checked, help=f"What is done first: {', '.join(INTERVENTIONS)}; repeatable."
+        "--intervention",
+        callback=_checked,
+        help=f"What is changed in the model before it is looked at: {', '.join(INTERVENTIONS)}. Repeat the option to "
+        "compare several.",
     ),
 ]
 Layers = Annotated[
     str | None,
-    typer.Option(help="Layers that the intervention concerns, as 0,1,2: blocks of a ViT, stages of a Swin."),
+    typer.Option(
+        help="Layers that the intervention changes, such as 0,1,2: blocks of a ViT, stages of a Swin (default: all)."
+    ),
 ]
-Sigma = Annotated[float, typer.Option(help="Of the intervention gaussian, in tokens.")]
+Sigma = Annotated[float, typer.Option(help="Sigma of the intervention gaussian, in tokens.")]
 Amplitude = Annotated[
     float, typer.Option(help="A of the intervention gaussian; its height on the attention logits is A squared.")
 ]
@@ -75,6 +81,11 @@ def subject_arguments(
     for each in interventions or []:
         arguments += ["--intervention", each]
     return arguments
+
+
+def data_root() -> str:
+    """Where relative paths of data sets start: the rule of `orchestrator.settings`, whose import takes longer."""
+    return os.environ.get("SIGMALAB_DATA_ROOT") or "."
 
 
 def run_analysis(module: str, arguments: Sequence[str]) -> str:

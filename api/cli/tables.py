@@ -10,26 +10,32 @@ from rich.text import Text
 
 from api.views import PlanView
 from orchestrator.service.views import ExperimentView
+from orchestrator.statistics.allocation_plan import Allocation
 from orchestrator.statistics.comparison import Cell
 from orchestrator.statistics.look_plan import LooksForecast
 from trainers.counted import counted
 
 MISSING = "-"
-_READABLE_WIDTH = 100
+READABLE_WIDTH = 100
 """Sentences run no longer, however wide the terminal is."""
 
 
 def print_plan(console: Console, plan: PlanView) -> None:
     """What will run, what it takes, what it can show."""
-    num_pairs = len(plan.cells) * len(plan.treatments) * len(plan.seeds)
+    num_pairs = plan.num_pairs
     control, *treatments = (plan.arm_labels.get(arm, arm) for arm in (plan.control, *plan.treatments))
     arms = ", ".join((f"{control} (control)", *treatments))
     console.print(Text.assemble(("Plan ", "bold"), f"{plan.spec_name}, digest {plan.digest}"))
     console.print(f"  cells   {_cells(plan.cells)}")
     console.print(f"  arms    {arms}")
-    console.print(f"  seeds   {_listed(plan.seeds)}")
+    if plan.allocation is None:
+        console.print(f"  seeds   {_listed(plan.seeds)}")
+    else:
+        _print_wrapped(console, "seeds", _shares(plan.allocation, len(plan.cells) * len(plan.treatments)))
     print_data_found(console, plan.data_found)
     trials = f"{counted(plan.num_confirm_trials, 'trial makes', 'trials make')} {counted(num_pairs, 'pair')}"
+    if plan.looks is not None or plan.allocation is not None:
+        trials = f"at most {trials}"
     if plan.num_search_trials:
         trials += f"; before that at most {counted(plan.num_search_trials, 'search trial')}"
     if plan.num_reusable:
@@ -38,18 +44,27 @@ def print_plan(console: Console, plan: PlanView) -> None:
     console.print(f"  trials  {trials}")
     if plan.looks is not None:
         _print_wrapped(console, "looks", _looks(plan.looks))
-    hours = " and ".join(
-        f"{_rounded(amount)} {kind} hours" if amount >= 0.01 else f"{_rounded(3600 * amount)} {kind} seconds"
-        for amount, kind in ((plan.cost.cpu_hours, "CPU core"), (plan.cost.gpu_hours, "GPU"))
-        if amount
-    )
-    time_needed = hours or "no time"
-    _print_wrapped(console, "cost", f"{counted(plan.cost.num_trials, 'training')}, {time_needed}")
+    amounts = ((plan.cost.cpu_hours, "CPU core"), (plan.cost.gpu_hours, "GPU"))
+    time_needed = " and ".join(_duration(hours, kind) for hours, kind in amounts if hours) or "no time"
+    trainings = counted(plan.cost.num_trials, "training")
+    if plan.allocation is not None:
+        trainings += " if all rows vary alike"
+    _print_wrapped(console, "cost", f"{trainings}, {time_needed}")
     _print_wrapped(console, "", f"({plan.cost.basis}; the start of Ray and of each trial's process comes on top)")
     console.print()
     console.print(power_table(plan))
     for warning in plan.warnings:
         console.print(Text(f"note: {warning}", style="yellow"))
+
+
+def _shares(allocation: Allocation, num_rows: int) -> str:
+    """Who gets pairs in which stage."""
+    later = allocation.total - allocation.first * num_rows
+    return (
+        f"{counted(allocation.first, 'pair')} of each of {counted(num_rows, 'row')} first, then {later} more where "
+        f"their sd is largest ({allocation.total} in all); below and in the cost, as if all rows had one sd. Intervals "
+        "and p rest on the sd of the first pairs (Stein)"
+    )
 
 
 def _looks(forecast: LooksForecast) -> str:
@@ -75,7 +90,7 @@ def print_data_found(console: Console, data_found: Mapping[str, str]) -> None:
 
 
 def _print_wrapped(console: Console, heading: str, text: str) -> None:
-    lines = textwrap.wrap(text, max(40, min(console.width, _READABLE_WIDTH) - 10))
+    lines = textwrap.wrap(text, max(40, min(console.width, READABLE_WIDTH) - 10))
     for place, line in enumerate(lines):
         console.print(Text(f"  {heading if place == 0 else '':<6}  {line}"))
 
@@ -87,11 +102,12 @@ def power_table(plan: PlanView) -> Table:
     for heading in (*headings, *(f"pairs to confirm {effect:g}" for effect in plan.expected_effects)):
         # Headings may wrap in a narrow terminal; the numbers below are short.
         table.add_column(heading, justify="right")
-    for forecast in plan.power:
+    for place, forecast in enumerate((*plan.power, *plan.power_of_equal_pairs)):
         half_width = MISSING if forecast.half_width is None else f"± {forecast.half_width:.2f}"
         table.add_row(
-            str(forecast.num_pairs),
-            f"{forecast.p_floor:.3g}",
+            f"{forecast.num_pairs}{' fixed' if place >= len(plan.power) else ''}",
+            # A t test has none.
+            f"{forecast.p_floor:.3g}" if forecast.p_floor else MISSING,
             f"{forecast.assumed_sd:g}",
             half_width,
             fixed(forecast.detectable_effect, 2),
@@ -103,6 +119,7 @@ def power_table(plan: PlanView) -> Table:
     table.caption = (
         f"{unit}smallest true effects whose interval excludes 0, and that p confirms after correction for "
         f"{rows} {'row' if rows == 1 else 'rows'}, in 80 % of repetitions"
+        + ("; fixed: as many pairs in every row, in place of by variance" if plan.power_of_equal_pairs else "")
     )
     return table
 
@@ -189,6 +206,13 @@ def fixed(value: float | None, decimals: int, sign: str = "") -> str:
         return MISSING
     rounded = round(value, decimals) + 0.0
     return f"{rounded:{sign if rounded else ''}.{decimals}f}"
+
+
+def _duration(hours: float, kind: str) -> str:
+    """`1.5 CPU core hours`, `30 CPU core seconds`."""
+    if hours >= 0.01:
+        return f"{_rounded(hours)} {kind} hours"
+    return f"{_rounded(3600 * hours)} {kind} seconds" if hours >= 1 / 3600 else f"less than 1 {kind} second"
 
 
 def _rounded(amount: float) -> str:

@@ -15,6 +15,7 @@ from rich.console import Console
 from api.client import ClientError, RefusedError, ServiceUnreachableError
 from api.local_stack import StackError
 from orchestrator.errors import SpecError
+from orchestrator.null_spec import null_spec
 from orchestrator.overrides import with_overrides
 from trainers import program
 from trainers.document import decode_document
@@ -62,7 +63,9 @@ err = _Terminal(stderr=True, highlight=False, soft_wrap=True)
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON, for scripts.")]
 ServiceUrl = Annotated[
     str | None,
-    typer.Option("--url", help="The service (default: SIGMALAB_URL, else the one that runs in SIGMALAB_HOME)."),
+    typer.Option(
+        "--url", help="Address of the service (default: SIGMALAB_URL, else the one that runs in SIGMALAB_HOME)."
+    ),
 ]
 ExperimentId = Annotated[str, typer.Argument(help="Id of the experiment, or `last` for the newest one.")]
 SpecFile = Annotated[
@@ -72,9 +75,16 @@ Overrides = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[PATH=VALUE]...",
-        help="Fields of the spec to set anew: optimization.epochs=5 seeds=0..9 "
+        help="Fields of the spec to replace, such as optimization.epochs=5 seeds=0..9 "
         "arms.gaussian.patch.attention_bias.sigma=3",
         show_default=False,
+    ),
+]
+IsNull = Annotated[
+    bool,
+    typer.Option(
+        "--null",
+        help="Compare the control with itself, trained twice: exit code 7 unless every pair differs by exactly 0.",
     ),
 ]
 
@@ -91,12 +101,13 @@ def write_json_line(value: BaseModel) -> None:
     sys.stdout.flush()
 
 
-def read_spec(file: Path, overrides: Sequence[str] | None) -> bytes:
+def read_spec(file: Path, overrides: Sequence[str] | None, *, is_null: bool = False) -> bytes:
     """A spec as JSON, whatever it was written in.
 
     Args:
         file: JSON or YAML; `-` is standard input.
         overrides: what is set anew (see `orchestrator.overrides`).
+        is_null: whether its control is to be compared with itself (see `orchestrator.null_spec`).
 
     Raises:
         typer.Exit: it can't be read, is neither JSON nor YAML, or has no place for an override.
@@ -114,7 +125,7 @@ def read_spec(file: Path, overrides: Sequence[str] | None) -> bytes:
     except SpecError as error:
         complain_of_spec(error)
         raise typer.Exit(Exit.REFUSED) from error
-    return json.dumps(document).encode()
+    return json.dumps(null_spec(document) if is_null else document).encode()
 
 
 def complain_of_spec(error: SpecError) -> None:

@@ -14,10 +14,11 @@ from orchestrator.status import Phase
 Arm = Annotated[str | None, typer.Option(help="The trial's arm.")]
 Seed = Annotated[int | None, typer.Option(help="The trial's seed.")]
 CellName = Annotated[
-    str | None, typer.Option("--cell", help="The trial's model/data set, where the experiment has several.")
+    str | None, typer.Option("--cell", help="The trial's cell, as MODEL/DATASET, where the experiment has several.")
 ]
 TrialId = Annotated[
-    int | None, typer.Option("--trial", help="The trial's id, instead (candidates of a search have one).")
+    int | None,
+    typer.Option("--trial", help="The trial's id, in place of arm and seed (also for the candidates of a search)."),
 ]
 
 
@@ -51,7 +52,7 @@ class TrialChoice(NamedTuple):
         # The trials of a search share arms and seeds: who names no id means those of the table.
         found = [trial for trial in found if trial.phase is Phase.CONFIRM] or found
         if len(found) > 1:
-            complain("several trials are meant; say which:\n" + _listed(found))
+            complain("several trials match; say which one is meant:\n" + _listed(found))
             raise typer.Exit(Exit.USAGE)
         return found[0]
 

@@ -75,8 +75,8 @@ class PairWatch:
         if event.kind == "trial" and payload.get("reused_from"):
             self._num_reused += 1
         elif self._num_reused:
-            which = "nothing of it" if self._num_reused == 1 else "nothing of them"
-            self._say(f"reused {counted(self._num_reused, 'finished trial')}: {which} is trained again")
+            them = "it" if self._num_reused == 1 else "them"
+            self._say(f"reused {counted(self._num_reused, 'finished trial')} instead of training {them} again")
             self._num_reused = 0
         if event.kind == "status":
             self._see_status(payload)
@@ -174,10 +174,8 @@ def _params(params: JsonValue) -> str:
 
 def _now(payload: dict[str, JsonValue]) -> str:
     epoch = payload["epoch"]
-    metrics = payload["metrics"]
-    accuracy = metrics["val/top1"] if isinstance(metrics, dict) and "val/top1" in metrics else None
-    score = f", val top-1 {100 * accuracy:.1f} %" if isinstance(accuracy, float) else ""
-    return f"{payload['arm']} seed {payload['seed']}, epoch {int(str(epoch)) + 1}{score}"
+    told = f", {payload['told']}" if payload.get("told") else ""
+    return f"{payload['arm']} seed {payload['seed']}, epoch {int(str(epoch)) + 1}{told}"
 
 
 def _last_line(text: str) -> str:

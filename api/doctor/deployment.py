@@ -1,4 +1,4 @@
-"""Settings, and the servers that they name: Ray, MLflow, the database, the service itself."""
+"""Settings, and the servers that they name: Ray, the trackers, the database, the service itself."""
 
 import difflib
 import os
@@ -9,7 +9,6 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
-from pydantic import ValidationError
 
 from api.client import Client, ClientError
 from api.doctor.finding import Finding, note, ok, problem
@@ -18,12 +17,12 @@ from api.local_stack.errors import StackError
 from api.local_stack.existing import ray_token
 from api.local_stack.record import StackRecord, read_record
 from api.local_stack.servers import ray_token_file
-from orchestrator.addresses import is_http_address, without_password
+from orchestrator.addresses import without_password
 from orchestrator.errors import StoreError
-from orchestrator.home import state_folder
 from orchestrator.loopback import is_loopback
-from orchestrator.proxies import ProxyUnusableError, through, transport_for
-from orchestrator.settings import Settings
+from orchestrator.settings import Settings, WrongSettingsError, settings_here
+from orchestrator.state_folder import state_folder
+from orchestrator.tracking.trackers import trackers_of
 
 _SECONDS = 3.0
 _OTHERS = frozenset({"SIGMALAB_URL", "SIGMALAB_CACHE", "SIGMALAB_STACK_ID"})
@@ -41,11 +40,11 @@ def read_settings() -> tuple[Settings | None, list[Finding]]:
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(known))}"
             findings.append(note("settings", f"{name} is set, but nothing reads it", hint))
     try:
-        settings = Settings()
-    except ValidationError as error:
-        for each in error.errors(include_url=False):
-            name = f"SIGMALAB_{str(each['loc'][0]).upper()}" if each["loc"] else "SIGMALAB_*"
-            findings.append(problem("settings", f"{name}={each['input']}: {each['msg']}", f"unset {name}, or mend it"))
+        settings = settings_here()
+    except WrongSettingsError as error:
+        for variable, message in error.problems:
+            name = variable.partition("=")[0]
+            findings.append(problem("settings", f"{variable}: {message}", f"unset {name}, or correct it"))
         return None, findings
     if not findings:
         findings.append(ok("settings", ", ".join(given) + " set" if given else "none set: all defaults"))
@@ -113,32 +112,15 @@ def look_at_ray(settings: Settings | None) -> list[Finding]:
     return [ok("Ray", f"{own}, as the cluster at {shown}")]
 
 
-def look_at_mlflow(settings: Settings | None) -> list[Finding]:
-    """The MLflow server that is named, if one is."""
-    uri = None if settings is None else settings.mlflow_tracking_uri
-    own = version("mlflow")
-    if uri is None:
-        return [ok("MLflow", f"{own} is installed; no server is named: `sigmalab serve` starts one")]
-    shown = without_password(uri)
-    if not is_http_address(uri):
-        return [
-            problem(
-                "MLflow", f"MLFLOW_TRACKING_URI={shown} is not a server", "export MLFLOW_TRACKING_URI=http://host:5000"
-            )
-        ]
-    try:
-        # As the service asks it, and MLflow's own client: through a proxy, if the environment names one for it.
-        with httpx.Client(transport=transport_for(uri), timeout=_SECONDS) as client:
-            answer = client.get(f"{uri.rstrip('/')}/version")
-    except ProxyUnusableError as error:
-        return [problem("MLflow", f"{shown} can't be asked: {error}", "mend or unset the proxy")]
-    except httpx.HTTPError as error:
-        text = f"{shown} does not answer: {error}{through(uri)}"
-        return [problem("MLflow", text, "start it, or unset MLFLOW_TRACKING_URI")]
-    if not answer.is_success:
-        text = f"{shown} answers HTTP {answer.status_code}{through(uri)}"
-        return [problem("MLflow", text, "is it an MLflow server? Mend or unset MLFLOW_TRACKING_URI")]
-    return [ok("MLflow", f"{answer.text.strip()[:20]} at {shown}; {own} is installed")]
+def look_at_trackers(settings: Settings | None) -> list[Finding]:
+    """Each tracker that the settings name."""
+    if settings is None:
+        return []
+    found = []
+    for kind in trackers_of(settings):
+        sight = kind.look(settings)
+        found.append(ok(kind.title, sight.reason) if sight.is_well else problem(kind.title, sight.reason, sight.advice))
+    return found
 
 
 def look_at_database(settings: Settings | None) -> list[Finding]:
@@ -151,13 +133,14 @@ def look_at_database(settings: Settings | None) -> list[Finding]:
     try:
         found = inspect_database(settings.effective_database_url)
     except StoreError as error:
-        return [problem("database", str(error), "mend or unset SIGMALAB_DATABASE_URL, or SIGMALAB_HOME")]
+        return [problem("database", str(error), "correct or unset SIGMALAB_DATABASE_URL, or SIGMALAB_HOME")]
     if found.version is None:
         return [ok("database", f"{found.name}: empty; the service makes its tables")]
     if found.version == found.newest:
         return [ok("database", f"{found.name}, schema {found.version}")]
     if found.is_known:
-        return [note("database", f"{found.name}, schema {found.version}; the next start brings it to {found.newest}")]
+        text = f"{found.name}, schema {found.version}; the next start brings it to {found.newest}"
+        return [note("database", f"{text}, once no experiment runs")]
     return [
         problem(
             "database",

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 from api.doctor.finding import Finding, note, ok, problem
+from orchestrator.private_folder import OpenFolderError, refuse_open
 from trainers.cores import allowed_cores, cpu_share
 
 _CGROUP = Path("/sys/fs/cgroup")
@@ -36,7 +37,7 @@ def look_at_memory() -> Finding:
     """Memory that there is, and that is free."""
     machine = {line.partition(":")[0]: line.split()[1] for line in _read(Path("/proc/meminfo")).splitlines()}
     if "MemTotal" not in machine:
-        return note("memory", "this system does not tell")
+        return note("memory", "this system does not say")
     total, free = (int(machine[name]) * 1024 / _GIB for name in ("MemTotal", "MemAvailable"))
     limit = memory_limit()
     text = f"{total:.1f} GiB, {free:.1f} GiB free"
@@ -73,10 +74,15 @@ def look_at_shared_memory(folder: Path = Path("/dev/shm")) -> Finding:  # noqa: 
     return ok(str(folder), f"{total:.1f} GiB")
 
 
-def look_at_folder(name: str, folder: Path, *, needed_gib: float) -> Finding:
-    """Whether a folder can be written, how fast, and how much fits in it."""
+def look_at_folder(name: str, folder: Path, *, needed_gib: float, is_shared: bool = False) -> Finding:
+    """Whether a folder can be written, by nobody else (but by its group, if it is shared), how fast, how much fits."""
     there = next(parent for parent in (folder, *folder.parents) if parent.exists())
     what = f"{folder}" if there == folder else f"{folder} (not there yet; made when it is needed)"
+    try:
+        if there == folder:
+            refuse_open(folder, group_may_write=is_shared)
+    except OpenFolderError as error:
+        return problem(name, str(error), f"ls -la {folder}; then fix it as it says")
     try:
         free = shutil.disk_usage(there).free / _GIB
         speed = _write_speed(there)

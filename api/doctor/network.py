@@ -29,7 +29,7 @@ def look_at_proxies(environment: Mapping[str, str]) -> Finding:
     ]
     if not found:
         return ok("proxies", "none set")
-    return note("proxies", f"{'  '.join(found)}  (loopback is not asked through them)")
+    return note("proxies", f"{'  '.join(found)}  (addresses of this machine are not asked through them)")
 
 
 def _port(number: int, server: str, *, is_own: bool) -> Finding:

@@ -61,7 +61,7 @@ def _gpus(facts: dict[str, object]) -> Finding:
         count = counted(len(gpus), "GPU")
         return ok("GPUs", f"{count}: {'; '.join(dict.fromkeys(map(str, gpus)))} (the driver knows CUDA {driver})")
     if driver is None:
-        return note("GPUs", "none that NVIDIA's driver knows of: trials train on the CPU (gpus_per_worker: 0)")
+        return note("GPUs", "NVIDIA's driver finds none: trials train on the CPU (gpus_per_worker: 0)")
     if cuda is None:
         return problem(
             "GPUs",

@@ -8,6 +8,7 @@ from api.local_stack import processes
 from api.local_stack.causes import RaySessions, last_words
 from api.local_stack.processes import STACK_ID_VARIABLE, Session
 from api.local_stack.servers import Server
+from orchestrator.private_folder import UMASK
 
 LOG_LINES_SHOWN = 15
 LOG_BYTES_KEPT = 5_000_000
@@ -38,9 +39,10 @@ class Child:
         if self.server.ray_folder is not None:
             self._ray_sessions = RaySessions(self.server.ray_folder)
         log = self.server.log
-        log.parent.mkdir(parents=True, exist_ok=True)
+        log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if log.exists() and log.stat().st_size > LOG_BYTES_KEPT:
             log.replace(log.with_suffix(".old.log"))
+        log.touch(mode=0o600)
         with log.open("ab") as output:
             self._log_start = output.tell()
             self._process = subprocess.Popen(  # noqa: S603 (our own command)
@@ -50,6 +52,8 @@ class Child:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                # Whoever asks for another one sets it in the server (SIGMALAB_UMASK).
+                umask=UMASK,
                 pass_fds=self.server.pass_fds,
             )
         self.session = processes.session_of(self._process.pid)

@@ -1,7 +1,7 @@
 """Which servers the stack has to start, and where all of them are: drawn before anything runs."""
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,9 +72,10 @@ def draw(options: StackOptions, scratch: Scratch, on_news: OnNews) -> Draft:
         on_news: hears of existing servers and of ports that are taken.
 
     Raises:
-        StackError: an existing cluster does not answer, or the API's port is taken.
+        StackError: an existing cluster does not answer, the API's port is taken, or there is no such tracker.
     """
     environment = servers.base_environment(options.home, scratch)
+    trackers = _trackers(environment)
     missing: list[servers.Server] = []
     driver_variables: dict[str, str] = {}
     address = environment.pop("RAY_ADDRESS", None)
@@ -95,19 +96,42 @@ def draw(options: StackOptions, scratch: Scratch, on_news: OnNews) -> Draft:
     environment["SIGMALAB_RAY_DASHBOARD_URL"] = ray_url
     if options.only_ray:
         return Draft(tuple(missing), StackUrls(None, ray_url, None), environment, driver_variables, None)
-    mlflow_url = environment.get("MLFLOW_TRACKING_URI", "")
-    if mlflow_url:
+    mlflow_url = environment.get("MLFLOW_TRACKING_URI") or None
+    if "mlflow" not in trackers:
+        mlflow_url = None
+    elif mlflow_url is not None:
         on_news("MLflow", f"existing server {without_password(mlflow_url)}")
     else:
         mlflow = servers.mlflow_server(options.home, free_port(USUAL_MLFLOW_PORT), environment)
         mlflow_url = environment["MLFLOW_TRACKING_URI"] = mlflow.url
         _say_if_moved(on_news, mlflow, USUAL_MLFLOW_PORT)
         missing.append(mlflow)
-    driver_variables["MLFLOW_TRACKING_URI"] = mlflow_url
+    if mlflow_url is not None:
+        driver_variables["MLFLOW_TRACKING_URI"] = mlflow_url
     listener = _listen(options, on_news)
     api = servers.api_server(options.home, listener, environment)
     urls = StackUrls(api.url, ray_url, mlflow_url)
     return Draft((*missing, api), urls, environment, driver_variables, listener)
+
+
+def _trackers(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """Names of the trackers, read before anything starts.
+
+    The API and drivers would refuse a wrong one only once Ray is there, behind a traceback.
+
+    Raises:
+        StackError: one of them is not a tracker.
+    """
+    written = environment.get("SIGMALAB_TRACKERS")
+    if written is None:
+        return ("mlflow",)
+    # Half a second that nobody should pay who names none.
+    from orchestrator.settings import tracker_names  # noqa: PLC0415
+
+    try:
+        return tracker_names(written)
+    except ValueError as error:
+        raise StackError(f"SIGMALAB_TRACKERS={written}: {error}") from error
 
 
 def _ray_ports() -> servers.RayPorts:

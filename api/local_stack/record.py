@@ -6,6 +6,8 @@
 
 import fcntl
 import os
+import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -14,7 +16,11 @@ from pydantic import BaseModel, ValidationError
 
 from api.local_stack.errors import AlreadyRunningError, StackError
 from api.local_stack.processes import Session
+from orchestrator.private_folder import private_folder
 
+STOP_SECONDS = 90.0
+"""How long one that is stopping (or so new that it has noted nothing yet) is waited for."""
+_LOOK_SECONDS = 0.2
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -27,6 +33,8 @@ class StackRecord(BaseModel):
     """The parent of all."""
     boot_id: str
     """Process ids mean nothing after a reboot."""
+    is_stopping: bool = False
+    """Whether its servers are being ended."""
     url: str | None = None
     """The API, once it listens."""
     mlflow_url: str | None = None
@@ -43,6 +51,9 @@ class StackRecord(BaseModel):
     def write(self, home: Path) -> None:
         """Replace the note in one step; readers never see half of it."""
         draft = home / "stack.json.new"
+        draft.unlink(missing_ok=True)
+        # Addresses in it may hold passwords.
+        draft.touch(mode=0o600)
         draft.write_text(self.model_dump_json(indent=1))
         draft.replace(home / "stack.json")
 
@@ -63,27 +74,41 @@ def boot_id() -> str:
 class StackLock:
     """At most one stack for a state folder.
 
-    Use as a context manager; on entry raises `AlreadyRunningError`, or `StackError` if the folder can't be written.
+    Use as a context manager; on entry raises `AlreadyRunningError`, or `StackError` if the folder can't be written. One
+    that is stopping is waited for.
     """
 
-    def __init__(self, home: Path) -> None:
-        self._home = home
+    def __init__(self, home: Path, on_waiting: Callable[[], None] = lambda: None) -> None:
+        """Nothing is locked yet; `on_waiting` is told, once, that another stack is stopping."""
+        self._home, self._on_waiting = home, on_waiting
         self._descriptor = -1
 
     def __enter__(self) -> Self:
         try:
-            self._home.mkdir(mode=0o700, parents=True, exist_ok=True)
+            private_folder(self._home)
             self._descriptor = os.open(self._home / "stack.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise StackError(f"the state folder {self._home} can't be used: {error.strerror}") from error
+        deadline, told = time.monotonic() + STOP_SECONDS, False
+        while not self._is_taken():
+            record = read_record(self._home)
+            if (record is not None and not record.is_stopping) or time.monotonic() > deadline:
+                os.close(self._descriptor)
+                url, pid = (record.url, record.pid) if record else (None, None)
+                raise AlreadyRunningError(url, pid) from None
+            if record is not None and not told:
+                told = True
+                self._on_waiting()
+            time.sleep(_LOOK_SECONDS)
+        return self
+
+    def _is_taken(self) -> bool:
+        """Whether the lock is ours now."""
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            os.close(self._descriptor)
-            record = read_record(self._home)
-            url, pid = (record.url, record.pid) if record else (None, None)
-            raise AlreadyRunningError(url, pid) from None
-        return self
+            return False
+        return True
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         # The file stays: removing a lock file lets two holders in.

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from api.local_stack.errors import StackError
+from orchestrator.private_folder import swappable
 
 SOCKET_PATH_LIMIT = 103 if sys.platform == "darwin" else 107
 """Longest path of a Unix socket, in bytes."""
@@ -57,7 +58,7 @@ def make_scratch() -> Scratch:
     """A new, empty folder.
 
     Raises:
-        StackError: no place for temporary files is writable and has a short enough path.
+        StackError: no place for temporary files is writable, has a short enough path, and keeps what is in it.
     """
     # TMPDIR first: whoever sets it has a reason.
     places = dict.fromkeys((Path(tempfile.gettempdir()), *_USUAL_PLACES))
@@ -65,6 +66,10 @@ def make_scratch() -> Scratch:
     for place in places:
         if not fits(place):
             reasons.append(f"the path {place} is too long for Ray's sockets")
+            continue
+        open_one = swappable(place / _PREFIX) if place.is_dir() else None
+        if open_one is not None:
+            reasons.append(f"everybody may put other folders in the place of those in {open_one} (`chmod +t` it)")
             continue
         try:
             scratch = Scratch(Path(tempfile.mkdtemp(prefix=_PREFIX, dir=place)).absolute())

@@ -13,6 +13,8 @@ import httpx
 from api.local_stack.scratch import Scratch
 from orchestrator.loopback import keep_from_proxies
 
+_NOT_FOR_OTHERS = ("SIGMALAB_API_TOKEN", "SIGMALAB_RAY_AUTH_TOKEN")
+"""What Ray's head, whose jobs inherit its environment, and MLflow need not know."""
 OBJECT_STORE_BYTES = 200_000_000
 """Trials pass reports through Ray's object store, not tensors."""
 
@@ -43,6 +45,8 @@ class Server:
     """How long it may take to become healthy (a busy machine, a cold disk)."""
     stop_grace_seconds: float = 10.0
     """Time between SIGTERM and SIGKILL."""
+    others_go_on: bool = False
+    """Whether the others are of use while it is not there yet."""
     guest_grace_seconds: float = 0.0
     """Time that programs it runs for others (Ray's jobs) get to put their work away before it is stopped itself."""
     pass_fds: tuple[int, ...] = ()
@@ -118,7 +122,7 @@ def ray_head(home: Path, scratch: Scratch, ports: RayPorts, base: Mapping[str, s
     command += ["--min-worker-port=0", "--max-worker-port=0"]
     command += [f"--object-store-memory={OBJECT_STORE_BYTES}", "--disable-usage-stats"]
     environment = {
-        **base,
+        **_for_others(base),
         **ray_variables(home, ports),
         # Jobs run in this very environment, even if `uv run` started us.
         "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
@@ -143,6 +147,7 @@ def ray_head(home: Path, scratch: Scratch, ports: RayPorts, base: Mapping[str, s
         health_headers={"Authorization": f"Bearer {token}"},
         log=home / "logs" / "ray-head.log",
         stop_grace_seconds=12.0,
+        others_go_on=True,
         # A driver that loses its cluster dies at once; one that is told first ends its attempt, and the next start of
         # the service goes on without waiting until the silence is long enough.
         guest_grace_seconds=12.0,
@@ -153,13 +158,13 @@ def ray_head(home: Path, scratch: Scratch, ports: RayPorts, base: Mapping[str, s
 def mlflow_server(home: Path, port: int, base: Mapping[str, str]) -> Server:
     """An MLflow server on SQLite and a folder of artifacts, on loopback."""
     folder = home / "mlflow"
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     url = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "mlflow", "server", "--host=127.0.0.1", f"--port={port}", "--workers=1"]
     command += [f"--backend-store-uri=sqlite:///{folder.absolute() / 'mlflow.db'}"]
     command += ["--serve-artifacts", f"--artifacts-destination={folder.absolute() / 'artifacts'}"]
     environment = {
-        **base,
+        **_for_others(base),
         # Saves 2 GB: we run nothing inside MLflow.
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
@@ -177,6 +182,7 @@ def mlflow_server(home: Path, port: int, base: Mapping[str, str]) -> Server:
         own_port=port,
         log=home / "logs" / "mlflow.log",
         stop_grace_seconds=8.0,
+        others_go_on=True,
     )
 
 
@@ -196,6 +202,10 @@ def api_server(home: Path, listener: socket.socket, base: Mapping[str, str]) -> 
         stop_grace_seconds=15.0,
         pass_fds=(listener.fileno(),),
     )
+
+
+def _for_others(base: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in base.items() if name not in _NOT_FOR_OTHERS}
 
 
 def base_environment(home: Path, scratch: Scratch) -> dict[str, str]:

@@ -11,7 +11,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -20,6 +20,7 @@ from api.local_stack import processes
 from api.local_stack.child import Child
 from api.local_stack.draft import Draft, OnNews, StackOptions, StackUrls, draw
 from api.local_stack.errors import PortTakenError, ServerFailedError
+from api.local_stack.pulse import Pulse
 from api.local_stack.record import StackLock, StackRecord, boot_id, read_record
 from api.local_stack.scratch import Scratch, make_scratch
 
@@ -56,7 +57,7 @@ class LocalStack:
     def __init__(self, options: StackOptions, on_news: OnNews) -> None:
         self._options = options
         self._news = on_news
-        self._lock = StackLock(options.home)
+        self._lock = StackLock(options.home, lambda: on_news("all", "waiting for the servers that are stopping here"))
         self._record = StackRecord(stack_id=uuid.uuid4().hex, pid=os.getpid(), boot_id=boot_id())
         self._scratch_lock = -1
         self._draft: Draft | None = None
@@ -104,6 +105,10 @@ class LocalStack:
     def stop(self) -> None:
         """End the servers in order; a second interrupt meanwhile ends them at once."""
         self._stopping.set()
+        self._record.is_stopping = True
+        with suppress(OSError):
+            # Who starts meanwhile waits, instead of being sent to servers that are going.
+            self._record.write(self._options.home)
         try:
             if self._monitor.is_alive():
                 self._monitor.join()
@@ -190,17 +195,25 @@ class LocalStack:
                     self._news(name, f"ready in {elapsed:.1f} s  {child.server.url}")
                     waiting.remove(child)
                 elif time.monotonic() - launched[name] > child.server.start_timeout_seconds:
+                    if child.server.others_go_on and any(other.server is not child.server for other in self._children):
+                        seconds = child.server.start_timeout_seconds
+                        self._news(name, f"is not ready after {seconds:.0f} s; all else goes on, and experiments wait")
+                        waiting.remove(child)
+                        continue
                     raise _failure(child, f"did not become healthy in {child.server.start_timeout_seconds:.0f} s")
             time.sleep(_POLL_SECONDS)
 
     def _watch_over(self) -> None:
         """Replace servers that ended (runs in a thread of its own)."""
         restarts: dict[str, list[float]] = {child.server.name: [] for child in self._children}
+        pulses = {child.server.name: Pulse(child.server.start_timeout_seconds) for child in self._children}
         while not self._stopping.wait(_WATCH_SECONDS):
             for child in self._children:
-                if child.exit_status() is None:
+                ended = "" if child.exit_status() is None else _ending(child)
+                if not ended:
+                    ended = pulses[child.server.name].look(child.is_healthy)
+                if not ended:
                     continue
-                ended = _ending(child)
                 name, now = child.server.name, time.monotonic()
                 restarts[name] = [at for at in restarts[name] if now - at < RESTART_WINDOW_SECONDS]
                 if len(restarts[name]) >= RESTARTS_PER_SERVER:
@@ -211,6 +224,7 @@ class LocalStack:
                 self._news(name, f"{ended}; starting it again (log: {child.server.log})")
                 child.kill()
                 self._launch(child)
+                pulses[name] = Pulse(child.server.start_timeout_seconds)
 
     def _start_watchdog(self) -> None:
         self._watchdog = subprocess.Popen(  # noqa: S603 (our own command)

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Annotated
 
-from fastapi import APIRouter, Header
+from fastapi import APIRouter, Header, Query
 from fastapi.concurrency import run_in_threadpool
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
@@ -29,6 +29,10 @@ async def watch_events(
     last_event_id: Annotated[
         int, Header(alias="Last-Event-ID", ge=0, le=_LARGEST_ID, description="Replay what came after this event.")
     ] = 0,
+    after: Annotated[
+        int,
+        Query(ge=0, le=_LARGEST_ID, description="As `Last-Event-ID`, for who can't send a header; that counts more."),
+    ] = 0,
 ) -> AsyncIterator[ServerSentEvent]:
     """All events since `Last-Event-ID` (without it: all), then each as it happens, `end` as the last.
 
@@ -36,13 +40,13 @@ async def watch_events(
     A comment every 15 seconds keeps the connection open.
     """
     with state.metrics.streams.track_inprogress():
-        after, pause = last_event_id, _SHORTEST_PAUSE_SECONDS
+        seen, pause = last_event_id or after, _SHORTEST_PAUSE_SECONDS
         # A watcher who has had the `end` of a finished experiment is told again.
         end = _end_of(experiment) if experiment.status.is_final else None
         while not state.stopping.is_set():
-            events = await run_in_threadpool(_next_events, state.experiments, experiment.id, after)
+            events = await run_in_threadpool(_next_events, state.experiments, experiment.id, seen)
             for event in events:
-                after = event.id
+                seen = event.id
                 if event.kind == "end":
                     end = event
                 else:
@@ -51,7 +55,7 @@ async def watch_events(
                 pause = _SHORTEST_PAUSE_SECONDS
                 continue
             if end is not None and await run_in_threadpool(_is_over, state.experiments, experiment.id):
-                yield _as_sent(end, after)
+                yield _as_sent(end, seen)
                 return
             # An experiment that was extended has an `end` in the middle of its history.
             end = None

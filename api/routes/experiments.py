@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Response, status
 
+from api.abandonment import WhileWaitedForDep
 from api.body import JsonBody
 from api.dependencies import ExperimentsDep, ExtensionDep, SpecDep
 from api.endpoint import REPLAYED_HEADER
@@ -33,12 +34,13 @@ IdempotencyKey = Annotated[
     status_code=status.HTTP_202_ACCEPTED,
     openapi_extra=SPEC_BODY,
     responses={
-        **problems(400, 409, 413, 415, 422),
+        **problems(400, 409, 413, 415, 422, 503),
         200: {"model": ExperimentView, "description": "The experiment that was there before (only if you asked)."},
     },
     response_description="Stored; it runs from now on. `Location` is its address.",
 )
-def submit_experiment(
+async def submit_experiment(
+    waited_for: WhileWaitedForDep,
     spec: SpecDep,
     body: JsonBody,
     response: Response,
@@ -53,7 +55,15 @@ def submit_experiment(
     ] = False,
 ) -> ExperimentView:
     """Hand in an experiment. It is stored before this answers, and runs whatever happens to the caller."""
-    submission = experiments.hand_in(spec, idempotency_key=idempotency_key, body=body, unless_running=unless_running)
+    submission = await waited_for(
+        lambda is_cancelled: experiments.hand_in(
+            spec,
+            idempotency_key=idempotency_key,
+            body=body,
+            unless_running=unless_running,
+            is_cancelled=is_cancelled,
+        )
+    )
     if unless_running and submission.origin is not Origin.NEW:
         response.status_code = status.HTTP_200_OK
     if submission.origin is Origin.REPLAY:
@@ -62,23 +72,26 @@ def submit_experiment(
     return submission.view
 
 
-@router.post("/plan", openapi_extra=SPEC_BODY, responses=problems(400, 413, 415, 422))
-def plan_experiment(spec: SpecDep, experiments: ExperimentsDep) -> PlanView:
+@router.post("/plan", openapi_extra=SPEC_BODY, responses=problems(400, 413, 415, 422, 503))
+async def plan_experiment(waited_for: WhileWaitedForDep, spec: SpecDep, experiments: ExperimentsDep) -> PlanView:
     """What the experiment would do and what it could show. Nothing is stored or started."""
-    return plan_view(experiments.plan(spec))
+    return await waited_for(lambda is_cancelled: plan_view(experiments.plan(spec, is_cancelled)))
 
 
 @router.get("", responses=problems(422))
 def list_experiments(
     experiments: ExperimentsDep,
-    limit: Annotated[int, Query(ge=1, le=200, description="Most entries of a page.")] = 50,
+    limit: Annotated[int, Query(ge=1, le=200, description="At most this many entries in a page.")] = 50,
     cursor: Annotated[
-        str | None, Query(max_length=64, pattern=r"^[0-9a-z]*$", description="`next_cursor` of the page before.")
+        str | None, Query(max_length=64, pattern=r"^[0-9a-z]*$", description="`next_cursor` of the previous page.")
     ] = None,
-    status: Annotated[ExperimentStatus | None, Query(description="Only these.")] = None,
+    status: Annotated[ExperimentStatus | None, Query(description="Only experiments with this status.")] = None,
+    search: Annotated[
+        str, Query(max_length=200, description="Text in the name or the question, or how the id begins.")
+    ] = "",
 ) -> ExperimentPage:
     """Experiments, newest first."""
-    return experiments.list(limit=limit, cursor=cursor, status=status)
+    return experiments.list(limit=limit, cursor=cursor, status=status, search=search)
 
 
 @router.get("/{experiment_id}", responses=problems(404))
@@ -91,7 +104,7 @@ def get_experiment(experiment_id: str, experiments: ExperimentsDep) -> Experimen
 def list_trials(
     experiment_id: str,
     experiments: ExperimentsDep,
-    phase: Annotated[Phase | None, Query(description="Only this phase.")] = None,
+    phase: Annotated[Phase | None, Query(description="Only trials of this phase.")] = None,
 ) -> tuple[TrialView, ...]:
     """Every trial, with its status, its error, and its final metrics."""
     return tuple(experiments.trials(experiment_id, phase=phase))
@@ -109,22 +122,27 @@ def cancel_experiment(experiment_id: str, experiments: ExperimentsDep) -> Experi
     return experiments.cancel(experiment_id)
 
 
-@router.post("/{experiment_id}/resume", status_code=status.HTTP_202_ACCEPTED, responses=problems(404, 409, 422))
-def resume_experiment(
+@router.post("/{experiment_id}/resume", status_code=status.HTTP_202_ACCEPTED, responses=problems(404, 409, 422, 503))
+async def resume_experiment(
+    waited_for: WhileWaitedForDep,
     experiment_id: str,
     experiments: ExperimentsDep,
-    retry: Annotated[bool, Query(description="Try failed trials again, too.")] = False,
+    retry: Annotated[bool, Query(description="Also try failed trials again.")] = False,
 ) -> ExperimentView:
     """Go on with an experiment that failed or was cancelled. Trials that are finished stay as they are."""
-    return experiments.resume(experiment_id, retry=retry)
+    return await waited_for(
+        lambda is_cancelled: experiments.resume(experiment_id, retry=retry, is_cancelled=is_cancelled)
+    )
 
 
 @router.post(
     "/{experiment_id}/extend",
     status_code=status.HTTP_202_ACCEPTED,
     openapi_extra=EXTENSION_BODY,
-    responses=problems(400, 404, 409, 413, 415, 422),
+    responses=problems(400, 404, 409, 413, 415, 422, 503),
 )
-def extend_experiment(experiment_id: str, extension: ExtensionDep, experiments: ExperimentsDep) -> ExperimentView:
+async def extend_experiment(
+    waited_for: WhileWaitedForDep, experiment_id: str, extension: ExtensionDep, experiments: ExperimentsDep
+) -> ExperimentView:
     """Add seeds to a finished experiment and run them; the pairs that exist stay as they are."""
-    return experiments.extend(experiment_id, extension.seeds)
+    return await waited_for(lambda is_cancelled: experiments.extend(experiment_id, extension.seeds, is_cancelled))

@@ -6,17 +6,16 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Query, Response
 
-from api.dependencies import ExperimentsDep
+from api.dependencies import ReportsDep
 from api.openapi import PROBLEMS, problems
 from api.path_parts import ArmName, DataSetName, ExperimentId, ModelName, MomentName, TokenColumn, TokenRow
 from api.views import ReceptiveFieldView
-from orchestrator.arm_labels import arm_labels, labelled
-from orchestrator.report.field_arrays import to_npy, to_npz
-from orchestrator.report.field_content import MeanField
-from orchestrator.report.field_map_figure import field_map_figure, mean_field_figure
-from orchestrator.report.figures import render
-from orchestrator.report.parts import FIELD_ARRAYS, FIELDS
-from orchestrator.service.maps import field_in, fields_in
+from orchestrator.arm_labels import labelled
+from orchestrator.report.content.arrays import to_npy, to_npz
+from orchestrator.report.content.receptive_fields import MeanField
+from orchestrator.report.drawing.panels import render
+from orchestrator.report.sections.receptive_fields.map_figure import field_map_figure, mean_field_figure
+from orchestrator.service.experiments import Experiments
 
 router = APIRouter(
     prefix="/experiments/{experiment_id}/receptive-fields", tags=["receptive fields"], responses=PROBLEMS
@@ -46,9 +45,14 @@ def files_described(description: str) -> dict[int | str, dict[str, Any]]:
 
 
 @router.get("", summary="List Receptive Fields", responses=problems(404))
-def list_receptive_fields(experiment_id: ExperimentId, experiments: ExperimentsDep) -> tuple[ReceptiveFieldView, ...]:
+async def list_receptive_fields(experiment_id: ExperimentId, reports: ReportsDep) -> tuple[ReceptiveFieldView, ...]:
     """Every mean map of the experiment, with what it measures and where its array and picture are."""
-    return tuple(_view(experiment_id, mean) for mean in fields_in(experiments.report(experiment_id, FIELDS)).means)
+    return await reports.ask(listed_fields, experiment_id)
+
+
+def listed_fields(experiments: Experiments, experiment_id: str) -> tuple[ReceptiveFieldView, ...]:
+    """Every mean map, as it is shown."""
+    return tuple(_view(experiment_id, mean) for mean in experiments.maps(experiment_id).fields(is_measured=True).means)
 
 
 @router.get(
@@ -57,17 +61,25 @@ def list_receptive_fields(experiment_id: ExperimentId, experiments: ExperimentsD
     response_class=Response,
     responses={**problems(404, 422), **files_described("All mean maps: arrays by key, or all arms side by side.")},
 )
-def get_maps(
+async def get_maps(
     experiment_id: ExperimentId,
-    experiments: ExperimentsDep,
+    reports: ReportsDep,
     maps_format: Annotated[MapsFormat, Query(alias="format", description="How to write them.")] = MapsFormat.NPZ,
 ) -> Response:
     """All mean maps in one file: `.npz` by key, or the report's picture with the differences between arms."""
-    report = experiments.report(experiment_id, FIELD_ARRAYS)
-    fields = fields_in(report)
+    content = await reports.ask(all_fields, experiment_id, maps_format)
+    return Response(content, media_type=_ARRAY if maps_format is MapsFormat.NPZ else _PICTURE)
+
+
+def all_fields(experiments: Experiments, experiment_id: str, maps_format: MapsFormat) -> bytes:
+    """All mean maps in one file."""
+    maps = experiments.maps(experiment_id)
+    fields = maps.fields()
     if maps_format is MapsFormat.NPZ:
-        return Response(to_npz(fields), media_type=_ARRAY)
-    return Response(render(field_map_figure(report.for_people()), "png"), media_type=_PICTURE)
+        return to_npz(fields.means)
+    spec = labelled(maps.spec, maps.labels)
+    arms = [arm.name for arm in spec.arms]
+    return render(field_map_figure(labelled(fields, maps.labels), arms, spec.control.name), "png")
 
 
 @router.get(
@@ -76,7 +88,7 @@ def get_maps(
     response_class=Response,
     responses={**problems(404, 422), **files_described("One mean map: [H, W] of float64 with sum 1, or its picture.")},
 )
-def get_map(
+async def get_map(
     experiment_id: ExperimentId,
     model: ModelName,
     dataset: DataSetName,
@@ -84,15 +96,22 @@ def get_map(
     moment: MomentName,
     row: TokenRow,
     column: TokenColumn,
-    experiments: ExperimentsDep,
-    map_format: Annotated[MapFormat, Query(alias="format", description="How to write it.")] = MapFormat.NPY,
+    reports: ReportsDep,
+    map_format: Annotated[MapFormat, Query(alias="format", description="Format of the answer.")] = MapFormat.NPY,
 ) -> Response:
     """The mean over seeds of one arm's receptive field, by the key that the list tells."""
-    report = experiments.report(experiment_id, FIELD_ARRAYS)
-    mean = field_in(report, f"{model}/{dataset}/{arm}/{moment}/{row}_{column}")
+    key = f"{model}/{dataset}/{arm}/{moment}/{row}_{column}"
+    content = await reports.ask(one_field, experiment_id, key, map_format)
+    return Response(content, media_type=_ARRAY if map_format is MapFormat.NPY else _PICTURE)
+
+
+def one_field(experiments: Experiments, experiment_id: str, key: str, map_format: MapFormat) -> bytes:
+    """One mean map."""
+    maps = experiments.maps(experiment_id)
+    mean = maps.field(key)
     if map_format is MapFormat.NPY:
-        return Response(to_npy(mean.map), media_type=_ARRAY)
-    return Response(render(mean_field_figure([labelled(mean, arm_labels(report.arms))]), "png"), media_type=_PICTURE)
+        return to_npy(mean.map)
+    return render(mean_field_figure([labelled(mean, maps.labels)]), "png")
 
 
 def _view(experiment_id: str, mean: MeanField) -> ReceptiveFieldView:

@@ -2,21 +2,21 @@
 
 from collections.abc import Callable
 from enum import StrEnum
+from functools import partial
 from typing import Annotated, NamedTuple
 
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import PlainTextResponse
 
-from api.dependencies import ExperimentsDep
+from api.dependencies import ExperimentsDep, ReportsDep
 from api.openapi import PROBLEMS, problems
 from orchestrator.report import Report
-from orchestrator.report.appendix import to_latex_appendix, to_markdown_appendix
-from orchestrator.report.csv_table import to_csv, trials_to_csv, trials_to_parquet
-from orchestrator.report.files import to_zip
-from orchestrator.report.html import to_html
-from orchestrator.report.latex import to_latex
-from orchestrator.report.markdown import to_markdown
-from orchestrator.report.parts import NO_MAPS, WHOLE, ReportParts
+from orchestrator.report.formats.appendix import to_latex_appendix, to_markdown_appendix
+from orchestrator.report.formats.folder import section_file, to_zip
+from orchestrator.report.formats.html import to_html
+from orchestrator.report.formats.latex import to_latex
+from orchestrator.report.formats.markdown import to_markdown
+from orchestrator.service.experiments import Experiments
 
 router = APIRouter(prefix="/experiments/{experiment_id}", tags=["results"], responses=PROBLEMS)
 
@@ -39,7 +39,8 @@ class ReportFormat(StrEnum):
 class _Writer(NamedTuple):
     media_type: str
     write: Callable[[Report], str | bytes]
-    parts: ReportParts = WHOLE
+    with_maps: bool = True
+    """Whether it shows anything of the trials' maps, which take long to read."""
     is_for_people: bool = False
     """Whether it calls arms by their labels; machines get both."""
 
@@ -52,12 +53,16 @@ _WRITERS = {
     ReportFormat.JSON: _Writer("application/json", _to_json),
     ReportFormat.MARKDOWN: _Writer("text/markdown; charset=utf-8", to_markdown, is_for_people=True),
     ReportFormat.HTML: _Writer("text/html; charset=utf-8", to_html, is_for_people=True),
-    ReportFormat.CSV: _Writer("text/csv; charset=utf-8", to_csv, NO_MAPS),
+    ReportFormat.CSV: _Writer("text/csv; charset=utf-8", partial(section_file, name="csv"), with_maps=False),
     ReportFormat.LATEX: _Writer("application/x-tex; charset=utf-8", to_latex, is_for_people=True),
     ReportFormat.APPENDIX_LATEX: _Writer("application/x-tex; charset=utf-8", to_latex_appendix, is_for_people=True),
     ReportFormat.APPENDIX_MARKDOWN: _Writer("text/markdown; charset=utf-8", to_markdown_appendix, is_for_people=True),
-    ReportFormat.TRIALS_CSV: _Writer("text/csv; charset=utf-8", trials_to_csv, NO_MAPS),
-    ReportFormat.TRIALS_PARQUET: _Writer("application/vnd.apache.parquet", trials_to_parquet, NO_MAPS),
+    ReportFormat.TRIALS_CSV: _Writer(
+        "text/csv; charset=utf-8", partial(section_file, name="trials_csv"), with_maps=False
+    ),
+    ReportFormat.TRIALS_PARQUET: _Writer(
+        "application/vnd.apache.parquet", partial(section_file, name="trials_parquet"), with_maps=False
+    ),
     # Every file that `sigmalab run --output` writes, figures included.
     ReportFormat.ZIP: _Writer("application/zip", to_zip),
 }
@@ -65,20 +70,28 @@ _WRITERS = {
 _CONTENT = {writer.media_type.partition(";")[0]: {"schema": {"type": "string"}} for writer in _WRITERS.values()}
 
 
+def written_report(experiments: Experiments, experiment_id: str, report_format: ReportFormat) -> str | bytes:
+    """The report in a format."""
+    writer = _WRITERS[report_format]
+    report = experiments.report(experiment_id, with_maps=writer.with_maps)
+    return writer.write(report.for_people() if writer.is_for_people else report)
+
+
 @router.get(
     "/report",
     response_class=Response,
     responses={**problems(404, 422), 200: {"description": "The report.", "content": _CONTENT, "model": Report}},
 )
-def get_report(
+async def get_report(
     experiment_id: str,
-    experiments: ExperimentsDep,
-    report_format: Annotated[ReportFormat, Query(alias="format", description="How to write it.")] = ReportFormat.JSON,
+    reports: ReportsDep,
+    report_format: Annotated[
+        ReportFormat, Query(alias="format", description="Format of the answer.")
+    ] = ReportFormat.JSON,
 ) -> Response:
     """Comparisons with their verdicts, learned sigma, exclusions, provenance; a preview while the experiment runs."""
-    writer = _WRITERS[report_format]
-    report = experiments.report(experiment_id, writer.parts)
-    return Response(writer.write(report.for_people() if writer.is_for_people else report), media_type=writer.media_type)
+    content = await reports.ask(written_report, experiment_id, report_format)
+    return Response(content, media_type=_WRITERS[report_format].media_type)
 
 
 @router.get("/logs", response_class=PlainTextResponse, responses=problems(404, 503))

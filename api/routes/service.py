@@ -12,7 +12,7 @@ from api.dependencies import ExperimentsDep, StateDep
 from api.endpoint import ALIVE, HOME_ID_HEADER
 from api.openapi import PROBLEMS
 from api.views import Check, ReadinessView, WelcomeView
-from orchestrator.spec import ExperimentSpec
+from orchestrator.spec.experiment import ExperimentSpec
 
 router = APIRouter(tags=["service"], responses=PROBLEMS)
 
@@ -45,7 +45,7 @@ def spec_schema() -> dict[str, JsonValue]:
 
 
 @router.get("/healthz", response_class=PlainTextResponse)
-def is_alive(state: StateDep) -> PlainTextResponse:
+async def is_alive(state: StateDep) -> PlainTextResponse:
     """Whether this process answers; asks nobody else. The header `Sigmalab-Home` tells its state folder from others."""
     return PlainTextResponse(ALIVE, headers={HOME_ID_HEADER: state.home_id})
 

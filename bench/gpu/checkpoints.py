@@ -11,10 +11,10 @@ import torch
 
 from bench.gpu.figure import Figure, of_rounds
 from bench.gpu.steps import finish, side_px
-from trainers import loop
-from trainers.checkpoint import CheckpointFolder, TrainingState
 from trainers.config import TrialConfig
 from trainers.runtime import Runtime
+from trainers.training import trial as loop
+from trainers.training.checkpoint import CheckpointFolder, TrainingState
 
 T = TypeVar("T")
 

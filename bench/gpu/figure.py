@@ -24,7 +24,7 @@ class Figure:
 
 def of_rounds(what: str, values: list[float], **facts: str) -> Figure:
     """Median and quartiles."""
-    low, middle, high = statistics.quantiles(values, n=4) if len(values) > 1 else values * 3
+    low, middle, high = statistics.quantiles(values, n=4, method="inclusive") if len(values) > 1 else values * 3
     return Figure(what, middle, low, high, **facts)
 
 

@@ -2,6 +2,9 @@
 
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +14,13 @@ from PIL import Image
 from bench.gpu.figure import Figure, of_rounds
 from bench.gpu.steps import side_px
 from trainers.config import TrialConfig
-from trainers.loop import train
 from trainers.runtime import Runtime
+from trainers.training.trial import train
 
 NAME = "vit_relpos_small_patch16_224"
 NUM_CLASSES, NUM_IMAGES, SIDE_PX = 10, 4000, 500
+CHUNK = 50
+"""Images that a process writes at a time."""
 
 
 def measure(device: torch.device, *, is_small: bool) -> Iterator[Figure]:
@@ -26,7 +31,7 @@ def measure(device: torch.device, *, is_small: bool) -> Iterator[Figure]:
     num_images, workers = (60, (1,)) if is_small else (NUM_IMAGES, (4, 8, 16))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        _write_images(folder, num_images)
+        write_images(folder, num_images, side_px=SIDE_PX)
         for loader_workers in workers:
             config = TrialConfig.model_validate(
                 {
@@ -51,11 +56,24 @@ def measure(device: torch.device, *, is_small: bool) -> Iterator[Figure]:
             )
 
 
-def _write_images(folder: Path, num_images: int) -> None:
-    """Noise with structure: a JPEG of about 60 KB, as photographs are."""
-    random = np.random.default_rng(0)
-    for index in range(num_images):
-        path = folder / f"class{index % NUM_CLASSES}" / f"{index}.jpg"
-        path.parent.mkdir(exist_ok=True)
-        coarse = random.integers(0, 256, (SIDE_PX // 4, SIDE_PX // 4, 3), dtype=np.uint8)
-        Image.fromarray(coarse).resize((SIDE_PX, SIDE_PX), Image.Resampling.BICUBIC).save(path, quality=85)
+def write_images(folder: Path, num_images: int, *, side_px: int) -> None:
+    """JPEGs in folders of their classes."""
+    for index in range(min(NUM_CLASSES, num_images)):
+        (folder / f"class{index}").mkdir()
+    paths = [folder / f"class{index % NUM_CLASSES}" / f"{index}.jpg" for index in range(num_images)]
+    write = partial(_write_image, side_px=side_px)
+    if num_images <= CHUNK:
+        # Another process would import torch first.
+        for path in paths:
+            write(path)
+        return
+    # CUDA does not outlive a fork.
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+        list(pool.map(write, paths, chunksize=CHUNK))
+
+
+def _write_image(path: Path, *, side_px: int) -> None:
+    """Noise with structure: at 500 pixels a JPEG of about 60 KB, as photographs are."""
+    random = np.random.default_rng(int(path.stem))
+    coarse = random.integers(0, 256, (side_px // 4, side_px // 4, 3), dtype=np.uint8)
+    Image.fromarray(coarse).resize((side_px, side_px), Image.Resampling.BICUBIC).save(path, quality=85)

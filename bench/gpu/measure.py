@@ -1,4 +1,4 @@
-"""All figures in one go, within a time: `python -m bench.gpu.measure --output FOLDER [--small] [--seconds 270]`.
+"""All figures in one go, within a time: `python -m bench.gpu.measure --output FOLDER [--small] [--only steps]`.
 
 Writes performance.json and performance.md. What there was no time for, or what failed, stands in both.
 """
@@ -23,10 +23,14 @@ from trainers.version import library_versions
 # The most wanted first: time may run out.
 PARTS: dict[str, Callable[..., Iterator[Figure]]] = {
     "steps": steps.measure,
-    "receptive fields": fields.measure,
+    "throughput": throughput.measure,
+    "rates": throughput.measure_rates,
+    "fields": fields.measure,
     "checkpoints": checkpoints.measure,
     "loading": loading.measure,
-    "throughput": throughput.measure,
+    # Compiling takes half a minute for each arm, and more.
+    "compiled": steps.measure_compiled,
+    "compiled-throughput": throughput.measure_compiled,
 }
 
 
@@ -35,6 +39,7 @@ def main() -> int:
     parser.add_argument("--output", type=Path, required=True, help="folder for both files")
     parser.add_argument("--small", action="store_true", help="on a CPU, in a minute: shows only that it works")
     parser.add_argument("--seconds", type=float, default=270, help="no part starts after so long (default: 270)")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), help="parts to measure (default: all)")
     options = parser.parse_args()
     if not options.small and not torch.cuda.is_available():
         print("measure: torch sees no CUDA device here; --small does the same on a CPU", file=sys.stderr)
@@ -45,12 +50,12 @@ def main() -> int:
     figures: list[Figure] = []
     missing: dict[str, str] = {}
     started = time.monotonic()
-    for name, measure in PARTS.items():
+    for name in options.only:
         if time.monotonic() - started > options.seconds:
             missing[name] = "the time was over"
             continue
         try:
-            for figure in measure(device, is_small=options.small):
+            for figure in PARTS[name](device, is_small=options.small):
                 print(line(figure), flush=True)
                 figures.append(figure)
                 # A lease may end at any moment.

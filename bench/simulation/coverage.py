@@ -1,4 +1,4 @@
-"""How often intervals over several rows hold what they should: `python -m bench.simulation.coverage` (2 minutes).
+"""How often intervals over several rows hold what they should: `python -m bench.simulation.coverage` (4 minutes).
 
 Simultaneous intervals where half of the rows have an effect, and the pooled effect where cells share their seeds.
 """
@@ -17,8 +17,8 @@ from orchestrator.statistics.pooling import pool_effects, random_effects
 from orchestrator.status import TrialStatus
 
 SIMULTANEOUS, POOLED = "simultaneous", "pooled"
-REPETITIONS = 1000
-POOLED_REPETITIONS = 500
+REPETITIONS = 4000
+POOLED_REPETITIONS = 4000
 CORRELATIONS = (0.0, 0.1, 0.2, 0.5, 0.9)
 _NUM_CELLS, _NUM_SEEDS = 12, 6
 

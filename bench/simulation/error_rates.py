@@ -1,4 +1,4 @@
-"""How often an experiment without any effect claims one: `python -m bench.simulation.error_rates` (3 minutes).
+"""How often an experiment without any effect claims one: `python -m bench.simulation.error_rates` (10 minutes).
 
 Simulated outcomes go through the whole comparison (`compare_arms`): pairs, intervals, p, Holm's correction, verdicts.
 Rows share half of their variance (arms of a cell share their control, cells their seeds).
@@ -17,7 +17,7 @@ from orchestrator.statistics.pairing import TrialOutcome
 from orchestrator.status import TrialStatus
 
 NAME = "error_rates"
-REPETITIONS = 1000
+REPETITIONS = 4000
 SHAPES = {1: (1, 1), 4: (2, 2), 12: (4, 3), 36: (12, 3)}
 """Rows -> cells x treatments."""
 SETTINGS = ((1, 7), (4, 7), (1, 12), (4, 12), (12, 12), (36, 12))

@@ -6,13 +6,14 @@ Differences of independent pairs go through the boundaries, the any-time interva
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import special
 
 from bench.simulation.error_rates import NOISES, draw
 from bench.simulation.tables import Row, grid, percent, store
 from orchestrator.statistics.anytime import anytime_interval
-from orchestrator.statistics.look_plan import BoundaryKind
-from orchestrator.statistics.looks import boundary
+from orchestrator.statistics.look_plan import BoundaryKind, Futility, Looks
+from orchestrator.statistics.looks import boundary, chance_at_the_end
 
 NAME = "looks"
 REPETITIONS = 40_000
@@ -44,16 +45,28 @@ def _t_of(num_pairs: int, p_value: float) -> float:
     return -float(special.stdtrit(num_pairs - 1, p_value / 2))
 
 
+_GIVES_UP = Looks(kind="obrien_fleming", at=PLAN, futility=Futility())
+
+
+def _is_futile(t: NDArray[np.float64], num_pairs: int) -> NDArray[np.bool_]:
+    assert _GIVES_UP.futility is not None
+    z = -special.ndtri(np.maximum(special.stdtr(num_pairs - 1, -np.abs(t)), 1e-15))
+    return chance_at_the_end(z, num_pairs, _GIVES_UP, 0.05) < _GIVES_UP.futility.conditional_power_below
+
+
 RULES: dict[str, Callable[[], dict[int, float]]] = {
     "12 pairs, one look": _naive((12,)),
     "t interval at 6 and 12": _naive((6, 12)),
     "t interval at 6, 9, 12": _naive(PLAN),
     "t interval after each of 3 to 30": _naive(EVERY),
     "O'Brien-Fleming at 6, 9, 12": _planned("obrien_fleming"),
+    "O'Brien-Fleming, giving up below 0.1": _planned("obrien_fleming"),
     "Pocock at 6, 9, 12": _planned("pocock"),
     "any-time after each of 3 to 30": _anytime,
 }
 """How often and by what one looks -> |t| that ends it, after so many pairs."""
+_FUTILITY = {"O'Brien-Fleming, giving up below 0.1": _is_futile}
+"""Rules that give up -> where, by t and the pairs so far."""
 
 
 def simulate(rule: str, noise: str, effect: float, repetitions: int, seed: int) -> tuple[float, float]:
@@ -62,12 +75,16 @@ def simulate(rule: str, noise: str, effect: float, repetitions: int, seed: int) 
     rng = np.random.default_rng([seed, NOISES.index(noise)])
     sample = draw(noise, (repetitions, max(critical)), rng) + effect
     is_open, pairs = np.ones(repetitions, dtype=bool), np.zeros(repetitions)
+    has_claimed = np.zeros(repetitions, dtype=bool)
     for count, bound in critical.items():
         pairs[is_open] = count
         part = sample[:, :count]
         t = part.mean(axis=1) / part.std(axis=1, ddof=1) * np.sqrt(count)
-        is_open &= np.abs(t) < bound
-    return float((~is_open).mean()), float(pairs.mean())
+        has_claimed |= is_open & (np.abs(t) >= bound)
+        is_open &= ~has_claimed
+        if rule in _FUTILITY:
+            is_open &= ~_FUTILITY[rule](t, count)
+    return float(has_claimed.mean()), float(pairs.mean())
 
 
 def row_of(rule: str, repetitions: int, seed: int) -> Row:
@@ -75,6 +92,7 @@ def row_of(rule: str, repetitions: int, seed: int) -> Row:
     row: Row = {"rule": rule, "repetitions": repetitions}
     for noise in NOISES:
         row[noise] = simulate(rule, noise, 0.0, repetitions, seed)[0]
+    row["pairs at 0"] = simulate(rule, "normal", 0.0, repetitions, seed)[1]
     for effect in (1.0, 2.0):
         row[f"power at {effect:g}"], row[f"pairs at {effect:g}"] = simulate(rule, "normal", effect, repetitions, seed)
     return row
@@ -82,13 +100,14 @@ def row_of(rule: str, repetitions: int, seed: int) -> Row:
 
 def table(rows: Sequence[Row]) -> str:
     """As `docs/statistics.md` has it."""
-    headings = ("looks", *NOISES, "finds d = 1", "pairs", "finds d = 2", "pairs")
+    headings = ("looks", *NOISES, "pairs without an effect", "finds d = 1", "pairs", "finds d = 2", "pairs")
     return grid(
         headings,
         [
             (
                 str(row["rule"]),
                 *(percent(float(row[noise])) for noise in NOISES),
+                f"{float(row['pairs at 0']):.1f}",
                 *(
                     text
                     for effect in (1, 2)

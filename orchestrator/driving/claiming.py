@@ -7,7 +7,7 @@ from enum import Enum, auto
 
 from orchestrator.driving.reuse import Reuse
 from orchestrator.driving.work import OpenTrial
-from orchestrator.hardware import trial_folder
+from orchestrator.planning.hardware import trial_folder
 from orchestrator.store.claims import release_claim, try_claim
 
 _LOOK_SECONDS = 5.0
@@ -75,7 +75,7 @@ class Claims:
             self._waiting.append((self._clock() + _LOOK_SECONDS, trial))
             if trial.row_id not in self._told:
                 self._told.add(trial.row_id)
-                self._say(f"{trial.name} waits for experiment {holder}, which trains the same")
+                self._say(f"{trial.name} waits for experiment {holder}, which is training the same trial")
             return Taken.HELD
         # Only now: whoever had the claim has written its result before it let go.
         if reuse.apply([trial]):

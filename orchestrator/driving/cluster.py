@@ -1,5 +1,6 @@
 """The Ray cluster that a driver is connected to: what it holds."""
 
+import logging
 from collections.abc import Mapping
 
 import ray
@@ -19,7 +20,8 @@ def connect() -> None:
     """
     if not ray.is_initialized():
         prepare_ray_environment()
-        ray.init(log_to_driver=False, include_dashboard=False)
+        # What Ray tells of its start is for terminals of its own, colours included; warnings are for everybody.
+        ray.init(log_to_driver=False, include_dashboard=False, logging_level=logging.WARNING)
 
 
 def capacity() -> Capacity:

@@ -10,10 +10,13 @@ import logging
 import signal
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 from orchestrator.capacity import refusal
+from orchestrator.driving.allocating import allocated_reach, allocation_told
+from orchestrator.driving.beginning import with_arms
 from orchestrator.driving.claiming import Claims
 from orchestrator.driving.cluster import capacity, connect
 from orchestrator.driving.ending import end_experiment
@@ -24,17 +27,21 @@ from orchestrator.driving.phases import ConfirmPhase, SearchPhase, open_confirm_
 from orchestrator.driving.progress import PairProgress, Say
 from orchestrator.driving.recorder import Recorder
 from orchestrator.driving.reuse import Reuse
+from orchestrator.driving.storage_faults import Patience, storage_trouble
 from orchestrator.driving.tuning import Engine, run_trials
 from orchestrator.driving.waiting import WaitingNote
 from orchestrator.driving.watch import StopReason, Watch
 from orchestrator.driving.work import Ending, OpenTrial, Work
 from orchestrator.errors import SpecError, StaleAttemptError, StatusConflictError
-from orchestrator.hardware import Hardware
 from orchestrator.planning.expansion import CellArm, Expansion
-from orchestrator.search import Params
+from orchestrator.planning.hardware import Hardware
+from orchestrator.search.space import Params
 from orchestrator.settings import Settings
+from orchestrator.statistics.allocation_plan import Allocation
 from orchestrator.statistics.looks import PlannedLooks
+from orchestrator.statistics.two_stage import TwoStages
 from orchestrator.status import AttemptEnd, ExperimentStatus, Phase, TrialStatus
+from orchestrator.store.codes import changes_of_code
 from orchestrator.store.database import Database
 from orchestrator.store.experiments import (
     avoid_node,
@@ -44,16 +51,21 @@ from orchestrator.store.experiments import (
     move,
     set_chosen_params,
     set_reached,
+    set_storage_trouble,
 )
 from orchestrator.store.trials import fail_trial, summaries_of
-from orchestrator.stored_report import compare_rows, newest_of_each
-from orchestrator.stored_spec import stored_spec
+from orchestrator.stored.report import compare_rows
+from orchestrator.stored.spec import stored_spec
+from orchestrator.stored.trials import newest_of_each
 from orchestrator.tracking.shipper import Shipper
+from orchestrator.tracking.trackers import trackers_on
 from trainers.counted import counted
+from trainers.fence import Fence, fenced
 from trainers.runtime import Runtime
+from trainers.storage_token import TOKENS, StorageToken
 
 _DRAIN_SECONDS = 30.0
-"""How long a driver stays for MLflow after its experiment has ended; the rest waits for the next shipper."""
+"""How long a driver stays for the trackers after its experiment has ended; the rest waits for the next shipper."""
 
 _TERMINATED = "the driver was told to terminate"
 
@@ -106,6 +118,10 @@ def run_experiment(
         return ExperimentStatus(get_experiment(session, experiment_id).status)
 
 
+class _StoppedWaitingError(Exception):
+    """The driver is to stop."""
+
+
 class _Driver:
     """One attempt."""
 
@@ -117,7 +133,9 @@ class _Driver:
             row = get_experiment(session, experiment_id)
         self._digest, self._spec = row.digest, stored_spec(row)
         self._chosen = chosen_params(row)
+        self._storage_trouble = ""
         self._faults, self._streak = NodeFaults(), FailureStreak(settings.max_equal_failures)
+        self._unequal = ""
         self._reuse = Reuse(
             database,
             experiment_id,
@@ -159,13 +177,18 @@ class _Driver:
 
     def _expand(self) -> Expansion:
         try:
-            expansion = Expansion(self._spec, data_root=self._settings.effective_data_root)
+            with fenced(Fence(self._settings.data_roots)):
+                expansion = Expansion(self._spec, data_root=self._settings.effective_data_root)
         except SpecError as error:
             raise _ExperimentFailedError(f"the experiment can't be run here: {error}") from error
         if expansion.digest != self._digest:
+            with self._database.read() as session:
+                changes = changes_of_code(session, self._experiment_id)
+            what = f"the code differs ({changes})" if changes else "the code or the data differ"
             raise _ExperimentFailedError(
-                f"the code or the data are not those that the experiment was submitted with (digest {self._digest}, "
-                f"here {expansion.digest}); one table must not mix them: submit the spec again, with the service and "
+                f"{what} from what the experiment was submitted with (digest {self._digest}, "
+                f"here {expansion.digest}); one table must not mix the two: submit the spec again, with the service "
+                "and "
                 "the cluster on the same code"
             )
         return expansion
@@ -181,23 +204,23 @@ class _Driver:
         open_trials = open_confirm_trials(self._database, self._experiment_id, self._attempt, planned)
         remaining = self._reuse.apply(open_trials)
         if len(remaining) < len(open_trials):
-            self.say(f"reused {len(open_trials) - len(remaining)} finished trials")
+            self.say(f"reused {counted(len(open_trials) - len(remaining), 'finished trial')}")
         return remaining
 
     def _search(self, expansion: Expansion, watch: Watch) -> None:
         work = SearchPhase(expansion, self._reuse, chosen=self._chosen.keys())
         if not work.searches:
             return
-        self.say(f"search phase: {len(work.searches)} searches on the validation split")
+        self.say(f"search phase: {counted(len(work.searches), 'search', 'searches')} on the validation split")
         self._train(work, watch, Phase.SEARCH)
         if work.num_reused:
-            self.say(f"search phase: reused {work.num_reused} finished trials")
+            self.say(f"search phase: reused {counted(work.num_reused, 'finished trial')}")
         if watch.reason is not None:
             return
         for (cell, arm), search in work.searches.items():
             params = search.choose()
             if params is None:
-                first = search.failures[0] if search.failures else "none trained all its seeds"
+                first = search.failures[0] if search.failures else "none was trained with all its seeds"
                 raise _ExperimentFailedError(
                     f"the search of arm {arm} in cell {cell} has no result: none of "
                     f"{counted(search.num_proposed, 'candidate')} succeeded; the first reason: {first}"
@@ -230,13 +253,18 @@ class _Driver:
             f"confirm phase: {counted(len(remaining), 'trial')} to train, "
             f"{self._progress.num_complete}/{self._progress.num_pairs} pairs complete"
         )
+        if reach == expansion.first_reach:
+            planned = expansion.confirm_trials(self._chosen, reach)
+            remaining = with_arms(remaining, planned, self._spec.control.name)
         self._train(ConfirmPhase(remaining), watch, Phase.CONFIRM)
         if watch.reason is None:
             self._settle_twins(remaining)
 
     def _look(self, expansion: Expansion, reach: Mapping[CellArm, int]) -> dict[CellArm, int] | None:
         """Look at the pairs so far: how far each cell and arm goes on (`None`: the last look is over)."""
-        looks = self._spec.planned_looks
+        looks, allocation = self._spec.planned_looks, self._spec.allocation
+        if allocation is not None:
+            return self._allocate(expansion, reach, allocation) if reach == expansion.first_reach else None
         assert looks is not None
         with self._database.read() as session:
             rows = newest_of_each(summaries_of(session, self._experiment_id, Phase.CONFIRM))
@@ -249,6 +277,19 @@ class _Driver:
         if further is None:
             self._progress.plan(sum(comparison.num_planned_pairs for comparison in comparisons))
         return further
+
+    def _allocate(
+        self, expansion: Expansion, reach: Mapping[CellArm, int], allocation: Allocation
+    ) -> dict[CellArm, int] | None:
+        """Share out the pairs that are left by the sds of the first ones (`None`: none are left)."""
+        with self._database.read() as session:
+            rows = newest_of_each(summaries_of(session, self._experiment_id, Phase.CONFIRM))
+        # A driver that takes over finds later seeds, too: what decides are the first ones alone.
+        comparisons = compare_rows(self._spec, expansion.cells, rows, TwoStages(allocation.first), reach)
+        further = allocated_reach(allocation, comparisons, reach)
+        for comparison in comparisons:
+            self.say(allocation_told(comparison, further))
+        return None if further == dict(reach) else further
 
     def _settle_twins(self, trials: list[OpenTrial]) -> None:
         """What was trained once ends everywhere it was asked for."""
@@ -271,20 +312,74 @@ class _Driver:
             self._progress.trial_ended(trial, ending)
             self._claims.release(trial)
             self._streak.note(ending)
+            if ending.has_unequal_arms:
+                # Other cells may have pairs already.
+                self._unequal = f"in {trial.cell}, {ending.error}"
+                watch.stop(StopReason.UNEQUAL)
             if self._streak.is_over:
                 watch.stop(StopReason.FAILING)
 
-        recorder = Recorder(self._database, self._attempt, watch, on_ended)
-        with WaitingNote(self._database, self._experiment_id, self._attempt, self._spec.resources):
-            run_trials(work, recorder, watch, self._engine(phase))
+        token = self._leave_token(watch)
+        if token is None:
+            return
+        recorder = Recorder(self._database, self._attempt, watch, on_ended, self.say, self._tell_of_storage)
+        try:
+            with WaitingNote(self._database, self._experiment_id, self._attempt, self._spec.resources):
+                run_trials(work, recorder, watch, self._engine(phase, token))
+        finally:
+            with suppress(OSError):
+                token.remove()
 
-    def _engine(self, phase: Phase) -> Engine:
+    def _leave_token(self, watch: Watch) -> StorageToken | None:
+        """What trials must find on the storage, once it can be written (`None`: somebody stopped the driver first)."""
+        storage, patience = self._settings.effective_storage, Patience()
+
+        def on_waiting(trouble: str) -> None:
+            self._tell_of_storage(trouble)
+            if watch.reason is not None:
+                raise _StoppedWaitingError
+
+        while watch.reason is None:
+            try:
+                storage.mkdir(mode=0o700, parents=True, exist_ok=True)
+                token = StorageToken.write(storage / TOKENS / self._experiment_id)
+            except PermissionError as error:
+                raise _ExperimentFailedError(
+                    f"the storage {storage} can't be written by the driver's user ({error}): give that user the "
+                    "right, or "
+                    f"name a folder of its own (SIGMALAB_STORAGE), then `sigmalab resume {self._experiment_id}`"
+                ) from error
+            except OSError as error:
+                trouble = storage_trouble(error, storage) or f"the storage {storage} can't be written: {error.strerror}"
+            else:
+                self._tell_of_storage("")
+                return token
+            with suppress(_StoppedWaitingError):
+                patience.wait(storage, trouble, on_waiting)
+        return None
+
+    def _tell_of_storage(self, trouble: str) -> None:
+        if trouble == self._storage_trouble:
+            return
+        self._storage_trouble = trouble
+        self.say(f"waits: {trouble}" if trouble else "goes on: the storage can be written again")
+        try:
+            with self._database.write() as session:
+                set_storage_trouble(session, self._experiment_id, trouble, self._attempt)
+        except StaleAttemptError as error:
+            _log.warning("%s", error)
+
+    def _engine(self, phase: Phase, token: StorageToken) -> Engine:
         storage, resources = self._settings.effective_storage, self._spec.resources
         runtime = Runtime(
             # A folder of its own: nothing of another experiment may be taken up by accident.
             storage=storage / self._experiment_id if self._reuse.is_own_only else storage,
             checkpoint_minutes=self._settings.checkpoint_minutes,
             data_root=self._settings.effective_data_root,
+            storage_token=token,
+            umask=self._settings.umask,
+            silence_seconds=3600 * self._settings.trial_silence_hours,
+            data_roots=self._settings.data_roots,
             device="cuda" if resources.gpus_per_worker > 0 else "cpu",
             loader_workers=resources.loader_workers,
             image_cache_gib=resources.image_cache_gib,
@@ -297,7 +392,7 @@ class _Driver:
         )
 
     def _avoid(self, node: str, why: str) -> None:
-        self.say(f"no more trials for node {node}, where they fail fast: {why}")
+        self.say(f"node {node} gets no more trials, because they fail there at once: {why}")
         try:
             with self._database.write() as session:
                 avoid_node(session, self._experiment_id, node, why, self._attempt)
@@ -320,8 +415,14 @@ class _Driver:
             case StopReason.FAILING:
                 self._end(
                     ExperimentStatus.FAILED,
-                    f"stopped after {self._settings.max_equal_failures} trials in a row failed alike (mend it, then "
+                    f"stopped after {self._settings.max_equal_failures} trials in a row failed with the same error "
+                    "(fix its cause, then "
                     f"`sigmalab resume {self._experiment_id} --retry`): {self._streak.error}",
+                )
+            case StopReason.UNEQUAL:
+                self._end(
+                    ExperimentStatus.FAILED,
+                    f"stopped {self._unequal} (fix the cause, then `sigmalab resume {self._experiment_id} --retry`)",
                 )
             case None:
                 self._conclude()
@@ -329,31 +430,32 @@ class _Driver:
     def _conclude(self) -> None:
         with self._database.read() as session:
             rows = summaries_of(session, self._experiment_id, Phase.CONFIRM)
-        if self._spec.planned_looks is not None:
+        if self._spec.has_stages:
             with self._database.write() as session:
                 set_reached(session, self._experiment_id, self._progress.num_pairs, len(rows), self._attempt)
         self._progress.know(rows)
         if any(not TrialStatus(row.status).is_final for row in rows):
-            raise RuntimeError("Ray Tune ended with open trials")  # another attempt goes on
+            raise RuntimeError("Ray Tune ended before all trials had ended")  # another attempt goes on
         failed = [row for row in rows if row.status == TrialStatus.FAILED]
         missing = self._progress.num_pairs - self._progress.num_complete
         if failed and self._progress.num_succeeded == 0:
-            self._end(ExperimentStatus.FAILED, f"{_all_of(len(failed))} failed; the first: {failed[0].error}")
+            self._end(ExperimentStatus.FAILED, f"{_all_of(len(failed))} failed; the first error: {failed[0].error}")
         elif failed and self._progress.num_complete == 0:
             self._end(
                 ExperimentStatus.FAILED,
-                f"no pair is complete: {counted(len(failed), 'trial')} failed; the first: {failed[0].error}",
+                f"no pair is complete: {counted(len(failed), 'trial')} failed; the first error: {failed[0].error}",
             )
         elif missing:
+            are = "is" if missing == 1 else "are"
             because = f"{counted(len(failed), 'trial')} failed"
-            reason = f"{missing} of {self._progress.num_pairs} pairs are incomplete: {because}"
+            reason = f"{missing} of {counted(self._progress.num_pairs, 'pair')} {are} incomplete: {because}"
             self._end(ExperimentStatus.SUCCEEDED, reason)
         else:
             self._end(ExperimentStatus.SUCCEEDED, self._ended_by_plan())
 
     def _ended_by_plan(self) -> str:
         """Whether looks have saved pairs."""
-        longest = self._spec.num_cells * len(self._spec.treatments) * len(self._spec.seeds)
+        longest = self._spec.num_pairs
         reached = self._progress.num_pairs
         return f"ended by planned looks after {reached} of at most {longest} pairs" if reached < longest else ""
 
@@ -363,23 +465,35 @@ class _Driver:
 
     @contextmanager
     def _shipping(self, watch: Watch) -> Iterator[None]:
-        """Send rows to MLflow meanwhile, and for a bounded time afterwards."""
-        uri = self._settings.mlflow_tracking_uri
-        if uri is None:
-            yield
-            return
+        """Send rows to the trackers meanwhile, and for a bounded time afterwards."""
         settings, stop = self._settings, threading.Event()
-        shipper = Shipper(self._database, uri, link=settings.mlflow_link, storage=settings.effective_storage)
-        thread = threading.Thread(target=shipper.run, args=(stop,), name="shipper", daemon=True)
-        thread.start()
+        shippers = {
+            kind.title: Shipper(self._database, kind.open(settings), storage=settings.effective_storage)
+            for kind in trackers_on(settings)
+        }
+        threads = [
+            threading.Thread(target=shipper.run, args=(stop,), name=f"shipper to {title}", daemon=True)
+            for title, shipper in shippers.items()
+        ]
+        for thread in threads:
+            thread.start()
         try:
             yield
         finally:
             stop.set()
-            thread.join()
+            for thread in threads:
+                thread.join()
         # One that is told to terminate has no time; the next attempt ships the rest.
-        if watch.reason is not StopReason.TERMINATED and not shipper.drain(_DRAIN_SECONDS):
-            self.say("MLflow does not have everything yet; the rows wait in the store")
+        if shippers and watch.reason is not StopReason.TERMINATED:
+            self._drain(shippers)
+
+    def _drain(self, shippers: Mapping[str, Shipper]) -> None:
+        """All at once: a tracker that is away takes no time from the others."""
+        with ThreadPoolExecutor(len(shippers), thread_name_prefix="drain") as pool:
+            is_drained = pool.map(lambda shipper: shipper.drain(_DRAIN_SECONDS), shippers.values())
+            for title, has_everything in zip(shippers, is_drained, strict=True):
+                if not has_everything:
+                    self.say(f"{title} does not have everything yet; the rows wait in the store")
 
 
 @contextmanager

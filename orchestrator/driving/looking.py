@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 
 from orchestrator.planning.expansion import CellArm
-from orchestrator.report.numbers import p_text
 from orchestrator.statistics.comparison import Comparison, Verdict
 from orchestrator.statistics.look_plan import Looks
 from orchestrator.statistics.looks import is_futile, is_settled
+from orchestrator.statistics.p_text import p_text
 
 
 def next_reach(
@@ -40,9 +40,9 @@ def told(comparison: Comparison, looks: Looks) -> str:
     number = f"{comparison.num_planned_pairs} pairs"
     start = f"look after {number}: {comparison.treatment} in {comparison.cell.key}: "
     if comparison.is_confirmed:
-        return f"{start}{comparison.verdict.value} (p {p_text(comparison.p_holm)}), ended"
+        return f"{start}{comparison.verdict.value} (p {p_text(comparison.p_holm, level=comparison.level)}), ended"
     if comparison.verdict is Verdict.EQUIVALENT:
         return f"{start}equivalent, ended"
     if is_futile(comparison, looks):
         return f"{start}futile, {'ended' if is_settled(comparison, looks) else 'not ended: the plan does not bind'}"
-    return f"{start}open (p {p_text(comparison.p_holm)})"
+    return f"{start}open (p {p_text(comparison.p_holm, level=comparison.level)})"

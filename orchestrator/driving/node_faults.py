@@ -13,8 +13,15 @@ from typing import NamedTuple
 import ray
 
 from orchestrator.capacity import Node, of_asked_model
-from orchestrator.spec import Resources
-from trainers.errors import CheckpointError, ConfigError, DataError, MissingPackageError
+from orchestrator.spec.experiment import Resources
+from trainers.errors import (
+    CheckpointError,
+    ConfigError,
+    DataError,
+    MissingPackageError,
+    OtherVersionError,
+    StorageNotSharedError,
+)
 
 QUICK_SECONDS = 120.0
 """A trial that fails later has had its data and its device."""
@@ -22,7 +29,15 @@ _FAULTS_TO_AVOID = 2
 _WITHIN_SECONDS = 1800.0
 """Faults so far apart have nothing to do with each other; and a node that was avoided for so long is tried again."""
 
-_NODE_FAULTS = (DataError, CheckpointError, ConfigError, MissingPackageError, OSError)
+_NODE_FAULTS = (
+    DataError,
+    CheckpointError,
+    ConfigError,
+    MissingPackageError,
+    OtherVersionError,
+    StorageNotSharedError,
+    OSError,
+)
 
 
 class NodeFaultError(Exception):

@@ -4,20 +4,20 @@ from collections import deque
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
+from orchestrator.driving.cell_search import CellSearch, Request
 from orchestrator.driving.reuse import Reuse
 from orchestrator.driving.work import Ending, OpenTrial, RaceRules
 from orchestrator.errors import SpecError
 from orchestrator.planning.expansion import CellArm, Expansion
 from orchestrator.planning.planned import PlannedTrial
-from orchestrator.search import Asha
-from orchestrator.search.cell_search import CellSearch, Request
+from orchestrator.search.early_stopping import Halving
 from orchestrator.search.space import Params
 from orchestrator.statistics.metric import metric_named
 from orchestrator.status import Phase, TrialStatus
 from orchestrator.store.database import Database
 from orchestrator.store.tables import TrialRow
 from orchestrator.store.telemetry import metrics_of
-from orchestrator.store.trials import TrialKey, fail_trial, get_trial, plan_trials, summaries_of, trials_of
+from orchestrator.store.trials import TrialRowKey, fail_trial, get_trial, plan_trials, summaries_of, trials_of
 
 _ENDED = (TrialStatus.SUCCEEDED, TrialStatus.FAILED, TrialStatus.PRUNED)
 """A cancelled trial is open again when its experiment goes on."""
@@ -77,7 +77,7 @@ class SearchPhase:
         self.races = {
             "/".join(key): self._race_rules(search, rules, rows)
             for key, search in self.searches.items()
-            if isinstance(rules := arms[key[1]].early_stopping, Asha)
+            if (rules := arms[key[1]].early_stopping.halving) is not None
         }
         self._turns = deque(self.searches)
         self._in_training: dict[str, list[OpenTrial]] = {}
@@ -125,7 +125,7 @@ class SearchPhase:
                 # A result stands in for it; one that lost another race has none, and is trained.
                 self._ready.append(_Asked((twin.cell, twin.arm), Request(twin.params, twin.seed, bool(twin.race))))
 
-    def _race_rules(self, search: CellSearch, rules: Asha, rows: Sequence[TrialRow]) -> RaceRules:
+    def _race_rules(self, search: CellSearch, rules: Halving, rows: Sequence[TrialRow]) -> RaceRules:
         # The metric of every epoch is the best epoch's without its prefix.
         metric, planned = self._metric.removeprefix("best_"), search.planned
         place = (planned.cell.key, planned.arm, planned.seeds[0])
@@ -153,7 +153,7 @@ class SearchPhase:
             search.ended(request.params, request.seed, None, failure=str(error))
             return None
         with self._database.write() as session:
-            row_id = plan_trials(session, self._experiment_id, [planned], self._attempt)[TrialKey.of(planned)]
+            row_id = plan_trials(session, self._experiment_id, [planned], self._attempt)[TrialRowKey.of(planned)]
             row = get_trial(session, row_id)
         trial = OpenTrial.of(row, race="/".join(key) if request.is_race else "")
         is_reused = row.status not in _ENDED and not self._reuse.apply([trial])
@@ -190,5 +190,5 @@ def open_confirm_trials(
     with database.read() as session:
         # Without those that have ended: their curves are the bulk of a large table.
         rows = {row.id: row for row in trials_of(session, experiment_id, Phase.CONFIRM, but=_ENDED)}
-    row_ids = [ids[TrialKey.of(trial)] for trial in planned]
+    row_ids = [ids[TrialRowKey.of(trial)] for trial in planned]
     return [OpenTrial.of(rows[row_id]) for row_id in row_ids if row_id in rows]

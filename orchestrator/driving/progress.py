@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from orchestrator.driving.work import Ending, OpenTrial
 from orchestrator.errors import StaleAttemptError
-from orchestrator.spec import ExperimentSpec
+from orchestrator.spec.experiment import ExperimentSpec
 from orchestrator.statistics.comparison import Cell
 from orchestrator.statistics.metric import metric_named
 from orchestrator.status import Phase, TrialStatus
@@ -37,8 +37,9 @@ class PairProgress:
         self._database, self._experiment_id, self._attempt, self._say = database, experiment_id, attempt, say
         self._control, self._treatments = spec.control.name, [arm.name for arm in spec.treatments]
         self._metric_name, self._metric = spec.primary_metric, metric_named(spec.primary_metric)
+        self._selecting = spec.task.metric(spec.task.selects_by)
         self._has_many_cells = len(list(cells)) > 1
-        self.num_pairs = len(spec.models) * len(spec.datasets) * len(self._treatments) * len(spec.seeds)
+        self.num_pairs = spec.num_pairs
         self._values: dict[tuple[str, str, int], float | None] = {}
         self._complete: set[tuple[str, str, int]] = set()
 
@@ -73,7 +74,7 @@ class PairProgress:
     def trial_ended(self, trial: OpenTrial, ending: Ending) -> None:
         """A trial has ended: say what that means."""
         if trial.phase is not Phase.CONFIRM:
-            self._say(f"search: {trial.name} {trial.params}: {_outcome(ending)}")
+            self._say(f"search: {trial.name} {trial.params}: {self._outcome(ending)}")
             return
         self._values[trial.cell, trial.arm, trial.seed] = self._value(ending)
         if ending.status is TrialStatus.FAILED:
@@ -113,7 +114,7 @@ class PairProgress:
                     append_event(session, self._experiment_id, "pair", payload)
         except StaleAttemptError as error:
             # The attempt that goes on tells of them; the watch finds out that this one must stop.
-            _log.warning("pairs are not told of: %s", error)
+            _log.warning("complete pairs could not be reported: %s", error)
 
     def _payload(self, pair: tuple[str, str, int], place: int) -> dict[str, object]:
         cell, treatment, seed = pair
@@ -144,8 +145,8 @@ class PairProgress:
             return None
         return ending.metrics[self._metric_name] * self._metric.scale
 
-
-def _outcome(ending: Ending) -> str:
-    if ending.status is TrialStatus.SUCCEEDED:
-        return f"best val/top1 {100 * ending.metrics['best_val/top1']:.1f} %"
-    return ending.error
+    def _outcome(self, ending: Ending) -> str:
+        if ending.status is not TrialStatus.SUCCEEDED:
+            return ending.error
+        best = f"best_val/{self._selecting.name}"
+        return f"best val/{self._selecting.name} {self._selecting.told(ending.metrics[best])}"

@@ -18,7 +18,7 @@ from ray.tune.experiment import Trial
 from sqlalchemy.orm import Session
 
 from orchestrator.driving.node_faults import NodeFaultError
-from orchestrator.driving.trainable import ERROR, REPORT, RESULT
+from orchestrator.driving.trainable import ALIKE, ERROR, REPORT, RESULT, STORAGE, UNEQUAL
 from orchestrator.driving.watch import StopReason, Watch
 from orchestrator.driving.work import Ending, OpenTrial
 from orchestrator.errors import StaleAttemptError
@@ -27,6 +27,7 @@ from orchestrator.store.database import Database
 from orchestrator.store.telemetry import record_epoch
 from orchestrator.store.trials import fail_trial, get_trial, prune_trial, start_trial, succeed_trial
 from trainers.counted import counted
+from trainers.errors import TrainerError
 from trainers.program import shown
 from trainers.result import EpochReport, TrialResult
 
@@ -47,7 +48,13 @@ class Recorder(NotKept, Callback):
     """Life: `expect` before a trial is handed to Tune; Tune calls the rest, in its own thread."""
 
     def __init__(
-        self, database: Database, attempt: int, watch: Watch, on_ended: Callable[[OpenTrial, Ending], None]
+        self,
+        database: Database,
+        attempt: int,
+        watch: Watch,
+        on_ended: Callable[[OpenTrial, Ending], None],
+        say: Callable[[str], None] = _log.info,
+        on_storage: Callable[[str], None] = _log.info,
     ) -> None:
         """Nothing is written yet.
 
@@ -56,11 +63,21 @@ class Recorder(NotKept, Callback):
             attempt: number of this driver attempt.
             watch: told if the attempt is stale.
             on_ended: called when a trial's row is final.
+            say: told what was found of the arms' starts.
+            on_storage: told what is wrong with the storage, in words, and with none when it can be written again.
         """
         super().__init__()
         self._database, self._attempt, self._watch, self._on_ended = database, attempt, watch, on_ended
+        self._say, self._on_storage = say, on_storage
+        self._waiting: dict[int, str] = {}
+        self._trouble = ""
         self._trials: dict[int, OpenTrial] = {}
         self._recorded: dict[int, set[int]] = {}
+
+    @property
+    def waits_for_storage(self) -> bool:
+        """Whether a trial waits until it can write: another one would, too."""
+        return bool(self._waiting)
 
     def expect(self, trial: OpenTrial) -> None:
         """Tune will train this trial."""
@@ -96,10 +113,17 @@ class Recorder(NotKept, Callback):
             self._succeed(open_trial, TrialResult.model_validate_json(result.pop(RESULT)))
         elif ERROR in result:
             self._fail(open_trial, result.pop(ERROR))
+        elif UNEQUAL in result:
+            self._fail(open_trial, result.pop(UNEQUAL), has_unequal_arms=True)
+        elif ALIKE in result:
+            self._say(result.pop(ALIKE))
+        elif STORAGE in result:
+            self._wait(open_trial, result.pop(STORAGE))
 
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: object) -> None:
         """An execution was lost, another one follows."""
         _log.warning("%s is tried again: %s", self._open(trial).name, _cause(trial))
+        self._wait(self._open(trial), "")
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: object) -> None:
         """The last execution was lost, too."""
@@ -116,6 +140,13 @@ class Recorder(NotKept, Callback):
         self._recorded[trial.row_id].add(report.epoch)
 
     def _succeed(self, trial: OpenTrial, result: TrialResult) -> None:
+        facts = result.provenance
+        try:
+            # The worker has asked this before it began, unless it is of a version that does not.
+            trial.planned.require(trial=facts["trial"], code=facts["code_version"], data=facts["data_fingerprint"])
+        except TrainerError as error:
+            self._fail(trial, f"its result does not count: {error} [{error.code}]")
+            return
         with self._writing() as session:
             for report in result.epochs:
                 if report.epoch not in self._recorded[trial.row_id]:
@@ -123,12 +154,12 @@ class Recorder(NotKept, Callback):
             succeed_trial(session, trial.row_id, result, self._attempt)
         self._end(trial, Ending(TrialStatus.SUCCEEDED, result.metrics))
 
-    def _fail(self, trial: OpenTrial, error: str) -> None:
+    def _fail(self, trial: OpenTrial, error: str, *, has_unequal_arms: bool = False) -> None:
         # Of any library, and about any file: rows and JSON take UTF-8 only.
         error = shown(f"arm {trial.arm}, seed {trial.seed}: {error}")
         with self._writing() as session:
             fail_trial(session, trial.row_id, error, self._attempt)
-        self._end(trial, Ending(TrialStatus.FAILED, {}, error))
+        self._end(trial, Ending(TrialStatus.FAILED, {}, error, has_unequal_arms))
 
     def _prune(self, trial: OpenTrial, report: EpochReport) -> None:
         reason = f"stopped early after {counted(report.epoch + 1, 'epoch')}: other candidates were ahead"
@@ -136,7 +167,18 @@ class Recorder(NotKept, Callback):
             prune_trial(session, trial.row_id, reason, self._attempt)
         self._end(trial, Ending(TrialStatus.PRUNED, {}, reason))
 
+    def _wait(self, trial: OpenTrial, trouble: str) -> None:
+        """A trial waits for the storage, or (no trouble) goes on."""
+        self._waiting.pop(trial.row_id, None)
+        if trouble:
+            self._waiting[trial.row_id] = trouble
+        told = next(iter(self._waiting.values()), "")
+        if told != self._trouble:
+            self._trouble = told
+            self._on_storage(told)
+
     def _end(self, trial: OpenTrial, ending: Ending) -> None:
+        self._wait(trial, "")
         if self._watch.reason is not StopReason.STALE:
             self._on_ended(trial, ending)
 

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from orchestrator.driving.work import OpenTrial
-from orchestrator.hardware import Hardware
+from orchestrator.planning.hardware import Hardware
 from orchestrator.store.database import Database
 from orchestrator.store.tables import TrialRow
 from orchestrator.store.trials import find_reusable, reuse_trial, succeeded_of

@@ -31,8 +31,8 @@ from orchestrator.driving.trainable import job_of, run_trial
 from orchestrator.driving.watch import StopReason, Watch
 from orchestrator.driving.work import OpenTrial, Work
 from orchestrator.errors import StaleAttemptError
-from orchestrator.hardware import Hardware, trial_folder
-from orchestrator.spec import Resources
+from orchestrator.planning.hardware import Hardware, trial_folder
+from orchestrator.spec.experiment import Resources
 from trainers.runtime import Runtime
 
 _AVOID = "avoid"
@@ -163,7 +163,7 @@ class _Feed(NotKept, Searcher):
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
         if self._watch.reason is not None:
             return _finished()
-        if len(self._live) >= self._slots.number:
+        if len(self._live) >= self._slots.number or self._recorder.waits_for_storage:
             return None
         try:
             trial = self._next()
@@ -211,13 +211,15 @@ class _Feed(NotKept, Searcher):
         storage = self._engine.runtime.storage
         assert storage is not None
         folder = trial_folder(trial.identity, Hardware.asked_for(self._engine.resources).key)
-        runtime = self._engine.runtime.model_copy(update={"storage": storage / folder})
+        runtime = self._engine.runtime.model_copy(update={"storage": storage / folder, "planned": trial.planned})
         return job_of(
             trial.config,
             runtime,
             self._engine.resources,
             run_name=trial.identity,
             folder=self._engine.folder / "train",
+            # Several workers read their data elsewhere than where Tune's function runs: the report compares them.
+            arms=trial.arms if self._engine.resources.num_workers == 1 else "",
         )
 
 

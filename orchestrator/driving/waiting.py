@@ -15,7 +15,7 @@ from ray.util import placement_group_table
 from orchestrator.capacity import Capacity, Node, of_asked_model
 from orchestrator.driving.cluster import capacity
 from orchestrator.errors import StaleAttemptError, StoreError
-from orchestrator.spec import Resources
+from orchestrator.spec.experiment import Resources
 from orchestrator.status import ExperimentStatus
 from orchestrator.store.database import Database
 from orchestrator.store.experiments import fence, get_experiment, set_reason
@@ -54,7 +54,7 @@ class WaitingNote:
             try:
                 reason = self._reason()
             except (StoreError, ray.exceptions.RayError) as error:
-                _log.debug("can't say what is waited for: %s", error)
+                _log.debug("can't find out what trials wait for: %s", error)
                 continue
             self._guarded(reason)
 
@@ -106,7 +106,7 @@ class WaitingNote:
                 if row.status == ExperimentStatus.RUNNING and row.reason == self._written:
                     set_reason(session, self._experiment_id, reason)
         except (StaleAttemptError, StoreError) as error:
-            _log.debug("not said what is waited for: %s", error)
+            _log.debug("could not report what trials wait for: %s", error)
         else:
             self._written = reason
 
@@ -141,7 +141,8 @@ def waits_for(resources: Resources, cluster: Capacity, free: Sequence[Node], oth
         is_one = sum(wanted[kind] for kind in missing) == 1
         return f"waits for {what}: {names} {'holds' if len(others) == 1 else 'hold'} {'it' if is_one else 'them'}"
     kind = missing[0]
-    return f"waits for {what}: {left[kind]:g} of {total[kind]:g} are free, no experiment of this service has them"
+    room = f"{left[kind]:g} of {total[kind]:g} are free"
+    return f"waits for {what}: {room}, and no experiment of this service holds the others"
 
 
 def _called(resources: Resources) -> dict[str, str]:

@@ -25,6 +25,8 @@ class StopReason(StrEnum):
     """Another attempt has taken over, or this one was taken for dead: nothing may be written any more."""
     FAILING = "failing"
     """Its trials fail one after another with the same error: so would the others."""
+    UNEQUAL = "unequal"
+    """The arms of a cell start otherwise than what they change explains: no pair of them would mean anything."""
     TERMINATED = "terminated"
     """The process was told to end; another attempt goes on later."""
 
@@ -81,7 +83,7 @@ class Watch:
                 return
             except StoreError as error:
                 # The reconciler may take this driver for dead; the next heartbeat will tell.
-                _log.warning("no heartbeat: %s", error)
+                _log.warning("could not write the heartbeat: %s", error)
 
     def _beat(self) -> None:
         with self._database.write() as session:

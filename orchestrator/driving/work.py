@@ -7,6 +7,7 @@ from typing import Protocol
 from orchestrator.search.space import Params
 from orchestrator.status import Phase, TrialStatus
 from orchestrator.store.tables import TrialRow
+from trainers.planned_identity import PlannedIdentity
 
 
 @dataclass(frozen=True)
@@ -23,13 +24,33 @@ class OpenTrial:
     params: Params
     config: str
     """Canonical JSON of the TrialConfig."""
+    code: str | None = None
+    """Version of the code that it was planned with (`None`: not kept)."""
+    arms: str = ""
+    """All arms of its cell and seed, to be compared before it is trained: JSON of `Arms` (empty: it need not)."""
     race: str = ""
     """Trials of one race are ranked against each other and may be stopped early (empty: no race)."""
 
     @classmethod
     def of(cls, row: TrialRow, *, race: str = "") -> "OpenTrial":
         """What a row asks for."""
-        return cls(row.id, row.identity, row.cell, row.arm, row.seed, Phase(row.phase), row.params, row.config, race)
+        return cls(
+            row.id,
+            row.identity,
+            row.cell,
+            row.arm,
+            row.seed,
+            Phase(row.phase),
+            row.params,
+            row.config,
+            row.code,
+            race=race,
+        )
+
+    @property
+    def planned(self) -> PlannedIdentity:
+        """What it must be where it is trained."""
+        return PlannedIdentity(trial=self.identity, code=self.code)
 
     @property
     def name(self) -> str:
@@ -45,6 +66,8 @@ class Ending:
     metrics: dict[str, float]
     """Final metrics (empty: it has none)."""
     error: str = ""
+    has_unequal_arms: bool = False
+    """Whether it was not trained because arms of its cell start otherwise than what they change explains."""
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from typing import NamedTuple
 from orchestrator.labels import LABELLED
 from orchestrator.planning.composition import PatchSource
 from orchestrator.planning.findings import Findings
-from orchestrator.problems import suggestion
-from orchestrator.spec import CellPatch, ExperimentSpec
+from orchestrator.spec.complaints import suggestion
+from orchestrator.spec.experiment import CellPatch, ExperimentSpec
 from orchestrator.statistics.comparison import Cell
 
 

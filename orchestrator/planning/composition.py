@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pydantic import BaseModel, JsonValue, ValidationError
 from pydantic_core import to_json
 
-from orchestrator.planning.patch import merge_patch
 from orchestrator.planning.planned_fields import PLANNED_FIELDS
-from orchestrator.problems import Path, complaints_of, json_pointer
-from orchestrator.recipes import RECIPES, RecipeName
+from orchestrator.spec.complaints import Path, complaints_of, json_pointer
+from orchestrator.spec.patch import merge_patch
+from orchestrator.spec.recipes import RECIPES, RecipeName
 from trainers.config import TrialConfig
 from trainers.strict_json import JsonObject
 

@@ -1,20 +1,19 @@
 """What a plan will take: from measured seconds where there are some, else from floating-point operations."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 
-from orchestrator.spec import Resources
+from orchestrator.planning.gpu_rates import GpuRate, gpu_rate
+from orchestrator.spec.experiment import Resources
 from orchestrator.statistics.comparison import Cell
-from trainers.analyses.configs import receptive_field_in
 from trainers.config import TrialConfig
 from trainers.counted import counted
-from trainers.data import DatasetConfig
 from trainers.data.splitting import SplitSizes
+from trainers.kinds import DatasetConfig
 from trainers.strict import StrictModel
 
 CPU_FLOPS_PER_SECOND = 3e10
 """Assumed for one CPU core in fp32, all overhead included (digits example: about 36e9)."""
-GPU_FLOPS_PER_SECOND = 2e13
-"""Assumed for one GPU, all overhead included."""
 FORWARD_PASSES_PER_STEP = 3
 """A training step costs a forward pass and a backward pass of twice its size."""
 
@@ -51,7 +50,8 @@ class CostModel:
         self._sizes_of = sizes_of
         self._resources = resources
         self._measured = measured_seconds
-        self._num_measured = self._num_assumed = 0
+        self._num_measured = 0
+        self._num_assumed = Counter[str]()
 
     def cost(self, trials: Iterable[tuple[Cell, TrialConfig, int]]) -> Cost:
         """Cost of trials, given as (cell, config, how many such)."""
@@ -74,30 +74,25 @@ class CostModel:
         if measured is not None:
             self._num_measured += count
             return measured
-        self._num_assumed += count
-        return trial_flops(config, self._sizes_of(config.dataset)) / self._flops_per_second()
+        rate = self._rate(config)
+        self._num_assumed[
+            f"by floating-point operations at an assumed {rate.flops_per_second:.0e} per second and {rate.unit} "
+            f"({rate.ground})"
+        ] += count
+        units = self._resources.gpus_per_worker or self._resources.cpus_per_worker
+        flops_per_second = rate.flops_per_second * units * self._resources.num_workers
+        return trial_flops(config, self._sizes_of(config.dataset)) / flops_per_second
 
-    def _flops_per_second(self) -> float:
-        """All workers of a trial together."""
-        resources = self._resources
-        if resources.gpus_per_worker > 0:
-            return GPU_FLOPS_PER_SECOND * resources.gpus_per_worker * resources.num_workers
-        return CPU_FLOPS_PER_SECOND * resources.cpus_per_worker * resources.num_workers
+    def _rate(self, config: TrialConfig) -> GpuRate:
+        if self._resources.gpus_per_worker > 0:
+            return gpu_rate(self._resources.accelerator_type, config.optimization.precision)
+        return GpuRate(CPU_FLOPS_PER_SECOND, "CPU core", "right within a factor of a few")
 
     def _basis(self) -> str:
-        unit, rate = "CPU core", CPU_FLOPS_PER_SECOND
-        if self._resources.gpus_per_worker > 0:
-            unit, rate = "GPU", GPU_FLOPS_PER_SECOND
-        parts = [
-            f"{counted(self._num_measured, 'trial')} by the median of finished trials of their cell"
-            if self._num_measured
-            else "",
-            f"{counted(self._num_assumed, 'trial')} by floating-point operations at an assumed {rate:.0e} per second "
-            f"and {unit} (right within a factor of a few)"
-            if self._num_assumed
-            else "",
-        ]
-        return "; ".join(part for part in parts if part) or "nothing remains to be done"
+        parts = [f"{counted(count, 'trial')} {how}" for how, count in self._num_assumed.items()]
+        if self._num_measured:
+            parts.insert(0, f"{counted(self._num_measured, 'trial')} by the median of finished trials of their cell")
+        return "; ".join(parts) or "nothing remains to be done"
 
 
 def trial_flops(config: TrialConfig, sizes: SplitSizes) -> float:
@@ -106,8 +101,5 @@ def trial_flops(config: TrialConfig, sizes: SplitSizes) -> float:
     passes = epochs * (FORWARD_PASSES_PER_STEP * sizes.train + sizes.val) + sizes.val
     if config.score_test:
         passes += sizes.test
-    analysis = receptive_field_in(config.analyses)
-    if analysis is not None:
-        looks = 1 + (1 if epochs else 0) + (epochs // analysis.every_epochs if analysis.every_epochs else 0)
-        passes += looks * FORWARD_PASSES_PER_STEP * min(analysis.num_images, sizes.val)
-    return config.model.forward_flops_per_image() * passes
+    passes += sum(analysis.forward_passes(sizes, epochs=epochs) for analysis in config.analyses)
+    return config.task.forward_flops_per_image(config.model) * passes

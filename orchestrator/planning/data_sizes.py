@@ -2,26 +2,27 @@
 
 from pathlib import Path
 
-from trainers.data import DatasetConfig, ManifestConfig
+from trainers.data.dataset import Dataset
 from trainers.data.splitting import SplitSizes
 
 
-def published_sizes(dataset: DatasetConfig, data_root: Path | None) -> SplitSizes | None:
-    """What the manifest of a published set will hold, told by its usual name `<set>-<protocol>.manifest.parquet`.
+def published_sizes(dataset: Dataset, data_root: Path | None) -> SplitSizes | None:
+    """What the manifest of a published set will hold, told by the set's name and protocol.
 
     Args:
         dataset: any.
         data_root: where relative paths start.
 
     Returns:
-        Images of each split (`None`: it is not a published set, or its manifest is there and tells itself).
+        Images of each split (`None`: it is not a published set, or it is there and tells itself).
     """
-    if not isinstance(dataset, ManifestConfig) or not dataset.is_absent(data_root):
+    missing = dataset.missing_publication(data_root)
+    if missing is None:
         return None
     # Whoever prepares data sets reads MATLAB and Arrow files; few plans need to know what they will find.
     from trainers.data.prepare import SETS  # noqa: PLC0415
 
-    name, _, protocol = dataset.label.rpartition("-")
+    name, _, protocol = missing.rpartition("-")
     published = next((each for each in SETS if each.name == name), None)
     if published is None or protocol not in published.protocols:
         return None

@@ -6,6 +6,7 @@ Expansion(spec) -> cells, searches, confirm_trials(chosen params), search_trial(
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from pydantic import ValidationError
 
@@ -20,23 +21,25 @@ from orchestrator.planning.composition import (
 )
 from orchestrator.planning.data_sizes import published_sizes
 from orchestrator.planning.findings import Findings
-from orchestrator.planning.patch import UnknownPathError
 from orchestrator.planning.planned import PlannedSearch, PlannedTrial
 from orchestrator.planning.point import with_point
-from orchestrator.planning.space_rules import space_complaints
+from orchestrator.planning.space_rules import of_other_kinds, space_complaints
 from orchestrator.planning.stem import Stem
 from orchestrator.planning.trial_rules import broken_rules
-from orchestrator.problems import complaints_of, json_pointer
 from orchestrator.search.space import Params
-from orchestrator.spec import Arm, ExperimentSpec
+from orchestrator.spec.complaints import complaints_of, json_pointer
+from orchestrator.spec.experiment import Arm, ExperimentSpec
+from orchestrator.spec.patch import UnknownPathError
 from orchestrator.statistics.comparison import Cell
 from orchestrator.status import Phase
 from trainers.config import TrialConfig, canonical_json
-from trainers.data import DatasetConfig
 from trainers.data.account import DataAccount
 from trainers.data.splitting import SplitSizes
-from trainers.data.survey import Survey, require_classes, require_readable
-from trainers.errors import DataError
+from trainers.data.survey import Survey, require_readable
+from trainers.errors import CheckpointError, DataError
+from trainers.export_note import ExportNote, note_of
+from trainers.kinds import DatasetConfig
+from trainers.models.weights_file import WeightsFile
 from trainers.strict_json import JsonObject
 from trainers.version import code_version
 
@@ -45,6 +48,15 @@ ABSENT = "absent"
 
 CellArm = tuple[str, str]
 """Cell key and name of the arm."""
+
+
+class _Weights(NamedTuple):
+    """A file of weights that was looked at, or none."""
+
+    trouble: str | None = None
+    """Why it could not be loaded."""
+    note: ExportNote | None = None
+    """What it says of itself."""
 
 
 class Expansion:
@@ -57,7 +69,7 @@ class Expansion:
         dataset_fingerprints: label of a data set -> digest of its data; `<cell key>/<arm>` -> digest of the data that
             a patch gives to that arm instead.
         data_found: the same names -> what was found where the data lie, in one line; only of data that lie somewhere.
-        digest: names the result: 20 hex digits over the spec, the code and the data.
+        digest: names the result: 20 hex digits over the spec, the code that its trials use and the data.
         absent_data: in a preview, labels of the data sets of which only the published size is known.
     """
 
@@ -78,6 +90,7 @@ class Expansion:
         self.absent_data: tuple[str, ...] = ()
         self._findings = Findings()
         self._surveys: dict[DatasetConfig, Survey | None] = {}
+        self._weights: dict[WeightsFile, _Weights] = {}
         self._arms = (spec.control, *spec.treatments)
         self._stems = self._validated_stems(cells_of(spec, self._findings))
         self._findings.raise_if_any()
@@ -119,8 +132,13 @@ class Expansion:
 
     @property
     def first_reach(self) -> dict[CellArm, int] | None:
-        """Seeds until the first planned look, of every cell and arm (`None`: no looks are planned)."""
-        looks = self.spec.planned_looks
+        """Seeds of every cell and arm in the first stage (`None`: there is one stage alone).
+
+        Until the first planned look, or until sds are known.
+        """
+        looks, allocation = self.spec.planned_looks, self.spec.allocation
+        if allocation is not None:
+            return dict.fromkeys(self._stems, allocation.first)
         return None if looks is None else dict.fromkeys(self._stems, looks.at[0])
 
     def search_trial(self, cell: Cell, arm_name: str, params: Params, seed: int) -> PlannedTrial:
@@ -185,6 +203,11 @@ class Expansion:
         pointer = composition.pointer_to(("dataset",))
         survey = self._survey(config.dataset, pointer)
         num_train = None if survey is None else survey.sizes.train
+        weights = self._weights_of(config)
+        if weights.trouble is not None:
+            self._findings.add(composition.pointer_to(("model", "weights")), weights.trouble)
+        elif (trouble := _trouble_with_note(weights.note, config)) is not None:
+            self._findings.add_for_trial(composition.pointer_to(("model", "weights")), trouble, cell=cell, arm=arm.name)
         for path, message in broken_rules(config, self.spec.resources, arm.search, num_train=num_train):
             self._findings.add_for_trial(composition.pointer_to(path), message, cell=cell, arm=arm.name)
         if arm.search is not None:
@@ -197,10 +220,24 @@ class Expansion:
             self._check_account(survey.account, config, pointer)
         return Stem(cell, arm.name, {}, config, survey.fingerprint)
 
+    def _weights_of(self, config: TrialConfig) -> "_Weights":
+        """The file of weights that a trial starts from; looked at once."""
+        weights = config.model.weights
+        if weights is None:
+            return _Weights()
+        if weights not in self._weights:
+            try:
+                self._weights[weights] = _Weights(note=note_of(weights.verified(self.data_root)))
+            except CheckpointError as error:
+                self._weights[weights] = _Weights(trouble=str(error))
+        return self._weights[weights]
+
     def _check_account(self, account: DataAccount, config: TrialConfig, pointer: str) -> None:
         """What every trial would fail at, some minutes from now."""
         try:
-            require_classes(account.num_classes, epochs=config.optimization.epochs, label=config.dataset.label)
+            config.task.require_classes(
+                account.num_classes, epochs=config.optimization.epochs, label=config.dataset.label
+            )
             require_readable(account, label=config.dataset.label)
         except DataError as error:
             self._findings.add(pointer, str(error))
@@ -211,7 +248,7 @@ class Expansion:
             return
         first = arm_by_text.setdefault(stem.text, arm.name)
         if first != arm.name:
-            message = f"this patch makes the very trial of arm `{first}`; there is nothing to compare"
+            message = f"this patch makes the same trial as arm `{first}`, so there is nothing to compare"
             self._findings.add_for_trial(f"{arm_pointer}/patch", message, cell=stem.cell, arm=arm.name)
 
     def _survey(self, dataset: DatasetConfig, pointer: str) -> Survey | None:
@@ -266,5 +303,24 @@ class Expansion:
 
     def _digest(self) -> str:
         data = [f"{name}={digest}" for name, digest in sorted(self.dataset_fingerprints.items())]
-        text = "\n".join((canonical_json(self.spec), code_version(), *data))
+        text = "\n".join((canonical_json(self.spec), *sorted(self._codes()), *data))
         return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+    def _codes(self) -> set[str]:
+        """Versions of the code behind every trial, those that a search may propose included."""
+        codes = {stem.code for stem in self._stems.values()}
+        searches = {arm.name: arm.search for arm in self._arms if arm.search}
+        for stem in self._stems.values():
+            if stem.arm in searches:
+                codes.update(map(code_version, of_other_kinds(stem.config, searches[stem.arm].space)))
+        return codes
+
+
+def _trouble_with_note(note: ExportNote | None, config: TrialConfig) -> str | None:
+    """What every trial would end with, after those of the other arms were trained."""
+    weights = config.model.weights
+    if note is None or weights is None:
+        return None
+    return config.model.trouble_with(note.model, weights.path) or config.attention_bias.trouble_with(
+        note.attention_bias, weights.path
+    )

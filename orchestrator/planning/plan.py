@@ -6,10 +6,16 @@ from pathlib import Path
 from orchestrator.arm_labels import arm_labels
 from orchestrator.planning.cost import Cost, CostModel
 from orchestrator.planning.expansion import Expansion
-from orchestrator.planning.plan_warnings import resolution_warnings, token_warnings, warnings_of
+from orchestrator.planning.plan_warnings import (
+    resolution_warnings,
+    shared_out_warnings,
+    token_warnings,
+    warnings_of,
+)
 from orchestrator.planning.planned import PlannedSearch, PlannedTrial
 from orchestrator.search.space import Params
-from orchestrator.spec import ExperimentSpec
+from orchestrator.spec.experiment import ExperimentSpec
+from orchestrator.statistics.allocation_plan import Allocation
 from orchestrator.statistics.comparison import Cell
 from orchestrator.statistics.forecast import PowerForecast, forecast_power
 from orchestrator.statistics.look_plan import LooksForecast
@@ -37,6 +43,8 @@ class Plan(StrictModel):
     """Models x data sets."""
     seeds: tuple[int, ...]
     """Seeds of the confirm phase."""
+    num_pairs: int
+    """Pairs of all rows together (with planned looks, at most)."""
     data_found: dict[str, str]
     """Data set -> what was found where it lies, in one line (`<cell>/<arm>`: what an arm gets instead)."""
     searches: tuple[PlannedSearch, ...]
@@ -55,21 +63,16 @@ class Plan(StrictModel):
     """Unit of sds, intervals and effects (`pp`: percentage points; empty: a pure number)."""
     power: tuple[PowerForecast, ...]
     """What it can show, for a small, a middle and a large sd."""
+    power_of_equal_pairs: tuple[PowerForecast, ...] = ()
+    """The same if every row had an equal share of pairs, fixed beforehand (empty: none are shared out by variance)."""
     looks: LooksForecast | None = None
     """What planned looks ask for, and how many pairs they take (`None`: none are planned)."""
+    allocation: Allocation | None = None
+    """How pairs are shared out among the rows (`None`: every row has all seeds)."""
     expected_effects: tuple[float, ...] = ()
     """Effects that the spec's author hopes to find."""
     warnings: tuple[str, ...]
     """What a careful reader should know before it runs (unequal search budgets, too few seeds, ...)."""
-
-
-ASSUMED_SDS = {
-    "pp": (0.1, 0.3, 1.0, 3.0),
-    "nats": (0.01, 0.03, 0.1),
-    "tokens": (0.03, 0.1, 0.3),
-    "": (0.01, 0.03, 0.1),
-}
-"""A small, a middle and a large sd of the paired difference, by the metric's unit."""
 
 
 def make_plan(
@@ -102,18 +105,25 @@ def plan_of(
 ) -> Plan:
     """The plan of a spec that is expanded already; see `make_plan`."""
     spec = expansion.spec
-    trials = expansion.confirm_trials({})
+    allocation = spec.allocation
+    # Whose the later pairs are, the first ones decide.
+    trials = expansion.confirm_trials({}, expansion.first_reach if allocation is not None else None)
     done = frozenset(finished) if spec.reuse == "identical" else frozenset()
     reusable = tuple(trial.identity for trial in trials if trial.identity in done)
-    unit = metric_named(spec.primary_metric).unit
-    num_comparisons = spec.num_cells * len(spec.treatments)
+    metric = metric_named(spec.primary_metric)
+    num_comparisons = spec.num_rows
     power = forecast_power(
-        len(spec.seeds),
+        len(spec.seeds) if allocation is None else allocation.total // num_comparisons,
         num_comparisons=num_comparisons,
-        assumed_sds=ASSUMED_SDS[unit],
+        assumed_sds=metric.assumed_sds,
         expected_effects=spec.expected_effects,
         confidence=spec.confidence,
     )
+    power_of_equal_pairs: tuple[PowerForecast, ...] = ()
+    if allocation is not None:
+        from orchestrator.statistics.two_stage import at_two_stages  # noqa: PLC0415  as for looks
+
+        power, power_of_equal_pairs = at_two_stages(power, allocation, spec.confidence), power
     looks = None
     if spec.planned_looks is not None:
         # Boundaries take scipy's optimizer: a second that no other plan should pay.
@@ -135,6 +145,7 @@ def plan_of(
         arm_labels=arm_labels(spec.arms),
         cells=expansion.cells,
         seeds=spec.seeds,
+        num_pairs=spec.num_pairs,
         data_found=expansion.data_found,
         searches=expansion.searches,
         trials=trials,
@@ -142,13 +153,16 @@ def plan_of(
         num_search_trials=spec.num_search_trials,
         reusable=reusable,
         cost=cost.cost(_remaining(expansion, trials, done)),
-        unit=unit,
+        unit=metric.unit,
         power=power,
+        power_of_equal_pairs=power_of_equal_pairs,
         looks=looks,
+        allocation=allocation,
         expected_effects=spec.expected_effects,
         warnings=(
             *_absence(expansion.absent_data),
             *warnings_of(spec),
+            *shared_out_warnings(allocation, power, power_of_equal_pairs),
             *resolution_warnings(expansion),
             *token_warnings(expansion),
         ),
@@ -158,7 +172,8 @@ def plan_of(
 def _absence(labels: tuple[str, ...]) -> Iterator[str]:
     if labels:
         yield (
-            f"not here: {', '.join(labels)}; images are counted as published, and the digests will be others. "
+            f"not here: {', '.join(labels)}; images are counted as published, and the digests will be different once "
+            "the data are there. "
             "`sigmalab data prepare <set> --root <its folder> --protocol <protocol>` writes a manifest"
         )
 
@@ -167,13 +182,16 @@ def _remaining(
     expansion: Expansion, trials: tuple[PlannedTrial, ...], done: frozenset[str]
 ) -> Iterator[tuple[Cell, TrialConfig, int]]:
     """What has to be trained: (cell, config, how many such)."""
-    counts: dict[tuple[str, str], int] = {}
+    spec, counts = expansion.spec, dict[tuple[str, str], int]()
+    # Later pairs are counted as if all rows had one sd.
+    num_later = 0 if spec.allocation is None else spec.allocation.total // spec.num_rows - spec.allocation.first
+    num_seeds = len(spec.seeds) if spec.allocation is None else spec.allocation.first + num_later
     for trial in trials:
         key = (trial.cell.key, trial.arm)
         counts[key] = counts.get(key, 0) + (trial.identity not in done)
     for cell in expansion.cells:
         for arm in expansion.spec.arms:
-            searched = len(expansion.spec.seeds) + arm.search.num_trials if arm.search else 0
-            count = searched or counts[cell.key, arm.name]
+            searched = num_seeds + arm.search.num_trials if arm.search else 0
+            count = searched or counts[cell.key, arm.name] + num_later
             if count:
                 yield cell, expansion.config_of(cell, arm.name), count

@@ -1,27 +1,20 @@
 """What a careful reader should know before an experiment runs."""
 
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from orchestrator.planning.changes import changed_fields, warning_about
 from orchestrator.planning.expansion import Expansion
-from orchestrator.search import OptunaSearch
-from orchestrator.search.budgets import cma_es_generation, search_differences
-from orchestrator.spec import ArmSearch, ExperimentSpec
+from orchestrator.spec.experiment import ArmSearch, ExperimentSpec
+from orchestrator.spec.tuning_budgets import search_differences
+from orchestrator.statistics.allocation_plan import Allocation
+from orchestrator.statistics.forecast import PowerForecast
+from orchestrator.statistics.metric import metric_named
 from orchestrator.statistics.permutation import sign_flip_floor
-from trainers.analyses.configs import receptive_field_in
 from trainers.config import TrialConfig
 from trainers.counted import counted
-from trainers.data.folder import FolderConfig
 from trainers.data.manifest_name import INCOMPLETE
-from trainers.data.manifest_set import ManifestConfig
-from trainers.models import ModelConfig, TimmConfig
 from trainers.strict_json import JsonObject
 
-_POST_NORM = re.compile(r"^swinv2_|_rpn_")
-"""timm's names of models whose branches end in a norm."""
-_COUNTED = frozenset({"top1", "top5"})
-"""Metrics that count images."""
 _MANY_IMAGES = 200
 """From here on one image is less than half a percentage point."""
 _NO_BIAS: JsonObject = {"attention_bias": {"kind": "none"}}
@@ -45,7 +38,7 @@ def _about_seeds(spec: ExperimentSpec) -> Iterator[str]:
     if num_seeds == 1:
         yield "one seed makes one pair: there is no interval, and every verdict will be `inconclusive`"
         return
-    if spec.planned_looks is not None:
+    if spec.has_stages:
         # They judge by t, which has no smallest p.
         return
     floor = sign_flip_floor(num_seeds)
@@ -64,44 +57,71 @@ def _about_seeds(spec: ExperimentSpec) -> Iterator[str]:
         )
 
 
+def shared_out_warnings(
+    allocation: Allocation | None, power: Sequence[PowerForecast], of_equal_pairs: Sequence[PowerForecast]
+) -> Iterator[str]:
+    """What pairs by variance cost where rows vary alike.
+
+    Args:
+        allocation: the plan (`None`: no pairs are shared out).
+        power: what it can show there, for some sds.
+        of_equal_pairs: what as many pairs in every row could.
+    """
+    if allocation is None:
+        return
+    by_variance, equal = (_confirmed_from(forecasts[0]) for forecasts in (power, of_equal_pairs))
+    yield (
+        f"pairs that are shared out by variance are judged by the sd of each row's first {allocation.first}: where "
+        "all rows vary alike, "
+        f"they confirm {by_variance}, while {of_equal_pairs[0].num_pairs} pairs in each row would confirm {equal}. "
+        "Sharing out pays "
+        "where the rows' sds differ by a factor of about three; otherwise list the seeds, or raise `first`"
+    )
+
+
+def _confirmed_from(forecast: PowerForecast) -> str:
+    if forecast.confirmable_effect is None:
+        return "nothing"
+    return f"effects from {forecast.confirmable_effect / forecast.assumed_sd:.2f} sds of a pair"
+
+
 def _about_replicates(spec: ExperimentSpec) -> Iterator[str]:
     """Seeds that change nothing are one measurement told several times: their p would be small for no reason."""
-    analysis = receptive_field_in(spec.analyses)
-    given = [
-        model.label for model in spec.models if isinstance(model, TimmConfig) and (model.pretrained or model.weights)
-    ]
+    given = [model.label for model in spec.models if model.brings_weights]
     if spec.optimization.epochs or not given or len(spec.seeds) == 1:
         return
-    if analysis is not None and analysis.images == "by_seed":
+    if any(analysis.draws_images for analysis in spec.analyses):
         return
+    looks_at_images = any(analysis.looks_at_images for analysis in spec.analyses)
     yield (
         f"nothing is trained, {', '.join(given)} {'brings its' if len(given) == 1 else 'bring their'} weights, and "
         f"every seed looks at the same images: where an arm draws nothing, {len(spec.seeds)} seeds measure one number "
         f"{len(spec.seeds)} times, and an interval or a p over them means nothing"
-        + ('; ask for `"images": "by_seed"` in the analysis' if analysis is not None else "")
+        + ('; ask for `"images": "by_seed"` in the analysis' if looks_at_images else "")
     )
 
 
 def token_warnings(expansion: Expansion) -> Iterator[str]:
     """Arms whose tokens are not those of the control: lengths in tokens and maps can't be compared."""
     spec = expansion.spec
-    if receptive_field_in(spec.analyses) is None:
-        return
     for cell in expansion.cells:
         grids = {arm.name: _grid_looked_at(expansion.config_of(cell, arm.name)) for arm in spec.arms}
         control = grids[spec.control.name]
-        others = [f"`{name}` {grid[0]} x {grid[1]}" for name, grid in grids.items() if grid != control]
+        if control is None:
+            continue
+        others = [f"`{name}` {grid[0]} x {grid[1]}" for name, grid in grids.items() if grid and grid != control]
         if others:
             yield (
                 f"{cell.key}: {', '.join(others)} tokens are not the control's {control[0]} x {control[1]}: receptive "
-                "fields will be shown, but no length in tokens is compared and no map subtracted; areas and R^2 are"
+                "fields will be shown, but no length in tokens is compared and no map subtracted; areas and R^2 are "
+                "compared"
             )
 
 
 def resolution_warnings(expansion: Expansion) -> Iterator[str]:
     """Splits so small that a single image moves an accuracy by more than most changes do."""
-    split, _, metric = expansion.spec.primary_metric.partition("/")
-    if metric not in _COUNTED:
+    split = expansion.spec.primary_metric.partition("/")[0]
+    if not metric_named(expansion.spec.primary_metric).counts_images:
         return
     datasets = {
         cell.dataset: expansion.config_of(cell, expansion.spec.control.name).dataset for cell in expansion.cells
@@ -117,39 +137,23 @@ def resolution_warnings(expansion: Expansion) -> Iterator[str]:
             )
 
 
-def _grid_looked_at(config: TrialConfig) -> tuple[int, int]:
-    analysis = receptive_field_in(config.analyses)
-    layer = analysis.point.layer if analysis is not None else None
-    return config.model.grids().features[-1 if layer is None else layer]
-
-
-def _has_given_weights(model: ModelConfig) -> bool:
-    return isinstance(model, TimmConfig) and (model.pretrained or model.weights is not None)
+def _grid_looked_at(config: TrialConfig) -> tuple[int, int] | None:
+    grids = (analysis.grid_of(config.model) for analysis in config.analyses)
+    return next((grid for grid in grids if grid is not None), None)
 
 
 def _about_fields(spec: ExperimentSpec) -> Iterator[str]:
-    """Receptive fields of fresh weights that show no attention; `trainers` says so too, but only in a trial's log."""
-    analysis = receptive_field_in(spec.analyses)
-    fresh = [model for model in spec.models if not _has_given_weights(model)]
-    if analysis is None or not fresh:
-        return
-    if analysis.point.norm == "after":
-        yield (
-            'the receptive field is asked for after the final norm ("norm": "after"): before training its weights are '
-            "all equal, and the gradient of their channel mean is rounding noise; read nothing into those maps"
-        )
-    post_norm = [model.label for model in fresh if isinstance(model, TimmConfig) and _POST_NORM.search(model.name)]
-    if post_norm:
-        yield (
-            f"before training, the blocks of {', '.join(post_norm)} end in norms with equal weights: a token's "
-            "receptive field is its own patch or rounding noise there, whatever the attention does"
-        )
+    """What analyses can't show of fresh weights; a trial says so too, but only in its log."""
+    fresh = [model for model in spec.models if not model.brings_weights]
+    if fresh:
+        for analysis in spec.analyses:
+            yield from analysis.caveats_of_fresh(fresh)
 
 
 def _about_loading(spec: ExperimentSpec) -> Iterator[str]:
     """Processes that read images: none for a GPU, or more than the CPUs that Ray reserves for them."""
     asked, cpus = spec.resources, spec.resources.cpus_per_worker
-    from_files = [dataset.label for dataset in spec.datasets if isinstance(dataset, FolderConfig | ManifestConfig)]
+    from_files = [dataset.label for dataset in spec.datasets if dataset.reads_files]
     if not from_files:
         return
     if asked.gpus_per_worker and not asked.loader_workers:
@@ -177,7 +181,8 @@ def _about_searches(spec: ExperimentSpec) -> Iterator[str]:
     searched = [arm for arm in spec.treatments if arm.search]
     if searched and spec.control.search is None:
         yield (
-            f"the control is not tuned, but {', '.join(f'`{arm.name}`' for arm in searched)}: part of the effect may "
+            f"the control is not tuned, but {', '.join(f'`{arm.name}`' for arm in searched)} "
+            f"{'is' if len(searched) == 1 else 'are'}: part of the effect may "
             "come from the search alone; give the control a search of the same size"
         )
     elif spec.control.search is not None:
@@ -185,7 +190,7 @@ def _about_searches(spec: ExperimentSpec) -> Iterator[str]:
             differences = search_differences(arm, spec.control)
             if arm.search is None:
                 yield (
-                    f"`{arm.name}` is not tuned, but the control `{spec.control.name}`: part of the effect may be "
+                    f"`{arm.name}` is not tuned, but the control `{spec.control.name}` is: part of the effect may be "
                     f"hidden by the search; give `{arm.name}` a search of the same size"
                 )
             elif differences:
@@ -200,20 +205,16 @@ def _about_searches(spec: ExperimentSpec) -> Iterator[str]:
 
 def _about_search(name: str, search: ArmSearch) -> Iterator[str]:
     if len(search.seeds) == 1:
-        yield f"the search of `{name}` judges each candidate by one seed: it picks luck as readily as params"
-    if isinstance(search.algorithm, OptunaSearch) and search.algorithm.sampler == "cma_es":
-        generation = cma_es_generation(len(search.space))
-        if search.num_points < 3 * generation:
-            yield (
-                f"the search of `{name}` proposes {search.num_points} candidates by CMA-ES, which learns only after "
-                f"each generation of {generation}; give it at least {3 * generation}, or use the sampler `tpe`"
-            )
+        yield f"the search of `{name}` judges each candidate by a single seed: it may choose by luck"
+    caveat = search.algorithm.caveat(search.space, num_points=search.num_points)
+    if caveat is not None:
+        yield f"the search of `{name}` {caveat}"
 
 
 def _about_comparability(spec: ExperimentSpec) -> Iterator[str]:
     for dataset in spec.datasets:
         if dataset.label.endswith(INCOMPLETE):
-            yield f"the data set {dataset.label} is not whole: no result on it compares with published ones"
+            yield f"the data set {dataset.label} is incomplete: no result on it can be compared with published ones"
     if spec.primary_metric.startswith("best_val/"):
         yield (
             f"`{spec.primary_metric}` is taken at the epoch that was chosen by validation: every arm looks better than "

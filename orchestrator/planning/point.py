@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator
 
 from pydantic import JsonValue
 
-from orchestrator.planning.patch import UnknownPathError, set_path
 from orchestrator.search.space import Params, is_below
+from orchestrator.spec.patch import UnknownPathError, set_path
 from trainers.strict_json import JsonObject
 
 

@@ -10,14 +10,13 @@ from typing import TypeAlias
 from pydantic import JsonValue, ValidationError
 
 from orchestrator.planning.composition import json_of, validated_trial
-from orchestrator.planning.patch import UnknownPathError
 from orchestrator.planning.planned_fields import PLANNED_FIELDS
 from orchestrator.planning.point import outer_paths, with_point
 from orchestrator.planning.trial_rules import broken_rules
-from orchestrator.problems import Path, complaints_of
-from orchestrator.search import Choice, Distribution, OptunaSearch, Params, Space
-from orchestrator.search.listed_candidates import listed_candidates
-from orchestrator.spec import ArmSearch, Resources
+from orchestrator.search.space import Choice, Distribution, Params, Space
+from orchestrator.spec.complaints import Path, complaints_of
+from orchestrator.spec.experiment import ArmSearch, Resources
+from orchestrator.spec.patch import UnknownPathError
 from trainers.config import TrialConfig, canonical_json
 from trainers.strict_json import JsonObject
 
@@ -64,10 +63,30 @@ def space_complaints(
         else:
             complaints += _path_complaints(document, path, distribution, search.space, rules)
     yield from dict.fromkeys(complaints)
-    algorithm = search.algorithm
-    if not complaints and len(search.space) > 1 and not isinstance(algorithm, OptunaSearch):
-        candidates = listed_candidates(algorithm, search.space, num_candidates=search.num_candidates)
+    if complaints or len(search.space) == 1:
+        return
+    candidates = search.algorithm.listed(search.space, num_candidates=search.num_candidates)
+    if candidates is not None:
         yield from _candidate_complaints(document, candidates, rules)
+
+
+def of_other_kinds(config: TrialConfig, space: Space) -> Iterator[TrialConfig]:
+    """The trials of a valid space that may be of another `kind` somewhere than the arm's own.
+
+    One for each whole value, with every combination of the values that its path lies in, as `space_complaints` tries
+    them: some kinds come about in such a combination only.
+
+    Args:
+        config: the arm's trial, without params.
+        space: what may vary; `space_complaints` has nothing against it.
+    """
+    document = json_of(config)
+    for path in space:
+        outer = list(outer_paths(path, space))
+        for values in product(*(_ends(space[name]) for name in (*outer, path))):
+            point: Params = {name: value for name, (_, value) in zip((*outer, path), values, strict=True)}
+            if isinstance(point[path], dict) or path.endswith(".kind"):
+                yield validated_trial(with_point(document, point))
 
 
 def _path_complaints(
@@ -99,7 +118,7 @@ def _path_complaints(
                 yield ("space", path, *place), f"{_words({**around, path: value})}: {message}"
             earlier = first.setdefault(canonical_json(changed), json.dumps(value))
             if earlier != json.dumps(value):
-                yield ("space", path, *place), f"`{path}` = {json.dumps(value)} makes the very trial of {earlier}"
+                yield ("space", path, *place), f"`{path}` = {json.dumps(value)} makes the same trial as {earlier}"
 
 
 def _candidate_complaints(
@@ -126,8 +145,8 @@ def _candidate_complaints(
 def _conditional(path: str, around: Params) -> str:
     outer = list(around)[-1]
     return (
-        f"with {_words(around)} there is no `{path}`, and a search has no paths that exist with some candidates only: "
-        f"list whole values under `{outer}` alone, or give each kind an arm of its own"
+        f"with {_words(around)} there is no `{path}`, and each path of a search must exist for all candidates: list "
+        f"whole values under `{outer}` alone, or give each kind an arm of its own"
     )
 
 

@@ -33,7 +33,12 @@ class Stem:
         """What `trial_identity` hashes before and after the seed; `seed` is the trial config's last field but one."""
         before, mark, after = self.text.rpartition('"seed":')
         after = after.removeprefix(str(self.config.seed))
-        return before + mark, f"{after}\n{code_version()}\n{self.data_fingerprint}"
+        return before + mark, f"{after}\n{self.code}\n{self.data_fingerprint}"
+
+    @cached_property
+    def code(self) -> str:
+        """Version of the code that it uses, see `trainers.version.used_code`."""
+        return code_version(self.config)
 
     def trial(self, seed: int, phase: Phase) -> PlannedTrial:
         """The trial with this seed.

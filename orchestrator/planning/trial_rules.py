@@ -2,16 +2,11 @@
 
 from collections.abc import Iterator
 
-from orchestrator.problems import Path
-from orchestrator.search import Asha
-from orchestrator.spec import ArmSearch, Resources
-from trainers.analyses.configs import ReceptiveFieldAnalysis
-from trainers.analyses.questions import check_query, check_target
+from orchestrator.spec.complaints import Path
+from orchestrator.spec.experiment import ArmSearch, Resources
 from trainers.config import TrialConfig
 from trainers.counted import counted
-from trainers.errors import AnalysisError
-from trainers.mixing import MixupMixing
-from trainers.models import NoBias
+from trainers.models.weights_file import WITHOUT_WEIGHTS
 
 
 def broken_rules(
@@ -28,29 +23,28 @@ def broken_rules(
     return [
         *_bias(config),
         *_batch(config, resources, num_train),
+        *_warmup(config, num_train),
+        *_sizes(config),
         *_early_stopping(config, search),
         *_analyses(config),
     ]
 
 
 def _bias(config: TrialConfig) -> Iterator[tuple[Path, str]]:
-    reason = None if isinstance(config.attention_bias, NoBias) else config.model.no_bias
-    if reason is not None:
-        yield ("attention_bias",), f"{config.model.label} takes no attention bias: {reason}"
+    bias = config.attention_bias
+    if bias.is_none:
+        return
+    if config.model.no_bias is not None:
+        yield ("attention_bias",), f"{config.model.label} takes no attention bias: {config.model.no_bias}"
+    elif bias.starts_from_weights and config.model.weights is None:
+        yield ("attention_bias",), WITHOUT_WEIGHTS
 
 
 def _analyses(config: TrialConfig) -> Iterator[tuple[Path, str]]:
-    """Tokens and layers that the model has not: its trials would succeed, and show nothing."""
     for i, analysis in enumerate(config.analyses):
-        try:
-            if isinstance(analysis, ReceptiveFieldAnalysis):
-                check_target(analysis, config.model.grids().features, config.model.label)
-            elif config.model.no_bias is not None:
-                yield ("analyses", i), f"{config.model.label} has no attention whose position bias could be shown"
-            else:
-                check_query(analysis, config.model.grids().attention)
-        except AnalysisError as error:
-            yield ("analyses", i), str(error)
+        complaint = analysis.complaint(config.model)
+        if complaint is not None:
+            yield ("analyses", i), complaint
 
 
 def _batch(config: TrialConfig, resources: Resources, num_train: int | None) -> list[tuple[Path, str]]:
@@ -64,10 +58,10 @@ def _batch(config: TrialConfig, resources: Resources, num_train: int | None) -> 
         nearest = f"{below} or {below + num_parts}" if below else f"{num_parts}"
         message = (
             f"a global batch of {size} can't be shared by {counted(resources.num_workers, 'worker')} x "
-            f"{counted(accumulation, 'accumulation step')}; {nearest} could"
+            f"{counted(accumulation, 'accumulation step')}; {nearest} would do"
         )
         complaints.append((place, message))
-    elif isinstance(config.mixing, MixupMixing) and size // num_parts % 2:
+    elif size // num_parts % config.mixing.mixed_together:
         message = (
             f"mixing pairs the images of a batch, and {size // num_parts} (a global batch of {size} over "
             f"{counted(resources.num_workers, 'worker')} x {counted(accumulation, 'accumulation step')}) is odd; "
@@ -76,19 +70,25 @@ def _batch(config: TrialConfig, resources: Resources, num_train: int | None) -> 
         complaints.append((place, message))
     if num_train is not None and size > num_train and optimization.epochs:
         images = counted(num_train, "image")
-        complaints.append((place, f"a global batch of {size} is larger than the training set of {images}; take fewer"))
+        complaints.append(
+            (place, f"a global batch of {size} is larger than the training set of {images}; take a smaller one")
+        )
     return complaints
 
 
+def _warmup(config: TrialConfig, num_train: int | None) -> Iterator[tuple[Path, str]]:
+    optimization = config.optimization
+    num_steps = 0 if num_train is None else num_train // optimization.global_batch_size * optimization.epochs
+    complaint = optimization.schedule.complaint(num_steps) if num_steps else None
+    if complaint is not None:
+        yield ("optimization", "schedule", "warmup_steps"), complaint
+
+
+def _sizes(config: TrialConfig) -> Iterator[tuple[Path, str]]:
+    if config.task.sees_any_size and not config.model.takes_any_size:
+        yield ("model",), config.model.only_its_size
+
+
 def _early_stopping(config: TrialConfig, search: ArmSearch | None) -> list[tuple[Path, str]]:
-    if search is None or not isinstance(search.early_stopping, Asha):
-        return []
-    grace, epochs = search.early_stopping.grace_epochs, config.optimization.epochs
-    if grace < epochs:
-        return []
-    return [
-        (
-            ("optimization", "epochs"),
-            f"early stopping after {counted(grace, 'epoch')} (`grace_epochs`) never acts on a training of {epochs}",
-        )
-    ]
+    complaint = None if search is None else search.early_stopping.complaint(epochs=config.optimization.epochs)
+    return [] if complaint is None else [(("optimization", "epochs"), complaint)]

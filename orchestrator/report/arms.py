@@ -2,12 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 
-from orchestrator.report.content import ArmSummary, TrialRecord
-from orchestrator.report.settings import flat_settings, setting_text
-from orchestrator.spec import Arm, ExperimentSpec
+from orchestrator.report.content.report import ArmSummary, TrialRecord
+from orchestrator.report.sections.hyperparameters import flat_settings, setting_text
+from orchestrator.spec.experiment import Arm, ExperimentSpec
 from orchestrator.status import Phase
 from trainers.config import TrialConfig
-from trainers.models import GaussianBias, PermutedGaussianBias
 
 _BIAS = "attention_bias"
 
@@ -48,8 +47,12 @@ def _summary(
 ) -> ArmSummary:
     """The bias is told as the trials really got it (a cell may patch it)."""
     biases = {_bias_words(trial.config): trial.config.attention_bias for trial in trials}
-    kinds = [isinstance(bias, PermutedGaussianBias) for bias in biases.values()]
-    parts = [f"{path} = {text}" for path, text in flat_settings(arm.patch) if not _is_of_bias(path)]
+    kinds = [bias.is_placebo for bias in biases.values()]
+    parts = [
+        "trained once more" if path == "replica" else f"{path} = {text}"
+        for path, text in flat_settings(arm.patch)
+        if not _is_of_bias(path)
+    ]
     parts += _chosen(arm, trials)
     parts += _brought_along(arm, trials, control)
     if tells_bias:
@@ -100,15 +103,4 @@ def _bias_description(arm: Arm, biases: Sequence[str]) -> str:
 
 
 def _bias_words(config: TrialConfig) -> str:
-    bias = config.attention_bias
-    if not isinstance(bias, GaussianBias | PermutedGaussianBias):
-        return "no bias"
-    kind = "Gaussian" if isinstance(bias, GaussianBias) else "Gaussian over permuted tokens"
-    words = f"{kind}, sigma {bias.sigma:.3g}, A {bias.amplitude:.3g}"
-    if bias.per_head:
-        words += ", per head"
-    if not config.optimization.epochs:
-        return f"{words}, not trained"
-    if bias.learn_sigma == bias.learn_amplitude:
-        return f"{words}, both {'learned' if bias.learn_sigma else 'fixed'}"
-    return f"{words}, only {'sigma' if bias.learn_sigma else 'A'} learned"
+    return config.attention_bias.description(is_trained=bool(config.optimization.epochs))

@@ -4,10 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from orchestrator.arm_labels import arm_labels, labelled
 from orchestrator.report.arms import arm_summaries
-from orchestrator.report.bias_content import TrialViews
-from orchestrator.report.bias_views import bias_views_of
-from orchestrator.report.caveats import caveats_of
-from orchestrator.report.content import (
+from orchestrator.report.content.position_bias import TrialViews
+from orchestrator.report.content.report import (
     Exclusion,
     ExperimentFacts,
     Provenance,
@@ -15,25 +13,34 @@ from orchestrator.report.content import (
     TrialRecord,
     TrialSummary,
 )
-from orchestrator.report.field_content import TrialMaps
-from orchestrator.report.fields import receptive_fields_of
-from orchestrator.report.learned_bias import bias_series
-from orchestrator.report.learning_curves import learning_curves
-from orchestrator.report.numbers import decimals_for
-from orchestrator.report.placebo import placebo_contrasts
-from orchestrator.report.position import position_fits
-from orchestrator.report.search_history import searches_of
-from orchestrator.report.settings import settings_of
+from orchestrator.report.content.shown_images import KeptPair
+from orchestrator.report.repeats import repeat_checks
+from orchestrator.report.sections.comparisons.placebo import placebo_contrasts
+from orchestrator.report.sections.hyperparameters import settings_of
+from orchestrator.report.sections.learned_sigma.curves import bias_series
+from orchestrator.report.sections.learning_curves.curves import learning_curves
+from orchestrator.report.sections.other_metrics.building import other_metrics_of
+from orchestrator.report.sections.position_bias.building import bias_views_of
+from orchestrator.report.sections.position_bias.fits import position_fits
+from orchestrator.report.sections.receptive_fields.building import receptive_fields_of
+from orchestrator.report.sections.search.history import searches_of
+from orchestrator.report.sections.shown_images.choice import shown_images_of
 from orchestrator.report.starts import START_FACTS, equal_starts
-from orchestrator.report.wording import answer, pairing_remarks, placebo_remarks, pooled_answer
+from orchestrator.report.words.answers import answer, pairing_remarks, placebo_remarks, pooled_answer
+from orchestrator.report.words.caveats import caveats_of
+from orchestrator.report.words.numbers import decimals_for
 from orchestrator.search.space import Params
-from orchestrator.spec import ExperimentSpec
+from orchestrator.spec.experiment import ExperimentSpec
+from orchestrator.statistics.by_class import ClassRow, ClassScores, class_effects
+from orchestrator.statistics.by_image import ImageRow, image_effects
 from orchestrator.statistics.comparison import Cell, Comparison, PooledEffect
 from orchestrator.statistics.discordant import DiscordantImages
 from orchestrator.statistics.inference import inference_beside
 from orchestrator.statistics.metric import metric_named
 from orchestrator.statistics.pairing import TrialKey
 from orchestrator.status import Phase, TrialStatus
+from trainers.analyses.field_maps import TrialMaps
+from trainers.tasks.evidence import ImageScores
 
 _FACTS_OF_ONE_TRIAL = frozenset({"trial", "config_digest", *START_FACTS})
 
@@ -50,9 +57,11 @@ def build_report(
     pooled: Sequence[PooledEffect],
     facts: Mapping[str, str] | None = None,
     discordant: Sequence[DiscordantImages | None] = (),
+    class_scores: Mapping[ClassRow, Sequence[tuple[ClassScores, ClassScores]]] | None = None,
+    image_scores: Mapping[ImageRow, Sequence[tuple[ImageScores, ImageScores]]] | None = None,
+    kept_images: Mapping[str, KeptPair] | None = None,
     maps: Mapping[TrialKey, TrialMaps | str] | None = None,
     views: Mapping[TrialKey, TrialViews | str] | None = None,
-    is_measured: bool = True,
 ) -> Report:
     """Put together all that the renderers need.
 
@@ -67,11 +76,14 @@ def build_report(
         pooled: one for each treatment; left out of the report if there is only one cell.
         facts: further provenance of the whole experiment, such as the orchestrator's version.
         discordant: one entry per comparison, or nothing.
+        class_scores: row -> scores of every class in (control, treatment) of each pair.
+        image_scores: row -> score of every image in (control, treatment) of each pair.
+        kept_images: cell key -> images that its arms have kept for pictures.
         maps: receptive fields of the trials that were asked for them, or why they can't be read.
         views: position biases of the trials that have one, or why they can't be read.
-        is_measured: whether mean receptive fields are measured; else they are arrays only.
     """
     arms = arm_summaries(spec, trials)
+    beside = inference_beside(comparisons[0].basis)
     bias = bias_series(trials)
     decimals = decimals_for(comparisons)
     searches = searches_of(spec, cells, trials, chosen_params)
@@ -86,8 +98,11 @@ def build_report(
     by_label = {arm.label or arm.name: arm for arm in arms}
     unit = metric_named(spec.primary_metric).unit
     pooled = tuple(pooled) if len(cells) > 1 else ()
+    repeats = repeat_checks(told, [_called(trial, labels) for trial in trials])
+    repeated = {(check.cell.key, check.treatment): check.text for check in repeats if check.num_pairs}
     answers = [
-        answer(
+        repeated.get((comparison.cell.key, comparison.treatment))
+        or answer(
             comparison,
             arm=by_label[comparison.treatment],
             decimals=decimals,
@@ -104,6 +119,7 @@ def build_report(
             confidence=spec.confidence,
             decimals=decimals,
             num_planned_cells=len(cells),
+            is_over=is_over,
         )
         for effect in pooled
     ]
@@ -113,11 +129,12 @@ def build_report(
         answers=tuple(answers),
         remarks=(
             *placebo_remarks([labelled(contrast, labels) for contrast in contrasts], told, decimals),
-            *pairing_remarks(told),
+            *pairing_remarks([each for each in told if (each.cell.key, each.treatment) not in repeated]),
         ),
         caveats=caveats_of(
             status=experiment.status,
             num_extensions=experiment.num_extensions,
+            data_found=experiment.data_found,
             spec=labelled(spec, labels),
             comparisons=told,
             exclusions=[labelled(exclusion, labels) for exclusion in exclusions],
@@ -144,10 +161,18 @@ def build_report(
             cells,
             trials,
             maps or {},
-            is_measured=is_measured,
-            inference=inference_beside(comparisons[0].basis),
+            inference=beside,
         ),
+        repeats=repeats,
         placebo_contrasts=contrasts,
+        other_metrics=other_metrics_of(spec, cells, trials, inference=beside),
+        class_effects=class_effects(
+            class_scores or {}, metrics=spec.task.class_metrics, confidence=spec.confidence, inference=beside
+        ),
+        image_effects=image_effects(
+            image_scores or {}, metrics=spec.task.metrics, confidence=spec.confidence, inference=beside
+        ),
+        shown_images=shown_images_of(spec, cells, kept_images or {}),
         discordant=tuple(discordant),
         settings=settings_of(trials),
         spec=spec,

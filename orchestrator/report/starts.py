@@ -2,72 +2,70 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from orchestrator.report.content import TrialRecord
-from orchestrator.report.wording import cell_words
+from orchestrator.planning.equal_starts import changes_alone, differing, unexplained
+from orchestrator.report.content.report import TrialRecord
+from orchestrator.report.words.answers import cell_words
 from orchestrator.statistics.comparison import Comparison
 from orchestrator.status import Phase
 from trainers.counted import counted
+from trainers.start_facts import START_WORDS
 
-_WORDS = {
-    "start_weights": "initial weights",
-    "start_batches": "first batches",
-    "start_random": "random state",
-}
-"""What `trainers.start` leaves in a trial's provenance -> how sentences call it."""
-START_FACTS = frozenset(_WORDS)
+START_FACTS = frozenset(START_WORDS)
 
-_Starts = Mapping[tuple[str, str, int], Mapping[str, str]]
+_Key = tuple[str, str, int]
+_Trials = Mapping[_Key, TrialRecord]
 
 
 def equal_starts(comparisons: Sequence[Comparison], trials: Sequence[TrialRecord]) -> str | None:
     """For provenance: in how many pairs everything is equal (`None`: nothing was recorded)."""
-    starts = _starts(trials)
-    found = [_differing(comparison, seed, starts) for comparison, seed in _pairs(comparisons)]
-    known = [differing for differing in found if differing is not None]
+    by_key = _by_key(trials)
+    known = [pair for comparison in comparisons for pair in _pairs(comparison, by_key)]
     if not known:
         return None
-    return (
-        f"the same {', '.join(_WORDS.values())} in {sum(not differing for differing in known)} of "
-        f"{counted(len(known), 'pair')}"
-    )
+    num_equal = sum(not differing(_start(treatment), _start(control)) for treatment, control in known)
+    return f"the same {', '.join(START_WORDS.values())} in {num_equal} of {counted(len(known), 'pair')}"
 
 
 def unequal_starts(comparisons: Sequence[Comparison], trials: Sequence[TrialRecord]) -> list[str]:
-    """A caveat for every comparison some of whose pairs did not start alike."""
-    starts, caveats = _starts(trials), []
+    """A caveat for every comparison some of whose pairs start otherwise than what its arm changes explains."""
+    by_key, caveats = _by_key(trials), []
     for comparison in comparisons:
         by_fact: dict[str, int] = {}
-        for _, seed in _pairs([comparison]):
-            for fact in _differing(comparison, seed, starts) or ():
+        change = ""
+        for treatment, control in _pairs(comparison, by_key):
+            for fact in unexplained(treatment.config, control.config, _start(treatment), _start(control)):
                 by_fact[fact] = by_fact.get(fact, 0) + 1
+                change = changes_alone(treatment.config, control.config)
         if by_fact:
-            what = ", ".join(f"{_WORDS[fact]} in {counted(count, 'pair')}" for fact, count in by_fact.items())
+            what = ", ".join(f"{START_WORDS[fact]} in {counted(count, 'pair')}" for fact, count in by_fact.items())
             caveats.append(
                 f"{comparison.treatment} and {comparison.control} on {cell_words(comparison.cell)} did not start alike "
-                f"({what}): where that is not what the arm changes, its pairs compare more than the change."
+                f"({what}), though {comparison.treatment} {change}: these pairs compare more than the change."
             )
     return caveats
 
 
-def _pairs(comparisons: Sequence[Comparison]) -> Iterator[tuple[Comparison, int]]:
-    for comparison in comparisons:
-        for pair in comparison.pairs:
-            if pair.effect is not None:
-                yield comparison, pair.seed
+def _pairs(comparison: Comparison, trials: _Trials) -> Iterator[tuple[TrialRecord, TrialRecord]]:
+    """Treatment and control of every complete pair of which it is known where both have started."""
+    for pair in comparison.pairs:
+        key = comparison.cell.key, pair.seed
+        both = [trials.get((key[0], arm, key[1])) for arm in (comparison.treatment, comparison.control)]
+        treatment, control = both
+        if pair.effect is None or treatment is None or control is None:
+            continue
+        if START_FACTS & _start(treatment).keys() & _start(control).keys():
+            yield treatment, control
 
 
-def _starts(trials: Sequence[TrialRecord]) -> _Starts:
+def _by_key(trials: Sequence[TrialRecord]) -> _Trials:
     return {
-        (trial.cell.key, trial.arm, trial.seed): trial.result.provenance
+        (trial.cell.key, trial.arm, trial.seed): trial
         for trial in trials
         if trial.phase is Phase.CONFIRM and trial.result is not None
     }
 
 
-def _differing(comparison: Comparison, seed: int, starts: _Starts) -> list[str] | None:
-    """Facts in which the two trainings differ (`None`: older code recorded none)."""
-    control, treatment = (
-        starts.get((comparison.cell.key, arm, seed), {}) for arm in (comparison.control, comparison.treatment)
-    )
-    known = [fact for fact in _WORDS if fact in control and fact in treatment]
-    return [fact for fact in known if control[fact] != treatment[fact]] if known else None
+def _start(trial: TrialRecord) -> Mapping[str, str]:
+    """All provenance of a trial; its start is among it."""
+    assert trial.result is not None
+    return trial.result.provenance

@@ -4,6 +4,8 @@ What is proposed depends on the search's seed, the number of candidates so far a
 was killed goes on with the very points that it would have proposed.
 """
 
+from typing import Literal
+
 import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
@@ -11,7 +13,7 @@ from optuna.samplers import BaseSampler, CmaEsSampler, RandomSampler, TPESampler
 from optuna.trial import Trial, TrialState
 from pydantic import JsonValue
 
-from orchestrator.search.algorithms import OptunaSearch
+from orchestrator.search.proposer import Proposer
 from orchestrator.search.space import (
     Choice,
     Distribution,
@@ -28,12 +30,13 @@ _TRIES, _GUIDED_TRIES = 100, 10
 """So many draws to find a point that is new, in a space of few; so many of them by the sampler, then at random."""
 
 
-class OptunaProposer:
+class OptunaProposer(Proposer):
     """Proposes where earlier candidates were good; no point twice."""
 
-    def __init__(self, algorithm: OptunaSearch, space: Space, *, num_candidates: int) -> None:
+    def __init__(self, sampler: Literal["tpe", "cma_es"], space: Space, *, seed: int, num_candidates: int) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        self._algorithm, self._num_candidates, self._space = algorithm, num_candidates, space
+        self._kind, self._seed = sampler, seed
+        self._num_candidates, self._space = num_candidates, space
         self._distributions = optuna_distributions(space)
         self._study = optuna.create_study(direction="maximize")
         self._asked: dict[str, Trial] = {}
@@ -58,7 +61,7 @@ class OptunaProposer:
         key = point_key(params)
         trial = self._asked.pop(key)
         told = score
-        if score is None and self._algorithm.sampler == "cma_es":
+        if score is None and self._kind == "cma_es":
             # It learns from whole generations and leaves out what has no value.
             told = min((known for known in self._scores.values() if known is not None), default=None)
         self._scores[key] = score
@@ -84,11 +87,11 @@ class OptunaProposer:
         return self._study.ask(self._distributions)
 
     def _sampler(self, attempt: int) -> BaseSampler:
-        entropy = np.random.SeedSequence((self._algorithm.seed, self._num_known, attempt))
+        entropy = np.random.SeedSequence((self._seed, self._num_known, attempt))
         seed = int(entropy.generate_state(1)[0])
         if attempt >= _GUIDED_TRIES:
             return RandomSampler(seed=seed)
-        if self._algorithm.sampler == "cma_es":
+        if self._kind == "cma_es":
             return CmaEsSampler(seed=seed, warn_independent_sampling=False)
         # Optuna's own ten random draws at the start would use up a typical budget of eight candidates.
         return TPESampler(seed=seed, n_startup_trials=max(2, min(10, self._num_candidates // 3)))

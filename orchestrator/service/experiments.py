@@ -1,32 +1,37 @@
 """What users ask of the service: submit, look, compare, cancel, resume, extend. Rows only; nothing is started here."""
 
 import threading
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from sqlalchemy.orm import Session
+
 from orchestrator.errors import IdempotencyInFlightError, Problem, SpecError, StatusConflictError
-from orchestrator.hardware import Hardware
+from orchestrator.planning.cost import Cost
 from orchestrator.planning.expansion import Expansion
+from orchestrator.planning.hardware import Hardware
 from orchestrator.planning.plan import Plan
 from orchestrator.report import Report
-from orchestrator.report.parts import WHOLE, ReportParts
+from orchestrator.service.extension import extension_cost
 from orchestrator.service.jobs import RayJobs
+from orchestrator.service.maps import Maps
 from orchestrator.service.preview import preview
 from orchestrator.service.readiness import check_readiness
-from orchestrator.service.readings import (
+from orchestrator.service.room import with_room
+from orchestrator.service.row_views import (
     driver_condition,
     event_view,
     experiment_view,
-    mlflow_url,
     nodes_condition,
+    storage_condition,
     tracking_condition,
     trial_view,
     trials_condition,
 )
-from orchestrator.service.room import with_room
 from orchestrator.service.state_folders import StateFolders
+from orchestrator.service.unplanned import unplanned
 from orchestrator.service.views import (
     Condition,
     EventView,
@@ -37,11 +42,12 @@ from orchestrator.service.views import (
     TrialView,
 )
 from orchestrator.settings import Settings
-from orchestrator.spec import ExperimentSpec, parse_spec
+from orchestrator.spec.experiment import ExperimentSpec, parse_spec
 from orchestrator.statistics.comparison import Comparison
 from orchestrator.status import ExperimentStatus, Phase, TrialStatus
+from orchestrator.store.codes import changes_of_code
 from orchestrator.store.database import Database
-from orchestrator.store.events import events_after
+from orchestrator.store.events import events_after, last_event_id
 from orchestrator.store.experiments import (
     EXTENDED,
     RESUMED,
@@ -57,8 +63,9 @@ from orchestrator.store.experiments import (
     update_spec,
 )
 from orchestrator.store.idempotency import find_replay, keep_key
-from orchestrator.store.progress import count_complete_pairs, count_trials, count_unshipped, expected_end
+from orchestrator.store.progress import count_complete_pairs, count_trials, expected_end
 from orchestrator.store.tables import ExperimentRow, TrialRow
+from orchestrator.store.tracking import count_unshipped, groups_of, runs_of
 from orchestrator.store.trials import (
     cancel_open_trials,
     get_trial_of,
@@ -66,12 +73,23 @@ from orchestrator.store.trials import (
     reopen_trials,
     summaries_of,
 )
-from orchestrator.stored_logs import read_log
-from orchestrator.stored_report import comparisons_of, read_experiment, report_of
-from orchestrator.stored_spec import stored_arm_labels, stored_spec
-from orchestrator.stored_weights import write_weights
+from orchestrator.stored.logs import read_log
+from orchestrator.stored.report import comparisons_of, read_experiment, report_of
+from orchestrator.stored.spec import stored_arm_labels, stored_spec
+from orchestrator.stored.weights import write_weights
+from orchestrator.tracking.mlflow.links import NAME as MLFLOW
+from orchestrator.tracking.mlflow.links import chart_link
+from orchestrator.tracking.trackers import trackers_on
 from trainers.config import canonical_json
 from trainers.counted import counted
+from trainers.fence import fenced
+
+IsCancelled = Callable[[], bool]
+"""Tells whether nobody waits for an answer any more."""
+
+
+def _never() -> bool:
+    return False
 
 
 class Experiments:
@@ -109,6 +127,7 @@ class Experiments:
         idempotency_key: str | None = None,
         body: bytes = b"",
         unless_running: bool = False,
+        is_cancelled: IsCancelled = _never,
     ) -> Submission:
         """Validate everything, then store the experiment with all its known trials, in one transaction.
 
@@ -118,28 +137,36 @@ class Experiments:
             body: what the client sent (empty: the canonical spec is what counts).
             unless_running: if an experiment of the same digest is on its way already, give that one; a key then
                 stands for it.
+            is_cancelled: asked while data are read; nothing is stored once nobody waits.
 
         Raises:
+            ReadingStoppedError: nobody waits for it any more.
             SpecError: with all problems.
             IdempotencyConflictError: the key came back with another body.
             IdempotencyInFlightError: the first call with this key is still at work in this process.
         """
         if idempotency_key is None:
-            stored = self._store(spec, unless_running=unless_running)
+            stored = self._store(spec, unless_running=unless_running, is_cancelled=is_cancelled)
         else:
             with self._alone_with(idempotency_key):
                 stored = self._store_once(
-                    spec, idempotency_key, body or canonical_json(spec).encode(), unless_running=unless_running
+                    spec,
+                    idempotency_key,
+                    body or canonical_json(spec).encode(),
+                    unless_running=unless_running,
+                    is_cancelled=is_cancelled,
                 )
         return Submission(self.get(stored.id), stored.origin)
 
-    def plan(self, spec: ExperimentSpec) -> Plan:
+    def plan(self, spec: ExperimentSpec, is_cancelled: IsCancelled = _never) -> Plan:
         """What the spec would do, take and show. Nothing is written.
 
         Raises:
             SpecError: with all problems.
+            ReadingStoppedError: nobody waits for it any more.
         """
-        plan = preview(spec, self._database, data_root=self._settings.effective_data_root)
+        with fenced(self._settings.service_fence(is_cancelled)):
+            plan = preview(spec, self._database, data_root=self._settings.effective_data_root)
         return with_room(plan, spec.resources, self._jobs)
 
     # ---- looking ----
@@ -152,15 +179,18 @@ class Experiments:
             pairs_complete = count_complete_pairs(session, [experiment_id])[experiment_id]
             attempt = newest_attempt(session, experiment_id)
             age = None if attempt is None else seconds_since_heartbeat(session, attempt)
-            # Millions of values may wait where there is no MLflow: nobody asks then.
-            num_unshipped = count_unshipped(session, experiment_id) if self._settings.mlflow_tracking_uri else 0
+            # Millions of values may wait for a tracker that is not on: nobody asks then.
+            num_unshipped = {
+                kind.title: count_unshipped(session, kind.name, experiment_id) for kind in trackers_on(self._settings)
+            }
             end = expected_end(session, row)
-        uri = self._settings.mlflow_tracking_uri
+            links = self._links_to_mlflow(session, [experiment_id])
         conditions = (
             driver_condition(row, attempt, age, self._settings.heartbeat_timeout_seconds),
             trials_condition(counts),
             nodes_condition(row),
-            tracking_condition(num_unshipped, uri),
+            storage_condition(row),
+            tracking_condition(num_unshipped),
         )
         return experiment_view(
             row,
@@ -169,21 +199,33 @@ class Experiments:
             conditions=conditions,
             labels=stored_arm_labels(row),
             expected_end=end,
-            mlflow_uri=self._settings.mlflow_link,
+            mlflow_url=links.get(experiment_id),
         )
 
     def list(
-        self, *, limit: int = 50, cursor: str | None = None, status: ExperimentStatus | None = None
+        self,
+        *,
+        limit: int = 50,
+        cursor: str | None = None,
+        status: ExperimentStatus | None = None,
+        search: str = "",
     ) -> ExperimentPage:
-        """Experiments, newest first; `cursor` is the `next_cursor` of the page before."""
+        """Experiments, newest first.
+
+        Args:
+            limit: most of them.
+            cursor: `next_cursor` of the page before.
+            status: only these.
+            search: text in the name or the question, or how the id begins (empty: all).
+        """
         with self._database.read() as session:
-            rows = list_experiments(session, limit=limit + 1, before_id=cursor, status=status)
+            rows = list_experiments(session, limit=limit + 1, before_id=cursor, status=status, search=search)
             ids = [row.id for row in rows[:limit]]
             counts, pairs = count_trials(session, ids), count_complete_pairs(session, ids)
             ends = {row.id: expected_end(session, row) for row in rows[:limit]}
-        uri = self._settings.mlflow_link
+            links = self._links_to_mlflow(session, ids)
         items = tuple(
-            experiment_view(row, counts[row.id], pairs[row.id], expected_end=ends[row.id], mlflow_uri=uri)
+            experiment_view(row, counts[row.id], pairs[row.id], expected_end=ends[row.id], mlflow_url=links.get(row.id))
             for row in rows[:limit]
         )
         return ExperimentPage(items=items, next_cursor=ids[-1] if len(rows) > limit else None)
@@ -193,11 +235,29 @@ class Experiments:
         with self._database.read() as session:
             return stored_spec(get_experiment(session, experiment_id))
 
-    def trials(self, experiment_id: str, *, phase: Phase | None = None) -> tuple[TrialView, ...]:
-        """Every trial, in plan order."""
+    def trials(
+        self,
+        experiment_id: str,
+        *,
+        phase: Phase | None = None,
+        status: TrialStatus | None = None,
+        after: int = 0,
+        limit: int | None = None,
+    ) -> tuple[TrialView, ...]:
+        """Trials, in plan order.
+
+        Args:
+            experiment_id: its id.
+            phase: only this one.
+            status: only these.
+            after: the last id of the page before.
+            limit: most of them (`None`: all).
+        """
         with self._database.read() as session:
             get_experiment(session, experiment_id)
-            return tuple(trial_view(row) for row in summaries_of(session, experiment_id, phase))
+            runs = runs_of(session, MLFLOW, experiment_id)
+            rows = summaries_of(session, experiment_id, phase, status=status, after_id=after, limit=limit)
+            return tuple(trial_view(row, runs.get(row.id)) for row in rows)
 
     def events(self, experiment_id: str, after: int = 0, limit: int = 1000) -> tuple[EventView, ...]:
         """What happened after the event with this id."""
@@ -205,27 +265,56 @@ class Experiments:
             get_experiment(session, experiment_id)
             return tuple(event_view(row) for row in events_after(session, experiment_id, after, limit))
 
+    def version_of(self, experiment_id: str) -> tuple[str | int | None, ...]:
+        """Changes with whatever a report of the experiment tells."""
+        with self._database.read() as session:
+            row = get_experiment(session, experiment_id)
+            last = last_event_id(session, experiment_id)
+            link = self._links_to_mlflow(session, [experiment_id]).get(experiment_id)
+        # Links to MLflow come without an event.
+        return (row.digest, last, row.status, row.reason, link, row.updated_at.isoformat())
+
+    def pairs_version_of(self, experiment_id: str) -> tuple[str | int | None, ...]:
+        """Changes with whatever comparisons and answers tell: a trial's end does, a further epoch does not."""
+        with self._database.read() as session:
+            row = get_experiment(session, experiment_id)
+            counts = count_trials(session, [experiment_id])[experiment_id]
+            link = self._links_to_mlflow(session, [experiment_id]).get(experiment_id)
+        ended = (counts.known, counts.done, counts.failed, counts.cancelled)
+        return (row.digest, row.status, row.reason, row.attempt, link, *ended)
+
+    def last_event(self, experiment_id: str) -> int:
+        """Id of what happened last (0: nothing yet)."""
+        with self._database.read() as session:
+            get_experiment(session, experiment_id)
+            return last_event_id(session, experiment_id)
+
     def comparisons(self, experiment_id: str) -> tuple[Comparison, ...]:
         """Effect, interval, p and verdict for every cell and treatment; a preview while the experiment runs."""
         with self._database.read() as session:
             row = get_experiment(session, experiment_id)
             return comparisons_of(session, row)
 
-    def report(self, experiment_id: str, parts: ReportParts = WHOLE) -> Report:
+    def report(self, experiment_id: str, *, with_maps: bool = True) -> Report:
         """Comparisons, what was learned, exclusions, provenance; a preview while the experiment runs.
 
         Args:
             experiment_id: its id.
-            parts: what of the maps is wanted.
+            with_maps: whether to read the trials' maps, which takes long; else the report says nothing of them.
         """
         with self._database.read() as session:
             stored = read_experiment(session, experiment_id)
+            links = self._links_to_mlflow(session, [experiment_id])
         return report_of(
             stored,
-            mlflow_url=mlflow_url(stored.row, self._settings.mlflow_link),
+            mlflow_url=links.get(experiment_id),
             storage=self._settings.effective_storage,
-            parts=parts,
+            with_maps=with_maps,
         )
+
+    def maps(self, experiment_id: str) -> Maps:
+        """Mean receptive fields and position biases, without the rest of the report."""
+        return Maps(self._database, experiment_id, self._settings.effective_storage)
 
     def logs(self, experiment_id: str) -> str:
         """What the newest driver wrote.
@@ -270,8 +359,8 @@ class Experiments:
         write_weights(row, self._settings.effective_storage, file)
 
     def readiness(self) -> dict[str, Condition]:
-        """Whether the state is there, and the database, Ray and MLflow answer, each with its reason."""
-        return check_readiness(self._folders, self._database, self._jobs, self._settings.mlflow_tracking_uri)
+        """Whether the state is there, and the database, Ray and the trackers answer, each with its reason."""
+        return check_readiness(self._folders, self._database, self._jobs, self._settings)
 
     # ---- changing one's mind ----
 
@@ -288,12 +377,13 @@ class Experiments:
             request_cancel(session, experiment_id)
         return self.get(experiment_id)
 
-    def resume(self, experiment_id: str, *, retry: bool = False) -> ExperimentView:
+    def resume(self, experiment_id: str, *, retry: bool = False, is_cancelled: IsCancelled = _never) -> ExperimentView:
         """Go on with an experiment that failed or was cancelled; what is done stays done.
 
         Args:
             experiment_id: its id.
             retry: whether failed trials are tried again, too.
+            is_cancelled: asked while data are read.
 
         Raises:
             StatusConflictError: it has not ended, nothing is missing, or the code or data are no longer the same.
@@ -304,10 +394,14 @@ class Experiments:
             _refuse_open(experiment_id, ExperimentStatus(row.status), "resumed")
             trials = summaries_of(session, experiment_id)
         _refuse_complete(row, trials, retry=retry)
-        if self._expand(stored_spec(row)).digest != row.digest:
+        if self._expand(stored_spec(row), is_cancelled).digest != row.digest:
+            with self._database.read() as session:
+                changes = changes_of_code(session, experiment_id)
+            what = f"the code differs ({changes})" if changes else "the code or the data differ"
             raise StatusConflictError(
-                f"the code or the data are not those that experiment {experiment_id} was submitted with; one table "
-                "must not mix them: submit the spec again"
+                f"{what} from what experiment {experiment_id} was submitted with; one table must not mix the two: "
+                "submit the "
+                "spec again"
             )
         reopened = (TrialStatus.CANCELLED, TrialStatus.RUNNING, *((TrialStatus.FAILED,) if retry else ()))
         with self._database.write() as session:
@@ -320,29 +414,34 @@ class Experiments:
             move(session, experiment_id, ExperimentStatus.QUEUED, reason)
         return self.get(experiment_id)
 
-    def extend(self, experiment_id: str, seeds: Sequence[int]) -> ExperimentView:
+    def extend(self, experiment_id: str, seeds: Sequence[int], is_cancelled: IsCancelled = _never) -> ExperimentView:
         """Add seeds to an experiment that has ended, and queue it again; what is done stays done.
 
         Where they lead from one planned look to another, with nothing ended in between, the looks go on as planned.
         Else the plan is left: seeds that no trial has reached are forgotten, and intervals will be any-time ones.
 
         Raises:
-            StatusConflictError: it has not ended, or the code or data are no longer those of its finished trials.
+            StatusConflictError: it has not ended, or the code or data are no longer those of its trials, be these
+                searched or confirmed, finished or open.
             SpecError: a seed is already there, or is one of a search's.
         """
         self._check_folders()
         with self._database.read() as session:
             row = get_experiment(session, experiment_id)
             _refuse_open(experiment_id, ExperimentStatus(row.status))
-            rows = summaries_of(session, experiment_id, Phase.CONFIRM)
-            spec, chosen = _with_seeds(stored_spec(row), seeds, {trial.seed for trial in rows}), chosen_params(row)
-            old_identities = {trial.identity for trial in rows if trial.status == TrialStatus.SUCCEEDED}
-        expansion = self._expand(spec)
-        trials = expansion.confirm_trials(chosen)
-        if not old_identities <= {trial.identity for trial in trials}:
+            rows = summaries_of(session, experiment_id)
+        reached = {trial.seed for trial in rows if trial.phase == Phase.CONFIRM}
+        spec, chosen = _with_seeds(stored_spec(row), seeds, reached), chosen_params(row)
+        expansion = self._expand(spec, is_cancelled)
+        others = unplanned(expansion, chosen, rows)
+        if others:
+            with self._database.read() as session:
+                versions = {trial.code for trial in others if trial.code is not None}
+                changes = changes_of_code(session, experiment_id, versions)
+            what = f"of the code ({changes})" if changes else "of the code or on other data"
             raise StatusConflictError(
-                f"experiment {experiment_id} was trained by another version of the code or on other data; one table "
-                "must not mix them: submit the spec again with all seeds"
+                f"experiment {experiment_id} has trials by another version {what}; one table must not mix the two: "
+                "submit the spec again with all seeds"
             )
         with self._database.write() as session:
             locked = get_experiment(session, experiment_id, lock=True)
@@ -351,28 +450,54 @@ class Experiments:
                 raise StatusConflictError(f"experiment {experiment_id} was extended by somebody else just now")
             update_spec(session, locked, spec, expansion.digest, expansion.data_found)
             if spec.planned_looks is None:
-                plan_trials(session, experiment_id, trials)
+                plan_trials(session, experiment_id, expansion.confirm_trials(chosen))
             reopen_trials(session, experiment_id, (TrialStatus.CANCELLED, TrialStatus.RUNNING))
             added = ", ".join(map(str, seeds))
             move(session, experiment_id, ExperimentStatus.QUEUED, f"{EXTENDED} {added}")
         return self.get(experiment_id)
 
+    def cost_of_extension(self, experiment_id: str, seeds: Sequence[int], is_cancelled: IsCancelled = _never) -> Cost:
+        """What `extend` by these seeds would take. Nothing is written.
+
+        Raises:
+            StatusConflictError: it has not ended.
+            SpecError: a seed is already there, or is one of a search's.
+        """
+        with self._database.read() as session:
+            row = get_experiment(session, experiment_id)
+            _refuse_open(experiment_id, ExperimentStatus(row.status))
+            rows = summaries_of(session, experiment_id)
+        reached = {trial.seed for trial in rows if trial.phase == Phase.CONFIRM}
+        expansion = self._expand(_with_seeds(stored_spec(row), seeds, reached), is_cancelled)
+        return extension_cost(expansion, chosen_params(row), rows)
+
     # ---- inside ----
+
+    def _links_to_mlflow(self, session: Session, experiment_ids: Sequence[str]) -> dict[str, str]:
+        """Experiment -> its charts, where anything is there yet."""
+        uri = self._settings.mlflow_link
+        if uri is None:
+            return {}
+        groups = groups_of(session, MLFLOW, experiment_ids)
+        return {experiment_id: chart_link(uri, group, experiment_id) for experiment_id, group in groups.items()}
 
     def _check_folders(self) -> None:
         if self._folders is not None:
             self._folders.check()
 
-    def _expand(self, spec: ExperimentSpec) -> Expansion:
-        return Expansion(spec, data_root=self._settings.effective_data_root)
+    def _expand(self, spec: ExperimentSpec, is_cancelled: IsCancelled) -> Expansion:
+        with fenced(self._settings.service_fence(is_cancelled)):
+            return Expansion(spec, data_root=self._settings.effective_data_root)
 
-    def _store_once(self, spec: ExperimentSpec, key: str, body: bytes, *, unless_running: bool) -> "_Stored":
+    def _store_once(
+        self, spec: ExperimentSpec, key: str, body: bytes, *, unless_running: bool, is_cancelled: IsCancelled
+    ) -> "_Stored":
         with self._database.read() as session:
             replay = find_replay(session, key, body)
         if replay is not None:
             return _Stored(replay, Origin.REPLAY)
         try:
-            return self._store(spec, key, body, unless_running=unless_running)
+            return self._store(spec, key, body, unless_running=unless_running, is_cancelled=is_cancelled)
         except _KeyTakenError:
             # Another process was faster; its experiment is committed by now.
             with self._database.read() as session:
@@ -382,10 +507,16 @@ class Experiments:
             return _Stored(replay, Origin.REPLAY)
 
     def _store(
-        self, spec: ExperimentSpec, key: str | None = None, body: bytes = b"", *, unless_running: bool = False
+        self,
+        spec: ExperimentSpec,
+        key: str | None = None,
+        body: bytes = b"",
+        *,
+        unless_running: bool,
+        is_cancelled: IsCancelled,
     ) -> "_Stored":
         self._check_folders()
-        expansion = self._expand(spec)
+        expansion = self._expand(spec, is_cancelled)
         trials = expansion.confirm_trials({}, expansion.first_reach)
         with self._database.write() as session:
             twin = open_twin(session, expansion.digest) if unless_running else None
@@ -433,6 +564,12 @@ def _with_seeds(spec: ExperimentSpec, seeds: Sequence[int], reached: Collection[
     """
     if not seeds:
         raise SpecError([Problem("/seeds", "no seed is given; name at least one new one")])
+    if spec.allocation is not None:
+        message = (
+            "the pairs of this experiment were shared out by plan, and adding some would void its intervals: plan a "
+            "larger `total` before it runs"
+        )
+        raise SpecError([Problem("/seeds", message)])
     present = sorted(set(seeds) & set(spec.seeds))
     if present:
         raise SpecError([Problem("/seeds", f"seeds {present} are already part of the experiment; name new ones")])

@@ -129,10 +129,6 @@ class RayJobs:
         if answer.is_error and self.find(job_id).status is JobStatus.LOST:
             raise self._refused(answer)
 
-    def status(self, job_id: str) -> JobStatus:
-        """Where the job stands."""
-        return self.find(job_id).status
-
     def find(self, job_id: str) -> Job:
         """Where the job stands, and why."""
         answer = self._send("GET", _path(job_id))
@@ -160,14 +156,6 @@ class RayJobs:
         listed = self._parsed(_NodesAnswer, answer).data.result.result
         alive = [node.resources_total for node in listed if node.state == "ALIVE"]
         return tuple(Node.of_resources(node) for node in alive)
-
-    def is_reachable(self) -> bool:
-        """Whether the dashboard answers, within two seconds."""
-        try:
-            self.check()
-        except RayUnavailableError:
-            return False
-        return True
 
     def check(self) -> None:
         """Ask whether it answers, within two seconds; raises RayUnavailableError with the reason."""

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from orchestrator.hardware import Hardware
 from orchestrator.planning.expansion import Expansion
+from orchestrator.planning.hardware import Hardware
 from orchestrator.planning.plan import Plan, plan_of
-from orchestrator.spec import ExperimentSpec
+from orchestrator.spec.experiment import ExperimentSpec
 from orchestrator.store.database import Database
 from orchestrator.store.progress import median_seconds_by_cell
 from orchestrator.store.trials import finished_identities
@@ -24,5 +24,11 @@ def preview(spec: ExperimentSpec, database: Database, *, data_root: Path | None)
     with database.read() as session:
         finished = finished_identities(session, identities, hardware)
         configs = {cell.key: [expansion.config_of(cell, arm.name) for arm in spec.arms] for cell in expansion.cells}
-        seconds = median_seconds_by_cell(session, configs, spec.optimization.epochs, hardware)
+        seconds = median_seconds_by_cell(
+            session,
+            configs,
+            spec.optimization.epochs,
+            hardware,
+            accelerator_type=spec.resources.accelerator_type,
+        )
     return plan_of(expansion, finished=finished, seconds_per_trial=seconds)

@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 
 from orchestrator.errors import OrchestratorError, RayUnavailableError, StateLostError, StoreError
 from orchestrator.service.decision import Action, Limits, OpenAttempt, Seen, decide, end_of, spent_on
+from orchestrator.service.janitor import forget_passing_rows, remove_leftovers
 from orchestrator.service.jobs import Job, JobStatus, RayJobs
 from orchestrator.service.observation import Found, look
 from orchestrator.service.sightings import Sightings
@@ -38,6 +39,7 @@ from orchestrator.store.idempotency import forget_old_keys
 from orchestrator.store.leases import release, try_acquire
 from orchestrator.store.tables import ExperimentRow
 from orchestrator.store.trials import cancel_open_trials, reopen_trials
+from orchestrator.tracking.trackers import trackers_on
 
 LEASE = "reconciler"
 """Name of the lease of the one that leads."""
@@ -75,6 +77,8 @@ class Reconciler:
             folders: of the service: nothing is started once they are gone (`None`: nobody removes them).
         """
         self._folders = folders
+        self.has_looked = threading.Event()
+        """Set when the first tick is over, however it went."""
         self._database, self._jobs, self._settings, self._clock = database, jobs, settings, clock
         self._holder = f"{socket.gethostname()}:{os.getpid()} ({uuid.uuid4().hex[:12]})"[-_HOLDER_CHARS:]
         self._limits = Limits(
@@ -98,9 +102,10 @@ class Reconciler:
             except OrchestratorError as error:
                 self._complain(str(error))
             except Exception as error:  # noqa: BLE001 (the top of a thread: a service without it would look healthy)
-                self._complain(f"the reconciler has a defect: {error!r}", with_traceback=True)
+                self._complain(f"a bug in the reconciler: {error!r}", with_traceback=True)
             else:
                 self._complain("")
+            self.has_looked.set()
             stop.wait(self._settings.reconcile_interval_seconds)
         try:
             self.resign()
@@ -246,6 +251,23 @@ class Reconciler:
         # `exec`: Ray's SIGTERM reaches the driver itself, not a shell.
         command = (self._settings.ray_python, "-m", "orchestrator", *_drive_arguments(one.id, attempt))
         try:
+            self._settings.write_driver_secrets()
+        except PermissionError as error:
+            with self._database.write() as session:
+                cancel_open_trials(session, one.id, reason="the experiment failed")
+                move(
+                    session,
+                    one.id,
+                    ExperimentStatus.FAILED,
+                    f"the service's user may not write its drivers' secrets ({error}): give that user the right, or "
+                    "name a "
+                    f"folder of its own (SIGMALAB_STORAGE), then `sigmalab resume {one.id}`",
+                )
+            return
+        except OSError as error:
+            self._explain(one, f"waits: the storage can't be written: {error.strerror or error}")
+            return
+        try:
             self._jobs.submit(
                 job_id_of(one.id, attempt),
                 f"exec {shlex.join(command)}",
@@ -331,7 +353,7 @@ class Reconciler:
             is_told = one.last_end is AttemptEnd.TERMINATED
             return f"{name} was told to terminate" if is_told else f"{name} ended without a result"
         if job is None:
-            return f"{name} (by hand) is silent; {silence}"
+            return f"{name} (started by hand) is silent; {silence}"
         if job.status is JobStatus.LOST:
             return f"{name} is lost: Ray no longer knows its job, and {silence}"
         ending = "ended without a result" if job.status is JobStatus.SUCCEEDED else f"ended: {job.message}"
@@ -369,6 +391,9 @@ class Reconciler:
             return
         with self._database.write() as session:
             forget_old_keys(session, _KEYS_KEPT_SECONDS)
+            trackers = [kind.name for kind in trackers_on(self._settings)]
+            forget_passing_rows(session, self._settings.retention_days, trackers)
+        remove_leftovers(self._database, self._settings.home, self._settings.effective_storage)
         self._cleaned_at = now
 
     def _complain(self, complaint: str, *, with_traceback: bool = False) -> None:

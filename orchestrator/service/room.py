@@ -4,7 +4,7 @@ from orchestrator.capacity import Capacity, refusal
 from orchestrator.errors import RayUnavailableError
 from orchestrator.planning.plan import Plan
 from orchestrator.service.jobs import RayJobs
-from orchestrator.spec import Resources
+from orchestrator.spec.experiment import Resources
 
 
 def with_room(plan: Plan, resources: Resources, jobs: RayJobs) -> Plan:

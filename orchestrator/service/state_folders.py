@@ -4,10 +4,14 @@ Somebody may remove them meanwhile (a clean-up of old files, a mount that goes a
 be lost, or an empty place would look like a fresh start. The database's own file is watched by `store/database.py`.
 """
 
+import os
 from pathlib import Path
 
+from orchestrator import secret_files
 from orchestrator.errors import StateLostError
-from orchestrator.home import ensure_home_id, home_id
+from orchestrator.private_folder import refuse_open
+from orchestrator.state_folder import ensure_home_id, home_id
+from trainers.storage_token import TOKENS
 
 FileKey = tuple[int, int]
 """Device and number: another folder of the same name has another one."""
@@ -20,12 +24,14 @@ class StateFolders:
         """Look at them for the first time.
 
         Raises:
-            StateLostError: one can't be made or read.
+            StateLostError: one can't be made or read, others may change what is in it, or it is another user's.
         """
         self._home, self._storage = home, storage
         try:
             self.id = ensure_home_id(home)
-            storage.mkdir(parents=True, exist_ok=True)
+            storage.mkdir(mode=0o700, parents=True, exist_ok=True)
+            refuse_open(storage, group_may_write=True)
+            _refuse_other_users(storage)
             self._storage_key = _key(storage)
         except OSError as error:
             raise StateLostError(f"the state in {home}, {storage} can't be used: {error.strerror or error}") from error
@@ -50,6 +56,22 @@ class StateFolders:
             is_same = False
         if not is_same:
             raise StateLostError(_complaint("trials' storage", self._storage))
+
+
+def _refuse_other_users(storage: Path) -> None:
+    """Whoever was there first has closed folders to others, and will close those of trials."""
+    for name in (TOKENS, secret_files.FOLDER):
+        try:
+            with os.scandir(storage / name):
+                pass
+        except FileNotFoundError:
+            continue
+        except PermissionError as error:
+            message = (
+                f"another user's service keeps its trials in {storage}: name a folder of your own (SIGMALAB_STORAGE)"
+            )
+            error.strerror = message
+            raise
 
 
 def _key(folder: Path) -> FileKey:

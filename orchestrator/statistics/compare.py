@@ -12,6 +12,7 @@ from orchestrator.statistics.pairing import TrialKey, TrialOutcome, index_outcom
 from orchestrator.statistics.pairing_gain import pairing_gain
 from orchestrator.statistics.simultaneous import Bounds, agreeing, simultaneous_bounds
 from orchestrator.statistics.verdict import judge, probability_of_superiority
+from trainers.metrics import Metric
 
 
 def compare_arms(
@@ -26,6 +27,8 @@ def compare_arms(
     equivalence_margin: float,
     inference: Inference | None = None,
     reach: Mapping[tuple[str, str], int] | None = None,
+    measure: Metric | None = None,
+    rows: Sequence[tuple[Cell, str]] | None = None,
 ) -> tuple[Comparison, ...]:
     """Compare every treatment with the control in every cell.
 
@@ -40,6 +43,8 @@ def compare_arms(
         equivalence_margin: smallest effect that matters, in the unit of the comparison (0: never equivalent).
         inference: what makes interval and p (`None`: the number of pairs was fixed beforehand).
         reach: (cell key, treatment) -> so many of the seeds are planned pairs (`None`: all of them, everywhere).
+        measure: the metric's unit, scale and direction (`None`: as a task or an analysis of ours declares them).
+        rows: which treatment is compared in which cell (`None`: every one in every cell).
 
     Returns:
         Comparisons, cell by cell in the given order, with Holm's correction over all of them.
@@ -48,27 +53,39 @@ def compare_arms(
         ValueError: the metric is unknown, or two outcomes claim the same trial.
     """
     inference = inference or FixedNumber()
-    num_comparisons = len(cells) * len(treatments)
+    asked = [(cell, treatment) for cell in cells for treatment in treatments] if rows is None else rows
+    num_comparisons = len(asked)
     question = _Question(
         index_outcomes(outcomes),
         control,
         tuple(seeds),
         metric,
+        measure or metric_named(metric),
         confidence,
         equivalence_margin,
         inference,
         reach,
         num_comparisons,
     )
-    comparisons = [question.compare(cell, treatment) for cell in cells for treatment in treatments]
+    comparisons = [question.compare(cell, treatment) for cell, treatment in asked]
     corrected = holm([comparison.p_value for comparison in comparisons])
+    floors = _floors([comparison.num_pairs for comparison in comparisons], inference)
     return tuple(
-        _judged(comparison, p_holm, num_comparisons=num_comparisons, inference=inference)
-        for comparison, p_holm in zip(comparisons, corrected, strict=True)
+        _judged(comparison, p_holm, floor)
+        for comparison, p_holm, floor in zip(comparisons, corrected, floors, strict=True)
     )
 
 
-def _judged(comparison: Comparison, p_holm: float | None, *, num_comparisons: int, inference: Inference) -> Comparison:
+def _floors(nums_pairs: Sequence[int], inference: Inference) -> list[float]:
+    """Smallest corrected p that each row could have: where every row has its smallest p.
+
+    A row with more pairs than another comes first in Holm's steps, and leaves the other a smaller factor.
+    """
+    found = holm([inference.p_floor(num_pairs) if num_pairs else None for num_pairs in nums_pairs])
+    return [1.0 if floor is None else floor for floor in found]
+
+
+def _judged(comparison: Comparison, p_holm: float | None, p_holm_floor: float) -> Comparison:
     """The comparison with what depends on all the others."""
     low, high = comparison.ci_low, comparison.ci_high
     verdict = judge(
@@ -78,8 +95,7 @@ def _judged(comparison: Comparison, p_holm: float | None, *, num_comparisons: in
         equivalence_margin=comparison.equivalence_margin,
         higher_is_better=comparison.higher_is_better,
     )
-    floor = min(1.0, num_comparisons * inference.p_floor(comparison.num_pairs))
-    judged = comparison.model_copy(update={"p_holm": p_holm, "p_holm_floor": floor, "verdict": verdict})
+    judged = comparison.model_copy(update={"p_holm": p_holm, "p_holm_floor": p_holm_floor, "verdict": verdict})
     low, high = agreeing(
         Bounds(comparison.simultaneous_low, comparison.simultaneous_high),
         effect=comparison.effect,
@@ -96,6 +112,7 @@ class _Question:
     control: str
     seeds: tuple[int, ...]
     metric: str
+    measure: Metric
     confidence: float
     equivalence_margin: float
     inference: Inference
@@ -104,7 +121,7 @@ class _Question:
 
     def compare(self, cell: Cell, treatment: str) -> Comparison:
         """One treatment in one cell, not yet corrected."""
-        metric = metric_named(self.metric)
+        metric = self.measure
         seeds = self.seeds if self.reach is None else self.seeds[: self.reach[cell.key, treatment]]
         pairs = pair_outcomes(
             self.outcomes,

@@ -41,8 +41,15 @@ class Basis(StrEnum):
     """Fixed before anybody saw a pair: paired t interval, exact sign-flip p."""
     LOOKS = "looks"
     """Looks were planned, and each could end it: repeated interval and p of a group sequential t test."""
+    TWO_STAGES = "two_stages"
+    """The sd of the first pairs decided how many there are: Stein's interval, and p of his t."""
     ANYTIME = "anytime"
     """Whoever looked could decide by it, any number of times: any-time interval and p (t e-process)."""
+
+    @property
+    def depends_on_effects(self) -> bool:
+        """Whether what was seen of an effect could decide how many pairs it has."""
+        return self in (Basis.LOOKS, Basis.ANYTIME)
 
     @property
     def interval_words(self) -> str:
@@ -58,11 +65,13 @@ class Basis(StrEnum):
 _INTERVAL_WORDS = {
     Basis.FIXED: "paired t interval",
     Basis.LOOKS: "repeated t interval of the planned looks",
+    Basis.TWO_STAGES: "two-stage t interval (Stein)",
     Basis.ANYTIME: "any-time t interval",
 }
 _TEST_WORDS = {
     Basis.FIXED: "two-sided sign-flip permutation test",
     Basis.LOOKS: "two-sided group sequential t test, repeated p",
+    Basis.TWO_STAGES: "two-sided two-stage t test (Stein)",
     Basis.ANYTIME: "two-sided any-time t test, 1/e",
 }
 
@@ -123,7 +132,7 @@ class PairingGain(StrictModel):
 
     @property
     def is_gain(self) -> bool:
-        """Whether pairing gained anything worth naming."""
+        """Whether pairing gained anything worth naming: in the standard error (the interval is another matter)."""
         return self.unpaired_ratio >= _WORTH_NAMING
 
 
@@ -177,8 +186,9 @@ class Comparison(StrictModel):
     p_holm: float | None
     """`p_value` after Holm's correction over all comparisons of the experiment."""
     p_holm_floor: float
-    """Smallest `p_holm` that so many pairs can give among so many comparisons, such as min(1, comparisons x 2 / 2^n).
-    Where it is not below 1 - `confidence`, no effect can be confirmed, however large."""
+    """Smallest `p_holm` that this row could have, with its pairs and those of the other rows: where all have the same
+    n, min(1, comparisons x 2 / 2^n). Where it is not below 1 - `confidence`, no effect can be confirmed, however
+    large."""
     probability_of_superiority: float | None
     """Share of pairs in which the treatment is better (without a direction: larger); a tie counts half."""
     equivalence_margin: float
@@ -226,14 +236,18 @@ class Comparison(StrictModel):
         ends = ["-∞" if low is None else write(low), "∞" if high is None else write(high)]
         return f"{left}{', '.join(ends)}{right}"
 
-    def verdict_text(self, *, is_over: bool) -> str:
+    def verdict_text(self, *, is_over: bool, is_repeated: bool | None = None) -> str:
         """The verdict as tables show it; `not yet` or `no pairs` where there is none.
 
         Args:
             is_over: whether the experiment has ended, so that no further pair will come.
+            is_repeated: of a control that was trained once more, whether every pair is exactly equal (`None`: the
+                treatment changes something). There is no effect to be judged then.
         """
         if not self.num_pairs:
             return "no pairs" if is_over else "not yet"
+        if is_repeated is not None:
+            return "exactly equal" if is_repeated else "not equal"
         return self.verdict.value
 
 
@@ -269,5 +283,8 @@ class PooledEffect(StrictModel):
     """Upper end of the t interval over seeds."""
     between_cells_sd: float | None
     """Estimated standard deviation of the true effect between cells (`None`: fewer than two cells or seeds)."""
+    is_constant: bool = False
+    """Whether the means of these seeds, of two at least, are all equal: they have no interval then."""
     random_effects: RandomEffectsMean | None = None
-    """Beside it only where seeds differ between cells, so that some pairs do not count above."""
+    """Beside it only where seeds differ between cells, so that some pairs do not count above, and no effect could
+    decide how many pairs there are."""

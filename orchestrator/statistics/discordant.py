@@ -7,21 +7,11 @@ all tables.
 """
 
 from collections.abc import Iterable
-from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from trainers.strict import StrictModel
-
-
-class Scored(NamedTuple):
-    """Which images one trial got right."""
-
-    indices: npt.NDArray[np.int64]
-    """[n] places in the data set, ascending."""
-    is_correct: npt.NDArray[np.bool_]
-    """[n]."""
+from trainers.tasks.evidence import ImageScores
 
 
 class DiscordantImages(StrictModel):
@@ -32,23 +22,27 @@ class DiscordantImages(StrictModel):
     num_images: int
     """Images that both trials scored, over these pairs."""
     only_treatment: int
-    """Images that the treatment alone got right."""
+    """Images that the treatment alone got right (of scores between 0 and 1: where its score is the better one)."""
     only_control: int
-    """Images that the control alone got right."""
+    """Images that the control alone got right, likewise."""
 
 
-def discordant_images(pairs: Iterable[tuple[Scored, Scored]]) -> DiscordantImages | None:
+def discordant_images(
+    pairs: Iterable[tuple[ImageScores, ImageScores]], *, higher_is_better: bool = True
+) -> DiscordantImages | None:
     """Count the discordant images of (control, treatment) pairs; `None` without a pair.
 
-    Images are matched by index; pairs whose trials scored different images count where both did.
+    Images are matched by index; pairs whose trials scored different images count where both did. Of images with one
+    score in both trials, or none (NaN), nobody is the better one.
     """
     num_pairs = num_images = only_treatment = only_control = 0
     for control, treatment in pairs:
         _, first, second = np.intersect1d(control.indices, treatment.indices, return_indices=True)
-        by_control, by_treatment = control.is_correct[first], treatment.is_correct[second]
+        by_control, by_treatment = control.scores[first], treatment.scores[second]
+        better, worse = by_treatment > by_control, by_treatment < by_control
         num_pairs, num_images = num_pairs + 1, num_images + len(first)
-        only_treatment += int((by_treatment & ~by_control).sum())
-        only_control += int((by_control & ~by_treatment).sum())
+        only_treatment += int((better if higher_is_better else worse).sum())
+        only_control += int((worse if higher_is_better else better).sum())
     if not num_images:
         return None
     return DiscordantImages(

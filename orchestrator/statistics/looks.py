@@ -18,6 +18,8 @@ correction holds.
 from functools import cache
 from math import sqrt
 
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from scipy import optimize, special
 
 from orchestrator.statistics.comparison import Basis, Comparison, Verdict
@@ -106,13 +108,24 @@ def conditional_power(comparison: Comparison, looks: Looks) -> float | None:
     """
     if comparison.effect is None or not comparison.effect_sd:
         return None
-    time = min(1.0, comparison.num_planned_pairs / looks.at[-1])
-    z = -float(special.ndtri(t_test_p(comparison.effect, comparison.effect_sd, comparison.num_pairs) / 2))
-    end = _constant(looks.kind, looks.at, comparison.level)
+    z = -special.ndtri(t_test_p(comparison.effect, comparison.effect_sd, comparison.num_pairs) / 2)
+    return float(chance_at_the_end(z, comparison.num_planned_pairs, looks, comparison.level))
+
+
+def chance_at_the_end(z: ArrayLike, num_pairs: int, looks: Looks, level: float) -> NDArray[np.float64]:
+    """Conditional power of many rows at once, see `conditional_power`.
+
+    Args:
+        z: normal quantile of each row's two-sided p of the t test, not negative.
+        num_pairs: pairs so far.
+        looks: the plan.
+        level: chance of a false alarm over all looks.
+    """
+    time, end = min(1.0, num_pairs / looks.at[-1]), _constant(looks.kind, looks.at, level)
     if time == 1:
-        return float(z >= end)
-    drift, sd = z / sqrt(time), sqrt(1 - time)
-    return float(special.ndtr((drift - end) / sd) + special.ndtr((-drift - end) / sd))
+        return np.asarray(np.asarray(z) >= end, dtype=np.float64)
+    drift, sd = np.asarray(z) / sqrt(time), sqrt(1 - time)
+    return np.asarray(special.ndtr((drift - end) / sd) + special.ndtr((-drift - end) / sd))
 
 
 def is_futile(comparison: Comparison, looks: Looks) -> bool:

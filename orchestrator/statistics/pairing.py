@@ -22,7 +22,7 @@ class TrialOutcome(StrictModel):
     status: TrialStatus
     """Where it stands; only a succeeded trial has a value to compare."""
     error: str = ""
-    """Why it failed, for people."""
+    """Why it failed or has no such value, for people."""
     metrics: dict[str, float]
     """Final metrics by name; NaN and infinite values are refused."""
 
@@ -113,7 +113,7 @@ def _why_missing(outcome: TrialOutcome | None, metric: str) -> str | None:
     if outcome is None:
         return "missing (no such trial was recorded)"
     if outcome.status is TrialStatus.SUCCEEDED:
-        return None if metric in outcome.metrics else f"succeeded without `{metric}`"
+        return None if metric in outcome.metrics else outcome.error or f"succeeded without `{metric}`"
     if outcome.status is TrialStatus.FAILED:
         return f"failed ({outcome.error or 'no error was recorded'})"
     return str(outcome.status)

@@ -64,6 +64,37 @@ def _signed_sums(sample: NDArray[np.float64]) -> NDArray[np.float64]:
     return sums
 
 
+def any_image_p(differences: NDArray[np.float64]) -> float | None:
+    """Sign-flip permutation p of "no image's score is moved": a test of all images at once, whatever their directions.
+
+    The statistic is the sum over images of the squared mean difference over pairs. All differences of a pair turn
+    their sign together: images of one pair come from the same two trials, so they are not exchangeable by themselves.
+    Assumes only that control and treatment of each pair are exchangeable under the null hypothesis, as `sign_flip_p`
+    does; exact up to `MAX_LISTED_PAIRS` pairs, with random patterns beyond.
+
+    Args:
+        differences: [pairs, images] treatment - control.
+
+    Returns:
+        p, or `None` without a pair.
+    """
+    num_pairs = len(differences)
+    if not num_pairs:
+        return None
+    products = differences @ differences.T
+    threshold = float(products.sum()) - 1e-9 * float(np.abs(products).sum())
+    if num_pairs <= MAX_LISTED_PAIRS:
+        return float((_squared_sums(products, sign_patterns(num_pairs)) >= threshold).mean())
+    reached = [_squared_sums(products, signs) >= threshold for signs in _drawn_signs(num_pairs)]
+    return (1 + sum(int(each.sum()) for each in reached)) / (1 + sum(len(each) for each in reached))
+
+
+def _squared_sums(products: NDArray[np.float64], signs: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of each pattern, the sum over images of the squared sum over pairs."""
+    sums: NDArray[np.float64] = np.einsum("pi,ij,pj->p", signs, products, signs, optimize=True)
+    return sums
+
+
 def sign_flip_interval(differences: Sequence[float], level: float) -> tuple[float, float] | None:
     """All true mean differences that the sign-flip test does not reject: where its p is not below the level.
 

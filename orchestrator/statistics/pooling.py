@@ -9,6 +9,7 @@ from scipy import special
 
 from orchestrator.statistics.comparison import Comparison, PooledEffect, RandomEffectsMean
 from orchestrator.statistics.inference import inference_beside
+from orchestrator.statistics.interval import spread
 
 
 class RandomEffects(NamedTuple):
@@ -88,7 +89,8 @@ def pool_effects(comparisons: Sequence[Comparison]) -> tuple[PooledEffect, ...]:
     Returns:
         One entry per treatment, in order of first appearance. Cells without a complete pair are left out and not
         counted in `num_cells`; of the others, the seeds count whose pair is complete in each. Where seeds differ
-        between cells, that leaves pairs out: the random-effects mean, which takes every pair, stands beside it.
+        between cells, that leaves pairs out: the random-effects mean, which takes every pair, stands beside it, but
+        where an effect could decide how many pairs a cell has: its interval is right for fixed numbers alone.
     """
     by_treatment: dict[str, list[Comparison]] = {}
     for comparison in comparisons:
@@ -101,7 +103,9 @@ def _pool(treatment: str, comparisons: Sequence[Comparison]) -> PooledEffect:
     shared = sorted(set.intersection(*(set(cell) for cell in cells))) if cells else []
     differences = np.array([[cell[seed] for seed in shared] for cell in cells])
     by_seed = [float(mean) for mean in differences.mean(axis=0)] if shared else []
-    interval = inference_beside(comparisons[0].basis).interval(by_seed, comparisons[0].confidence)
+    basis = comparisons[0].basis
+    interval = inference_beside(basis).interval(by_seed, comparisons[0].confidence)
+    leaves_out = any(len(cell) > len(shared) for cell in cells)
     return PooledEffect(
         treatment=treatment,
         num_cells=len(cells),
@@ -110,7 +114,8 @@ def _pool(treatment: str, comparisons: Sequence[Comparison]) -> PooledEffect:
         ci_low=interval[0] if interval else None,
         ci_high=interval[1] if interval else None,
         between_cells_sd=between_cells_sd(differences) if min(len(cells), len(shared)) >= 2 else None,
-        random_effects=_random_effects(comparisons) if any(len(cell) > len(shared) for cell in cells) else None,
+        is_constant=spread(by_seed).sd == 0,
+        random_effects=_random_effects(comparisons) if leaves_out and not basis.depends_on_effects else None,
     )
 
 

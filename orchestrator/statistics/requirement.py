@@ -36,7 +36,7 @@ class Requirement(NamedTuple):
             return cls(Demand(word), arm or None)
         except ValueError:
             known = ", ".join(Demand)
-            raise ValueError(f"{text!r} requires nothing known; write one of {known}, or <arm>=<one of them>") from None
+            raise ValueError(f"{text!r} is not a requirement; write one of {known}, or <arm>=<one of them>") from None
 
     def __str__(self) -> str:
         """As `parse` reads it."""
@@ -71,7 +71,7 @@ class Requirement(NamedTuple):
 
 def _why_unmet(row: Comparison, demand: Demand) -> str:
     if demand is not Demand.EQUIVALENT and row.higher_is_better is None:
-        return f"of {row.metric} neither more nor less is better"
+        return f"neither more nor less of {row.metric} is better"
     if demand is Demand.IMPROVED:
         return "" if row.verdict is Verdict.IMPROVED else f"its verdict is {row.verdict_text(is_over=True)}"
     if row.ci_low is None or row.ci_high is None:

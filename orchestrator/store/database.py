@@ -1,7 +1,7 @@
 """One database, SQLite or PostgreSQL: open it, read from it, write to it.
 
-Life: `open_database` (creates the folder, migrates under a lock) -> any number of `read()` and `write()` blocks
-from any number of threads -> `close()`.
+Life: `open_database` (creates the folder, migrates under a lock) or `open_as_it_is` -> any number of `read()` and
+`write()` blocks from any number of threads -> `close()`.
 
     with database.write() as session:      # commits at the end of the block, rolls back on an error
         move(session, experiment_id, ExperimentStatus.QUEUED)
@@ -17,6 +17,8 @@ written by several processes of one host.
 """
 
 import fcntl
+import os
+import stat
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,7 +31,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session, sessionmaker
 
 from orchestrator.errors import StateLostError, StoreError
-from orchestrator.store.schema import migrate
+from orchestrator.store.schema import SILENCE_SECONDS, migrate, require_newest
 from orchestrator.store.sqlite_writer import Writer, find_writer
 
 _BUSY_TIMEOUT_SECONDS = 30.0
@@ -112,7 +114,7 @@ class Database:
             yield
             return
         if not self._lock.acquire(timeout=_BUSY_TIMEOUT_SECONDS):
-            raise StoreError(f"{self.name}: no turn to write within {_BUSY_TIMEOUT_SECONDS:.0f} s")
+            raise StoreError(f"{self.name}: could not write within {_BUSY_TIMEOUT_SECONDS:.0f} s")
         try:
             yield
         finally:
@@ -142,12 +144,12 @@ class _DatabaseFile:
         """See whether the path still leads to it.
 
         Raises:
-            StateLostError: it was removed, or another file is in its place.
+            StateLostError: it was removed or cut to nothing, or another file is in its place.
         """
         if self._look() != self._key:
             raise StateLostError(
-                f"the database {self._path} was removed or replaced while this process uses it: nothing is read from "
-                "it or written to it. Put it back, or stop the service and start it again"
+                f"the database {self._path} was removed, replaced or emptied while this process uses it: nothing is "
+                "read from it or written to it. Put it back, or stop the service and start it again"
             )
 
     def _look(self) -> tuple[int, int] | None:
@@ -155,33 +157,73 @@ class _DatabaseFile:
             found = self._path.stat()
         except OSError:
             return None
-        return found.st_dev, found.st_ino
+        # A number of its own is not enough: a file system gives a removed file's to the next one, a folder too.
+        return (found.st_dev, found.st_ino) if stat.S_ISREG(found.st_mode) and found.st_size else None
 
 
-def open_database(url: str, *, must_exist: bool = False) -> Database:
+def open_database(url: str, *, must_exist: bool = False, silence_seconds: float = SILENCE_SECONDS) -> Database:
     """Open a database and bring it to the newest schema.
 
     Args:
         url: `sqlite:///<file>`, `postgresql://...` or `postgresql+psycopg://...`.
         must_exist: whether somebody else has made it: a SQLite file that is missing is not made anew.
+        silence_seconds: how long a driver that lives may be silent; under one that works no schema is changed.
 
     Raises:
+        StoreError: bad URL, not reachable, newer schema, or another program's tables; it does not exist; or it has
+            an older schema, and a driver works with it.
+    """
+    with _opening(url, must_exist=must_exist) as engine, _migration_lock(engine) as connection:
+        migrate(connection, silence_seconds)
+    return Database(engine)
+
+
+def open_as_it_is(url: str) -> Database:
+    """Open a database that is there, has the newest schema, and is to be left alone.
+
+    Raises:
+        OldSchemaError: it has an older schema, or no tables yet.
         StoreError: bad URL, not reachable, newer schema, or another program's tables; or it does not exist.
     """
+    with (
+        _opening(url, must_exist=True) as engine,
+        engine.execution_options(sigmalab_begin="BEGIN").connect() as connection,
+    ):
+        require_newest(connection)
+    return Database(engine)
+
+
+@contextmanager
+def _opening(url: str, *, must_exist: bool) -> Iterator[Engine]:
+    """An engine, closed again if something is wrong with the database, and that in words."""
     parsed = parse_url(url)
-    if must_exist and parsed.get_backend_name() == "sqlite" and not Path(parsed.database or "").exists():
-        raise StateLostError(f"the database {parsed.database} is gone; it was there when this work was handed in")
+    if parsed.get_backend_name() == "sqlite":
+        refuse_lost(Path(parsed.database or ""), must_exist=must_exist)
     engine = _sqlite_engine(parsed) if parsed.get_backend_name() == "sqlite" else _postgresql_engine(parsed)
     try:
-        with _migration_lock(engine) as connection:
-            migrate(connection)
+        yield engine
     except DBAPIError as error:
         engine.dispose()
         raise StoreError(f"can't open {describe(parsed)}: {_first_line(error)}") from error
     except BaseException:
         engine.dispose()
         raise
-    return Database(engine)
+
+
+def refuse_lost(file: Path, *, must_exist: bool) -> None:
+    """Refuse an SQLite file that is not what it was.
+
+    Raises:
+        StateLostError: it is cut to nothing, or missing where somebody else has made it.
+    """
+    if must_exist and not file.exists():
+        raise StateLostError(f"the database {file} is gone; it was there when this work was handed in")
+    if file.is_file() and file.stat().st_size == 0:
+        # To SQLite that is a new database without tables.
+        raise StateLostError(
+            f"the database {file} was cut to 0 bytes, and its experiments are gone: put a copy back; or, to begin with "
+            "an empty one, remove it"
+        )
 
 
 def describe(url: URL) -> str:
@@ -210,7 +252,7 @@ def parse_url(url: str) -> URL:
 def _sqlite_engine(url: URL) -> Engine:
     file = Path(url.database or "").absolute()
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(f"can't make the folder of {file}: {error.strerror}") from error
     engine = create_engine(
@@ -254,7 +296,10 @@ def _migration_lock(engine: Engine) -> Iterator[Connection]:
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
             yield connection
         return
-    with _file_lock(Path(f"{engine.url.database}.lock")):
+    file = Path(engine.url.database or "")
+    with _file_lock(Path(f"{file}.lock")):
+        if not file.exists():
+            _make_file(file)
         # The switch to the write-ahead log is refused inside a transaction, and while another process makes it.
         with engine.execution_options(sigmalab_begin=None).connect() as connection:
             connection.exec_driver_sql("PRAGMA journal_mode=WAL")
@@ -262,10 +307,41 @@ def _migration_lock(engine: Engine) -> Iterator[Connection]:
             yield connection
 
 
+def _make_file(file: Path) -> None:
+    """A new database with all its tables, for this user alone, whole or not at all: a file that is there is not empty.
+
+    SQLite gives its write-ahead log the mode of the database. A log that a removed database has left is removed, too:
+    it would be taken for the new one's.
+    """
+    # A link stays one.
+    file = file.resolve()
+    draft = file.with_name(f"{file.name}.new")
+    try:
+        for left in (draft, *_side_files(draft), *_side_files(file)):
+            left.unlink(missing_ok=True)
+        os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        engine = _sqlite_engine(URL.create("sqlite", database=str(draft)))
+        try:
+            with engine.execution_options(sigmalab_begin=None).connect() as connection:
+                connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+            with engine.execution_options(sigmalab_begin="BEGIN IMMEDIATE").begin() as connection:
+                migrate(connection)
+        finally:
+            # The last connection brings all that is in the log into the file.
+            engine.dispose()
+        draft.replace(file)
+    except OSError as error:
+        raise StoreError(f"can't make {file}: {error.strerror}") from error
+
+
+def _side_files(file: Path) -> tuple[Path, ...]:
+    return tuple(file.with_name(f"{file.name}{ending}") for ending in ("-wal", "-shm"))
+
+
 @contextmanager
 def _file_lock(file: Path) -> Iterator[None]:
     try:
-        handle = file.open("a")
+        handle = os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600), "a")
     except OSError as error:
         raise StoreError(f"can't write {file}: {error.strerror}") from error
     with handle:

@@ -6,7 +6,7 @@ every change of a trial's status), `epoch` (by `record_epoch`), `end` (when an e
 
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from orchestrator.errors import ExperimentNotFoundError
@@ -43,6 +43,11 @@ def events_after(session: Session, experiment_id: str, after_id: int = 0, limit:
             .limit(limit)
         )
     )
+
+
+def last_event_id(session: Session, experiment_id: str) -> int:
+    """The newest event of an experiment (0: none)."""
+    return session.scalar(select(func.max(EventRow.id)).where(EventRow.experiment_id == experiment_id)) or 0
 
 
 def events_of_kind(session: Session, experiment_id: str, kind: str) -> list[dict[str, Any]]:

@@ -10,12 +10,12 @@ import secrets
 import time
 from collections.abc import Mapping
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, or_, select, update
 from sqlalchemy.orm import Session, defer
 
 from orchestrator.errors import ExperimentNotFoundError, StaleAttemptError, StatusConflictError
 from orchestrator.search.space import Params
-from orchestrator.spec import ExperimentSpec
+from orchestrator.spec.experiment import ExperimentSpec
 from orchestrator.status import ALLOWED_MOVES, AttemptEnd, ExperimentStatus
 from orchestrator.store.clock import DatabaseNow, database_now
 from orchestrator.store.events import append_event, events_of_kind
@@ -56,10 +56,8 @@ def insert_experiment(
         attempt=0,
         attempt_ends={},
         avoided_nodes={},
+        storage_trouble="",
         chosen_params={},
-        mlflow_experiment_id=None,
-        summary_run_id=None,
-        summary_shipped=False,
         created_at=now,
         updated_at=now,
         ended_at=None,
@@ -107,14 +105,33 @@ def get_experiment(session: Session, experiment_id: str, *, lock: bool = False) 
 
 
 def list_experiments(
-    session: Session, *, limit: int, before_id: str | None = None, status: ExperimentStatus | None = None
+    session: Session,
+    *,
+    limit: int,
+    before_id: str | None = None,
+    status: ExperimentStatus | None = None,
+    search: str = "",
 ) -> list[ExperimentRow]:
-    """Experiments, newest first; `before_id` is the last id of the page before."""
+    """Experiments, newest first.
+
+    Args:
+        session: an open read.
+        limit: most of them.
+        before_id: the last id of the page before.
+        status: only these.
+        search: text in the name or the question, in capitals or not; or how the id begins.
+    """
     query = select(ExperimentRow).order_by(ExperimentRow.id.desc()).limit(limit)
     if before_id is not None:
         query = query.where(ExperimentRow.id < before_id)
     if status is not None:
         query = query.where(ExperimentRow.status == status)
+    # PostgreSQL takes no NUL character, and no name has one.
+    text = search.replace("\0", "").strip()
+    if text:
+        named = ExperimentRow.name.icontains(text, autoescape=True)
+        asking = ExperimentRow.question.icontains(text, autoescape=True)
+        query = query.where(or_(named, asking, ExperimentRow.id.startswith(text, autoescape=True)))
     return list(session.scalars(query))
 
 
@@ -179,7 +196,6 @@ def move(
     if before.is_final:
         row.cancel_requested_at = None
         row.attempt_ends = {}
-        row.summary_shipped = False
     if to.is_final:
         error = reason if to is ExperimentStatus.FAILED else ""
         _end_open_attempts(session, experiment_id, AttemptEnd.DONE, error=error)
@@ -220,6 +236,7 @@ def begin_attempt(session: Session, experiment_id: str, job_id: str | None, clus
     now = database_now(session)
     row.attempt += 1
     row.avoided_nodes = {}
+    row.storage_trouble = ""
     row.updated_at = now
     session.add(
         DriverAttemptRow(
@@ -356,6 +373,16 @@ def avoid_node(session: Session, experiment_id: str, name: str, why: str, attemp
     row.avoided_nodes = row.avoided_nodes | {name: why}
 
 
+def set_storage_trouble(session: Session, experiment_id: str, trouble: str, attempt: int) -> None:
+    """Note what is wrong with the storage that trials wait for (empty: they go on).
+
+    Raises:
+        StaleAttemptError: the attempt has ended or been replaced.
+    """
+    fence(session, experiment_id, attempt)
+    get_experiment(session, experiment_id).storage_trouble = trouble
+
+
 def chosen_params(row: ExperimentRow) -> dict[tuple[str, str], Params]:
     """(cell key, arm) -> params, as `Expansion.confirm_trials` takes them."""
     chosen = {}
@@ -380,7 +407,7 @@ def _describe(row: ExperimentRow, spec: ExperimentSpec, digest: str, data_found:
     row.name, row.question, row.digest, row.spec = spec.name, spec.question, digest, canonical_json(spec)
     row.control = spec.control.name
     row.data_found = None if data_found is None else dict(data_found)
-    row.num_pairs = spec.num_cells * len(spec.treatments) * len(spec.seeds)
+    row.num_pairs = spec.num_pairs
     row.num_confirm_trials = spec.num_confirm_trials
     row.num_search_trials = spec.num_search_trials
 

@@ -9,7 +9,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.exc import DBAPIError
 
 from orchestrator.errors import StoreError
-from orchestrator.store.database import describe, parse_url
+from orchestrator.store.database import describe, parse_url, refuse_lost
 from orchestrator.store.schema import VERSION_TABLE, alembic_config
 
 
@@ -38,6 +38,7 @@ def inspect_database(url: str) -> Inspected:
         file = Path(parsed.database or "").absolute()
         if not file.exists():
             return Inspected(f"{describe(parsed)}, not there yet", None, None, is_known=True)
+        refuse_lost(file, must_exist=True)
         parsed, arguments = parsed.set(database=f"file:{file}", query={"mode": "ro", "uri": "true"}), {}
     engine = create_engine(parsed, connect_args=arguments)
     try:

@@ -1,18 +1,19 @@
 """How far experiments are, counted in SQL: no row of a trial is loaded to be counted."""
 
+import re
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from statistics import median
 from typing import NamedTuple
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import JSON, ColumnElement, bindparam, cast, func, select, type_coerce
 from sqlalchemy.orm import Session, aliased
 
-from orchestrator.hardware import Hardware
+from orchestrator.planning.hardware import Hardware
 from orchestrator.status import ExperimentStatus, Phase, TrialStatus
 from orchestrator.store.clock import database_now
-from orchestrator.store.tables import ExperimentRow, MetricRow, TrialRow
+from orchestrator.store.tables import ExperimentRow, TrialRow
 from trainers.config import TrialConfig, canonical_json
 
 _RECENT = 64
@@ -180,34 +181,28 @@ def _recent_seconds(session: Session, experiment_id: str) -> tuple[dict[str, lis
     return took, num_finished
 
 
-def count_unshipped(session: Session, experiment_id: str) -> int:
-    """Metric values of an experiment that MLflow does not have yet."""
-    return (
-        session.scalar(
-            select(func.count())
-            .select_from(MetricRow)
-            .join(TrialRow, TrialRow.id == MetricRow.trial_id)
-            .where(TrialRow.experiment_id == experiment_id, MetricRow.shipped.is_(False))
-        )
-        or 0
-    )
-
-
 def median_seconds_by_cell(
-    session: Session, configs: Mapping[str, Collection[TrialConfig]], num_epochs: int, hardware: Hardware
+    session: Session,
+    configs: Mapping[str, Collection[TrialConfig]],
+    num_epochs: int,
+    hardware: Hardware,
+    *,
+    accelerator_type: str | None = None,
 ) -> dict[str, float]:
     """Cell key -> seconds that a trial of so many epochs takes on such hardware.
 
-    Cells without a finished trial on it are left out: what a CPU took says nothing of eight GPUs. The median over the
-    newest trials, scaled by the number of epochs. What a trial without epochs takes is unknown here: the time of epochs
-    is all that is kept.
+    Cells without a finished trial on it are left out: what a CPU took says nothing of eight GPUs, nor what fp32 took of
+    bf16, nor one model of GPU of another: of several, the one that trained last counts. The median over the newest
+    trials, scaled by the number of epochs. What a trial without epochs takes is unknown here: the time of epochs is all
+    that is kept.
 
     Args:
         session: an open read.
         configs: cell key -> what is trained there. A key is made of labels, which a user may give to another model
-            tomorrow: a trial counts if one of these has its model and its data set.
+            tomorrow: a trial counts if one of these has its model, data set, precision and choice to compile.
         num_epochs: of the trials to come.
         hardware: what they are to run on.
+        accelerator_type: Ray's name of their GPUs' model (`None`: any).
     """
     if not num_epochs:
         return {}
@@ -226,19 +221,43 @@ def median_seconds_by_cell(
         .subquery()
     )
     newest = (
-        select(finished.c.cell, finished.c.seconds, TrialRow.config)
+        select(finished.c.cell, finished.c.seconds, TrialRow.config, _device(session).label("device"))
         .join(TrialRow, TrialRow.id == finished.c.id)
         .where(finished.c.place <= _RECENT)
+        .order_by(finished.c.place)
     )
+    # `A100-80G` is one of several A100s; torch's name of it says A100, too.
+    model = (accelerator_type or "").partition("-")[0]
     trained = {cell: {_trained(config) for config in several} for cell, several in configs.items()}
-    wanted, found = sorted(configs), defaultdict[str, list[float]](list)
+    wanted, found, devices = sorted(configs), defaultdict[str, list[float]](list), dict[str, str]()
     for start in range(0, len(wanted), _CHUNK):
-        for cell, value, config in session.execute(newest, {"cells": wanted[start : start + _CHUNK]}):
-            if any(all(part in config for part in parts) for parts in trained[cell]):
+        for cell, value, config, device in session.execute(newest, {"cells": wanted[start : start + _CHUNK]}):
+            is_alike = any(all(part in config for part in parts) for parts in trained[cell])
+            if is_alike and _is_a(device, model) and devices.setdefault(cell, device) == device:
                 found[cell].append(float(value))
     return {cell: median(values) * num_epochs for cell, values in sorted(found.items())}
 
 
-def _trained(config: TrialConfig) -> tuple[str, str]:
-    """Model and data set as they stand in a row's config: canonical JSON has one text for each."""
-    return f'"model":{canonical_json(config.model)}', f'"dataset":{canonical_json(config.dataset)}'
+def _device(session: Session) -> ColumnElement[str]:
+    """Device of a finished trial, as torch names it."""
+    # SQLite reads JSON from text; a cast there would make a number of it.
+    is_sqlite = session.get_bind().dialect.name == "sqlite"
+    result = type_coerce(TrialRow.result, JSON) if is_sqlite else cast(TrialRow.result, JSON)
+    device: ColumnElement[str] = result["provenance", "device"].as_string()
+    return device
+
+
+def _is_a(device: str, model: str) -> bool:
+    """Whether a device is a GPU of this model (empty: any): `NVIDIA A100-SXM4-80GB` is an `A100`."""
+    return not model or model in re.split("[ -]", device)
+
+
+def _trained(config: TrialConfig) -> tuple[str, ...]:
+    """What decides how long an epoch takes, as it stands in a row's config: canonical JSON has one text for each."""
+    optimization = config.optimization
+    return (
+        f'"model":{canonical_json(config.model)}',
+        f'"dataset":{canonical_json(config.dataset)}',
+        f'"precision":"{optimization.precision}"',
+        f'"compile":{"true" if optimization.compile else "false"}',
+    )

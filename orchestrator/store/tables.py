@@ -1,7 +1,8 @@
 """The database's tables. Rows are written before their side effects; they are the truth.
 
 experiments 1-n driver_attempts, idempotency_keys
-experiments 1-n trials 1-n metrics      (a metric row that is not shipped yet is the outbox to MLflow)
+experiments 1-n trials 1-n metrics
+experiments 1-n tracking                (what each tracker has of them; the rest is the outbox to it)
 experiments 1-n events                  (what `GET /experiments/{id}/events` replays)
 experiments 1-n claims                  (folders that its driver trains into)
 leases
@@ -99,15 +100,12 @@ class ExperimentRow(Table):
     """`AttemptEnd` -> how many driver attempts ended so since the last progress (a trial's end, a new epoch)."""
     avoided_nodes: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
     """Name of a node -> why the newest driver gives it no more trials."""
+    storage_trouble: Mapped[str] = mapped_column(Text, default="")
+    """What is wrong with the storage that its trials wait for (empty: nothing is known)."""
     chosen_params: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
     """`<cell key>/<arm>` -> params chosen by the search phase."""
     data_found: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     """Data set -> what was found where it lies, in one line (`None`: stored before that was kept)."""
-    mlflow_experiment_id: Mapped[str | None] = mapped_column(String(64))
-    """MLflow's id of the experiment that holds the runs; makes the link."""
-    summary_run_id: Mapped[str | None] = mapped_column(String(64))
-    """MLflow run of the experiment's comparisons."""
-    summary_shipped: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
@@ -143,7 +141,6 @@ class TrialRow(Table):
     __tablename__ = "trials"
     __table_args__ = (
         UniqueConstraint("experiment_id", "phase", "cell", "arm", "seed", "identity"),
-        Index("ix_trials_tracking", "tracking_done", "experiment_id"),
         Index("ix_trials_progress", "experiment_id", "phase", "status"),
         # Holds all that a guess of the cost reads: rows carry their results, and are far apart.
         Index("ix_trials_cost", "cell", "status", "hardware", "id", "reused_from", "training_seconds", "num_epochs"),
@@ -161,6 +158,8 @@ class TrialRow(Table):
     params: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
     config: Mapped[str] = mapped_column(Text)
     """Canonical JSON of the TrialConfig."""
+    code: Mapped[str | None] = mapped_column(String(12))
+    """Version of the code that the identity holds, see `CodeRow` (`None`: planned before that was kept)."""
     status: Mapped[str] = mapped_column(String(16))
     attempt: Mapped[int] = mapped_column(default=0)
     """Executions so far."""
@@ -179,10 +178,6 @@ class TrialRow(Table):
     """Experiment whose trial stands in for this one."""
     started_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
-    run_id: Mapped[str | None] = mapped_column(String(64))
-    """MLflow run."""
-    tracking_done: Mapped[bool] = mapped_column(default=False)
-    """Whether the MLflow run is complete and closed."""
 
 
 class MetricRow(Table):
@@ -191,7 +186,7 @@ class MetricRow(Table):
     __tablename__ = "metrics"
     __table_args__ = (
         UniqueConstraint("trial_id", "key", "step"),
-        Index("ix_metrics_outbox", "shipped", "trial_id"),
+        Index("ix_metrics_outbox", "trial_id", "id"),
     )
 
     id: Mapped[int] = mapped_column(_BigId, primary_key=True, autoincrement=True)
@@ -201,7 +196,39 @@ class MetricRow(Table):
     """Epoch, from 0."""
     value: Mapped[float] = mapped_column(Float(53))
     recorded_at: Mapped[datetime]
-    shipped: Mapped[bool] = mapped_column(default=False)
+
+
+class TrackingRow(Table):
+    """What one tracker has of a trial, or of an experiment itself: all that is known of trackers is in here.
+
+    A row says what was sent, and never that something is new: that is read from the truth beside it. Once an experiment
+    has ended and was told, each of its trials has a row, and whatever a trial still has to tell is a row without a
+    `told_status`; so nobody need look at the trials of experiments that are done.
+    """
+
+    __tablename__ = "tracking"
+    __table_args__ = (Index("ix_tracking_open", "tracker", "told_status", "trial_id"),)
+
+    tracker: Mapped[str] = mapped_column(String(32), primary_key=True)
+    """`Tracker.name`."""
+    experiment_id: Mapped[str] = mapped_column(ForeignKey("experiments.id", ondelete="CASCADE"), primary_key=True)
+    trial_id: Mapped[int] = mapped_column(_BigId, primary_key=True, autoincrement=False)
+    """0: the experiment itself, whose run is the summary."""
+    group_id: Mapped[str | None] = mapped_column(String(255))
+    """Of an experiment: the tracker's own id of what holds its runs."""
+    run_id: Mapped[str | None] = mapped_column(String(255))
+    """The tracker's own id of the run."""
+    shipped_to: Mapped[int] = mapped_column(BigInteger, default=0)
+    """`metrics.id` of the newest value that was sent, after all before it. A trial has one writer at a time: no
+    value with a smaller id comes later."""
+    told_status: Mapped[str | None] = mapped_column(String(16))
+    """The final status with which the run was closed (`None`: it is open)."""
+    told_ended_at: Mapped[datetime | None]
+    """The end with which the run was closed; a trial or experiment that runs again ends at another time."""
+    refusals: Mapped[int] = mapped_column(default=0)
+    """How often it could not be sent, one after another."""
+    not_before: Mapped[datetime | None]
+    """When to try again after that."""
 
 
 class EventRow(Table):
@@ -228,6 +255,16 @@ class IdempotencyKeyRow(Table):
     experiment_id: Mapped[str] = mapped_column(ForeignKey("experiments.id", ondelete="CASCADE"))
     """Written in one transaction with the experiment: a key without its experiment never exists."""
     created_at: Mapped[datetime]
+
+
+class CodeRow(Table):
+    """One version of the code that a trial uses: all its parts."""
+
+    __tablename__ = "codes"
+
+    version: Mapped[str] = mapped_column(String(12), primary_key=True)
+    parts: Mapped[dict[str, Any]] = mapped_column(JSON)
+    """Module -> digest, library -> version (`trainers.version.UsedCode`)."""
 
 
 class ClaimRow(Table):

@@ -1,9 +1,10 @@
-"""Metrics of trials; a row that is not shipped is an entry of the outbox to MLflow."""
+"""Metrics of trials, epoch by epoch."""
 
-from collections.abc import Collection
+import json
+from collections.abc import Iterator
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from orchestrator.store.conflicts import insert_or
@@ -11,11 +12,10 @@ from orchestrator.store.events import append_event
 from orchestrator.store.experiments import fence, note_progress
 from orchestrator.store.tables import MetricRow
 from orchestrator.store.trials import get_trial
+from trainers.kinds import TASKS
 from trainers.result import EpochReport
-
-_CHUNK = 500
-EVENT_METRICS = ("train/loss", "val/loss", "val/top1")
-"""What an `epoch` event carries; the rest is in the metrics table."""
+from trainers.strict import kind_of
+from trainers.tasks.task import Task
 
 
 def record_epoch(
@@ -43,14 +43,7 @@ def record_epoch(
     if not report.metrics:
         return False
     rows = [
-        {
-            "trial_id": trial_id,
-            "key": key,
-            "step": report.epoch,
-            "value": value,
-            "recorded_at": recorded_at,
-            "shipped": False,
-        }
+        {"trial_id": trial_id, "key": key, "step": report.epoch, "value": value, "recorded_at": recorded_at}
         for key, value in report.metrics.items()
     ]
     inserted = session.scalars(
@@ -61,6 +54,7 @@ def record_epoch(
     if not inserted:
         return False
     note_progress(session, trial.experiment_id)
+    task = _task_of(trial.config)
     payload = {
         "trial_id": trial_id,
         "cell": trial.cell,
@@ -68,10 +62,32 @@ def record_epoch(
         "seed": trial.seed,
         "phase": trial.phase,
         "epoch": report.epoch,
-        "metrics": {key: report.metrics[key] for key in EVENT_METRICS if key in report.metrics},
+        "metrics": {key: report.metrics[key] for key in _told_metrics(task) if key in report.metrics},
+        "told": _most_telling(report, task),
     }
     append_event(session, trial.experiment_id, "epoch", payload)
     return True
+
+
+def _task_of(config: str) -> type[Task]:
+    """What a trial learns; of a config that names nothing, what a config takes then."""
+    kind = json.loads(config).get("task", {}).get("kind")
+    return next((task for task in TASKS if kind_of(task) == kind), TASKS[0])
+
+
+def _told_metrics(task: type[Task]) -> Iterator[str]:
+    """What an `epoch` event carries, where the trial has it; the rest is in the metrics table."""
+    yield "train/loss"
+    yield from (f"val/{name}" for name in task.watched)
+
+
+def _most_telling(report: EpochReport, task: type[Task]) -> str:
+    """`val top-1 51.7 %`: of the metrics that a task watches the last that is there (empty: none is)."""
+    watched = [task.metric(name) for name in task.watched if f"val/{name}" in report.metrics]
+    if not watched:
+        return ""
+    metric = watched[-1]
+    return f"val {metric.words or metric.name} {metric.told(report.metrics[f'val/{metric.name}'])}"
 
 
 def metrics_of(session: Session, trial_id: int) -> dict[str, list[tuple[int, float]]]:
@@ -82,15 +98,3 @@ def metrics_of(session: Session, trial_id: int) -> dict[str, list[tuple[int, flo
     ):
         curves.setdefault(row.key, []).append((row.step, row.value))
     return curves
-
-
-def mark_shipped(session: Session, metric_ids: Collection[int]) -> None:
-    """MLflow has these values."""
-    ids = sorted(metric_ids)
-    for start in range(0, len(ids), _CHUNK):
-        session.execute(
-            update(MetricRow)
-            .where(MetricRow.id.in_(ids[start : start + _CHUNK]))
-            .values(shipped=True)
-            .execution_options(synchronize_session=False)
-        )

@@ -14,21 +14,23 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session, defer
 
 from orchestrator.errors import StatusConflictError, TrialNotFoundError
-from orchestrator.hardware import Hardware
+from orchestrator.planning.hardware import Hardware
 from orchestrator.planning.planned import PlannedTrial
 from orchestrator.status import Phase, TrialStatus
 from orchestrator.store.clock import DatabaseNow, database_now
+from orchestrator.store.codes import keep_codes
 from orchestrator.store.events import append_event
 from orchestrator.store.experiments import fence, get_experiment, note_progress
 from orchestrator.store.tables import TrialRow
 from trainers.config import canonical_json
 from trainers.result import TrialResult
+from trainers.version import used_code
 
 _CHUNK = 500
 """Values in one IN list, rows in one INSERT: far below every database's limit on parameters."""
 
 
-class TrialKey(NamedTuple):
+class TrialRowKey(NamedTuple):
     """What tells the trials of one experiment apart."""
 
     phase: Phase
@@ -38,14 +40,14 @@ class TrialKey(NamedTuple):
     identity: str
 
     @classmethod
-    def of(cls, trial: PlannedTrial) -> "TrialKey":
+    def of(cls, trial: PlannedTrial) -> "TrialRowKey":
         """Key of a planned trial."""
         return cls(trial.phase, trial.cell.key, trial.arm, trial.seed, trial.identity)
 
 
 def plan_trials(
     session: Session, experiment_id: str, trials: Sequence[PlannedTrial], attempt: int | None = None
-) -> dict[TrialKey, int]:
+) -> dict[TrialRowKey, int]:
     """Add trials that are not there yet as pending; those that are there stay as they are.
 
     Args:
@@ -65,12 +67,15 @@ def plan_trials(
     else:
         fence(session, experiment_id, attempt)
     known = _ids_by_key(session, experiment_id)
-    missing = {key: trial for trial in trials if (key := TrialKey.of(trial)) not in known}
+    missing = {key: trial for trial in trials if (key := TrialRowKey.of(trial)) not in known}
     if missing:
+        codes = {key: used_code(trial.config) for key, trial in missing.items()}
+        keep_codes(session, codes.values())
         # In the given order, so that ids follow the plan's order.
-        session.execute(insert(TrialRow), [_new_row(experiment_id, trial) for trial in missing.values()])
+        rows = [_new_row(experiment_id, trial, codes[key].version) for key, trial in missing.items()]
+        session.execute(insert(TrialRow), rows)
         known = _ids_by_key(session, experiment_id)
-    return {key: known[key] for key in map(TrialKey.of, trials)}
+    return {key: known[key] for key in map(TrialRowKey.of, trials)}
 
 
 def get_trial(session: Session, trial_id: int, *, lock: bool = False) -> TrialRow:
@@ -116,16 +121,36 @@ def trials_of(
     return list(session.scalars(query))
 
 
-def summaries_of(session: Session, experiment_id: str, phase: Phase | None = None) -> list[TrialRow]:
-    """As `trials_of`, without the bulk: `config` and `result` of these rows can't be read."""
+def summaries_of(
+    session: Session,
+    experiment_id: str,
+    phase: Phase | None = None,
+    *,
+    status: TrialStatus | None = None,
+    after_id: int = 0,
+    limit: int | None = None,
+) -> list[TrialRow]:
+    """As `trials_of`, without the bulk: `config` and `result` of these rows can't be read.
+
+    Args:
+        session: an open read.
+        experiment_id: its id.
+        phase: only this one.
+        status: only these.
+        after_id: the last id of the page before.
+        limit: most of them (`None`: all).
+    """
     query = (
         select(TrialRow)
         .options(defer(TrialRow.config, raiseload=True), defer(TrialRow.result, raiseload=True))
-        .where(TrialRow.experiment_id == experiment_id)
+        .where(TrialRow.experiment_id == experiment_id, TrialRow.id > after_id)
         .order_by(TrialRow.id)
+        .limit(limit)
     )
     if phase is not None:
         query = query.where(TrialRow.phase == phase)
+    if status is not None:
+        query = query.where(TrialRow.status == status)
     return list(session.scalars(query))
 
 
@@ -138,7 +163,7 @@ def start_trial(session: Session, trial_id: int, attempt: int) -> TrialRow:
     """
     row = _fenced(session, trial_id, attempt)
     row.attempt += 1
-    row.error, row.ended_at, row.tracking_done = "", None, False
+    row.error, row.ended_at = "", None
     if row.started_at is None:
         row.started_at = database_now(session)
     return _change(session, row, TrialStatus.RUNNING)
@@ -349,19 +374,19 @@ def _set_all(
     return len(changed)
 
 
-def _ids_by_key(session: Session, experiment_id: str) -> dict[TrialKey, int]:
+def _ids_by_key(session: Session, experiment_id: str) -> dict[TrialRowKey, int]:
     rows = session.execute(
         select(TrialRow.id, TrialRow.phase, TrialRow.cell, TrialRow.arm, TrialRow.seed, TrialRow.identity).where(
             TrialRow.experiment_id == experiment_id
         )
     )
     return {
-        TrialKey(Phase(phase), cell, arm, seed, identity): trial_id
+        TrialRowKey(Phase(phase), cell, arm, seed, identity): trial_id
         for trial_id, phase, cell, arm, seed, identity in rows
     }
 
 
-def _new_row(experiment_id: str, trial: PlannedTrial) -> dict[str, object]:
+def _new_row(experiment_id: str, trial: PlannedTrial, code: str) -> dict[str, object]:
     return {
         "experiment_id": experiment_id,
         "identity": trial.identity,
@@ -371,11 +396,11 @@ def _new_row(experiment_id: str, trial: PlannedTrial) -> dict[str, object]:
         "phase": trial.phase,
         "params": trial.params,
         "config": canonical_json(trial.config),
+        "code": code,
         "status": TrialStatus.PENDING,
         "attempt": 0,
         "error": "",
         "final_metrics": {},
-        "tracking_done": False,
     }
 
 

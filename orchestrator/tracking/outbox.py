@@ -1,12 +1,18 @@
-"""What MLflow does not have yet, and the notes of what it got. The rows of the store are the outbox."""
+"""What a tracker does not have yet, and the notes of what it got. Rows of the store without a note are the outbox."""
 
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from orchestrator.status import ExperimentStatus, TrialStatus
-from orchestrator.store.tables import ExperimentRow, MetricRow, TrialRow
+from orchestrator.store.clock import DatabaseNow
+from orchestrator.store.conflicts import insert_or
+from orchestrator.store.experiments import get_experiment
+from orchestrator.store.tables import ExperimentRow, MetricRow, TrackingRow, TrialRow
+from orchestrator.store.tracking import EXPERIMENT, differs_from_told, is_unshipped, of_experiment, of_trial
+from orchestrator.store.trials import get_trial
+from orchestrator.tracking.backoff import pause_after
 
 _FINAL_EXPERIMENT = [status for status in ExperimentStatus if status.is_final]
 _FINAL_TRIAL = [status for status in TrialStatus if status.is_final]
@@ -24,71 +30,213 @@ class Backlog(NamedTuple):
 
     @property
     def is_empty(self) -> bool:
-        """Whether MLflow has everything."""
+        """Whether the tracker has everything."""
         return not any(self)
 
 
-def backlog(session: Session) -> Backlog:
-    """Count what is waiting."""
-    return Backlog(
-        metrics=session.scalar(select(func.count()).where(MetricRow.shipped.is_(False))) or 0,
-        trials=session.scalar(
-            select(func.count()).where(TrialRow.tracking_done.is_(False), TrialRow.status.in_(_FINAL_TRIAL))
+class OpenExperiment(NamedTuple):
+    """An experiment with something to send, and what the tracker has of it."""
+
+    row: ExperimentRow
+    group_id: str | None
+    """The tracker's id of what holds its runs."""
+    run_id: str | None
+    """Of its summary."""
+    is_told: bool
+    """Whether its summary is closed as it stands."""
+    is_refused: bool
+    """Whether it could not be sent the last time."""
+
+
+class OpenTrial(NamedTuple):
+    """A trial with something to send, and what the tracker has of it."""
+
+    row: TrialRow
+    run_id: str | None
+
+
+class Outbox:
+    """What waits for one tracker, and the notes of what it got.
+
+    Nothing in here opens a transaction: the caller's session is a moment in which what is read belongs together.
+    """
+
+    def __init__(self, tracker: str) -> None:
+        """`tracker`: its name in the rows."""
+        self._tracker = tracker
+
+    # ---- what waits ----
+
+    def backlog(self, session: Session) -> Backlog:
+        """Count what is waiting."""
+        trials = (
+            select(TrialRow.id)
+            .where(TrialRow.experiment_id.in_(self._open_experiments()))
+            .union(select(TrackingRow.trial_id).where(*self._is_left_over()))
         )
-        or 0,
-        summaries=session.scalar(
-            select(func.count()).where(
-                ExperimentRow.summary_shipped.is_(False), ExperimentRow.status.in_(_FINAL_EXPERIMENT)
-            )
+        beside = select(func.count()).select_from(TrialRow).outerjoin(TrackingRow, of_trial(self._tracker))
+        ended = TrialRow.status.in_(_FINAL_TRIAL) & differs_from_told(TrialRow)
+        summaries = (
+            select(func.count())
+            .select_from(ExperimentRow)
+            .outerjoin(TrackingRow, of_experiment(self._tracker))
+            .where(ExperimentRow.status.in_(_FINAL_EXPERIMENT), differs_from_told(ExperimentRow))
         )
-        or 0,
-    )
-
-
-def experiments_with_work(session: Session) -> list[ExperimentRow]:
-    """Experiments with trials to send, or with a summary that is not up to date; oldest first."""
-    # Asked every second: each part starts from what is open (an index), not from all trials that ever were.
-    is_open = select(TrialRow.experiment_id).where(TrialRow.tracking_done.is_(False), _is_untold())
-    has_values = select(TrialRow.experiment_id).where(
-        TrialRow.id.in_(select(MetricRow.trial_id).where(MetricRow.shipped.is_(False))),
-        TrialRow.status != TrialStatus.PENDING,
-    )
-    needs_summary = ExperimentRow.summary_shipped.is_(False) & (ExperimentRow.status != ExperimentStatus.QUEUED)
-    has_work = or_(ExperimentRow.id.in_(is_open), ExperimentRow.id.in_(has_values), needs_summary)
-    return list(session.scalars(select(ExperimentRow).where(has_work).order_by(ExperimentRow.id)))
-
-
-def trials_with_work(session: Session, experiment_id: str) -> list[TrialRow]:
-    """Trials that have ended with an open run, or that have something new to tell; in plan order."""
-    return list(
-        session.scalars(
-            select(TrialRow).where(TrialRow.experiment_id == experiment_id, _has_work()).order_by(TrialRow.id)
+        return Backlog(
+            metrics=session.scalar(beside.join(MetricRow, is_unshipped()).where(TrialRow.id.in_(trials))) or 0,
+            trials=session.scalar(beside.where(TrialRow.id.in_(trials), ended)) or 0,
+            summaries=session.scalar(summaries) or 0,
         )
-    )
 
+    def experiments_with_work(self, session: Session) -> list[OpenExperiment]:
+        """Experiments with trials to send, or with a summary that is not up to date; oldest first."""
+        # Asked every second. Experiments that are done are told by one row each; only of the others are trials read.
+        has_trials = (
+            select(TrialRow.id)
+            .outerjoin(TrackingRow, of_trial(self._tracker))
+            .where(TrialRow.experiment_id == ExperimentRow.id, _has_work(), _may_try())
+            .correlate(ExperimentRow)
+            .exists()
+        )
+        is_untold = differs_from_told(ExperimentRow)
+        left_over = ExperimentRow.id.in_(select(TrackingRow.experiment_id).where(*self._is_left_over()))
+        needs_summary = is_untold & (ExperimentRow.status != ExperimentStatus.QUEUED)
+        query = (
+            select(ExperimentRow, TrackingRow.group_id, TrackingRow.run_id, is_untold, TrackingRow.refusals)
+            .outerjoin(TrackingRow, of_experiment(self._tracker))
+            .where(or_(needs_summary, (is_untold | left_over) & has_trials), _may_try())
+            .order_by(ExperimentRow.id)
+        )
+        return [
+            OpenExperiment(row, group_id, run_id, is_told=not untold, is_refused=bool(refusals))
+            for row, group_id, run_id, untold, refusals in session.execute(query)
+        ]
 
-def _has_work() -> ColumnElement[bool]:
-    unshipped = select(MetricRow.id).where(MetricRow.trial_id == TrialRow.id, MetricRow.shipped.is_(False)).exists()
-    untold = TrialRow.tracking_done.is_(False) & _is_untold()
-    return or_(untold, (TrialRow.status != TrialStatus.PENDING) & unshipped)
+    def trials_with_work(self, session: Session, experiment_id: str) -> list[OpenTrial]:
+        """Trials that have ended with an open run, or that have something new to tell; in plan order.
 
+        Without those that were refused a moment ago.
+        """
+        query = (
+            select(TrialRow, TrackingRow.run_id)
+            .outerjoin(TrackingRow, of_trial(self._tracker))
+            .where(TrialRow.experiment_id == experiment_id, _has_work(), _may_try())
+            .order_by(TrialRow.id)
+        )
+        return [OpenTrial(row, run_id) for row, run_id in session.execute(query)]
 
-def _is_untold() -> ColumnElement[bool]:
-    """Ended, or running without a run (of trials that are not done: a start makes them so)."""
-    is_running = TrialRow.status == TrialStatus.RUNNING
-    return or_(TrialRow.status.in_(_FINAL_TRIAL), is_running & TrialRow.run_id.is_(None))
-
-
-def unshipped_metrics(session: Session, trial_id: int, limit: int) -> list[MetricRow]:
-    """The next values of one trial, in the order in which they were recorded."""
-    return list(
-        session.scalars(
+    def unshipped_metrics(self, session: Session, trial: TrialRow, limit: int) -> list[MetricRow]:
+        """The next values of one trial, in the order in which they were recorded."""
+        query = (
             select(MetricRow)
-            .where(MetricRow.trial_id == trial_id, MetricRow.shipped.is_(False))
+            .join(TrialRow, TrialRow.id == MetricRow.trial_id)
+            .outerjoin(TrackingRow, of_trial(self._tracker))
+            .where(TrialRow.id == trial.id, is_unshipped())
             .order_by(MetricRow.id)
             .limit(limit)
         )
-    )
+        return list(session.scalars(query))
+
+    def _open_experiments(self) -> Select[str]:
+        """Those that are not told as they stand, running ones among them."""
+        return (
+            select(ExperimentRow.id)
+            .outerjoin(TrackingRow, of_experiment(self._tracker))
+            .where(differs_from_told(ExperimentRow))
+        )
+
+    def _is_left_over(self) -> tuple[ColumnElement[bool], ...]:
+        """Trials that could not be sent while all else of their experiment was (and those that are open yet)."""
+        return (
+            TrackingRow.tracker == self._tracker,
+            TrackingRow.told_status.is_(None),
+            TrackingRow.trial_id != EXPERIMENT,
+        )
+
+    # ---- notes ----
+
+    def claim_run(self, session: Session, experiment_id: str, trial_id: int, run_id: str) -> str:
+        """Tie a trial (or an experiment) to a run unless another shipper was faster; gives the run that counts."""
+        self._note(session, experiment_id, trial_id)
+        row = self._row(experiment_id, trial_id)
+        session.execute(update(TrackingRow).where(*row, TrackingRow.run_id.is_(None)).values(run_id=run_id))
+        return session.scalars(select(TrackingRow.run_id).where(*row)).one() or run_id
+
+    def set_group(self, session: Session, experiment_id: str, group_id: str) -> None:
+        """Note where the runs are."""
+        self._note(session, experiment_id, EXPERIMENT, group_id=group_id)
+
+    def mark_shipped(self, session: Session, trial: TrialRow, rows: list[MetricRow]) -> None:
+        """The tracker has these values, and all of the trial before them."""
+        session.execute(
+            update(TrackingRow)
+            .where(*self._row(trial.experiment_id, trial.id), TrackingRow.shipped_to < rows[-1].id)
+            .values(shipped_to=rows[-1].id, refusals=0, not_before=None)
+        )
+
+    def close_trial(self, session: Session, trial: TrialRow) -> bool:
+        """Note that a trial's run is complete, unless the trial has started again since `trial` was read."""
+        now = get_trial(session, trial.id)
+        if (now.status, now.ended_at) != (trial.status, trial.ended_at):
+            return False
+        told = {"told_status": trial.status, "told_ended_at": trial.ended_at}
+        self._note(session, trial.experiment_id, trial.id, **told, refusals=0, not_before=None)
+        return True
+
+    def close_summary(self, session: Session, experiment: ExperimentRow) -> bool:
+        """Note that a summary is up to date, unless the experiment has changed since `experiment` was read."""
+        now = get_experiment(session, experiment.id)
+        if (now.status, now.ended_at) != (experiment.status, experiment.ended_at):
+            return False
+        told = {"told_status": experiment.status, "told_ended_at": experiment.ended_at}
+        self._note(session, experiment.id, EXPERIMENT, **told, refusals=0, not_before=None)
+        # From now on only these are looked for.
+        left_over = (
+            select(TrialRow.id)
+            .outerjoin(TrackingRow, of_trial(self._tracker))
+            .where(TrialRow.experiment_id == experiment.id, _has_work())
+        )
+        for trial_id in session.scalars(left_over).all():
+            self._note(session, experiment.id, trial_id, told_status=None, told_ended_at=None)
+        return True
+
+    def postpone(self, session: Session, experiment_id: str, trial_id: int = EXPERIMENT) -> float:
+        """Try again later, and later still each time; gives the seconds."""
+        self._note(session, experiment_id, trial_id)
+        row = self._row(experiment_id, trial_id)
+        refusals = session.scalars(select(TrackingRow.refusals).where(*row)).one() + 1
+        pause = pause_after(refusals)
+        session.execute(update(TrackingRow).where(*row).values(refusals=refusals, not_before=DatabaseNow(pause)))
+        return pause
+
+    def forgive(self, session: Session, experiment_id: str) -> None:
+        """An experiment that was refused passes again."""
+        session.execute(
+            update(TrackingRow).where(*self._row(experiment_id, EXPERIMENT)).values(refusals=0, not_before=None)
+        )
+
+    def forget(self, session: Session, experiment_id: str) -> None:
+        """Send a whole experiment again: this tracker does not have what we sent (it is new, or lost its data)."""
+        session.execute(
+            delete(TrackingRow).where(TrackingRow.tracker == self._tracker, TrackingRow.experiment_id == experiment_id)
+        )
+
+    def _row(self, experiment_id: str, trial_id: int) -> tuple[ColumnElement[bool], ...]:
+        return (
+            TrackingRow.tracker == self._tracker,
+            TrackingRow.experiment_id == experiment_id,
+            TrackingRow.trial_id == trial_id,
+        )
+
+    def _note(self, session: Session, experiment_id: str, trial_id: int, **values: object) -> None:
+        key = {"tracker": self._tracker, "experiment_id": experiment_id, "trial_id": trial_id}
+        statement = insert_or(session, TrackingRow, [{"shipped_to": 0, "refusals": 0} | key | values])
+        conflict = list(key)
+        session.execute(
+            statement.on_conflict_do_update(index_elements=conflict, set_=values)
+            if values
+            else statement.on_conflict_do_nothing(index_elements=conflict)
+        )
 
 
 def pair_partners(session: Session, trial: TrialRow, control: str) -> list[TrialRow]:
@@ -107,68 +255,13 @@ def pair_partners(session: Session, trial: TrialRow, control: str) -> list[Trial
     )
 
 
-def claim_run(session: Session, trial_id: int, run_id: str) -> str:
-    """Tie a trial to a run unless another shipper was faster; gives the run that counts."""
-    session.execute(update(TrialRow).where(TrialRow.id == trial_id, TrialRow.run_id.is_(None)).values(run_id=run_id))
-    return session.scalars(select(TrialRow.run_id).where(TrialRow.id == trial_id)).one() or run_id
+def _has_work() -> ColumnElement[bool]:
+    """Of a trial beside its tracking row: ended otherwise than told, running without a run, or with new values."""
+    has_values = select(MetricRow.id).where(is_unshipped()).correlate(TrialRow, TrackingRow).exists()
+    has_ended = TrialRow.status.in_(_FINAL_TRIAL) & differs_from_told(TrialRow)
+    has_begun = (TrialRow.status == TrialStatus.RUNNING) & TrackingRow.run_id.is_(None)
+    return or_(has_ended, has_begun, (TrialRow.status != TrialStatus.PENDING) & has_values)
 
 
-def claim_summary_run(session: Session, experiment_id: str, run_id: str) -> str:
-    """Tie an experiment to its summary run unless another shipper was faster; gives the run that counts."""
-    of_experiment = ExperimentRow.id == experiment_id
-    session.execute(
-        update(ExperimentRow).where(of_experiment, ExperimentRow.summary_run_id.is_(None)).values(summary_run_id=run_id)
-    )
-    return session.scalars(select(ExperimentRow.summary_run_id).where(of_experiment)).one() or run_id
-
-
-def set_mlflow_experiment(session: Session, experiment_id: str, mlflow_experiment_id: str) -> None:
-    """Note where the runs are."""
-    session.execute(
-        update(ExperimentRow).where(ExperimentRow.id == experiment_id).values(mlflow_experiment_id=mlflow_experiment_id)
-    )
-
-
-def close_trial(session: Session, trial: TrialRow) -> bool:
-    """Note that a trial's run is complete, unless the trial has started again since `trial` was read."""
-    closed = session.scalars(
-        update(TrialRow)
-        .where(
-            TrialRow.id == trial.id,
-            TrialRow.status == trial.status,
-            TrialRow.attempt == trial.attempt,
-            TrialRow.ended_at.is_not_distinct_from(trial.ended_at),
-        )
-        .values(tracking_done=True)
-        .returning(TrialRow.id)
-    ).all()
-    return bool(closed)
-
-
-def close_summary(session: Session, experiment: ExperimentRow) -> bool:
-    """Note that a summary is up to date, unless the experiment has changed since `experiment` was read."""
-    closed = session.scalars(
-        update(ExperimentRow)
-        .where(
-            ExperimentRow.id == experiment.id,
-            ExperimentRow.status == experiment.status,
-            ExperimentRow.ended_at.is_not_distinct_from(experiment.ended_at),
-        )
-        .values(summary_shipped=True)
-        .returning(ExperimentRow.id)
-    ).all()
-    return bool(closed)
-
-
-def forget_tracking(session: Session, experiment_id: str) -> None:
-    """Send a whole experiment again: this server does not have what we sent (it is new, or lost its database)."""
-    session.execute(
-        update(ExperimentRow)
-        .where(ExperimentRow.id == experiment_id)
-        .values(mlflow_experiment_id=None, summary_run_id=None, summary_shipped=False)
-    )
-    trials = select(TrialRow.id).where(TrialRow.experiment_id == experiment_id)
-    session.execute(update(MetricRow).where(MetricRow.trial_id.in_(trials)).values(shipped=False))
-    session.execute(
-        update(TrialRow).where(TrialRow.experiment_id == experiment_id).values(run_id=None, tracking_done=False)
-    )
+def _may_try() -> ColumnElement[bool]:
+    return or_(TrackingRow.not_before.is_(None), TrackingRow.not_before <= DatabaseNow())

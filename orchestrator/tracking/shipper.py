@@ -1,6 +1,6 @@
-"""The loop from the store to MLflow. Runs in the API and in every driver; a lease lets one of them work.
+"""The loop from the store to a tracker. Runs in the API and in every driver; a lease lets one of them work.
 
-Nothing waits for it: while MLflow is away rows pile up in the store, and when it is back they are sent with their
+Nothing waits for it: while a tracker is away rows pile up in the store, and when it is back they are sent with their
 original times.
 """
 
@@ -12,34 +12,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mlflow import MlflowClient
-
 from orchestrator.errors import StoreError
 from orchestrator.status import ExperimentStatus
 from orchestrator.store.database import Database
 from orchestrator.store.leases import release, try_acquire
-from orchestrator.store.tables import ExperimentRow, TrialRow
-from orchestrator.tracking.client import (
-    TrackerRefusedError,
-    TrackerUnavailableError,
-    ensure_experiment,
-    has_experiment,
-    open_client,
-    translated_errors,
-)
-from orchestrator.tracking.links import chart_link
-from orchestrator.tracking.outbox import (
-    backlog,
-    experiments_with_work,
-    forget_tracking,
-    set_mlflow_experiment,
-    trials_with_work,
-)
-from orchestrator.tracking.patience import Patience
-from orchestrator.tracking.summary_run import SummaryRuns, all_runs
+from orchestrator.store.tracking import EXPERIMENT
+from orchestrator.tracking.outbox import OpenExperiment, OpenTrial, Outbox
+from orchestrator.tracking.summary_run import SummaryRuns
+from orchestrator.tracking.tracker import Tracker, TrackerRefusedError, TrackerUnavailableError
 from orchestrator.tracking.trial_run import TrialRuns
 
-LEASE = "shipper"
 _LEASE_SECONDS = 30.0
 _IDLE_SECONDS = 1.0
 _PROGRESS_SECONDS = 10.0
@@ -53,35 +35,30 @@ class _TurnOverError(Exception):
 
 
 class Shipper:
-    """Sends unshipped rows to one MLflow server.
+    """Sends unshipped rows to one tracker.
 
     Life: `run(stop)` in a thread of its own until `stop` is set; at the end of a program `drain`, which waits until
     nothing is left. One shipper may be used from several threads; they take turns.
     """
 
-    def __init__(
-        self, database: Database, tracking_uri: str, *, link: str | None = None, storage: Path | None = None
-    ) -> None:
+    def __init__(self, database: Database, tracker: Tracker, *, storage: Path | None = None) -> None:
         """Nothing is sent yet.
 
         Args:
             database: holds the rows.
-            tracking_uri: the server.
-            link: the server as people's browsers reach it (`None`: the same).
+            tracker: where they go.
             storage: folder of the trials' folders, for maps and per-image predictions (`None`: reports do without).
         """
         self._database = database
-        self._link = link or tracking_uri
+        self._tracker = tracker
+        self._outbox = Outbox(tracker.name)
         self._storage = storage
-        self._client: MlflowClient = open_client(tracking_uri)
+        self._lease = f"shipper-{tracker.name}"
         self._holder = f"shipper-{secrets.token_hex(8)}"
         self._turn = threading.Lock()
         self._is_over: Callable[[], bool] = lambda: False
         self._shipped = 0
         self._lease_renewed_at = -_LEASE_SECONDS
-        self._patience = Patience()
-        # Experiments that are known to be on this server.
-        self._checked: set[str] = set()
         self._progress_shown_at: dict[str, float] = {}
 
     def ship_once(self, is_over: Callable[[], bool] = lambda: False) -> int:
@@ -94,17 +71,17 @@ class Shipper:
             Number of metric values, closed runs and summaries.
 
         Raises:
-            TrackerUnavailableError: MLflow does not answer; what was sent until then is noted.
+            TrackerUnavailableError: the tracker does not answer; what was sent until then is noted.
             StoreError: the database does not answer.
         """
         with self._turn:
             self._is_over = is_over
             with self._database.read() as session:
-                experiments = experiments_with_work(session)
+                experiments = self._outbox.experiments_with_work(session)
             self._shipped = 0
             try:
                 for experiment in experiments:
-                    with self._defects_postponed(experiment.id):
+                    with self._defects_postponed(experiment.row.id):
                         self._ship_experiment(experiment)
             except _TurnOverError:
                 _log.debug("another shipper is at work, or there is no time left")
@@ -120,14 +97,14 @@ class Shipper:
                     pause = 0.0 if shipped else _IDLE_SECONDS
                 except (TrackerUnavailableError, StoreError) as error:
                     if pause <= _IDLE_SECONDS:
-                        _log.warning("MLflow gets nothing for now, rows wait in the store: %s", error)
+                        _log.warning("%s gets nothing for now, rows wait in the store: %s", self._tracker.title, error)
                     pause = min(_LONGEST_PAUSE_SECONDS, max(_IDLE_SECONDS, 2 * pause))
                 stop.wait(pause)
         finally:
             self._give_lease_back()
 
     def drain(self, timeout_seconds: float) -> bool:
-        """Ship until nothing is left, for so long at most; gives whether MLflow has everything."""
+        """Ship until nothing is left, for so long at most; gives whether the tracker has everything."""
         deadline = time.monotonic() + timeout_seconds
         pause = threading.Event()
         try:
@@ -135,10 +112,10 @@ class Shipper:
                 try:
                     self.ship_once(lambda: time.monotonic() >= deadline)
                     with self._database.read() as session:
-                        if backlog(session).is_empty:
+                        if self._outbox.backlog(session).is_empty:
                             return True
                 except TrackerUnavailableError as error:
-                    _log.info("MLflow does not answer: %s", error)
+                    _log.info("%s does not answer: %s", self._tracker.title, error)
                 if time.monotonic() >= deadline:
                     return False
                 pause.wait(min(0.2, max(0.0, deadline - time.monotonic())))
@@ -147,113 +124,106 @@ class Shipper:
 
     # ---- one experiment ----
 
-    def _ship_experiment(self, experiment: ExperimentRow) -> None:
+    def _ship_experiment(self, experiment: OpenExperiment) -> None:
         with self._database.read() as session:
-            trials = trials_with_work(session, experiment.id)
-        trials = [trial for trial in trials if self._patience.may_try(_name(trial))]
+            trials = self._outbox.trials_with_work(session, experiment.row.id)
         has_summary_work = self._wants_summary(experiment, has_trials=bool(trials))
-        if not (trials or has_summary_work) or not self._patience.may_try(experiment.id):
+        if not (trials or has_summary_work):
             return
         self._hold_lease()
         try:
-            with translated_errors():
-                mlflow_id = self._mlflow_experiment(experiment)
-                known_runs = self._known_runs(experiment, trials, mlflow_id)
-            runs = TrialRuns(self._client, self._database, experiment, mlflow_id, self._storage)
+            group = self._group_of(experiment)
+            runs = TrialRuns(self._tracker, self._database, experiment.row, group, self._storage)
             for trial in trials:
-                self._shipped += self._ship_trial(runs, trial, known_runs)
+                self._shipped += self._ship_trial(runs, trial)
             if has_summary_work:
-                with translated_errors():
-                    self._shipped += self._ship_summary(experiment, mlflow_id, known_runs)
+                self._shipped += self._ship_summary(experiment, group)
         except TrackerRefusedError as error:
-            self._after_refusal(experiment, experiment.id, error)
+            self._after_refusal(experiment.row.id, error)
         else:
-            self._patience.forget(experiment.id)
+            if experiment.is_refused:
+                with self._database.write() as session:
+                    self._outbox.forgive(session, experiment.row.id)
 
-    def _ship_trial(self, runs: TrialRuns, trial: TrialRow, known_runs: dict[str, str]) -> int:
-        """One trial; if MLflow refuses it the others go on.
+    def _ship_trial(self, runs: TrialRuns, trial: OpenTrial) -> int:
+        """One trial; if the tracker refuses it the others go on.
 
         Raises:
-            TrackerRefusedError: the run or the experiment is not on the server, which concerns all trials.
-            TrackerUnavailableError: the server does not answer.
+            TrackerRefusedError: the tracker does not have the run or what holds it, which concerns all trials.
+            TrackerUnavailableError: the tracker does not answer.
         """
         self._hold_lease()
-        num_shipped = 0
-        with self._defects_postponed(_name(trial)):
+        row, num_shipped = trial.row, 0
+        with self._defects_postponed(row.experiment_id, row.id):
             try:
-                with translated_errors():
-                    shipped = runs.ship(trial, known_runs)
+                shipped = runs.ship(trial)
             except TrackerRefusedError as error:
                 if error.is_missing:
                     raise
-                pause = self._patience.postpone(_name(trial))
-                _log.warning("MLflow refused trial %s, again in %.0f s: %s", trial.id, pause, error)
+                pause = self._postpone(row.experiment_id, row.id)
+                _log.warning("%s refused trial %s, again in %.0f s: %s", self._tracker.title, row.id, pause, error)
             else:
-                self._patience.forget(_name(trial))
                 num_shipped = shipped.metrics + shipped.closed
         return num_shipped
 
-    def _wants_summary(self, experiment: ExperimentRow, *, has_trials: bool) -> bool:
-        if experiment.summary_shipped or experiment.status == ExperimentStatus.QUEUED:
+    def _wants_summary(self, experiment: OpenExperiment, *, has_trials: bool) -> bool:
+        row = experiment.row
+        if experiment.is_told or row.status == ExperimentStatus.QUEUED:
             return False
-        if ExperimentStatus(experiment.status).is_final:
+        if ExperimentStatus(row.status).is_final:
             return True
-        if experiment.id not in self._progress_shown_at:
+        if row.id not in self._progress_shown_at:
             return True
         # While it runs, its deltas follow the trials, but not at every epoch.
-        return has_trials and time.monotonic() >= self._progress_shown_at[experiment.id] + _PROGRESS_SECONDS
+        return has_trials and time.monotonic() >= self._progress_shown_at[row.id] + _PROGRESS_SECONDS
 
-    def _ship_summary(self, experiment: ExperimentRow, mlflow_id: str, known_runs: dict[str, str]) -> int:
+    def _ship_summary(self, experiment: OpenExperiment, group: str) -> int:
         self._hold_lease()
-        summary = SummaryRuns(self._client, self._database, experiment, mlflow_id, self._storage)
-        if ExperimentStatus(experiment.status).is_final:
-            self._progress_shown_at.pop(experiment.id, None)
-            return int(summary.ship_end(known_runs, chart_link(self._link, mlflow_id, experiment.id)))
-        summary.ship_progress(known_runs)
-        self._progress_shown_at[experiment.id] = time.monotonic()
+        row = experiment.row
+        summary = SummaryRuns(self._tracker, self._database, experiment, group, self._storage)
+        if ExperimentStatus(row.status).is_final:
+            self._progress_shown_at.pop(row.id, None)
+            return int(summary.ship_end())
+        summary.ship_progress()
+        self._progress_shown_at[row.id] = time.monotonic()
         return 0
 
-    def _mlflow_experiment(self, experiment: ExperimentRow) -> str:
-        """Id of the MLflow experiment on this server; made if it is not there."""
-        known = experiment.mlflow_experiment_id
-        if known is not None:
-            if experiment.id in self._checked or has_experiment(self._client, known, experiment.name):
-                self._checked.add(experiment.id)
-                return known
-            raise TrackerRefusedError(f"MLflow has no experiment {known}", is_missing=True)
-        mlflow_id = ensure_experiment(self._client, experiment.name)
-        with self._database.write() as session:
-            set_mlflow_experiment(session, experiment.id, mlflow_id)
-        self._checked.add(experiment.id)
-        return mlflow_id
+    def _group_of(self, experiment: OpenExperiment) -> str:
+        """What holds the experiment's runs; made if it is not there."""
+        row = experiment.row
+        group = self._tracker.ensure_group(row.id, row.name, experiment.group_id)
+        if group != experiment.group_id:
+            with self._database.write() as session:
+                self._outbox.set_group(session, row.id, group)
+        return group
 
-    def _known_runs(self, experiment: ExperimentRow, trials: list[TrialRow], mlflow_id: str) -> dict[str, str]:
-        """Runs that are on the server, if any run has to be made: an earlier shipper may have died after making it."""
-        if experiment.summary_run_id is not None and all(trial.run_id is not None for trial in trials):
-            return {}
-        return dict(all_runs(self._client, mlflow_id, experiment.id))
+    # ---- what was refused ----
 
-    def _after_refusal(self, experiment: ExperimentRow, name: str, error: TrackerRefusedError) -> None:
+    def _after_refusal(self, experiment_id: str, error: TrackerRefusedError) -> None:
+        title = self._tracker.title
+        if error.is_missing:
+            _log.warning("%s does not have experiment %s, all of it is sent again: %s", title, experiment_id, error)
+            with self._database.write() as session:
+                self._outbox.forget(session, experiment_id)
+        pause = self._postpone(experiment_id)
         if not error.is_missing:
-            pause = self._patience.postpone(name)
-            _log.warning("MLflow refused experiment %s, again in %.0f s: %s", experiment.id, pause, error)
-            return
-        _log.warning("MLflow does not know experiment %s any more, all of it is sent again: %s", experiment.id, error)
-        self._patience.postpone(name)
-        self._checked.discard(experiment.id)
+            _log.warning("%s refused experiment %s, again in %.0f s: %s", title, experiment_id, pause, error)
+
+    def _postpone(self, experiment_id: str, trial_id: int = EXPERIMENT) -> float:
         with self._database.write() as session:
-            forget_tracking(session, experiment.id)
+            return self._outbox.postpone(session, experiment_id, trial_id)
 
     @contextmanager
-    def _defects_postponed(self, name: str) -> Iterator[None]:
+    def _defects_postponed(self, experiment_id: str, trial_id: int = EXPERIMENT) -> Iterator[None]:
         """What can't be shipped as it is (another version wrote it, say) must not hold up everything else."""
         try:
             yield
         except (_TurnOverError, TrackerUnavailableError, TrackerRefusedError, StoreError):
             raise
         except Exception:  # noqa: BLE001 (a loop over everybody's rows: one that raises would end it for all)
-            pause = self._patience.postpone(name)
-            _log.exception("%s can't be sent to MLflow, again in %.0f s", name, pause)
+            pause = self._postpone(experiment_id, trial_id)
+            name = f"trial {trial_id}" if trial_id else experiment_id
+            _log.exception("%s can't be sent to %s, again in %.0f s", name, self._tracker.title, pause)
 
     # ---- the lease ----
 
@@ -268,7 +238,7 @@ class Shipper:
         if time.monotonic() < self._lease_renewed_at + _LEASE_SECONDS / 3:
             return
         with self._database.write() as session:
-            token = try_acquire(session, LEASE, self._holder, _LEASE_SECONDS)
+            token = try_acquire(session, self._lease, self._holder, _LEASE_SECONDS)
         if token is None:
             raise _TurnOverError
         self._lease_renewed_at = time.monotonic()
@@ -278,10 +248,6 @@ class Shipper:
             self._lease_renewed_at = -_LEASE_SECONDS
             try:
                 with self._database.write() as session:
-                    release(session, LEASE, self._holder)
+                    release(session, self._lease, self._holder)
             except StoreError as error:
                 _log.info("the shipper's lease runs out by itself: %s", error)
-
-
-def _name(trial: TrialRow) -> str:
-    return f"trial {trial.id}"

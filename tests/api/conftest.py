@@ -56,7 +56,7 @@ def settings(tmp_path: Path, migrated: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("SIGMALAB_HOME", str(tmp_path / "home"))
     tmp_path.joinpath("home").mkdir()
     shutil.copy(migrated, tmp_path / "home" / migrated.name)
-    return Settings(home=tmp_path / "home", ray_dashboard_url=NOBODY)
+    return Settings(home=tmp_path / "home", data_root=tmp_path, ray_dashboard_url=NOBODY, report_processes=0)
 
 
 @pytest.fixture

@@ -38,11 +38,18 @@ def begin(database: Database, experiment_id: str) -> int:
     return attempt
 
 
-def train(database: Database, experiment_id: str, attempt: int, *, failing: Collection[tuple[str, int]] = ()) -> None:
-    """Train all trials that have not ended; those in `failing` (arm, seed) end with a NaN loss."""
+def train(
+    database: Database,
+    experiment_id: str,
+    attempt: int,
+    *,
+    failing: Collection[tuple[str, int]] = (),
+    limit: int | None = None,
+) -> None:
+    """Train all trials (or so many) that have not ended; those in `failing` (arm, seed) end with a NaN loss."""
     with database.read() as session:
         trials = [trial for trial in trials_of(session, experiment_id) if trial.ended_at is None]
-    for trial in trials:
+    for trial in trials[:limit]:
         with database.write() as session:
             start_trial(session, trial.id, attempt)
             if (trial.arm, trial.seed) in failing:

@@ -235,3 +235,23 @@ def test_a_nul_character_is_refused_by_either_database(settings: Settings, spec:
         assert http.post("/experiments", json=spec | {"question": "a\\u0000b"}).status_code == 202
         assert http.get("/experiments/%00").status_code == 404
         assert http.get("/experiments?cursor=%00").status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("change", "pointer"),
+    [
+        ({"confidence": 1 - 1e-16}, "/confidence"),
+        ({"confidence": 0.99999, "looks": {"kind": "obrien_fleming", "at": [2, 3]}}, "/confidence"),
+        ({"resources": {"cpus_per_worker": 5e-324}}, "/resources/cpus_per_worker"),
+        ({"resources": {"gpus_per_worker": 1e-310}}, "/resources/gpus_per_worker"),
+    ],
+)
+def test_numbers_that_would_make_infinite_ones_are_refused(
+    http: TestClient, spec: JsonObject, change: JsonObject, pointer: str
+) -> None:
+    assert list(refused(http, spec | change)) == [pointer]
+    most = {"confidence": 0.999999, "resources": {"cpus_per_worker": 0.0001}}
+    assert http.post("/experiments/plan", json=spec | most).status_code == 200
+    for kind in ("obrien_fleming", "pocock"):
+        most = {"confidence": 0.9999, "looks": {"kind": kind, "at": [2, 3]}, "resources": {"cpus_per_worker": 0.0001}}
+        assert http.post("/experiments/plan", json=spec | most).status_code == 200

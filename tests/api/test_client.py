@@ -17,9 +17,9 @@ from api.client import Client, ClientError, RefusedError, ServiceUnreachableErro
 from api.endpoint import DEFAULT_URL, find_endpoint
 from api.local_stack import StackError
 from api.local_stack.record import StackLock, StackRecord
-from orchestrator.home import ensure_home_id
 from orchestrator.settings import Settings
-from orchestrator.spec import ExperimentSpec
+from orchestrator.spec.experiment import ExperimentSpec
+from orchestrator.state_folder import ensure_home_id
 from orchestrator.status import ExperimentStatus, Phase
 from orchestrator.store.database import Database, open_database
 from orchestrator.store.trials import trials_of
@@ -68,12 +68,17 @@ def test_the_whole_conversation(client: Client, store: Database, spec: JsonObjec
     (comparison,) = client.comparisons(view.id)
     assert comparison.effect == pytest.approx(10.1)
     assert {trial.phase for trial in client.trials(view.id)} == {Phase.CONFIRM}
-    assert client.report(view.id, "latex").startswith("%") or "tabular" in client.report(view.id, "latex")
+    assert "\\begin{tabular}" in client.report(view.id, "latex")
+    assert client.report_file(view.id, "latex").decode() == client.report(view.id, "latex")
+    assert client.report_file(view.id, "trials-parquet").startswith(b"PAR1")
+    assert client.report_file(view.id, "zip").startswith(b"PK")
+    with pytest.raises(ValueError, match="zip is not text"):
+        client.report(view.id, "zip")
     assert client.extend(view.id, [7]).status is ExperimentStatus.QUEUED
     assert client.cancel(view.id).status is ExperimentStatus.CANCELLED
     assert client.schema()["title"] == "ExperimentSpec"
     assert not client.readiness().checks["ray"].ok
-    assert "no driver" in client.logs(view.id) or "by hand" in client.logs(view.id)
+    assert "the driver was started by hand" in client.logs(view.id)
 
 
 def test_maps_come_one_by_one_and_together(
@@ -145,9 +150,11 @@ def test_watching_outlasts_short_absences_however_long_nothing_happens(monkeypat
     monkeypatch.setattr("api.client.time.sleep", lambda _: None)
     away = {"type": "", "title": "", "status": 503, "detail": "the database restarts", "code": "store"}
     end = "id: 7\nevent: end\ndata: {}\n\n"
-    answers = iter(
-        [httpx.Response(200, text=": ping\n\n"), httpx.Response(503, json=away)] * 3 + [httpx.Response(200, text=end)]
-    )
+
+    def stream(text: str) -> httpx.Response:
+        return httpx.Response(200, text=text, headers={"Content-Type": "text/event-stream"})
+
+    answers = iter([stream(": ping\n\n"), httpx.Response(503, json=away)] * 3 + [stream(end)])
     with Client("http://there", transport=httpx.MockTransport(lambda _: next(answers))) as client:
         assert [event.id for event in client.watch("any", patience_seconds=900)] == [7]
 
@@ -155,7 +162,7 @@ def test_watching_outlasts_short_absences_however_long_nothing_happens(monkeypat
 @pytest.mark.parametrize("ask", [Client.page, Client.schema, Client.readiness])
 def test_a_page_of_another_program_is_no_answer(ask: Callable[[Client], object]) -> None:
     page = httpx.MockTransport(lambda _: httpx.Response(200, html="<html>hello</html>"))
-    with Client("http://there", transport=page) as client, pytest.raises(RefusedError, match="no sigmalab service"):
+    with Client("http://there", transport=page) as client, pytest.raises(RefusedError, match="not a sigmalab service"):
         ask(client)
 
 
@@ -184,7 +191,7 @@ def test_somebody_else_there(settings: Settings) -> None:
     try:
         with (
             Client(f"http://127.0.0.1:{listener.getsockname()[1]}") as client,
-            pytest.raises(RefusedError, match="no sigmalab service"),
+            pytest.raises(RefusedError, match="not a sigmalab service"),
         ):
             client.page()
     finally:

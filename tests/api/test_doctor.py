@@ -17,9 +17,9 @@ from api.doctor import Finding, State
 from api.doctor.deployment import (
     known_variables,
     look_at_database,
-    look_at_mlflow,
     look_at_ray,
     look_at_service,
+    look_at_trackers,
     read_settings,
 )
 from api.doctor.machine import look_at_folder, look_at_shared_memory, memory_limit
@@ -98,6 +98,10 @@ def test_folders_that_cannot_be_written_and_small_shared_memory(tmp_path: Path) 
     assert finding.state is State.PROBLEM
     assert "can't be written: Not a directory" in finding.text
     assert look_at_folder("state folder", tmp_path / "new", needed_gib=1e9).state is State.PROBLEM
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open").chmod(0o777)
+    finding = look_at_folder("state folder", tmp_path / "open", needed_gib=0)
+    assert (finding.state, "everybody may write" in finding.text) == (State.PROBLEM, True)
     assert "not there yet" in look_at_folder("state folder", tmp_path / "new", needed_gib=0).text
     assert look_at_shared_memory(tmp_path / "shm").state is State.NOTE
 
@@ -121,12 +125,12 @@ def test_servers_that_are_named_and_away(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("RAY_ADDRESS", "http://me:secret@127.0.0.1:1")
     monkeypatch.setenv("SIGMALAB_URL", "http://me:secret@127.0.0.1:1")
     settings = Settings()
-    for (finding,) in (look_at_mlflow(settings), look_at_ray(settings), look_at_service()):
+    for (finding,) in (look_at_trackers(settings), look_at_ray(settings), look_at_service()):
         assert finding.state is State.PROBLEM
         assert "127.0.0.1:1" in finding.text
         assert "secret" not in finding.text
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "./mlruns")
-    assert "is not a server" in look_at_mlflow(Settings())[0].text
+    assert "is not an address" in look_at_trackers(Settings())[0].text
 
 
 def answers_at(dashboard: Dashboard, findings: list[Finding]) -> bool:
@@ -155,15 +159,29 @@ def test_ray_is_asked_with_the_token_that_opens_it(
     assert answers_at(dashboard, look_at_ray(Settings()))
 
 
+def test_each_tracker_that_is_named_is_looked_at(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SIGMALAB_HOME", str(tmp_path))
+    monkeypatch.setenv("SIGMALAB_TRACKERS", "tensorboard,mlflow")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", NOBODY)
+    board, mlflow = look_at_trackers(Settings())
+    assert (board.name, board.state, mlflow.name, mlflow.state) == ("TensorBoard", State.OK, "MLflow", State.PROBLEM)
+    assert f"tensorboard --logdir {tmp_path}/tensorboard" in board.text
+    monkeypatch.setenv("SIGMALAB_TRACKERS", "mlfow")
+    settings, findings = read_settings()
+    assert settings is None
+    assert "did you mean `mlflow`?" in findings[0].text
+    assert look_at_trackers(settings) == []
+
+
 def test_mlflow_is_asked_through_the_proxy_as_the_service_asks_it(
     monkeypatch: pytest.MonkeyPatch, forward_proxy: str
 ) -> None:
     monkeypatch.setenv("http_proxy", f"http://{forward_proxy}")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow.example")
-    (finding,) = look_at_mlflow(Settings())
+    (finding,) = look_at_trackers(Settings())
     assert f"answers HTTP 502 (through the proxy http://{forward_proxy} of http_proxy" in finding.text
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
-    assert "through the proxy http://127.0.0.1:1 of http_proxy" in look_at_mlflow(Settings())[0].text
+    assert "through the proxy http://127.0.0.1:1 of http_proxy" in look_at_trackers(Settings())[0].text
 
 
 def test_the_database_is_looked_at_and_left_as_it_is(tmp_path: Path) -> None:
@@ -186,7 +204,7 @@ def test_the_database_is_looked_at_and_left_as_it_is(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("facts", "state", "text"),
     [
-        ({"driver": None}, State.NOTE, "none that NVIDIA's driver knows of"),
+        ({"driver": None}, State.NOTE, "NVIDIA's driver finds none"),
         ({"driver": "12.2", "cuda": "13.2"}, State.PROBLEM, "the driver knows CUDA 12.2, torch was built for 13.2"),
         ({"driver": "12.2", "cuda": None}, State.PROBLEM, "built for the CPU alone"),
         ({"driver": "13.2", "cuda": "13.2", "why": "no device"}, State.NOTE, "torch sees no GPU: no device"),

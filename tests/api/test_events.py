@@ -2,6 +2,7 @@
 
 import threading
 
+import httpx
 import pytest
 from fastapi.testclient import TestClient
 
@@ -16,7 +17,7 @@ def events_of(http: TestClient, experiment_id: str, after: int = 0) -> list[Even
     headers = {"Last-Event-ID": str(after)} if after else {}
     with http.stream("GET", f"/experiments/{experiment_id}/events", headers=headers) as answer:
         assert answer.headers["content-type"].startswith("text/event-stream")
-        return list(read_events(answer.iter_lines()))
+        return list(read_events(answer))
 
 
 def test_replay_of_a_finished_experiment(http: TestClient, database: Database, experiment_id: str) -> None:
@@ -96,7 +97,12 @@ def test_what_comes_after_the_end_is_told_before_it(http: TestClient, database: 
         (["event: end", 'data: {"a":', "data: 1}", "id: 7", ""], [Event(id=7, kind="end", payload={"a": 1})]),
         (["event: end", "data: {}", "id: 7"], []),
         (["retry: 1000", "", "event: x", "data:{}", "id:1", ""], [Event(id=1, kind="x", payload={})]),
+        (["event: x", "data: {}", "id: 1", "", ": ping", "", ": ping", ""], [Event(id=1, kind="x", payload={})]),
+        # Ends a line of text, but none of a stream.
+        (["event: x", 'data: {"a": "\u2028"}', "id: 1", ""], [Event(id=1, kind="x", payload={"a": "\u2028"})]),
     ],
 )
 def test_reading_the_wire_format(lines: list[str], expected: list[Event]) -> None:
-    assert list(read_events(lines)) == expected
+    content = "".join(f"{line}\n" for line in lines).encode()
+    answer = httpx.Response(200, headers={"Content-Type": "text/event-stream; charset=utf-8"}, content=content)
+    assert list(read_events(answer)) == expected

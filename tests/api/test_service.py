@@ -10,7 +10,7 @@ from api.app import create_app
 from api.listening import may_listen
 from api.openapi import SMALL_SPEC
 from orchestrator.settings import Settings
-from orchestrator.spec import ExperimentSpec
+from orchestrator.spec.experiment import ExperimentSpec
 from tests.api.conftest import JsonObject
 
 
@@ -61,7 +61,7 @@ def test_state_that_is_removed_is_noticed_and_nothing_more_accepted(
     for path, body in changes:
         refused = http.post(path, json=body)
         assert (refused.status_code, refused.json()["code"]) == (503, "state_lost")
-        assert "was removed or replaced while" in refused.json()["detail"]
+        assert "while" in refused.json()["detail"].partition(" was removed")[2]
     assert not place.exists()
     kept.rename(place)
     assert http.get("/readyz").json()["checks"][check]["ok"]
@@ -160,3 +160,8 @@ def test_a_page_from_elsewhere_changes_nothing(http: TestClient, experiment_id: 
 )
 def test_beyond_loopback_only_with_a_token(host: str, token: str | None, may: bool) -> None:
     assert may_listen(host, token) is may
+
+
+def test_a_service_that_has_started_is_led(settings: Settings) -> None:
+    with TestClient(create_app(settings), base_url="http://127.0.0.1") as started:
+        assert started.get("/readyz").json()["checks"]["reconciler"]["ok"]

@@ -24,7 +24,7 @@ def test_the_command_for_a_gpu_works(tmp_path):
     content = json.loads((tmp_path / "performance.json").read_text())
     assert content["not_measured"] == {}
     assert content["machine"]["card"] == "none (CPU)"
-    assert len(content["figures"]) == 9
+    assert len(content["figures"]) == 11
     assert all(figure["low"] <= figure["value"] <= figure["high"] for figure in content["figures"])
     assert "| what | median |" in (tmp_path / "performance.md").read_text()
     assert "skipped" in (tmp_path / "tests.log").read_text()
@@ -33,4 +33,6 @@ def test_the_command_for_a_gpu_works(tmp_path):
 def test_an_unknown_argument_is_named():
     done = subprocess.run([ROOT / "bench" / "gpu" / "run.sh", "--tiny"], capture_output=True, text=True)
     assert done.returncode == 2
-    assert done.stderr == "run.sh: unknown argument --tiny; valid: --small, --output FOLDER\n"
+    assert (
+        done.stderr == "run.sh: unknown argument --tiny; valid: --small, --output FOLDER, --seconds N, --only PART...\n"
+    )

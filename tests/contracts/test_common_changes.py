@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from orchestrator.planning.plan import make_plan
-from orchestrator.spec import parse_spec
+from orchestrator.spec.experiment import parse_spec
 
 ROW = re.compile(r"^\| ([^|]+) \| `(\{.*\})` \|$", re.MULTILINE)
 CHANGES = ROW.findall(Path("README.md").read_text())

@@ -1,4 +1,4 @@
-"""What every data set must do. A new member of `DatasetConfig` is asked by adding one example here."""
+"""Our data sets, asked what every data set must do. A new one is asked by an example and a class here."""
 
 import io
 from collections.abc import Callable
@@ -7,29 +7,32 @@ from typing import get_args
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
+from tests.trainers.data.coco_layouts import write_coco
 from tests.trainers.data.layouts import make_pet, small
-from trainers.data import (
-    CropFlipAugmentation,
-    DatasetConfig,
-    DigitsConfig,
-    FolderConfig,
-    ManifestConfig,
-    NeighborTextureConfig,
-    NoAugmentation,
-)
+from tests.trainers.data.mask_layouts import write_masks
+from trainers.contracts import DatasetContract, MaskSetContract
+from trainers.data.augmentation import NoAugmentation
+from trainers.data.coco_format import CocoFormatConfig
+from trainers.data.dataset import Dataset
+from trainers.data.digits import DigitsConfig
+from trainers.data.folder import FolderConfig
+from trainers.data.manifest_set import ManifestConfig
+from trainers.data.mask_folder import MaskFolderConfig
+from trainers.data.neighbor_texture import NeighborTextureConfig
 from trainers.data.prepare import SETS
 from trainers.data.prepare.preparation import prepare
-from trainers.data.splits import Splits
+from trainers.data.shapes import ShapesConfig
+from trainers.data.shapes_objects import ShapesObjectsConfig
+from trainers.kinds import DatasetConfig
 
 
-def make_digits(root: Path) -> DatasetConfig:
+def make_digits(root: Path) -> Dataset:
     return DigitsConfig(num_train=60, num_val=40, num_test=50)
 
 
-def make_folder(root: Path) -> DatasetConfig:
+def make_folder(root: Path) -> Dataset:
     generator = np.random.default_rng(0)
     for class_name in ("cat", "dog"):
         folder = root / "pets" / class_name
@@ -40,7 +43,7 @@ def make_folder(root: Path) -> DatasetConfig:
     return FolderConfig(path="pets")
 
 
-def make_manifest(root: Path) -> DatasetConfig:
+def make_manifest(root: Path) -> Dataset:
     (pet,) = (published for published in SETS if published.name == "oxford_pet")
     images = make_pet(root / "pet")
     output = root / "pet.manifest.parquet"
@@ -48,8 +51,26 @@ def make_manifest(root: Path) -> DatasetConfig:
     return ManifestConfig(path=output.name)
 
 
-def make_neighbor_texture(root: Path) -> DatasetConfig:
+def make_neighbor_texture(root: Path) -> Dataset:
     return NeighborTextureConfig(num_train=12, num_val=6, num_test=9)
+
+
+def make_shapes(root: Path) -> Dataset:
+    return ShapesConfig(num_train=6, num_val=3, num_test=4, image_size_px=32)
+
+
+def make_mask_folder(root: Path) -> Dataset:
+    write_masks(root / "shapes")
+    return MaskFolderConfig(path="shapes")
+
+
+def make_coco_format(root: Path) -> Dataset:
+    write_coco(root / "set")
+    return CocoFormatConfig(path="set")
+
+
+def make_shapes_objects(root: Path) -> Dataset:
+    return ShapesObjectsConfig(num_train=12, num_val=6, num_test=9)
 
 
 EXAMPLES = {
@@ -58,59 +79,57 @@ EXAMPLES = {
     "manifest": make_manifest,
     "neighbor_texture": make_neighbor_texture,
 }
-
-
-@pytest.fixture(params=EXAMPLES.values(), ids=EXAMPLES.keys())
-def config(request: pytest.FixtureRequest, tmp_path: Path) -> DatasetConfig:
-    make: Callable[[Path], DatasetConfig] = request.param
-    return make(tmp_path)
-
-
-def load(config: DatasetConfig, root: Path, *, seed: int = 0, augmented: bool = False) -> Splits:
-    return config.load(
-        root,
-        input_size_px=16,
-        augmentation=CropFlipAugmentation() if augmented else NoAugmentation(),
-        seed=seed,
-    )
+MASK_EXAMPLES = {"mask_folder": make_mask_folder, "shapes": make_shapes}
+OBJECT_EXAMPLES = {"coco_format": make_coco_format, "shapes_objects": make_shapes_objects}
 
 
 def test_every_member_of_the_union_has_an_example(tmp_path: Path) -> None:
-    assert {type(make(tmp_path / name)) for name, make in EXAMPLES.items()} == set(get_args(DatasetConfig))
+    examples = EXAMPLES | MASK_EXAMPLES | OBJECT_EXAMPLES
+    assert {type(make(tmp_path / name)) for name, make in examples.items()} == set(get_args(DatasetConfig))
 
 
-def test_gives_images_labels_and_indices(config: DatasetConfig, tmp_path: Path) -> None:
-    splits = load(config, tmp_path)
-    assert len(splits.class_names) == splits.num_classes
+class TestDigits(DatasetContract):
+    def make(self, data_root: Path) -> Dataset:
+        return make_digits(data_root)
+
+
+class TestFolder(DatasetContract):
+    def make(self, data_root: Path) -> Dataset:
+        return make_folder(data_root)
+
+
+class TestManifest(DatasetContract):
+    def make(self, data_root: Path) -> Dataset:
+        return make_manifest(data_root)
+
+
+class TestNeighborTexture(DatasetContract):
+    def make(self, data_root: Path) -> Dataset:
+        return make_neighbor_texture(data_root)
+
+
+class TestMaskFolder(MaskSetContract):
+    def make(self, data_root: Path) -> Dataset:
+        return make_mask_folder(data_root)
+
+
+class TestShapes(MaskSetContract):
+    def make(self, data_root: Path) -> Dataset:
+        return make_shapes(data_root)
+
+
+class TestCocoFormat(DatasetContract):
+    def make(self, data_root: Path) -> Dataset:
+        return make_coco_format(data_root)
+
+
+class TestShapesObjects(DatasetContract):
+    def make(self, data_root: Path) -> Dataset:
+        return make_shapes_objects(data_root)
+
+
+@pytest.mark.parametrize("make", EXAMPLES.values(), ids=EXAMPLES.keys())
+def test_labels_are_those_of_classes(make: Callable[[Path], Dataset], tmp_path: Path) -> None:
+    splits = make(tmp_path).load(tmp_path, input_size_px=16, augmentation=NoAugmentation(), seed=0)
     for split in (splits.train, splits.val, splits.test):
-        image, label, _ = split[0]
-        assert image.shape == (3, 16, 16)
-        assert image.dtype in (torch.uint8, torch.float32)
-        assert 0 <= image.min() < image.max() <= (255 if image.dtype == torch.uint8 else 1)
-        assert 0 <= label < splits.num_classes
-        # Else it could not be page-locked for a GPU.
-        assert split.__getitems__([0, 1]).images.is_contiguous()
-
-
-def test_splits_are_disjoint_and_do_not_depend_on_the_trial_seed(config: DatasetConfig, tmp_path: Path) -> None:
-    first, second = load(config, tmp_path, seed=0), load(config, tmp_path, seed=1)
-    indices = [set(split.indices.tolist()) for split in (first.train, first.val, first.test)]
-    assert all(indices)
-    assert sum(len(part) for part in indices) == len(set.union(*indices))
-    assert indices == [set(split.indices.tolist()) for split in (second.train, second.val, second.test)]
-
-
-def test_augmentation_is_a_function_of_seed_epoch_and_image(config: DatasetConfig, tmp_path: Path) -> None:
-    def image(seed: int, epoch: int) -> torch.Tensor:
-        train = load(config, tmp_path, seed=seed, augmented=True).train
-        train.set_epoch(epoch)
-        return train[3][0]
-
-    assert torch.equal(image(0, 0), image(0, 0))
-    assert not torch.equal(image(0, 0), image(0, 1))
-    assert not torch.equal(image(0, 0), image(1, 0))
-
-
-def test_label_and_fingerprint_are_stable(config: DatasetConfig, tmp_path: Path) -> None:
-    assert "/" not in config.label
-    assert config.fingerprint(tmp_path) == config.fingerprint(tmp_path) != ""
+        assert all(0 <= label < len(splits.class_names) for _, label, _ in (split[0], split[1]))

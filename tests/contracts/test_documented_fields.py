@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 import orchestrator.planning.plan
 import orchestrator.settings
-import orchestrator.spec
+import orchestrator.spec.experiment
 import orchestrator.statistics.comparison
 import trainers.config
 import trainers.result
@@ -23,7 +23,7 @@ def every_model(base: type[BaseModel]) -> Iterator[type[BaseModel]]:
 
 def test_there_are_models_to_look_at() -> None:
     assert trainers.config.TrialConfig in set(every_model(StrictModel))
-    assert orchestrator.spec.ExperimentSpec in set(every_model(StrictModel))
+    assert orchestrator.spec.experiment.ExperimentSpec in set(every_model(StrictModel))
 
 
 @pytest.mark.parametrize(
@@ -36,9 +36,11 @@ def test_every_field_is_documented(model: type[BaseModel]) -> None:
     assert undocumented == []
 
 
-@pytest.mark.parametrize(
-    "model", sorted(set(every_model(StrictModel)), key=lambda model: model.__qualname__), ids=lambda m: m.__qualname__
-)
+# What a terminal reads of a newer service's answers ignores what it does not know.
+CLOSED = {model for model in every_model(StrictModel) if not model.__qualname__.endswith("Reading")}
+
+
+@pytest.mark.parametrize("model", sorted(CLOSED, key=lambda model: model.__qualname__), ids=lambda m: m.__qualname__)
 def test_models_are_frozen_and_closed(model: type[BaseModel]) -> None:
     assert model.model_config.get("frozen") is True
     assert model.model_config.get("extra") == "forbid"

@@ -14,14 +14,19 @@ from torch import nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-from tests.contracts.model_examples import EXAMPLES, Example, Grids, build, treat
+from tests.contracts.model_examples import EXAMPLES, ODD, Example, Grids, build, treat
 from trainers.analyses.receptive_field import receptive_fields
+from trainers.contracts import ModelContract
 from trainers.errors import ConfigError
-from trainers.models import GaussianBias, ModelConfig, SmallVitConfig
-from trainers.models.bias import attach_bias, attached_biases
+from trainers.kinds import ModelConfig
+from trainers.models.bias import attached_biases
 from trainers.models.families import FAMILIES
+from trainers.models.gaussian import GaussianBias
 from trainers.models.grids import grids_of
+from trainers.models.model import Model
 from trainers.models.position import find_position, set_position_embedding
+from trainers.models.small_vit import SmallVitConfig
+from trainers.models.timm_model import TimmConfig
 
 
 @pytest.fixture(params=EXAMPLES)
@@ -46,6 +51,25 @@ def test_every_kind_of_model_and_every_family_has_an_example() -> None:
     names = [each.fields["name"] for each in EXAMPLES.values() if "name" in each.fields]
     for family in FAMILIES:
         assert set(names) & set(timm.list_models(module=list(family.timm_files))), family.title
+
+
+class TestSmallVit(ModelContract):
+    def make(self) -> Model:
+        return SmallVitConfig(width=12, depth=2, num_heads=2, image_size_px=16, patch_size_px=4)
+
+
+class TestTimm(ModelContract):
+    def make(self) -> Model:
+        return TimmConfig(name="test_vit", image_size_px=32)
+
+
+class TestTimmWithoutAttention(ModelContract):
+    def make(self) -> Model:
+        return TimmConfig(name="test_resnet", image_size_px=32)
+
+
+def test_every_kind_of_model_is_asked_by_itself() -> None:
+    assert {type(contract().make()) for contract in ModelContract.__subclasses__()} == set(get_args(ModelConfig))
 
 
 def test_gives_one_logit_per_class(example: Example) -> None:
@@ -73,6 +97,12 @@ def test_label_fits_into_run_names_and_paths(example: Example) -> None:
     labels = [example.config(position_embedding=choice).label for choice in ("keep", "reinitialise", "zero")]
     assert len(set(labels)) == 3
     assert all(label and "/" not in label and label == label.strip() for label in labels)
+
+
+def test_each_of_timms_has_an_odd_one_too(example: Example) -> None:
+    """Whose grid is not square: `tests/trainers/models` asks those."""
+    assert bool(example.odd) is (example.config_class is TimmConfig)
+    assert sum(len(each.odd) for each in EXAMPLES.values()) == len(ODD)
 
 
 def test_building_is_a_function_of_the_seed(example: Example) -> None:
@@ -104,7 +134,7 @@ def test_flops_grow_with_the_model(example: Example) -> None:
 def test_both_arms_start_from_the_same_bits(example: Example, config: GaussianBias) -> None:
     control, treatment = build(example.config()), build(example.config())
     state = torch.random.get_rng_state()
-    attach_bias(treatment, config)
+    config.attach(treatment)
     assert torch.equal(torch.random.get_rng_state(), state)
     weights = treatment.state_dict()
     for name, value in control.state_dict().items():
@@ -222,7 +252,7 @@ def test_checkpoints_pass_from_arm_to_arm_and_round_trip(example: Example) -> No
     torch.save(treatment.state_dict(), file)
     file.seek(0)
     again = build(example.config()).eval()
-    attach_bias(again, GaussianBias(per_head=True))
+    GaussianBias(per_head=True).attach(again)
     again.load_state_dict(torch.load(file, weights_only=True))
     assert torch.equal(again(example.images()), treatment(example.images()))
 

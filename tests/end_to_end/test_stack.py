@@ -16,6 +16,7 @@ from api.local_stack.existing import ray_dashboard_url, ray_token
 from api.local_stack.record import StackRecord, read_record
 from api.local_stack.scratch import SOCKET_PATH_LIMIT, SOCKET_TAIL
 from api.local_stack.stack import clear_leftovers
+from orchestrator.errors import RayUnavailableError
 from orchestrator.service.jobs import RayJobs
 from tests.end_to_end.serving import PROGRAM, assert_nothing_is_left, private_environment, wait_for
 
@@ -144,8 +145,9 @@ def test_an_existing_cluster_is_joined(tmp_path: Path, home: Path, parent: subpr
     environment = private_environment(tmp_path) | record.driver_variables
     url = ray_dashboard_url(record.driver_variables["RAY_ADDRESS"], environment)
     assert url == record.ray_url
-    assert RayJobs(url, ray_token(environment)).is_reachable()
-    assert not RayJobs(url, None).is_reachable()
+    RayJobs(url, ray_token(environment)).check()
+    with pytest.raises(RayUnavailableError, match="wants another token"):
+        RayJobs(url, None).check()
 
 
 def _command(process: Path) -> bytes:

@@ -8,14 +8,15 @@ import pytest
 from sqlalchemy import func, select
 
 from orchestrator.store.database import Database, open_database
-from orchestrator.store.experiments import get_experiment
-from orchestrator.store.tables import MetricRow
+from orchestrator.store.tables import MetricRow, TrackingRow
+from orchestrator.store.tracking import groups_of, runs_of
 from orchestrator.store.trials import trials_of
-from orchestrator.tracking.client import TrackerUnavailableError, open_client
-from orchestrator.tracking.naming import tracked_key
-from orchestrator.tracking.outbox import backlog
+from orchestrator.tracking.mlflow.client import open_client
+from orchestrator.tracking.mlflow.naming import tracked_key
+from orchestrator.tracking.mlflow.tracker import MlflowTracker
+from orchestrator.tracking.outbox import Outbox
 from orchestrator.tracking.shipper import Shipper
-from orchestrator.tracking.summary_run import all_runs
+from orchestrator.tracking.tracker import TrackerUnavailableError
 from tests.orchestrator.mlflow_server import MlflowServer
 from tests.orchestrator.synthetic import begin, end, finish, make_record, make_spec, plan, train
 
@@ -41,7 +42,8 @@ def store(tmp_path: Path) -> Iterator[Database]:
 
 def num_shipped(store: Database) -> int:
     with store.read() as session:
-        return session.scalar(select(func.count()).where(MetricRow.shipped.is_(True))) or 0
+        has_it = (TrackingRow.trial_id == MetricRow.trial_id) & (TrackingRow.shipped_to >= MetricRow.id)
+        return session.scalar(select(func.count()).select_from(MetricRow).join(TrackingRow, has_it)) or 0
 
 
 def test_nothing_is_lost_or_doubled_when_mlflow_is_killed(server: MlflowServer, store: Database) -> None:
@@ -54,7 +56,7 @@ def test_nothing_is_lost_or_doubled_when_mlflow_is_killed(server: MlflowServer, 
         train(store, trial_id, record, attempt)
         end(store, trial_id, record, attempt)
 
-    shipper, stop = Shipper(store, server.url), threading.Event()
+    shipper, stop = Shipper(store, MlflowTracker(server.url)), threading.Event()
 
     def kill_after_the_first_values() -> bool:
         # The shipper asks before every trial whether its time is over.
@@ -65,7 +67,7 @@ def test_nothing_is_lost_or_doubled_when_mlflow_is_killed(server: MlflowServer, 
     with pytest.raises(TrackerUnavailableError):
         shipper.ship_once(kill_after_the_first_values)
     with store.read() as session:
-        assert not backlog(session).is_empty
+        assert not Outbox("mlflow").backlog(session).is_empty
     assert num_shipped(store) > 0
 
     # Trials go on as if nothing had happened, beside a shipper that finds nobody.
@@ -81,20 +83,21 @@ def test_nothing_is_lost_or_doubled_when_mlflow_is_killed(server: MlflowServer, 
     thread.join(60)
     assert not thread.is_alive()
     with pytest.raises(TrackerUnavailableError):
-        Shipper(store, server.url).ship_once()
+        Shipper(store, MlflowTracker(server.url)).ship_once()
 
     server.start()
-    assert Shipper(store, server.url).drain(120)
+    assert Shipper(store, MlflowTracker(server.url)).drain(120)
 
     client = open_client(server.url)
     with store.read() as session:
-        mlflow_id = get_experiment(session, experiment_id).mlflow_experiment_id
+        (group,) = groups_of(session, "mlflow", [experiment_id]).values()
+        tracked_runs = runs_of(session, "mlflow", experiment_id)
         trials = trials_of(session, experiment_id)
         rows = session.scalars(select(MetricRow)).all()
-    runs = list(all_runs(client, mlflow_id, experiment_id))
+    runs = MlflowTracker(server.url).known_runs(group, experiment_id)
     assert len(runs) == len({key for key, _ in runs}) == len(trials) + 1
     for trial in trials:
-        run = client.get_run(trial.run_id)
+        run = client.get_run(tracked_runs[trial.id])
         assert run.info.status == "FINISHED"
         stored = {
             (tracked_key(row.key), row.step, row.value, int(row.recorded_at.timestamp() * 1000))
@@ -105,7 +108,7 @@ def test_nothing_is_lost_or_doubled_when_mlflow_is_killed(server: MlflowServer, 
         tracked = [
             (metric.key, metric.step, metric.value, metric.timestamp)
             for key in keys
-            for metric in client.get_metric_history(trial.run_id, key)
+            for metric in client.get_metric_history(tracked_runs[trial.id], key)
         ]
         assert len(tracked) == len(stored)
         assert set(tracked) == stored
@@ -117,9 +120,9 @@ def test_without_a_server_rows_wait(tmp_path: Path, store: Database) -> None:
     record = make_record("gaussian", 0, num_epochs=3)
     trial_id = plan(store, experiment_id, record)
     train(store, trial_id, record, attempt)
-    shipper = Shipper(store, nobody.url)
+    shipper = Shipper(store, MlflowTracker(nobody.url))
     with pytest.raises(TrackerUnavailableError):
         shipper.ship_once()
     assert not shipper.drain(1.0)
     with store.read() as session:
-        assert backlog(session).metrics == sum(len(report.metrics) for report in record.result.epochs)
+        assert Outbox("mlflow").backlog(session).metrics == sum(len(report.metrics) for report in record.result.epochs)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import func, select, text
 
-from orchestrator.spec import ExperimentSpec
+from orchestrator.spec.experiment import ExperimentSpec
 from orchestrator.store.database import Database
 from orchestrator.store.events import events_after
 from orchestrator.store.tables import DriverAttemptRow, ExperimentRow, IdempotencyKeyRow, MetricRow, TrialRow
@@ -21,7 +21,7 @@ import os, sys
 from datetime import UTC, datetime
 
 from orchestrator.planning.expansion import Expansion
-from orchestrator.spec import ExperimentSpec
+from orchestrator.spec.experiment import ExperimentSpec
 from orchestrator.status import ExperimentStatus
 from orchestrator.store.database import open_database
 from orchestrator.store.experiments import begin_attempt, insert_experiment, move

@@ -1,20 +1,28 @@
 """Trials on a CUDA device; `bench/gpu/run.sh` runs them on a machine without Ray, MLflow and a network."""
 
+import copy
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from tests.trainers.interruption import in_pieces
+from trainers.analyses.questions import ReceptiveFieldConfig
+from trainers.analyses.receptive_field import receptive_fields
 from trainers.arithmetic import fp32_products
+from trainers.attention_kernels import chosen_kernels
 from trainers.config import TrialConfig
 from trainers.errors import GpuMemoryError
-from trainers.loop import train
+from trainers.models.bias import NoBias
+from trainers.models.gaussian import GaussianBias
 from trainers.result import TrialResult
 from trainers.runtime import Runtime
+from trainers.training.trial import train
 
 pytestmark = [
     pytest.mark.gpu,
@@ -35,8 +43,8 @@ def config(model: dict[str, object] | None = None, *, num_val: int = 300, **opti
     )
 
 
-def on_gpu(trial: TrialConfig, storage: Path | None = None) -> TrialResult:
-    return train(trial, Runtime(device="cuda", storage=storage))
+def on_gpu(trial: TrialConfig, storage: Path | None = None, **runtime: object) -> TrialResult:
+    return train(trial, Runtime(device="cuda", storage=storage, **runtime))
 
 
 def test_agrees_with_the_cpu() -> None:
@@ -68,37 +76,73 @@ def test_learns_sigma(optimization: dict[str, object], provenance: dict[str, str
 @pytest.mark.parametrize("name", ["vit_relpos_small_patch16_224", "vit_small_patch16_224"])
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("image_size_px", [128, 224], ids=["64 tokens", "196 tokens"])
-def test_gradients_through_the_fused_kernels_are_those_of_the_plain_one(
+def test_gradients_through_fused_attention_are_no_further_from_the_truth_than_those_of_the_plain_one(
     name: str, precision: str, image_size_px: int
 ) -> None:
-    """Masks that want a gradient, and those that don't, go to other kernels: all must agree with the mathematics."""
+    """The truth is the same model in double precision; what is compared is one kind of parameter over all layers."""
     import timm
-
-    from trainers.models import GaussianBias
-    from trainers.models.bias import attach_bias
 
     torch.manual_seed(0)
     # Without LayerScale: at its initial 1e-5 the gradients of the bias are rounding noise.
     model = timm.create_model(name, img_size=image_size_px, num_classes=10, init_values=0)
-    attach_bias(model, GaussianBias(sigma=2.0))
+    GaussianBias(sigma=2.0).attach(model)
     model = model.cuda().train()
     images = torch.randn(4, 3, image_size_px, image_size_px, device="cuda")
 
-    def gradients() -> dict[str, torch.Tensor]:
-        model.zero_grad(set_to_none=True)
-        with torch.autocast("cuda", dtype=torch.bfloat16, enabled=precision == "bf16"):
-            loss = model(images).float().square().mean()
-        loss.backward()
-        return {name: value.grad.clone() for name, value in model.named_parameters() if value.grad is not None}
+    def gradients(of: torch.nn.Module, images: torch.Tensor, *, bf16: bool) -> dict[str, torch.Tensor]:
+        of.zero_grad(set_to_none=True)
+        with torch.autocast("cuda", dtype=torch.bfloat16, enabled=bf16):
+            logits = of(images)
+        logits.to(images.dtype).square().mean().backward()
+        kinds: dict[str, list[torch.Tensor]] = {}
+        for parameter, value in of.named_parameters():
+            if value.grad is not None:
+                kinds.setdefault(re.sub(r"\d+", "*", parameter), []).append(value.grad.double().flatten())
+        return {kind: torch.cat(values) for kind, values in kinds.items()}
 
     with fp32_products(tf32=False):
-        fused = gradients()
-        with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
-            plain = gradients()
-    for parameter, expected in plain.items():
-        scale = expected.abs().max().clamp(min=1e-6)
-        difference = float(((fused[parameter] - expected).abs().max() / scale).cpu())
-        assert difference < (0.2 if precision == "bf16" else 0.02), parameter
+        with sdpa_kernel(SDPBackend.MATH):
+            truth = gradients(copy.deepcopy(model).double(), images.double(), bf16=False)
+            plain = gradients(model, images, bf16=precision == "bf16")
+        with chosen_kernels("matched", images.device):
+            fused = gradients(model, images, bf16=precision == "bf16")
+    # Some gradients are 0 but for rounding: what adds the same to all logits of a row changes no attention.
+    floor = 1e-5 * float(torch.cat(list(truth.values())).norm())
+    for kind, true in truth.items():
+        errors = [float((found[kind] - true).norm()) for found in (fused, plain)]
+        print(f"{kind}: {errors[0] / float(true.norm()):.2g} fused, {errors[1] / float(true.norm()):.2g} plain")
+        assert errors[0] <= 3 * errors[1] + floor, kind
+
+
+@pytest.mark.parametrize("model", [SMALL_VIT, {"kind": "timm", "name": "vit_small_patch16_224", "image_size_px": 64}])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_both_arms_of_a_pair_compute_attention_alike(model: dict[str, object], precision: str) -> None:
+    """In training and in scoring: by the one fused kernel that gives the gradient of a mask."""
+    treatment = config(model, precision=precision, epochs=1)
+    control = treatment.model_copy(update={"attention_bias": NoBias()})
+    ran = {on_gpu(arm).provenance["attention"] for arm in (control, treatment)}
+    assert ran == {"training: efficient, scoring: efficient"}
+
+
+def test_images_that_other_processes_read_are_the_same_images() -> None:
+    """Page-locked memory and copies that do not block: a batch that is overwritten too early would show here."""
+    trial = config(deterministic=True, epochs=3)
+    here, elsewhere = on_gpu(trial), on_gpu(trial, loader_workers=3)
+    assert [epoch.metrics["train/loss"] for epoch in here.epochs] == [
+        epoch.metrics["train/loss"] for epoch in elsewhere.epochs
+    ]
+
+
+@pytest.mark.parametrize("name", ["vit_relpos_small_patch16_224", "swin_tiny_patch4_window7_224"])
+def test_receptive_fields_are_those_of_a_cpu(name: str) -> None:
+    import timm
+
+    torch.manual_seed(0)
+    model = timm.create_model(name, num_classes=10).eval()
+    images = torch.randn(3, 3, 224, 224)
+    on_cpu = receptive_fields(model, [images], ReceptiveFieldConfig())[0].map
+    found = receptive_fields(model.cuda(), [images.cuda()], ReceptiveFieldConfig())[0].map
+    assert abs(found - on_cpu).max() < 1e-3 * on_cpu.max()
 
 
 def test_tf32_is_tf32_and_fp32_is_not() -> None:
@@ -141,17 +185,16 @@ def test_twenty_trials_leave_no_memory_behind() -> None:
 
 
 def test_a_batch_that_does_not_fit_is_the_trials_own_fault() -> None:
-    device = torch.cuda.current_device()
     model = {"kind": "timm", "name": "vit_relpos_small_patch16_224"}
-    free, total = torch.cuda.mem_get_info()
-    torch.cuda.set_per_process_memory_fraction(min(1.0, 1.5e9 / total), device)
+    free, _ = torch.cuda.mem_get_info()
+    assert free > 2e9
+    all_but_a_little = torch.empty(int(free - 1.5e9), dtype=torch.uint8, device="cuda")
     try:
         with pytest.raises(GpuMemoryError, match="accumulation_steps to 2"):
             on_gpu(config(model, global_batch_size=100, epochs=1))
     finally:
-        torch.cuda.set_per_process_memory_fraction(1.0, device)
+        del all_but_a_little
         torch.cuda.empty_cache()
-    assert free > 1.5e9
 
 
 @pytest.mark.skipif(torch.cuda.device_count() < 2, reason="fewer than two CUDA devices on this machine")
@@ -160,9 +203,9 @@ def test_two_processes_with_nccl_equal_one(tmp_path: Path) -> None:
     script.write_text(
         "import sys, torch, torch.distributed as dist\n"
         "from trainers.config import TrialConfig\n"
-        "from trainers.loop import train\n"
+        "from trainers.training.trial import train\n"
         "from trainers.runtime import Runtime\n"
-        "from trainers.world import World\n"
+        "from trainers.ranks import World\n"
         "rank = int(sys.argv[1])\n"
         "torch.cuda.set_device(rank)\n"
         "dist.init_process_group('nccl', init_method=sys.argv[2], rank=rank, world_size=2)\n"

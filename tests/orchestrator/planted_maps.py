@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from orchestrator.hardware import trial_folder
+from orchestrator.planning.hardware import trial_folder
 from orchestrator.report import TrialRecord
-from trainers.analyses.study import GRADIENT_SUM, GRID, MAPS
+from trainers.analyses.field_maps import FIELD_MAPS, GRADIENT_SUM
 
 GRID_TOKENS, SIZE_PX = 8, 32
 PLACE = (3, 3)
@@ -56,12 +56,12 @@ def with_fields(record: TrialRecord) -> TrialRecord:
 
 def write_maps(storage: Path, identity: str, arm: str, seed: int) -> Path:
     """What the trial leaves behind on one CPU worker."""
-    file = storage / trial_folder(identity, "cpu-1") / MAPS
+    file = storage / trial_folder(identity, "cpu-1") / FIELD_MAPS
     file.parent.mkdir(parents=True)
     name = f"{PLACE[0]}_{PLACE[1]}"
     maps = {f"{moment}/{name}": planted_map(arm, seed, moment) for moment in ("initial", "final")}
     sums = {f"{GRADIENT_SUM}/{key}": np.array(0.3) for key in maps}
-    np.savez(file, **maps, **sums, **{GRID: np.array([GRID_TOKENS, GRID_TOKENS])})
+    np.savez(file, **maps, **sums, grid=np.array([GRID_TOKENS, GRID_TOKENS]))
     return file
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from orchestrator.hardware import trial_folder
-from trainers.analyses.study import BIAS_MAPS
+from orchestrator.planning.hardware import trial_folder
+from trainers.analyses.bias_maps import BIAS_MAPS
 
 WINDOWS = ((8, 8), (8, 8), (5, 6))
 """Of three layers: as in Swin, they need not be of one size."""

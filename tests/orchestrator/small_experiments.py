@@ -17,7 +17,7 @@ from orchestrator.driving.driver import run_experiment
 from orchestrator.driving.ray_environment import prepare_ray_environment
 from orchestrator.planning.expansion import Expansion
 from orchestrator.settings import Settings
-from orchestrator.spec import ExperimentSpec, parse_spec
+from orchestrator.spec.experiment import ExperimentSpec, parse_spec
 from orchestrator.status import AttemptEnd, ExperimentStatus, Phase
 from orchestrator.store.database import Database
 from orchestrator.store.experiments import begin_attempt, end_attempt, get_experiment, insert_experiment, move

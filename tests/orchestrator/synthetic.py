@@ -11,7 +11,7 @@ import numpy as np
 
 from orchestrator.planning.plan import PlannedTrial
 from orchestrator.report import ExperimentFacts, Report, TrialRecord, build_report
-from orchestrator.spec import ExperimentSpec
+from orchestrator.spec.experiment import ExperimentSpec
 from orchestrator.statistics.compare import compare_arms
 from orchestrator.statistics.comparison import Cell
 from orchestrator.statistics.pairing import TrialOutcome
@@ -20,7 +20,7 @@ from orchestrator.status import ExperimentStatus, Phase, TrialStatus
 from orchestrator.store.database import Database
 from orchestrator.store.experiments import begin_attempt, insert_experiment, move
 from orchestrator.store.telemetry import record_epoch
-from orchestrator.store.trials import TrialKey, fail_trial, plan_trials, start_trial, succeed_trial
+from orchestrator.store.trials import TrialRowKey, fail_trial, plan_trials, start_trial, succeed_trial
 from trainers.config import TrialConfig
 from trainers.result import EpochReport, LayerFit, TrialResult
 
@@ -219,7 +219,7 @@ def plan(database: Database, experiment_id: str, record: TrialRecord) -> int:
         config=record.config,
     )
     with database.write() as session:
-        return plan_trials(session, experiment_id, [planned])[TrialKey.of(planned)]
+        return plan_trials(session, experiment_id, [planned])[TrialRowKey.of(planned)]
 
 
 def train(database: Database, trial_id: int, record: TrialRecord, attempt: int, *, epochs: slice = slice(None)) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from orchestrator.capacity import Capacity, Node, missing_gpus, num_trials_at_once, refusal
-from orchestrator.spec import Resources
+from orchestrator.spec.experiment import Resources
 
 HEAD = Node(cpus=0, gpus=0)
 BOX = Node(cpus=16, gpus=8)

@@ -8,7 +8,7 @@ from jsonschema import Draft202012Validator
 from orchestrator.errors import SpecError
 from orchestrator.overrides import with_overrides
 from orchestrator.planning.expansion import Expansion
-from orchestrator.spec import ExperimentSpec, parse_spec
+from orchestrator.spec.experiment import ExperimentSpec, parse_spec
 
 SPEC = {
     "name": "labels",
@@ -72,7 +72,7 @@ def test_a_label_is_unique():
 def test_a_label_that_no_key_can_hold_is_refused(label):
     ((pointer, message),) = problems(models=[{"kind": "small_vit", "label": label}]).items()
     assert pointer == "/models/0/label"
-    assert "is not a label" in message or message == "must be text, not 5"
+    assert message == "must be text, not 5" if label == 5 else "is not a label" in message
 
 
 def test_labels_stand_in_one_place():

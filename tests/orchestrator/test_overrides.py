@@ -7,7 +7,7 @@ import pytest
 
 from orchestrator.errors import SpecError
 from orchestrator.overrides import with_overrides
-from orchestrator.spec import parse_spec
+from orchestrator.spec.experiment import parse_spec
 
 SPEC = {
     "name": "x",
@@ -109,11 +109,16 @@ def test_broken_json_is_no_text():
     ((_, message),) = refusals('optimization={"epochs": 3')
     assert "is not valid JSON" in message
     ((_, message),) = refusals('optimization={"epochs": 3, "epochs": 4}')
-    assert "stands 2 times" in message
+    assert "occurs 2 times" in message
 
 
 def test_a_range_as_long_as_no_spec_is_refused():
-    assert "is not a range" in refusals("seeds=0..99999999999")[0][1]
+    assert refusals("seeds=0..99999999999") == [
+        ("", "`seeds=0..99999999999`: these are 100,000,000,000 seeds; write at most 100,000")
+    ]
+    # Each part alone would do; what counts is how many they are together, and none is written out before.
+    many = ",".join(["0..99999"] * 200)
+    assert "these are 20,000,000 seeds; write at most 100,000" in refusals(f"seeds={many}")[0][1]
 
 
 def test_the_digest_is_that_of_the_spec_written_out():
@@ -145,7 +150,7 @@ def test_what_an_earlier_override_set_is_not_lost():
     part, whole = "optimization.optimizer.lr=0.1", 'optimization.optimizer={"kind": "adamw"}'
     ((pointer, message),) = refusals(part, whole)
     assert pointer == "/optimization/optimizer"
-    assert message == f"`{whole}`: this replaces what `{part}` sets in it; write it in front"
+    assert message == f"`{whole}`: this replaces what `{part}` sets in it; write it before that one"
     spec = parse_spec(with_overrides(SPEC, [whole, part]))
     assert (spec.optimization.optimizer.kind, spec.optimization.optimizer.lr) == ("adamw", 0.1)
 

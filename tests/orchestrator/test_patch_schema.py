@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
-from orchestrator.spec import ExperimentSpec, parse_spec
+from orchestrator.spec.experiment import ExperimentSpec, parse_spec
 from trainers.document import read_document
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

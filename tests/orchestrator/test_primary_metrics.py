@@ -1,34 +1,31 @@
 """Every metric that may carry the claim: measured by trials, known to statistics, said in words, shown by reports."""
 
 from pathlib import Path
-from typing import get_args
 
 import pytest
 import torch
 
-from orchestrator.planning.plan import ASSUMED_SDS
-from orchestrator.report.files import write_report
-from orchestrator.report.terminal import to_text
-from orchestrator.report.wording import metric_words
-from orchestrator.spec import PrimaryMetric
-from orchestrator.statistics.metric import metric_named
+from orchestrator.report.formats.folder import write_report
+from orchestrator.report.formats.terminal import to_text
+from orchestrator.report.words.answers import metric_words
+from orchestrator.statistics.metric import claimable, ever_claimable, metric_named
 from orchestrator.statistics.verdict import Verdict
 from tests.orchestrator.synthetic import make_records, make_spec, report_on
-from trainers.tasks.classification import ClassificationConfig, Predictions
+from trainers.kinds import TASKS
+from trainers.tasks.classification.task import ClassificationConfig
 
-METRICS = get_args(PrimaryMetric)
+METRICS = tuple(ever_claimable())
 
 
 def test_all_that_a_trial_scores_may_carry_the_claim() -> None:
-    batch = ClassificationConfig().predict(torch.eye(3), torch.arange(3), torch.arange(3))
-    scored = set(Predictions.of_batches([batch]).metrics())
-    offered = {name for name in METRICS if not name.startswith("receptive_field/")}
-    assert offered == {f"{split}/{name}" for split in ("test", "best_val") for name in scored}
+    task = ClassificationConfig()
+    scored = set(task.evidence([task.look(torch.eye(3), torch.arange(3), torch.arange(3))]).metrics())
+    assert set(claimable(task, ())) == {f"{split}/{name}" for split in ("test", "best_val") for name in scored}
 
 
 @pytest.mark.parametrize("metric", METRICS)
 def test_each_has_a_unit_sds_for_the_plan_and_words(metric: str) -> None:
-    assert ASSUMED_SDS[metric_named(metric).unit]
+    assert metric_named(metric).assumed_sds
     words = metric_words(metric)
     assert words
     assert "_" not in words
@@ -78,3 +75,10 @@ def test_trials_of_an_older_version_have_none_and_the_report_says_so() -> None:
     assert all(comparison.effect is None for comparison in report.comparisons)
     assert "succeeded without `test/ece`" in str(report.comparisons[0].pairs[0].missing_because)
     assert "nothing can be said about gaussian" in " ".join(to_text(report).split())
+
+
+def test_a_name_means_one_thing_in_every_task() -> None:
+    """Or a comparison of one task would be told in another one's unit: a metric is looked up by its name."""
+    for task in TASKS:
+        for metric in task.metrics:
+            assert metric_named(f"test/{metric.name}") == metric

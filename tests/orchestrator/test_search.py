@@ -4,10 +4,10 @@ import json
 
 import pytest
 
+from orchestrator.driving.cell_search import CellSearch
 from orchestrator.driving.driver import run_experiment
 from orchestrator.planning.expansion import Expansion
-from orchestrator.search.cell_search import CellSearch
-from orchestrator.spec import ExperimentSpec
+from orchestrator.spec.experiment import ExperimentSpec
 from orchestrator.status import ExperimentStatus, Phase, TrialStatus
 from orchestrator.store.database import open_database
 from tests.orchestrator.small_experiments import (

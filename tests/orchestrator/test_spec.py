@@ -8,8 +8,8 @@ from pydantic import ValidationError
 
 from orchestrator.errors import SpecError
 from orchestrator.planning.expansion import Expansion
-from orchestrator.problems import json_pointer
-from orchestrator.spec import MAX_TRIALS, ExperimentSpec, parse_spec
+from orchestrator.spec.complaints import json_pointer
+from orchestrator.spec.experiment import MAX_TRIALS, ExperimentSpec, parse_spec
 
 SPEC = {
     "name": "digits",
@@ -74,7 +74,7 @@ SPACE = ("arms", 1, "search", "space", "attention_bias.sigma")
             {"gpus_per_worker": 2},
             "/resources/gpus_per_worker",
             (
-                "a training process uses one GPU, the other 1 would idle: for several GPUs take as many workers, "
+                "a training process uses one GPU, so 1 more would be idle: for several GPUs take as many workers, "
                 '`"num_workers": ..., "gpus_per_worker": 1`'
             ),
         ),
@@ -103,7 +103,12 @@ SPACE = ("arms", 1, "search", "space", "attention_bias.sigma")
             "/arms/1/search/space/attention_bias.sigma/kind",
             "unknown kind `normal`; did you mean `uniform`",
         ),
-        (("task",), {"kind": "detection"}, "/task/kind", "unknown kind `detection`; valid: classification"),
+        (
+            ("task",),
+            {"kind": "ranking"},
+            "/task/kind",
+            "unknown kind `ranking`; valid: classification, detection, segmentation",
+        ),
         (("datasets", 0), {}, "/datasets/0", "the field `kind` is required: it says which"),
         # wrong types, taken at their word
         (("seeds",), [0, "1"], "/seeds/1", 'must be a whole number, not "1"'),
@@ -173,7 +178,7 @@ SPACE = ("arms", 1, "search", "space", "attention_bias.sigma")
             ("arms", 1, "search"),
             {"space": {"lr": {"kind": "choice", "values": [1]}}, "algorithm": {"kind": "optuna", "sampler": "cma_es"}},
             "/arms/1/search/space/lr/kind",
-            "CMA-ES knows no listed values: use `uniform`",
+            "CMA-ES can't search listed values: use `uniform`",
         ),
         (("arms", 1, "search", "algorithm"), {"kind": "grid"}, f"/{'/'.join(map(str, SPACE))}/kind", "a grid needs"),
         ((*SPACE, "low"), float("nan"), "", "the text is not valid JSON: `NaN` is not a JSON number"),
@@ -346,3 +351,11 @@ def test_whatever_stands_anywhere_is_a_spec_or_a_spec_error_that_points_into_it(
                 assert pointer in existing or pointer.rpartition("/")[0] in existing
                 assert message
     assert num_refused > 10
+
+
+def test_a_default_that_follows_the_task_adds_no_complaint_to_that_of_the_task() -> None:
+    document = SPEC | {"task": {"kind": "segmentaton"}}
+    document.pop("primary_metric", None)
+    with pytest.raises(SpecError) as caught:
+        parse_spec(document)
+    assert [problem.pointer for problem in caught.value.problems] == ["/task/kind"]

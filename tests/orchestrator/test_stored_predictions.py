@@ -5,14 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from orchestrator.hardware import trial_folder
+from orchestrator.planning.hardware import trial_folder
 from orchestrator.statistics.compare import compare_arms
 from orchestrator.statistics.comparison import Cell, Comparison
 from orchestrator.statistics.pairing import TrialOutcome
 from orchestrator.status import Phase, TrialStatus
 from orchestrator.store.tables import TrialRow
-from orchestrator.stored_predictions import discordant_images_of
-from trainers.loop import PREDICTIONS
+from orchestrator.stored.predictions import discordant_images_of
+from trainers.tasks.evidence import EVIDENCE_FILE
 
 CELL = Cell(model="model", dataset="data")
 CORRECT = {("control", 0): "1100", ("gaussian", 0): "1011", ("control", 1): "0000", ("gaussian", 1): "1000"}
@@ -59,7 +59,7 @@ def storage(tmp_path: Path) -> Path:
         folder.mkdir(parents=True)
         hits = np.array([letter == "1" for letter in right])
         arrays = {"test_index": np.arange(4), "test_correct": hits, "val_index": np.arange(4), "val_correct": ~hits}
-        np.savez(folder / PREDICTIONS, **arrays)
+        np.savez(folder / EVIDENCE_FILE, **arrays)
     return tmp_path
 
 
@@ -80,7 +80,7 @@ def test_hits_stand_beside_no_other_metric(storage: Path, metric: str) -> None:
 
 def test_pairs_without_files_are_left_out(storage: Path) -> None:
     rows = [row(arm, seed) for arm, seed in CORRECT]
-    (storage / trial_folder("gaussian-0", "cpu-1") / PREDICTIONS).write_bytes(b"broken")
+    (storage / trial_folder("gaussian-0", "cpu-1") / EVIDENCE_FILE).write_bytes(b"broken")
     (found,) = discordant_images_of([comparison("test/top1")], rows, storage)
     assert found is not None
     assert (found.num_pairs, found.only_treatment, found.only_control) == (1, 1, 0)

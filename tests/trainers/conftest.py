@@ -1,9 +1,18 @@
 import multiprocessing
+from pathlib import Path
 
 import pytest
 import torch
 
 from trainers.config import TrialConfig
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All that trains, and so every test below this folder, has to pass with the lowest torch, too."""
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.torch_oldest)
 
 
 @pytest.fixture(autouse=True)
@@ -51,5 +60,5 @@ def trial():
 def processes():
     """Makes fresh processes (not forks of this one) that need no second import of torch."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["trainers.loop"])
+    context.set_forkserver_preload(["trainers.training.trial"])
     return context

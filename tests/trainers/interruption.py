@@ -4,9 +4,9 @@ import threading
 
 from trainers.config import TrialConfig
 from trainers.errors import InterruptedTrainingError
-from trainers.loop import train
 from trainers.result import EpochReport, TrialResult
 from trainers.runtime import Runtime
+from trainers.training.trial import train
 
 
 class AfterLooks(threading.Event):

@@ -7,10 +7,10 @@ import torch
 from trainers.analyses import receptive_field
 from trainers.arithmetic import fp32_products
 from trainers.device import Device
-from trainers.loop import train
-from trainers.models.fp32_classifier import keep_classifier_in_fp32
 from trainers.runtime import Runtime
-from trainers.training import Descent
+from trainers.tasks.classification.fp32_classifier import keep_classifier_in_fp32
+from trainers.training.descent import Descent
+from trainers.training.trial import train
 
 CUDA = torch.device("cuda", 0)
 

@@ -8,10 +8,12 @@ from torch.nn.functional import cross_entropy
 
 from trainers.attention_kernels import KernelRecord, chosen_kernels, match_plain_attention
 from trainers.config import TrialConfig
-from trainers.loop import train
-from trainers.models import GaussianBias, SmallVitConfig, TimmConfig
-from trainers.models.bias import attach_bias, bias_parameters
+from trainers.models.bias import bias_parameters
+from trainers.models.gaussian import GaussianBias
+from trainers.models.small_vit import SmallVitConfig
+from trainers.models.timm_model import TimmConfig
 from trainers.runtime import Runtime
+from trainers.training.trial import train
 
 CPU = torch.device("cpu")
 GAUSSIAN = {"kind": "gaussian", "sigma": 2.0}
@@ -72,7 +74,7 @@ def test_matched_attention_computes_what_double_precision_does(num_tokens, has_b
     model = SmallVitConfig(width=24, depth=2, num_heads=2, image_size_px=SIDES_PX[num_tokens], position="absolute")
     exact = model.build(5)
     if has_bias:
-        attach_bias(exact, GaussianBias(sigma=2.0))
+        GaussianBias(sigma=2.0).attach(exact)
     matched = copy.deepcopy(exact)
     match_plain_attention(matched, "matched", CPU)
     images, labels = torch.rand(3, 3, model.image_size_px, model.image_size_px), torch.tensor([0, 1, 4])
@@ -88,7 +90,7 @@ def test_plain_models_of_timm_are_matched_too(name):
     def kernels(*, has_bias: bool) -> dict[str, str]:
         model = TimmConfig(name=name, image_size_px=112).build(3)
         if has_bias:
-            attach_bias(model, GaussianBias())
+            GaussianBias().attach(model)
         match_plain_attention(model, "matched", CPU)
         record = KernelRecord(is_compiled=False)
         with record.of("training"):

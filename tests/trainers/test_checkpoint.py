@@ -3,7 +3,10 @@ import logging
 import pytest
 import torch
 
-from trainers.checkpoint import (
+from trainers.errors import CheckpointError
+from trainers.models.published import read_state_dict
+from trainers.seeding import NoiseState
+from trainers.training.checkpoint import (
     BEST_WEIGHTS,
     CHECKPOINT,
     PREVIOUS,
@@ -13,10 +16,7 @@ from trainers.checkpoint import (
     TrainingState,
     find_best_weights,
 )
-from trainers.errors import CheckpointError
-from trainers.models.published import read_state_dict
-from trainers.seeding import NoiseState
-from trainers.training import PartOfEpoch
+from trainers.training.descent import PartOfEpoch
 
 MINE = Identity(trial="t", config="c", code="v", data="d")
 
@@ -32,6 +32,7 @@ def state(epochs, best_epoch=0, ranks=()):
         best_weights={"weight": torch.full((3,), float(best_epoch))},
         best_epoch=best_epoch,
         reports=["{}"] * epochs,
+        kernels={},
         ranks=list(ranks),
     )
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from trainers.cores import allowed_cores, cpu_share, crowding
+from trainers.cores import allowed_cores, cpu_share, fewer_readers, readers
 
 
 @pytest.mark.parametrize(
@@ -36,13 +36,14 @@ def test_a_process_that_is_bound_to_one_core_has_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("loader_workers", "allowed", "share", "told"),
-    [
-        (0, 1, None, None),
-        (3, 4, None, None),
-        (8, 64, 4.0, "8 loader workers and the training share 4 cores: more than 3 of them read no faster"),
-        (2, 1, None, "2 loader workers and the training share 1 core: more than 1 of them read no faster"),
-    ],
+    ("wanted", "cores", "started"), [(0, 1, 0), (0, 64, 0), (3, 4, 3), (8, 4, 3), (8, 4.5, 3), (1, 1, 1), (4, 0.5, 1)]
 )
-def test_more_readers_than_cores_are_named(loader_workers, allowed, share, told) -> None:
-    assert crowding(loader_workers, allowed=allowed, share=share) == told
+def test_no_more_readers_are_started_than_cores_are_left(wanted, cores, started) -> None:
+    assert readers(wanted, cores=cores) == started
+
+
+def test_fewer_readers_are_told() -> None:
+    assert fewer_readers(8, 3, cores=4.0) == (
+        "3 loader workers of 8 read: they and the training share 4 cores, and more would read no faster"
+    )
+    assert fewer_readers(2, 1, cores=1.0).startswith("1 loader worker of 2 reads: they and the training share 1 core,")

@@ -8,8 +8,8 @@ from tests.trainers.test_loop import CPU, numbers
 from trainers.config import TrialConfig, canonical_json
 from trainers.determinism import deterministic_kernels
 from trainers.errors import ConfigError
-from trainers.loop import train
-from trainers.optimization import OptimizationConfig
+from trainers.optimization.recipe import OptimizationConfig
+from trainers.training.trial import train
 
 DETERMINISTIC = OptimizationConfig(deterministic=True)
 

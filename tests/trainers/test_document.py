@@ -27,9 +27,9 @@ def refusal(read, data):
     [
         (b'{"a": 1,\n  oops}', "Expecting property name enclosed in double quotes at line 2, column 3"),
         (b"", "Expecting value at line 1, column 1"),
-        (b'{"a": 1, "a": 2}', "the name `a` stands 2 times in one object, the outermost"),
-        (b'{"b/c": [0, {"lr": 1, "x": 2, "lr": 1}]}', "the name `lr` stands 2 times in one object, at /b~1c/1"),
-        (b'{"a": {"b": 1, "b": 1}, "a": 2}', "the name `a` stands 2 times in one object, the outermost"),
+        (b'{"a": 1, "a": 2}', "the name `a` occurs 2 times in one object, the outermost"),
+        (b'{"b/c": [0, {"lr": 1, "x": 2, "lr": 1}]}', "the name `lr` occurs 2 times in one object, at /b~1c/1"),
+        (b'{"a": {"b": 1, "b": 1}, "a": 2}', "the name `a` occurs 2 times in one object, the outermost"),
         (b'{"a": NaN}', "`NaN` is not a JSON number"),
         (b'{"a": -Infinity}', "`-Infinity` is not a JSON number"),
         (b'{"a": [0, -1e999]}', "the number at /a/1 is too large"),
@@ -93,8 +93,8 @@ def test_a_scalar_is_what_yaml_1_2_says(text, value):
     ("text", "message"),
     [
         ("a: 1\nb:\n  c: 1\n  c: 2\n", "the key `c` stands here already, in line 3 at line 4, column 3"),
-        ("a: [1, 2\nb: 3\n", "while"),
-        ("a: 1\n\tb: 2\n", ""),
+        ("a: [1, 2\nb: 3\n", "expected ',' or ']', but got ':' at line 2, column 2"),
+        ("a: 1\n\tb: 2\n", "found character '\\t' that cannot start any token at line 2, column 1"),
         ("a: !!python/object:os.system x\n", "the tag `tag:yaml.org,2002:python/object:os.system` has no meaning"),
         ("a: !!str 5\n", "the tag `tag:yaml.org,2002:str` has no meaning here; put text between quotation marks"),
         ("1: a\n", "a key must be text; put it between quotation marks at line 1, column 1"),
@@ -106,7 +106,7 @@ def test_a_scalar_is_what_yaml_1_2_says(text, value):
         ("a: *b\n", "`*b` stands for nothing: no value above has the anchor `&b` at line 1, column 4"),
         ("a: &a [*a]\n", "`*a` stands for nothing"),
         ("--- \na: 1\n--- \nb: 2\n", "a second document begins; a file holds one at line 3, column 1"),
-        ("%YAML 1.1\n---\na: no\n", "this is read as YAML 1.2, not as another version"),
+        ("%YAML 1.1\n---\na: no\n", "files are read as YAML 1.2, not as another version"),
         ("", "it is empty"),
         ("# only a comment\n", "it is empty"),
         ('a: "\\0"\n', "a string holds the character NUL"),
@@ -116,7 +116,7 @@ def test_a_scalar_is_what_yaml_1_2_says(text, value):
 )
 def test_yaml_is_refused_with_its_place(text, message):
     said = refusal(decode_yaml, text.encode())
-    assert said.startswith(message) or message == "while"
+    assert said.startswith(message)
     assert "\n" not in said
 
 

@@ -8,14 +8,15 @@ import safetensors.torch
 import timm
 import torch
 
-from trainers.checkpoint import BEST_WEIGHTS, CHECKPOINT
 from trainers.config import TrialConfig
 from trainers.data.normalization import Normalization
 from trainers.errors import CheckpointError
 from trainers.export_note import read_note
 from trainers.exported_weights import export_weights, load_exported
-from trainers.loop import PREDICTIONS, train
 from trainers.runtime import Runtime
+from trainers.tasks.evidence import EVIDENCE_FILE
+from trainers.training.checkpoint import BEST_WEIGHTS, CHECKPOINT
+from trainers.training.trial import train
 
 TIMM = {"kind": "timm", "name": "vit_relpos_small_patch16_224", "image_size_px": 32}
 GAUSSIAN = {"kind": "gaussian", "sigma": 2.0}
@@ -48,7 +49,7 @@ def test_a_timm_model(trial, tmp_path, bias):
     note = export_weights(tmp_path, config, result, file)
     assert read_note(file) == note
     assert note.class_names == tuple("0123456789")
-    with np.load(tmp_path / PREDICTIONS) as arrays:
+    with np.load(tmp_path / EVIDENCE_FILE) as arrays:
         stored = arrays["val_top_logits"]
     np.testing.assert_allclose(top_logits(load_exported(file), config, note), stored, atol=1e-5)
 
@@ -70,7 +71,7 @@ def test_a_small_vit_with_averaged_weights(trial, tmp_path):
     file = tmp_path / "weights.safetensors"
     note = export_weights(tmp_path, config, trained(tmp_path, config), file)
     assert note.timm is None
-    with np.load(tmp_path / PREDICTIONS) as arrays:
+    with np.load(tmp_path / EVIDENCE_FILE) as arrays:
         np.testing.assert_allclose(top_logits(load_exported(file), config, note), arrays["val_top_logits"], atol=1e-5)
 
 
@@ -107,7 +108,7 @@ def test_what_has_no_weights_says_so(trial, tmp_path):
     with pytest.raises(CheckpointError, match=r"best_weights\.pt can't be read"):
         export_weights(tmp_path / "trained", config, result, tmp_path / "file")
     (tmp_path / "trained" / BEST_WEIGHTS).unlink()
-    with pytest.raises(CheckpointError, match=r"best_weights\.pt is gone"):
+    with pytest.raises(CheckpointError, match=r"best_weights\.pt is missing"):
         export_weights(tmp_path / "trained", config, result, tmp_path / "file")
     assert not (tmp_path / "file").exists()
 

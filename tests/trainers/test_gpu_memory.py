@@ -1,12 +1,16 @@
 """A GPU's memory that runs out: whose fault it is, and what helps. The GPU itself is the edge that is played here."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 
 from trainers.errors import GpuMemoryError
-from trainers.loop import train
 from trainers.runtime import Runtime
-from trainers.training import Descent
+from trainers.training.descent import Descent
+from trainers.training.trial import train
 
 OUT_OF_MEMORY = (
     "CUDA out of memory. Tried to allocate 1.50 GiB. GPU 0 has a total capacity of 79.10 GiB of which 0.30 GiB is free."
@@ -59,3 +63,27 @@ def test_the_remedy_is_one_that_mixing_accepts(trial, small_gpu):
 def test_on_a_shared_gpu_it_is_a_fault_of_the_machine_and_tried_again(trial, small_gpu):
     with pytest.raises(torch.OutOfMemoryError):
         train(trial(), Runtime(device="cpu", gpu_share=0.5))
+
+
+def settings_of(device, **variables):
+    """What a fresh process says of its allocator, and what torch then says."""
+    code = (
+        "import torch; from trainers.gpu_memory import allocator_settings;"
+        f"print(repr(allocator_settings(torch.device({device!r}))), repr(torch._C._accelerator_getAllocatorSettings()))"
+    )
+    clean = {name: value for name, value in os.environ.items() if not name.endswith("_ALLOC_CONF")}
+    return subprocess.check_output([sys.executable, "-c", code], text=True, env=clean | variables).strip()
+
+
+@pytest.mark.skipif(torch.version.cuda is None, reason="this torch knows no CUDA")
+@pytest.mark.parametrize(
+    ("device", "variables", "settings"),
+    [
+        ("cuda", {}, "'expandable_segments:True' 'expandable_segments:True'"),
+        ("cuda", {"PYTORCH_CUDA_ALLOC_CONF": "max_split_size_mb:64"}, "'max_split_size_mb:64' 'max_split_size_mb:64'"),
+        ("cuda", {"PYTORCH_ALLOC_CONF": "max_split_size_mb:64"}, "'max_split_size_mb:64' 'max_split_size_mb:64'"),
+        ("cpu", {}, "'' ''"),
+    ],
+)
+def test_segments_grow_unless_the_user_has_chosen_otherwise(device, variables, settings):
+    assert settings_of(device, **variables) == settings

@@ -6,9 +6,9 @@ import signal
 import pytest
 import torch
 
-from trainers.loop import train
 from trainers.result import EpochReport
 from trainers.runtime import Runtime
+from trainers.training.trial import train
 
 TIMED = ("images_per_second", "data_wait_fraction")
 

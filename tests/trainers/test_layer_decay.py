@@ -6,7 +6,7 @@ from timm.optim import param_groups_layer_decay
 
 from tests.contracts.model_examples import EXAMPLES, build, treat
 from trainers.models.bias import bias_parameters
-from trainers.parameter_groups import parameter_groups
+from trainers.optimization.parameter_groups import parameter_groups
 
 DECAY = 0.6
 
@@ -23,7 +23,7 @@ def grouped(model):
     """Name of each trained parameter -> (group, its facts); fails if one is in two groups."""
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     groups = parameter_groups(
-        model, bias=bias_parameters(model), weight_decay=0.05, bias_lr_multiplier=20.0, layer_decay=DECAY
+        model, model, bias=bias_parameters(model), weight_decay=0.05, bias_lr_multiplier=20.0, layer_decay=DECAY
     )
     members = [(names[id(parameter)], group) for group in groups for parameter in group["params"]]
     assert len({name for name, _ in members}) == len(members)
@@ -65,7 +65,7 @@ def test_weight_decay_does_not_depend_on_layer_decay(example):
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     flat = {
         names[id(parameter)]: group["weight_decay"]
-        for group in parameter_groups(model, bias=(), weight_decay=0.05, bias_lr_multiplier=1.0)
+        for group in parameter_groups(model, model, bias=(), weight_decay=0.05, bias_lr_multiplier=1.0)
         for parameter in group["params"]
     }
     assert {name: group["weight_decay"] for name, group in grouped(model).items()} == flat

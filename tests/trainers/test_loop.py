@@ -1,24 +1,26 @@
 import hashlib
+import io
 import json
+import multiprocessing
+import subprocess
 from collections import defaultdict
 
 import numpy as np
 import pytest
 import torch
 
-from trainers import loop
 from trainers.config import TrialConfig
-from trainers.data.loading import BatchLoader
 from trainers.data.splits import ImageSplit
 from trainers.data.tensor_split import TensorSplit
 from trainers.errors import CheckpointError, ConfigError, DataError, NonFiniteLossError
-from trainers.loop import train
 from trainers.runtime import Runtime
-from trainers.training import Descent
+from trainers.training import trial as loop
+from trainers.training.descent import Descent
+from trainers.training.trial import train
 
 CPU = Runtime(device="cpu")
 NO_BIAS = {"kind": "none"}
-KEPT = {"trial.json", "result.json", "predictions.npz", "learned_bias.npz", "best_weights.pt"}
+KEPT = {"trial.json", "result.json", "predictions.npz", "learned_bias.npz", "best_weights.pt", "SHA256SUMS"}
 
 
 def stored(folder):
@@ -151,6 +153,8 @@ def test_a_trial_with_a_broken_result_is_trained_again(trial, tmp_path, caplog, 
     config = trial(optimization={"epochs": 1, "global_batch_size": 10})
     whole = train(config, stored(tmp_path))
     (tmp_path / "result.json").write_bytes(content)
+    # As an earlier version left it: the checksum would tell before anybody reads.
+    (tmp_path / "SHA256SUMS").unlink()
     assert numbers(train(config, stored(tmp_path))) == numbers(whole)
     assert "result.json can't be read" in caplog.text
 
@@ -287,16 +291,34 @@ def test_every_epoch_augments_anew(trial, monkeypatch):
         assert not torch.equal(first, second)
 
 
-def test_the_next_epoch_is_read_while_this_one_is_scored(trial, monkeypatch):
-    steps = []
-    read_ahead, score = BatchLoader.read_ahead, loop.score_split
-    monkeypatch.setattr(BatchLoader, "read_ahead", lambda self: (steps.append("read"), read_ahead(self))[1])
-    monkeypatch.setattr(loop, "score_split", lambda *given, **named: (steps.append("score"), score(*given, **named))[1])
+@pytest.mark.parametrize("wanted", [1, 2])
+def test_one_pool_reads_all_splits_of_all_epochs(trial, monkeypatch, wanted):
+    pools, score = set(), loop.score_split
+
+    def listened(*given, **named):
+        pools.add(frozenset(child.pid for child in multiprocessing.active_children()))
+        return score(*given, **named)
+
+    monkeypatch.setattr(loop, "score_split", listened)
+    monkeypatch.setattr(loop, "given_cores", lambda: 8.0)
     config = trial(optimization={"epochs": 3, "global_batch_size": 10})
-    ahead = train(config, Runtime(device="cpu", loader_workers=1))
-    assert steps == ["read", "score", "read", "score", "score", "score", "score"]
-    monkeypatch.setattr(BatchLoader, "read_ahead", lambda self: None)
-    assert numbers(ahead) == numbers(train(config, Runtime(device="cpu", loader_workers=1)))
+    pooled = train(config, Runtime(device="cpu", loader_workers=wanted))
+    (pool,) = pools
+    assert len(pool) == wanted
+    assert numbers(pooled) == numbers(train(config, CPU))
+
+
+def test_a_trial_starts_no_more_readers_than_its_cores(trial, monkeypatch, caplog):
+    seen, score = [], loop.score_split
+    monkeypatch.setattr(
+        loop,
+        "score_split",
+        lambda *given, **named: (seen.append(len(multiprocessing.active_children())), score(*given, **named))[1],
+    )
+    monkeypatch.setattr(loop, "given_cores", lambda: 3.0)
+    train(trial(optimization={"epochs": 1, "global_batch_size": 10}), Runtime(device="cpu", loader_workers=6))
+    assert seen == [2, 2, 2]
+    assert "2 loader workers of 6 read" in caplog.text
 
 
 def test_dropout_draws_the_same_masks_in_both_arms(trial):
@@ -411,3 +433,31 @@ def test_a_result_survives_json(trial):
     result = train(trial(), CPU)
     assert type(result).model_validate(json.loads(result.model_dump_json())) == result
     assert result.predictions_file is None
+
+
+@pytest.mark.parametrize("name", ["result.json", "predictions.npz", "lost"])
+def test_files_that_were_changed_or_lost_are_made_again(trial, tmp_path, caplog, name):
+    config = trial(optimization={"epochs": 1, "global_batch_size": 10})
+    result = train(config, stored(tmp_path))
+    kept = (tmp_path / "predictions.npz").read_bytes()
+    if name == "lost":
+        name = "predictions.npz"
+        (tmp_path / name).unlink()
+    else:
+        better = json.loads((tmp_path / "result.json").read_text())
+        better["metrics"]["test/top1"] = 1.0
+        (tmp_path / name).write_text(json.dumps(better))
+    assert numbers(train(config, stored(tmp_path))) == numbers(result)
+    assert name in caplog.text
+    assert "finishing the trial again" in caplog.text
+    with np.load(io.BytesIO(kept)) as before, np.load(tmp_path / "predictions.npz") as after:
+        assert all(np.array_equal(before[array], after[array]) for array in before.files)
+
+
+def test_checksums_are_those_of_sha256sum_and_a_folder_without_them_is_believed(trial, tmp_path):
+    config = trial(optimization={"epochs": 1, "global_batch_size": 10})
+    result = train(config, stored(tmp_path))
+    told = subprocess.run(["sha256sum", "-c", "SHA256SUMS"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert told.stdout == "predictions.npz: OK\nresult.json: OK\n"
+    (tmp_path / "SHA256SUMS").unlink()
+    assert train(config, stored(tmp_path)) == result

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from tests.preloaded.program import PreloadedProgram
 from trainers.__main__ import main
 from trainers.config import TrialConfig
 from trainers.result import TrialResult
@@ -17,6 +18,14 @@ def trial_file(trial, tmp_path):
     path = tmp_path / "trial.json"
     path.write_text(trial(optimization={"epochs": 2, "global_batch_size": 10}).model_dump_json())
     return path
+
+
+@pytest.fixture(scope="module")
+def program():
+    """`python -m trainers`, with torch in memory."""
+    preloaded = PreloadedProgram("-mtrainers", ("trainers.training.trial",))
+    yield preloaded
+    preloaded.close()
 
 
 def refused(capsys, *arguments):
@@ -74,7 +83,7 @@ def test_a_missing_file_is_said(tmp_path, capsys):
         (b'{"model": ', "is not valid JSON: Expecting value at line 1, column 11"),
         (b"", "is not valid JSON"),
         (b"\xff\xfe\x00", "is not valid JSON: it is not UTF-8 (byte 0)"),
-        (b'{"seed": 1, "seed": 2}', "the name `seed` stands 2 times in one object"),
+        (b'{"seed": 1, "seed": 2}', "the name `seed` occurs 2 times in one object"),
         (b"[]", "is not a valid trial:"),
         (b"{}", "model: Field required"),
         (b"[" * 100_000, "it nests deeper than"),
@@ -145,21 +154,10 @@ def test_a_failing_trial_says_why(trial, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_command_saves_and_stops_when_told_to_and_goes_on_when_asked_again(trial, tmp_path, number):
+def test_the_command_saves_and_stops_when_told_to_and_goes_on_when_asked_again(program, trial, tmp_path, number):
     path, storage = tmp_path / "trial.json", tmp_path / "storage"
     path.write_text(trial(optimization={"epochs": 200, "global_batch_size": 10}).model_dump_json())
-    command = [
-        sys.executable,
-        "-m",
-        "trainers",
-        str(path),
-        "--storage",
-        str(storage),
-        "--device",
-        "cpu",
-        "--threads",
-        "1",
-    ]
+    command = [*program.command, str(path), "--storage", str(storage), "--device", "cpu", "--threads", "1"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         lines = [process.stderr.readline() for _ in range(3)]
         process.send_signal(number)
@@ -178,7 +176,7 @@ def test_the_command_saves_and_stops_when_told_to_and_goes_on_when_asked_again(t
         process.communicate(timeout=120)
 
 
-def test_loader_workers_hand_over_batches_however_long_tmpdir_is(trial, tmp_path):
+def test_loader_workers_hand_over_batches_however_long_tmpdir_is(program, trial, tmp_path):
     """Their sockets lie there, and a socket's path has at most 107 bytes."""
     room = 107 - len("/pymp-12345678/listener-12345678")
     config = trial(optimization={"epochs": 1, "global_batch_size": 10})
@@ -187,7 +185,7 @@ def test_loader_workers_hand_over_batches_however_long_tmpdir_is(trial, tmp_path
         folder = tmp_path / f"{'x' * (length - len(str(tmp_path)) - 1)}"
         folder.mkdir()
         assert len(str(folder)) == length
-        command = [sys.executable, "-m", "trainers", "trial.json", "--device", "cpu", "--loader-workers", "1"]
+        command = [*program.command, "trial.json", "--device", "cpu", "--loader-workers", "1"]
         # Without room the trial would stand still.
         done = subprocess.run(
             command, cwd=tmp_path, env=os.environ | {"TMPDIR": str(folder)}, capture_output=True, text=True, timeout=120

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import nn
 
-from trainers import loop
 from trainers.errors import ConfigError, NonFiniteLossError
-from trainers.loop import train
+from trainers.models.small_vit import SmallVitConfig
 from trainers.runtime import Runtime
+from trainers.training.trial import train
 
 
 @pytest.fixture
@@ -27,13 +27,14 @@ def no_collector():
 def models(monkeypatch):
     """Weak references to the models of all trials from now on."""
     found = []
-    attach_bias = loop.attach_bias
+    build = SmallVitConfig.build
 
-    def remember(model, config):
+    def remember(config, *args, **options):
+        model = build(config, *args, **options)
         found.append(weakref.ref(model))
-        return attach_bias(model, config)
+        return model
 
-    monkeypatch.setattr(loop, "attach_bias", remember)
+    monkeypatch.setattr(SmallVitConfig, "build", remember)
     return found
 
 

@@ -7,8 +7,8 @@ from pydantic import ValidationError
 from torch.nn import functional as F
 
 from trainers.errors import ConfigError
-from trainers.mixing import MixupMixing
-from trainers.tasks import ClassificationConfig
+from trainers.tasks.classification.mixup import MixupMixing
+from trainers.tasks.classification.task import ClassificationConfig
 
 NUM_CLASSES = 5
 

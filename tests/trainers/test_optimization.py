@@ -5,19 +5,21 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 from torch import nn
 
-from trainers.models import GaussianBias, SmallVitConfig
-from trainers.models.bias import attach_bias, bias_parameters
-from trainers.optimization import (
-    AdamWConfig,
+from trainers.models.bias import bias_parameters
+from trainers.models.gaussian import GaussianBias
+from trainers.models.small_vit import SmallVitConfig
+from trainers.optimization.adamw import AdamWConfig
+from trainers.optimization.parameter_groups import parameter_groups
+from trainers.optimization.recipe import (
     ConstantSchedule,
     CosineSchedule,
     Ema,
     NoEma,
     OptimizationConfig,
-    SgdConfig,
+    PolynomialSchedule,
     StepSchedule,
 )
-from trainers.parameter_groups import parameter_groups
+from trainers.optimization.sgd import SgdConfig
 
 
 def factors(schedule, *, steps_per_epoch=4, epochs=10):
@@ -61,17 +63,43 @@ def test_steps_drop_at_the_start_of_their_epochs():
     assert curve == pytest.approx([1.0] * 12 + [0.1] * 16 + [0.01] * 12)
 
 
+def test_a_polynomial_is_what_torch_has():
+    parameter = nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.SGD([parameter], lr=1.0)
+    scheduler = torch.optim.lr_scheduler.PolynomialLR(optimizer, total_iters=40, power=0.9)
+    expected = []
+    for _ in range(40):
+        expected.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    assert factors(PolynomialSchedule(power=0.9)) == pytest.approx(expected)
+    line = factors(PolynomialSchedule(final_lr_fraction=0.5))
+    assert line == pytest.approx([1 - step / 80 for step in range(40)])
+
+
+def test_a_warm_up_may_be_told_in_steps():
+    assert factors(StepSchedule(milestones=(3,), warmup_steps=6)) == pytest.approx(
+        [step / 6 for step in range(1, 7)] + [1.0] * 6 + [0.1] * 28
+    )
+    assert factors(PolynomialSchedule(warmup_steps=8)) == factors(PolynomialSchedule(warmup_epochs=2))
+    schedule = ConstantSchedule(warmup_steps=40)
+    assert schedule.complaint(41) is None
+    assert schedule.complaint(40) == "schedule.warmup_steps 40 must be less than the 40 steps of the training"
+    with pytest.raises(ValidationError, match="both tell the length of the warm-up"):
+        ConstantSchedule(warmup_steps=4, warmup_epochs=1)
+
+
 @pytest.fixture
 def model():
     torch.manual_seed(0)
     vit = SmallVitConfig(width=12, depth=2, num_heads=2, image_size_px=16).build(5)
-    attach_bias(vit, GaussianBias(sigma=2.0))
+    GaussianBias(sigma=2.0).attach(vit)
     return vit
 
 
 def groups_of(model):
     names = {id(parameter): name for name, parameter in model.named_parameters()}
-    groups = parameter_groups(model, bias=bias_parameters(model), weight_decay=0.05, bias_lr_multiplier=20.0)
+    groups = parameter_groups(model, model, bias=bias_parameters(model), weight_decay=0.05, bias_lr_multiplier=20.0)
     return {group["name"]: (group, {names[id(parameter)] for parameter in group["params"]}) for group in groups}
 
 
@@ -103,14 +131,14 @@ def test_tables_of_absolute_positions_do_not_decay():
 
 def test_a_frozen_bias_is_in_no_group():
     vit = SmallVitConfig(width=12, depth=1, num_heads=2, image_size_px=16).build(5)
-    attach_bias(vit, GaussianBias(learn_sigma=False, learn_amplitude=False))
+    GaussianBias(learn_sigma=False, learn_amplitude=False).attach(vit)
     assert "attention_bias" not in groups_of(vit)
 
 
 @pytest.mark.parametrize("config", [AdamWConfig(lr=0.1, weight_decay=0.5), SgdConfig(lr=0.1, weight_decay=0.5)])
 def test_without_a_gradient_only_the_decay_acts(config, model):
     before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
-    groups = parameter_groups(model, bias=bias_parameters(model), weight_decay=0.5, bias_lr_multiplier=20.0)
+    groups = parameter_groups(model, model, bias=bias_parameters(model), weight_decay=0.5, bias_lr_multiplier=20.0)
     optimizer = config.build(groups)
     for parameter in model.parameters():
         parameter.grad = torch.zeros_like(parameter)

@@ -9,13 +9,13 @@ from tests.trainers.interruption import AfterLooks, in_pieces
 from tests.trainers.test_distributed import child as rank_process
 from tests.trainers.test_distributed import train_together
 from tests.trainers.test_loop import CPU, MODERN, assert_same_weights, numbers, stored
-from trainers import saving
-from trainers.checkpoint import CheckpointFolder
 from trainers.errors import CheckpointError, InterruptedTrainingError
-from trainers.loop import train
+from trainers.ranks import ALONE
 from trainers.runtime import Runtime
-from trainers.saving import Saver
-from trainers.world import ALONE
+from trainers.training import saving
+from trainers.training.checkpoint import CheckpointFolder
+from trainers.training.saving import Saver
+from trainers.training.trial import train
 
 SELDOM = 1000.0
 
@@ -74,6 +74,16 @@ def test_ranks_stop_together_and_go_on_with_their_own_noise_and_statistics(trial
     (resumed, _), _ = train_together(processes, config, tmp_path / "again", size=2)
     assert numbers(resumed) == numbers(whole)
     assert_same_weights(tmp_path / "again/storage", tmp_path / "whole/storage")
+
+
+def test_what_computed_attention_is_known_after_an_interruption_that_leaves_only_the_scoring(trial, tmp_path):
+    stop = threading.Event()
+    config = trial(**SHORT)
+    with pytest.raises(InterruptedTrainingError):
+        train(config, stored(tmp_path), on_epoch=lambda report: stop.set() if report.epoch == 2 else None, stop=stop)
+    resumed = train(config, stored(tmp_path), on_epoch=lambda report: pytest.fail(f"epoch {report.epoch} again"))
+    assert resumed.provenance["attention"] == train(config, CPU).provenance["attention"]
+    assert resumed.provenance["attention"].startswith("training: ")
 
 
 def test_training_goes_on_while_a_state_is_written(trial, tmp_path, monkeypatch):

@@ -1,7 +1,7 @@
 import torch
 
+from trainers.ranks import ALONE, World
 from trainers.seeding import Stream, derive_seed, seed_noise, seed_weights
-from trainers.world import ALONE, World
 
 
 def test_streams_seeds_and_places_are_all_different():

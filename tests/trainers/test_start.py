@@ -4,27 +4,19 @@ import pytest
 import torch
 
 from trainers.data.sampling import TrainSampler
-from trainers.loop import train
-from trainers.models.bias import attach_bias
+from trainers.ranks import ALONE
 from trainers.runtime import Runtime
-from trainers.seeding import seed_weights
-from trainers.start import BATCHES, RANDOM, WEIGHTS, start_of
-from trainers.world import ALONE
+from trainers.start import start_of, starts_of
+from trainers.start_facts import BATCHES, RANDOM, WEIGHTS
+from trainers.training.trial import train
 
 NO_BIAS = {"kind": "none"}
 _ALL = (WEIGHTS, BATCHES, RANDOM)
 
 
 def start(config) -> dict[str, str]:
-    """As the loop does it, without a training."""
-    splits = config.dataset.load(
-        None, input_size_px=config.model.input_size_px, augmentation=config.augmentation, seed=config.seed
-    )
-    sampler = TrainSampler(len(splits.train), global_batch_size=10, accumulation_steps=1, seed=config.seed, world=ALONE)
-    seed_weights(config.seed)
-    model = config.model.build(splits.num_classes, position_seed=7, data_root=None)
-    attach_bias(model, config.attention_bias)
-    return start_of(model, splits.train, sampler)
+    (found,) = starts_of([config], None)
+    return found
 
 
 def test_arms_that_differ_in_the_bias_start_alike(trial):
@@ -46,6 +38,17 @@ def test_arms_that_differ_in_the_bias_start_alike(trial):
 def test_each_digest_tells_its_own_change(trial, changes, others):
     one, other = start(trial()), start(trial(**changes))
     assert {name for name in one if one[name] != other[name]} == others
+
+
+def test_arms_that_are_looked_at_together_start_as_alone(trial):
+    configs = [trial(), trial(augmentation={"kind": "none"}), trial(attention_bias=NO_BIAS), trial(seed=4)]
+    assert list(starts_of(configs, None)) == [start(config) for config in configs]
+
+
+def test_a_look_finds_what_a_training_starts_from(trial):
+    config = trial(optimization={"epochs": 1, "global_batch_size": 10})
+    result = train(config, Runtime(device="cpu"))
+    assert start(config) == {name: result.provenance[name] for name in _ALL}
 
 
 def test_one_weight_makes_another_digest(trial):

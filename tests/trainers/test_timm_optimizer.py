@@ -8,11 +8,12 @@ from pydantic import ValidationError
 from timm.optim import list_optimizers
 from torch import nn
 
-from trainers.checkpoint import TrainingState
-from trainers.models import GaussianBias, SmallVitConfig
-from trainers.models.bias import attach_bias, bias_parameters
-from trainers.optimization import TimmOptimizerConfig
-from trainers.parameter_groups import parameter_groups
+from trainers.models.bias import bias_parameters
+from trainers.models.gaussian import GaussianBias
+from trainers.models.small_vit import SmallVitConfig
+from trainers.optimization.parameter_groups import parameter_groups
+from trainers.optimization.timm_optimizer import TimmOptimizerConfig
+from trainers.training.checkpoint import TrainingState
 
 REFUSED = ("adahessian", "kron", "bnb", "fused")
 USABLE = [name for name in list_optimizers() if not name.startswith(REFUSED)]
@@ -48,6 +49,7 @@ def weights_after(config, *, interrupted_at):
                 best_weights={},
                 best_epoch=None,
                 reports=[],
+                kernels={},
                 ranks=[],
             ).on_cpu()
             torch.save((state.model, state.optimizer), file)
@@ -104,9 +106,9 @@ def test_one_answer_is_remembered_whatever_the_learning_rate(tmp_path, monkeypat
 @pytest.mark.parametrize("decay", [0.1, 0.0])
 def test_arguments_and_our_groups_reach_it(decay):
     model = SmallVitConfig(width=24, depth=2, num_heads=2).build(5)
-    attach_bias(model, GaussianBias())
+    GaussianBias().attach(model)
     config = TimmOptimizerConfig(name="muon", lr=0.02, weight_decay=decay, arguments={"betas": [0.8, 0.9]})
-    groups = parameter_groups(model, bias=bias_parameters(model), weight_decay=decay, bias_lr_multiplier=20.0)
+    groups = parameter_groups(model, model, bias=bias_parameters(model), weight_decay=decay, bias_lr_multiplier=20.0)
     found = {group["name"]: group for group in config.build(groups).param_groups}
     seen = {
         name: (group["weight_decay"], group["lr_multiplier"], group["use_fallback"]) for name, group in found.items()

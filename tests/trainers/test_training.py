@@ -8,11 +8,11 @@ from trainers.data.normalization import Normalization
 from trainers.data.splits import Batch
 from trainers.device import Device
 from trainers.errors import ConfigError, NonFiniteLossError
-from trainers.optimization import OptimizationConfig
-from trainers.parameter_groups import ParameterGroup
-from trainers.tasks import ClassificationConfig
-from trainers.training import STEPS_BETWEEN_CHECKS, Descent
-from trainers.world import ALONE
+from trainers.optimization.parameter_groups import ParameterGroup
+from trainers.optimization.recipe import OptimizationConfig
+from trainers.ranks import ALONE
+from trainers.tasks.classification.task import ClassificationConfig
+from trainers.training.descent import STEPS_BETWEEN_CHECKS, Descent
 
 PLAIN = Normalization((0.0,) * 3, (1.0,) * 3)
 TASK = ClassificationConfig()
@@ -68,7 +68,7 @@ def descend(
         None,
         task=task,
         normalize=normalize,
-        mixing=mixing,
+        prepare=mixing,
         config=optimization,
         steps_per_epoch=steps,
         device=device,
@@ -111,7 +111,7 @@ class Clock:
 @pytest.mark.parametrize(("read_seconds", "step_seconds"), [(3.0, 1.0), (0.0, 2.0), (0.25, 0.75)])
 def test_the_share_of_waiting_is_that_of_the_loader(monkeypatch, read_seconds, step_seconds):
     clock = Clock()
-    for module in ("trainers.training.time", "trainers.device.time"):
+    for module in ("trainers.training.descent.time", "trainers.device.time"):
         monkeypatch.setattr(module, clock)
     forward = Tiny.forward
 

@@ -14,7 +14,7 @@ from trainers.trial_log import LOG, kept_output, shorten
 def test_everything_is_kept_in_the_order_in_which_it_came(tmp_path, capfd):
     with kept_output(tmp_path / "trial"):
         print("printed café \udce9")
-        logging.getLogger("trainers.loop").info("news")
+        logging.getLogger("trainers.training.trial").info("news")
         logging.getLogger("somebody").warning("a warning")
         os.write(2, b"written by C++\n")
         subprocess.run([sys.executable, "-c", "print('written by a child')"], check=True)
@@ -23,7 +23,7 @@ def test_everything_is_kept_in_the_order_in_which_it_came(tmp_path, capfd):
     assert "begins" in lines[0]
     assert lines[1:-1] == [
         "printed café \\udce9",
-        "INFO trainers.loop: news",
+        "INFO trainers.training.trial: news",
         "WARNING somebody: a warning",
         "written by C++",
         "written by a child",

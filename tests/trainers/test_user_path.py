@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from trainers.data import FolderConfig, ManifestConfig
+from trainers.data.folder import FolderConfig
+from trainers.data.manifest_set import ManifestConfig
 from trainers.errors import CheckpointError, DataError
-from trainers.models import WeightsFile
+from trainers.models.weights_file import WeightsFile
 from trainers.user_path import user_home, user_path
 
 

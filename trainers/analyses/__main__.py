@@ -5,12 +5,12 @@ Progress and warnings go to stderr, the result as JSON to stdout; the folder get
 """
 
 import argparse
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
 
-import numpy as np
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
@@ -28,15 +28,21 @@ from trainers.analyses.images import BATCH_SIZE, image_batches, spread_positions
 from trainers.analyses.map_metrics import ReceptiveField, measure
 from trainers.analyses.questions import FeaturePoint, NormSide, ReceptiveFieldConfig, check_target
 from trainers.analyses.receptive_field import receptive_fields, warnings_for
-from trainers.analyses.study import GRADIENT_SUM, MAPS, RESULT, LookedAt, Study
+from trainers.analyses.study import LookedAt, Study, write_study
 from trainers.analyses.targets import CenterTarget
-from trainers.atomic_file import replaced_file
-from trainers.data import DatasetConfig, DigitsConfig, FolderConfig, NoAugmentation
+from trainers.data.augmentation import NoAugmentation
+from trainers.data.digits import DigitsConfig
+from trainers.data.folder import FolderConfig
 from trainers.data.normalization import Normalization
 from trainers.data.scored_view import scored_view
+from trainers.data.splits import squares
 from trainers.device import Device
+from trainers.document import is_document, read_document
 from trainers.errors import ConfigError
+from trainers.kinds import DatasetConfig
+from trainers.nested import Nested
 from trainers.program import run_program
+from trainers.progress import Progress
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -45,7 +51,8 @@ def main(arguments: list[str] | None = None) -> int:
 
     def work() -> Study:
         study, maps = _look(options)
-        _write(options.output, study, maps)
+        if options.output is not None:
+            write_study(options.output, study, maps)
         return study
 
     return run_command(work)
@@ -53,7 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _look(options: argparse.Namespace) -> tuple[Study, dict[str, ReceptiveField]]:
     subject = read_subject(options)
-    dataset = _dataset(options.data)
+    dataset = _dataset(options.data, options.model)
     config = ReceptiveFieldConfig(
         target=options.target, point=FeaturePoint(layer=options.layer, norm=options.norm), precision=options.precision
     )
@@ -61,7 +68,8 @@ def _look(options: argparse.Namespace) -> tuple[Study, dict[str, ReceptiveField]
     check_target(config, subject.model.grids().features, subject.model.label)
     make_output(options.output)
     splits = dataset.load(
-        None,
+        # A folder that is typed lies where it is typed; a trial's lies where its trainings look for it.
+        None if options.data else options.data_root,
         input_size_px=subject.model.input_size_px,
         augmentation=NoAugmentation(),
         seed=0,
@@ -79,17 +87,19 @@ def _look(options: argparse.Namespace) -> tuple[Study, dict[str, ReceptiveField]
         )
     device = Device.choose(options.device, "fp32").torch_device
     normalize = Normalization.choose(subject.normalization, mean=subject.model.input_mean, std=subject.model.input_std)
+
+    def model_input(images: Nested) -> Tensor:
+        return normalize(squares(images, subject.model.input_size_px))
+
     seen, maps = [], {}
     for intervention in options.intervention or ["none"]:
         model = build_model(options, subject, intervention, splits.num_classes).to(device)
 
         def batches(name: str = intervention) -> Iterator[Tensor]:
-            done = 0
-            for batch in image_batches(splits.val, positions, normalize, batch_size=options.batch_size):
-                done += len(batch)
-                end = "\n" if done == len(positions) else ""
-                sys.stderr.write(f"\r{name}: image {done} of {len(positions)}{end}")
-                yield batch
+            with Progress(f"{name}: images", len(positions), sys.stderr) as progress:
+                for batch in image_batches(splits.val, positions, model_input, batch_size=options.batch_size):
+                    progress.advance(len(batch))
+                    yield batch
 
         for field in receptive_fields(model, batches(), config):
             key = f"{intervention}/{field.place[0]}_{field.place[1]}"
@@ -111,30 +121,26 @@ def _look(options: argparse.Namespace) -> tuple[Study, dict[str, ReceptiveField]
     return Study(model=subject.model.label, dataset=dataset.label, fields=tuple(seen)), maps
 
 
-def _write(folder: Path | None, study: Study, maps: dict[str, ReceptiveField]) -> None:
-    if folder is None:
-        return
-    arrays = {key: field.map for key, field in maps.items()}
-    arrays |= {f"{GRADIENT_SUM}/{key}": np.array(field.gradient_sum) for key, field in maps.items()}
-    with replaced_file(folder / MAPS) as file:
-        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
-    with replaced_file(folder / RESULT) as file:
-        file.write(study.model_dump_json(indent=2).encode())
-
-
-def _dataset(text: str) -> DigitsConfig | FolderConfig | DatasetConfig:
-    """`digits`, a folder of images, or a data set's config as JSON.
+def _dataset(text: str | None, model: str) -> DigitsConfig | FolderConfig | DatasetConfig:
+    """`digits`, a folder of images, or a data set's config as JSON; without any, the trial's own or `digits`.
 
     Raises:
         ConfigError: it is none of these.
     """
+    adapter: TypeAdapter[DatasetConfig] = TypeAdapter(DatasetConfig)
+    text = text or _dataset_of_trial(model) or "digits"
     try:
         if text.startswith("{"):
-            adapter: TypeAdapter[DatasetConfig] = TypeAdapter(DatasetConfig)
             return adapter.validate_json(text)
         return DigitsConfig() if text == "digits" else FolderConfig(path=text)
     except ValidationError as error:
         raise ConfigError(problems(f"{text} is not a data set", error)) from error
+
+
+def _dataset_of_trial(model: str) -> str | None:
+    """The data set of a trial's config, as JSON (`None`: it is not a trial's; `read_subject` has read it before)."""
+    document = read_document(Path(model)) if is_document(model) else None
+    return json.dumps(document["dataset"]) if isinstance(document, dict) and "dataset" in document else None
 
 
 def _positive(text: str) -> int:
@@ -149,12 +155,20 @@ def _parser() -> argparse.ArgumentParser:
     add_subject_arguments(parser)
     parser.add_argument(
         "--data",
-        default="digits",
-        help="digits, a folder of images, or a data set's config as JSON; its validation part is used, as in a trial",
+        help="digits, a folder of images, or a data set's config as JSON (default: the trial's own data set, else "
+        "digits); its validation part is used, as in a trial",
+    )
+    parser.add_argument(
+        "--data-root", type=Path, help="folder that a relative path of the trial's data set starts from"
     )
     parser.add_argument("--images", type=_positive, default=64, help="validation images to use, spread over the split")
     parser.add_argument("--batch-size", type=_positive, default=BATCH_SIZE)
-    parser.add_argument("--target", type=target_of, default=CenterTarget(), help="center, ROW,COLUMN or lattice:N")
+    parser.add_argument(
+        "--target",
+        type=target_of,
+        default=CenterTarget(),
+        help="the token: center or ROW,COLUMN; lattice:N for N x N tokens",
+    )
     parser.add_argument("--layer", type=int, help="block of a ViT, stage of Swin (default: the last)")
     parser.add_argument("--norm", choices=get_args(NormSide), default="before", help="the final norm")
     parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")

@@ -22,9 +22,8 @@ from trainers.analyses.command_line import (
 )
 from trainers.analyses.learned_bias import learned_bias
 from trainers.analyses.questions import LearnedBiasConfig, check_query
-from trainers.analyses.study import BIAS_MAPS, BIAS_RESULT, BiasLook, BiasStudy
+from trainers.analyses.study import BiasLook, BiasStudy, write_bias_study
 from trainers.analyses.targets import CenterTarget
-from trainers.atomic_file import replaced_file
 from trainers.errors import AnalysisError
 from trainers.models.bias import attached_biases, bias_metrics
 from trainers.program import run_program
@@ -59,29 +58,26 @@ def _look(options: argparse.Namespace) -> BiasStudy:
             BiasLook(
                 intervention=intervention,
                 fits=learned.fits,
-                attention_bias=next((bias.config.kind for bias in attached_biases(model)), "none"),
+                attention_bias=next((bias.kind for bias in attached_biases(model)), "none"),
                 gaussians=bias_metrics(model),
             )
         )
         maps |= {f"{intervention}/{name}": values.astype(np.float32) for name, values in learned.maps.items()}
     study = BiasStudy(model=subject.model.label, looks=tuple(looks))
-    _write(options.output, study, maps)
+    if options.output is not None:
+        write_bias_study(options.output, study, maps)
     return study
-
-
-def _write(folder: Path | None, study: BiasStudy, maps: dict[str, npt.NDArray[np.float32]]) -> None:
-    if folder is None:
-        return
-    with replaced_file(folder / BIAS_MAPS) as file:
-        np.savez_compressed(file, **maps)  # type: ignore[arg-type]
-    with replaced_file(folder / BIAS_RESULT) as file:
-        file.write(study.model_dump_json(indent=2).encode())
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = CommandParser(prog="python -m trainers.analyses.bias_study", description="The position bias of a model.")
     add_subject_arguments(parser)
-    parser.add_argument("--query", type=target_of, default=CenterTarget(), help="center, ROW,COLUMN or lattice:N")
+    parser.add_argument(
+        "--query",
+        type=target_of,
+        default=CenterTarget(),
+        help="the token: center or ROW,COLUMN; lattice:N for N x N tokens",
+    )
     parser.add_argument("--per-head", action="store_true", help="fit a Gaussian to each head too")
     parser.add_argument("--output", type=Path, help="folder for the maps and the JSON")
     return parser

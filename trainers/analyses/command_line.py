@@ -82,11 +82,16 @@ def add_subject_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", help="a timm name, small_vit, or a JSON file with a model's or trial's config")
     parser.add_argument("--checkpoint", type=Path, help="weights: a trial's best_weights.pt, or any state dict")
     parser.add_argument("--pretrained", action="store_true", help="start from timm's published weights")
-    parser.add_argument("--intervention", action=_EachOnce, type=_intervention, help="may be repeated")
+    parser.add_argument(
+        "--intervention",
+        action=_EachOnce,
+        type=_intervention,
+        help="what is changed in the model before it is looked at; may be repeated",
+    )
     parser.add_argument(
         "--layers", type=_layers, help="blocks of a ViT, stages of a Swin that the intervention concerns, as 0,1,2"
     )
-    parser.add_argument("--sigma", type=float, default=2.0, help="of the intervention gaussian, in tokens")
+    parser.add_argument("--sigma", type=float, default=2.0, help="sigma of the intervention gaussian, in tokens")
     parser.add_argument("--amplitude", type=float, default=1.0, help="A of the intervention gaussian")
 
 
@@ -122,7 +127,7 @@ def read_subject(options: argparse.Namespace) -> SubjectConfig:
         except DocumentError as error:
             raise ConfigError(str(error)) from error
         if not isinstance(value, dict):
-            raise ConfigError(f"{text} holds no object: it should be a model's config or a whole trial's")
+            raise ConfigError(f"{text} does not hold an object: it should be a model's config or a whole trial's")
         document = {name: value[name] for name in SubjectConfig.model_fields if name in value}
         if "model" not in value and "kind" not in value:
             has = ", ".join(list(value)[:6]) or "nothing"
@@ -193,7 +198,7 @@ def _intervention(text: str) -> Intervention:
         return text
     nearest = difflib.get_close_matches(text, known, n=1)
     hint = f"; did you mean {nearest[0]}?" if nearest else ""
-    raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(known)}{hint}")
+    raise argparse.ArgumentTypeError(f"{text!r} is not one of {', '.join(known)}{hint}")
 
 
 def _layers(text: str) -> list[int]:

@@ -20,12 +20,13 @@ from timm.models.eva import Eva
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
+from trainers.analyses.bias_maps import view_name
 from trainers.analyses.gaussian_fit import GaussianFit, fit_gaussian
 from trainers.analyses.questions import LearnedBiasConfig
 from trainers.analyses.targets import CenterTarget, Place, TargetConfig
 from trainers.errors import AnalysisError, ConfigError, MissingPackageError
+from trainers.models.attached_bias import AttachedBias
 from trainers.models.families.patches import patch_grid
-from trainers.models.gaussian_attention import GaussianAttentionBias
 from trainers.models.grid import TokenGrid
 from trainers.result import BiasPart, FitVerdict, LayerFit
 
@@ -85,7 +86,7 @@ def learned_bias(model: nn.Module, config: LearnedBiasConfig | None = None) -> L
             places = _places(config.query, grid, why_not)
             for name, bias_hTT in parts.items():
                 seen = bias_hTT.double().cpu().numpy().reshape(-1, grid.height, grid.width, grid.height, grid.width)
-                maps |= {f"query/{name}/{layer:02d}/{y}_{x}": seen[:, y, x] for y, x in places}
+                maps |= {view_name(name, layer, (y, x)): seen[:, y, x] for y, x in places}
                 if name == "gaussian":
                     # Its sigma is known: nothing is to be fitted.
                     continue
@@ -97,7 +98,7 @@ def learned_bias(model: nn.Module, config: LearnedBiasConfig | None = None) -> L
                     fits += [_fit(values, part, layer, head) for head, values in enumerate(by_head)]
         for grid, embedding in _absolute(model):
             maps |= {
-                f"query/absolute/{y}_{x}": similarity_map(embedding, grid, (y, x))
+                view_name("absolute", None, (y, x)): similarity_map(embedding, grid, (y, x))
                 for y, x in _places(config.query, grid, why_not)
             }
             maps["absolute"] = similarity_map(embedding, grid)
@@ -168,7 +169,7 @@ def _layers(model: nn.Module) -> Iterator[tuple[TokenGrid, dict[str, Tensor]]]:
         found = _own_bias(module, shared)
         gaussian = getattr(module, "gaussian", None)
         parts: dict[str, Tensor] = {}
-        if isinstance(gaussian, GaussianAttentionBias):
+        if isinstance(gaussian, AttachedBias):
             grid = gaussian.grid
             parts["gaussian"] = gaussian()[:, -grid.num_patch_tokens :, -grid.num_patch_tokens :]
         if found is not None:

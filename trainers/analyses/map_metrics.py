@@ -6,10 +6,22 @@ import numpy as np
 import numpy.typing as npt
 
 from trainers.analyses.gaussian_fit import GaussianFit, fit_gaussian
+from trainers.metrics import Metric, share
 from trainers.strict import StrictModel
 
 RADII_TOKENS = (1.0, 2.5, 5.0)
 """Radii within which the mass is told."""
+_SDS_TOKENS = (0.03, 0.1, 0.3)
+METRICS = (
+    Metric("rms_radius_tokens", "tokens", 1.0, higher_is_better=None, assumed_sds=_SDS_TOKENS),
+    Metric("sigma_tokens", "tokens", 1.0, higher_is_better=None, assumed_sds=_SDS_TOKENS),
+    Metric("r_squared", "", 1.0, higher_is_better=None),
+    Metric("anisotropy", "", 1.0, higher_is_better=None),
+    share("area_50_fraction", higher_is_better=None),
+    share("area_90_fraction", higher_is_better=None),
+    *(share(f"mass_within_{radius:g}", higher_is_better=None) for radius in RADII_TOKENS),
+)
+"""What `ReceptiveFieldMetrics.scalars` gives."""
 
 
 @dataclass(frozen=True)

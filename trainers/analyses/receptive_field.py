@@ -30,7 +30,7 @@ from trainers.analyses.single_query import single_query
 from trainers.analyses.targets import Place
 from trainers.arithmetic import fp32_products
 from trainers.errors import AnalysisError, NoReceptiveFieldError
-from trainers.world import ALONE, World
+from trainers.ranks import ALONE, World
 
 logger = logging.getLogger(__name__)
 

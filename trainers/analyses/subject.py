@@ -4,22 +4,24 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated
 
-import torch
 from pydantic import Field
 from torch import nn
 
 from trainers.analyses.intervention import Intervention
 from trainers.data.normalization import NormalizationName
 from trainers.errors import AnalysisError
-from trainers.models import AttentionBiasConfig, ModelConfig, NoBias
-from trainers.models.bias import attach_bias, attached_biases
-from trainers.models.gaussian_attention import GaussianAttentionBias
+from trainers.initial_model import initial_model
+from trainers.kinds import AttentionBiasConfig, ModelConfig
+from trainers.models.attached_bias import AttachedBias
+from trainers.models.bias import NoBias, attached_biases
 from trainers.models.position import PositionEmbedding, find_position, set_position_embedding
 from trainers.models.published import read_state_dict
 from trainers.models.state_names import mismatch, mismatch_of
-from trainers.seeding import Stream, derive_seed, seed_weights
+from trainers.seeding import Stream, derive_seed
 from trainers.strict import StrictModel
 
+_IN_ANOTHER_NETWORK = "features.backbone."
+"""How the weights of a backbone are called in a network of a task that is not classification."""
 _POSITION: dict[Intervention, PositionEmbedding] = {
     "reinitialise-position": "reinitialise",
     "zero-position": "zero",
@@ -65,33 +67,30 @@ def build_subject(
         AnalysisError: it is another model's, or there is nothing to intervene in.
         ConfigError: the model can't be built so.
     """
-    seed_weights(config.seed)
-    position_seed = derive_seed(config.seed, Stream.POSITION_EMBEDDING)
-    model = config.model.build(num_classes, position_seed=position_seed, data_root=data_root)
-    attach_bias(model, config.attention_bias)
+    model = initial_model(config, num_classes, data_root)
     if checkpoint is not None:
         _load(model, checkpoint)
     chosen = None if layers is None else set(layers)
     if intervention == "gaussian":
         if attached_biases(model):
             raise AnalysisError("the model has a Gaussian already; the interventions none and no-gaussian compare it")
-        attach_bias(model, gaussian)
+        gaussian.attach(model)
         if chosen is not None:
-            _require_layers(chosen, _gaussians(model), "Gaussian")
+            _require_layers(chosen, _biases(model), "Gaussian")
             _switch_off(model, lambda layer: layer not in chosen)
     elif intervention == "no-gaussian":
         if not attached_biases(model):
             raise AnalysisError("the model has no Gaussian that could be left out")
         if chosen is not None:
-            _require_layers(chosen, _gaussians(model), "Gaussian")
+            _require_layers(chosen, _biases(model), "Gaussian")
         _switch_off(model, lambda layer: chosen is None or layer in chosen)
     elif intervention != "none":
         _change_position(model, config, _POSITION[intervention], chosen, num_classes)
     return model
 
 
-def _gaussians(model: nn.Module) -> dict[str, GaussianAttentionBias]:
-    return {name: module for name, module in model.named_modules() if isinstance(module, GaussianAttentionBias)}
+def _biases(model: nn.Module) -> dict[str, AttachedBias]:
+    return {name: module for name, module in model.named_modules() if isinstance(module, AttachedBias)}
 
 
 def _require_layers(asked: set[int], names: Iterable[str], what: str) -> None:
@@ -102,19 +101,20 @@ def _require_layers(asked: set[int], names: Iterable[str], what: str) -> None:
     """
     known = sorted({layer for name in names if (layer := _layer_of(name)) is not None})
     if not known:
-        raise AnalysisError(f"no {what} belongs to the layers {sorted(asked)}: it is the whole model's")
+        raise AnalysisError(
+            f"the {what} belongs to the whole model, not to single layers such as {min(asked)}: leave the layers out"
+        )
     if unknown := sorted(asked.difference(known)):
         raise AnalysisError(
             f"no {what} belongs to the layers {unknown}; the layers that have one: {', '.join(map(str, known))}"
         )
 
 
-@torch.no_grad()
 def _switch_off(model: nn.Module, concerns: Callable[[int | None], bool]) -> None:
-    """Give the Gaussian of some layers the height 0."""
-    for name, gaussian in _gaussians(model).items():
+    """Let the Gaussian of some layers add nothing."""
+    for name, bias in _biases(model).items():
         if concerns(_layer_of(name)):
-            gaussian.amplitude_param.fill_(0.0 if gaussian.parameterization == "square" else float("-inf"))
+            bias.silence()
 
 
 def _change_position(
@@ -142,6 +142,11 @@ def _layer_of(name: str) -> int | None:
 
 def _load(model: nn.Module, file: Path) -> None:
     weights = read_state_dict(file)
+    if any(name.startswith(_IN_ANOTHER_NETWORK) for name in weights):
+        raise AnalysisError(
+            f"{file} holds the network of a segmentation or detection, a backbone with other heads: the weights that "
+            "are looked at have to be a classifier's"
+        )
     own = model.state_dict()
     head = {name for name in own if name.startswith(("head.", "head_dist.", "fc.", "classifier."))}
     fitting = {name: value for name, value in weights.items() if name not in head or own[name].shape == value.shape}

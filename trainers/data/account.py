@@ -10,6 +10,7 @@ from trainers.program import shown
 from trainers.strict import StrictModel
 
 _NUM_KINDS_NAMED = 3
+_COPY, _COPIES, _SCORED = "copy of a training image", "copies of training images", " in val or test"
 
 FileName = Annotated[str, AfterValidator(shown)]
 """A file's name need not be text, and what is not text can be neither stored nor sent."""
@@ -22,6 +23,16 @@ class DataAccount(StrictModel):
     """Number of classes."""
     num_images: SplitSizes
     """Images of each split."""
+    num_objects: int = 0
+    """Objects to be found, crowds not among them."""
+    num_crowds: int = 0
+    """Crowds: not learned, and what is found in one is neither right nor wrong."""
+    num_empty_images: int = 0
+    """Images without any object or crowd; learned as ground, and scored."""
+    num_left_out: int = 0
+    """Objects without area; neither learned nor scored."""
+    num_unnamed: int = 0
+    """Images that no file of annotations names; not read."""
     other_files: dict[FileName, int] = Field(default_factory=dict)
     """Ending (empty: none) -> files that are not images; not read."""
     num_hidden: int = 0
@@ -58,13 +69,18 @@ class DataAccount(StrictModel):
         parts = [
             _counted(self.num_classes, "class", "classes"),
             f"{'/'.join(f'{number:,}' for number in self.num_images)} images",
+            _counted(self.num_objects, "object", "objects"),
+            _counted(self.num_crowds, "crowd", "crowds", " (not learned)"),
+            _counted(self.num_empty_images, "image without objects", "images without objects"),
+            _counted(self.num_left_out, "object without area", "objects without area", " (left out)"),
+            _counted(self.num_unnamed, "image that no file names", "images that no file names", " (not read)"),
             _counted(sum(self.other_files.values()), "file of another kind", "files of other kinds", self._kinds()),
             _counted(self.num_hidden, "hidden file or folder", "hidden files or folders"),
             _counted(self.num_outside, "image in no class folder", "images in no class folder", " (not read)"),
             _counted(self.num_repeated, "link to what is read already", "links to what is read already"),
             _counted(self.num_nested, "image below its class's folder", "images below their class's folder"),
             _counted(self.num_unscored_classes, "class without a test image", "classes without a test image"),
-            _counted(self.num_copies, "copy of a training image", "copies of training images", " in val or test"),
+            _counted(self.num_copies, _COPY, _COPIES, _SCORED),
             _counted(self.num_turned, "turned by EXIF", "turned by EXIF", f" ({exif})"),
             _counted(self.num_with_alpha, "with alpha", "with alpha", " (laid on white)"),
             _counted(self.num_animated, "of several frames", "of several frames", " (the first is read)"),
@@ -90,3 +106,12 @@ class DataAccount(StrictModel):
 def _counted(number: int, one: str, many: str, remark: str = "") -> str:
     """Nothing where there is nothing to count."""
     return f"{counted(number, one, many)}{remark}" if number else ""
+
+
+def leak_in(line: str) -> str | None:
+    """What an account's line says of training images in validation or test (`None`: nothing).
+
+    `3 copies of training images in val or test`; only the line is kept with an experiment.
+    """
+    found = line.partition("; looked for ")[0].split(", ")
+    return next((part for part in found if part.endswith((_COPY + _SCORED, _COPIES + _SCORED))), None)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from trainers.data.fingerprint import content_digest
 from trainers.data.tree import ImageFile
 from trainers.errors import DataError
+from trainers.fence import fence
 
 NUM_SOUGHT = 2_000
 """Images of validation and test whose copies are sought in a large set."""
@@ -79,6 +80,7 @@ def _copies_of_size(size: int, train: Sequence[str], scored: Sequence[str], byte
         bytes_left -= num_bytes
         num_sought += len(alike)
         if others:
+            fence().count(others[0], 0)
             trained_on = {content_digest(path) for path in others}
             number += sum(content_digest(path) in trained_on for path in alike)
     return Copies(number, num_sought), bytes_left
@@ -92,6 +94,7 @@ def _by_tail(paths: Sequence[str], size: int) -> dict[bytes, list[str]]:
 
 
 def _tail(path: str, size: int) -> bytes:
+    fence().count(path, 0)
     try:
         with Path(path).open("rb") as file:
             file.seek(max(0, size - TAIL_BYTES))

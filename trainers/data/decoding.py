@@ -35,7 +35,11 @@ def decoder_at_work() -> Iterator[None]:
 
 
 def decode_image(
-    content: str | BinaryIO, name: str, convert: Callable[[Image.Image], Image.Image] = to_rgb
+    content: str | BinaryIO,
+    name: str,
+    convert: Callable[[Image.Image], Image.Image] = to_rgb,
+    *,
+    keep_px: int | None = None,
 ) -> Image.Image:
     """An image in RGB, whatever its file's colour mode.
 
@@ -43,12 +47,16 @@ def decode_image(
         content: a file, or its path.
         name: what to call it in a message.
         convert: makes RGB of what was decoded.
+        keep_px: what the shorter side of a JPEG keeps at least (`None`: all); the decoder leaves out what is finer.
 
     Raises:
         DataError: names the file and says what the decoder found.
     """
     try:
         with decoder_at_work(), Image.open(content) as image:
+            if keep_px is not None:
+                # Only JPEG's decoder can; of other formats this changes nothing.
+                image.draft(None, (keep_px, keep_px))
             return convert(image)
     except UndecodableError as error:
         raise DataError(f"{name} can't be read as an image: {error}; replace or remove it") from error

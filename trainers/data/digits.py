@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from trainers.data.augmentation import AugmentationConfig
+from trainers.data.augmentation import Augmentation
+from trainers.data.dataset import Dataset
 from trainers.data.scored_view import ScoredView
 from trainers.data.splitting import Positions, SplitSizes, stratified_order
 from trainers.data.survey import Survey
 from trainers.errors import DataError, MissingPackageError
-from trainers.strict import StrictModel
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,16 +29,16 @@ MAX_TEST, MAX_VAL = 497, 300
 BRIGHTEST = 16
 
 
-class DigitsConfig(StrictModel):
+class DigitsConfig(Dataset):
     """Real digits, upsampled to the model's image size; the split is drawn once, stratified by class."""
 
     kind: Literal["digits"] = "digits"
     num_train: int = Field(default=300, ge=10, le=1000)
-    """Training images."""
+    """Number of training images."""
     num_val: int = Field(default=300, ge=10, le=MAX_VAL)
-    """Validation images (choose the epoch and, in a search, the params)."""
+    """Number of validation images (they choose the epoch and, in a search, the params)."""
     num_test: int = Field(default=497, ge=10, le=MAX_TEST)
-    """Test images (scored once)."""
+    """Number of test images (scored once)."""
     split_seed: int = Field(default=0, ge=0, lt=2**31)
     """Which images go into which split; validation and test do not depend on `num_train`."""
 
@@ -65,7 +65,7 @@ class DigitsConfig(StrictModel):
         data_root: Path | None,
         *,
         input_size_px: int,
-        augmentation: AugmentationConfig,
+        augmentation: Augmentation,
         seed: int,
         view: ScoredView | None = None,
     ) -> "Splits":

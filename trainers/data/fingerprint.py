@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from trainers.data.tree import ImageFile
 from trainers.errors import DataError
+from trainers.fence import fence
 
 MAX_BYTES_READ = 256 * 2**20
 """Whole contents up to this size together; reading more would cost more than it tells."""
@@ -49,6 +50,7 @@ def fingerprint(folder: str, files: Sequence[ImageFile]) -> Fingerprint:
     stride = 1 if total <= MAX_BYTES_READ else -(-len(ordered) // NUM_FILES_SAMPLED)
     contents: dict[str, bytes] = {}
     for path, _ in ordered[::stride]:
+        fence().count(folder, 0)
         contents[path] = content_digest(path)
         digest.update(contents[path])
     return Fingerprint(digest.hexdigest()[:20], contents)

@@ -1,23 +1,24 @@
 """Any folder of images: one subfolder per class, or train/val/test trees of such."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from pydantic import Field
 
 from trainers.counted import counted
 from trainers.data.account import DataAccount
-from trainers.data.augmentation import AugmentationConfig
+from trainers.data.augmentation import Augmentation
 from trainers.data.copies import seek_copies
+from trainers.data.dataset import Dataset
 from trainers.data.fingerprint import fingerprint
 from trainers.data.folder_layout import LAYOUT, FolderContents, read_folder
+from trainers.data.jpeg import JpegDecoding, shorter_side_px
 from trainers.data.scored_view import ScoredView
 from trainers.data.splitting import Positions, SplitSizes, stratified_order
 from trainers.data.survey import Survey
 from trainers.errors import DataError
-from trainers.strict import StrictModel
-from trainers.user_path import user_path
+from trainers.fence import reach_folder
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,11 +35,13 @@ class _Parts(NamedTuple):
     test: Positions
 
 
-class FolderConfig(StrictModel):
+class FolderConfig(Dataset):
     """An ImageFolder tree (split by seed), or a folder with `train/`, `val/` and `test/` trees (used as they are).
 
     Transparent images are laid on white; of animated ones the first frame is read.
     """
+
+    reads_files: ClassVar[bool] = True
 
     kind: Literal["folder"] = "folder"
     path: str = Field(min_length=1)
@@ -52,6 +55,9 @@ class FolderConfig(StrictModel):
     exif: Literal["ignore", "apply"] = "ignore"
     """Whether images are turned and mirrored as EXIF says (`apply`), or read as they are stored (`ignore`), as timm and
     torchvision do."""
+    jpeg: JpegDecoding = Field(default="full", exclude_if=lambda value: value == "full")
+    """`scaled` decodes a JPEG at a half, a quarter or an eighth of its side, whose shorter one keeps twice that of the
+    model's input: quicker for photographs of 1,000 pixels and more, and other pixels than `full` gives."""
 
     @property
     def label(self) -> str:
@@ -111,7 +117,7 @@ class FolderConfig(StrictModel):
         data_root: Path | None,
         *,
         input_size_px: int,
-        augmentation: AugmentationConfig,
+        augmentation: Augmentation,
         seed: int,
         view: ScoredView | None = None,
     ) -> "Splits":
@@ -137,20 +143,19 @@ class FolderConfig(StrictModel):
         crop = CenterCrop(input_size_px, view)
         augment = augmentation.build(input_size_px=input_size_px, seed=seed)
         train, val, test = (torch.from_numpy(part) for part in self._split(contents))
+        keep_px = shorter_side_px(self.jpeg, input_size_px)
 
         def split(indices: "Tensor") -> "FileSplit":
             chosen = [files[index].path for index in indices.tolist()]
             changes = augment if indices is train else None
-            return FileSplit(chosen, labels[indices], indices, crop, changes, turn=self.exif == "apply")
+            return FileSplit(
+                chosen, labels[indices], indices, crop, changes, turn=self.exif == "apply", keep_px=keep_px
+            )
 
         return Splits(train=split(train), val=split(val), test=split(test), class_names=contents.class_names)
 
     def _folder(self, data_root: Path | None) -> Path:
-        folder = user_path(self.path, data_root)
-        if not folder.is_dir():
-            where = f"data root {data_root.resolve()}" if data_root else f"current folder {Path.cwd()}"
-            raise DataError(f"no folder {folder.resolve()} (path {self.path!r}, from the {where}); {LAYOUT}")
-        return folder
+        return reach_folder(self.path, data_root, expected=LAYOUT)
 
     def _split(self, contents: FolderContents) -> _Parts:
         """Indices of train, val and test, of all images of all trees in order."""

@@ -18,6 +18,7 @@ from trainers.data.tree import (
     require_no_dead_links,
 )
 from trainers.errors import DataError
+from trainers.fence import fence
 
 LAYOUT = (
     "expected one subfolder of images per class (<folder>/cat/1.jpg, <folder>/dog/2.jpg), or such trees under "
@@ -113,8 +114,12 @@ class _Layout:
         """CIFAR-100, COCO and VOC have such a class, and no data set has one that is called like another split."""
         if list(named) != ["train"] or len(names) == 1 or [name.casefold() for name in named["train"]] != ["train"]:
             return False
-        inner = (self._root / named["train"][0]).iterdir()
-        return all(is_hidden(entry.name, is_folder=True) for entry in inner if entry.is_dir())
+        inner = self._root / named["train"][0]
+        fence().check(inner)
+        try:
+            return all(is_hidden(entry.name, is_folder=True) for entry in inner.iterdir() if entry.is_dir())
+        except OSError as error:
+            raise DataError(f"{inner} can't be read: {error.strerror or error}") from error
 
     def _split_folders(self, named: dict[SplitName, list[str]]) -> dict[SplitName, _Folder]:
         """The folder of each split, training first."""

@@ -15,6 +15,7 @@ from trainers.data.image_cache import ImageCache
 from trainers.data.scored_view import ScoredView, usual_view
 from trainers.data.seeded_transform import SeededTransform
 from trainers.data.splits import Batch, ImageSplit
+from trainers.fence import Fence, fence
 
 MAX_ASPECT_RATIO = 16
 """Longer images are cut before they are enlarged."""
@@ -71,11 +72,19 @@ class DecodedSplit(ImageSplit):
         indices: Tensor,
         crop: CenterCrop,
         augment: SeededTransform | None,
+        *,
+        keep_px: int | None = None,
     ) -> None:
-        """`crop` makes the view where there is no augmentation."""
-        super().__init__(labels, indices, augment)
-        self._crop = crop
+        """`crop` makes the view where there is no augmentation, `keep_px` is `decode_image`'s."""
+        super().__init__(indices, augment)
+        self.labels = labels
+        self._crop, self._keep_px = crop, keep_px
         self._cache: ImageCache | None = None
+
+    @property
+    def decoding(self) -> str:
+        """How images are decoded for a model of this size."""
+        return "" if self._keep_px is None else f"-jpeg{self._keep_px}px"
 
     def keep_decoded(self, cache: ImageCache) -> None:
         """Decode no image twice, as far as the cache reaches."""
@@ -121,15 +130,22 @@ class FileSplit(DecodedSplit):
         augment: SeededTransform | None,
         *,
         turn: bool,
+        keep_px: int | None = None,
     ) -> None:
         """Keep the list of files, and whether they are turned as EXIF says."""
-        super().__init__(labels, indices, crop, augment)
+        super().__init__(labels, indices, crop, augment, keep_px=keep_px)
+        # Loader processes of another kind than forked ones would not know it.
+        self._roots = fence().roots
         self._paths, self._turn = paths, turn
 
     def image(self, position: int) -> Image.Image:
-        """The file's image as it looks on white paper."""
+        """The file's image as it looks on white paper.
+
+        Raises:
+            DataError: it can't be read, or has become a link that leads out of the fence.
+        """
         path = self._paths[position]
-        return decode_image(path, path, self._as_shown)
+        return decode_image(Fence(self._roots).check(path), path, self._as_shown, keep_px=self._keep_px)
 
     def _as_shown(self, image: Image.Image) -> Image.Image:
         return on_white(ImageOps.exif_transpose(image) if self._turn else image)

@@ -12,6 +12,7 @@ from PIL import ExifTags, Image
 
 from trainers.data.decoding import UndecodableError, decoder_at_work
 from trainers.data.tree import ImageFile
+from trainers.fence import fence
 
 NUM_LOOKED_AT = 4_096
 """Files of a data set whose headers are read: 0.1 to 0.2 ms each."""
@@ -31,6 +32,8 @@ class Header(NamedTuple):
     """Whether it may be transparent somewhere."""
     is_animated: bool
     """Whether it has several frames."""
+    size_px: tuple[int, int]
+    """Width and height, as stored."""
     is_readable: bool = True
     """Whether it is an image at all."""
 
@@ -44,6 +47,8 @@ class HeaderCounts(NamedTuple):
     num_animated: int
     unreadable: tuple[str, ...]
     """Paths of the files that are not images."""
+    sizes_px: dict[str, tuple[int, int]]
+    """Path -> width and height of those that are, as stored."""
 
 
 def count_headers(files: Sequence[ImageFile]) -> HeaderCounts:
@@ -60,11 +65,13 @@ def count_headers(files: Sequence[ImageFile]) -> HeaderCounts:
         num_with_alpha=sum(header.has_alpha for header in headers),
         num_animated=sum(header.is_animated for header in headers),
         unreadable=tuple(f.path for f, header in zip(chosen, headers, strict=True) if not header.is_readable),
+        sizes_px={f.path: header.size_px for f, header in zip(chosen, headers, strict=True) if header.is_readable},
     )
 
 
 def _headers(files: Iterable[ImageFile]) -> Iterable[Header]:
     for file in files:
+        fence().count(file.path, 0)
         try:
             modified_ns = Path(file.path).stat().st_mtime_ns
         except OSError:
@@ -82,9 +89,10 @@ def _header(path: str, size: int, modified_ns: int) -> Header:
                 has_alpha=image.has_transparency_data,
                 # Some of Pillow's formats have one frame only, and no such attribute.
                 is_animated=bool(getattr(image, "is_animated", False)),
+                size_px=image.size,
             )
     except UndecodableError:
-        return Header(is_turned=False, has_alpha=False, is_animated=False, is_readable=False)
+        return Header(is_turned=False, has_alpha=False, is_animated=False, size_px=(0, 0), is_readable=False)
 
 
 def _is_turned(image: Image.Image, file: BinaryIO) -> bool:

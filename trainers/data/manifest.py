@@ -55,6 +55,8 @@ class ManifestHeader(StrictModel):
     """Whether all counts were those of the published set."""
     digest: str = Field(pattern=r"^[0-9a-f]{64}$")
     """See `content_digest`."""
+    has_labels: bool = True
+    """Whether images have classes; of a set with masks or objects, the manifest says which image is in which split."""
 
 
 class Manifest:

@@ -2,20 +2,21 @@
 
 import difflib
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
 from trainers.data.account import DataAccount
-from trainers.data.augmentation import AugmentationConfig
+from trainers.data.augmentation import Augmentation
+from trainers.data.dataset import Dataset
+from trainers.data.jpeg import JpegDecoding, shorter_side_px
 from trainers.data.manifest_name import INCOMPLETE, SUFFIX
 from trainers.data.scored_view import ScoredView
 from trainers.data.splitting import SplitSizes
 from trainers.data.survey import Survey
 from trainers.errors import DataError
+from trainers.fence import fence, is_file, reach, start_in_words
 from trainers.packages import needed_for
-from trainers.strict import StrictModel
-from trainers.user_path import user_path
 
 if TYPE_CHECKING:
     from trainers.data.manifest import Manifest
@@ -24,13 +25,18 @@ if TYPE_CHECKING:
     from trainers.data.splits import Splits
 
 
-class ManifestConfig(StrictModel):
+class ManifestConfig(Dataset):
     """ImageNet-1K, Oxford-IIIT Pet, Caltech-101, Stanford Cars or Dogs, as `sigmalab data prepare` has listed it."""
+
+    reads_files: ClassVar[bool] = True
 
     kind: Literal["manifest"] = "manifest"
     path: str = Field(min_length=1)
     """The manifest, such as `oxford_pet-paper.manifest.parquet`; `~` is the home of whoever trains, a
     relative path starts at the runtime's data root."""
+    jpeg: JpegDecoding = Field(default="full", exclude_if=lambda value: value == "full")
+    """`scaled` decodes a JPEG at a half, a quarter or an eighth of its side, whose shorter one keeps twice that of the
+    model's input: quicker for photographs of 1,000 pixels and more, and other pixels than `full` gives."""
 
     @property
     def label(self) -> str:
@@ -53,6 +59,7 @@ class ManifestConfig(StrictModel):
             DataError: there is no such manifest, or it is broken.
         """
         manifest = self._read(data_root)
+        self._images_folder(manifest, data_root)
         sizes = SplitSizes(*(len(manifest.indices(name)) for name in ("train", "val", "test")))
         account = DataAccount(
             num_classes=len(manifest.header.class_names), num_images=sizes, num_copies=manifest.num_copies()
@@ -64,7 +71,7 @@ class ManifestConfig(StrictModel):
         data_root: Path | None,
         *,
         input_size_px: int,
-        augmentation: AugmentationConfig,
+        augmentation: Augmentation,
         seed: int,
         view: ScoredView | None = None,
     ) -> "Splits":
@@ -87,7 +94,7 @@ class ManifestConfig(StrictModel):
         from trainers.data.splits import Splits
 
         manifest = self._read(data_root)
-        folder = self._file(data_root).parent / manifest.header.images_folder
+        folder = self._images_folder(manifest, data_root)
         crop = CenterCrop(input_size_px, view)
         augment = augmentation.build(input_size_px=input_size_px, seed=seed)
 
@@ -95,7 +102,8 @@ class ManifestConfig(StrictModel):
             indices = torch.from_numpy(manifest.indices(name))
             if len(indices) == 0:
                 raise DataError(f"the {name} split of {self._file(data_root)} is empty; prepare the whole data set")
-            return ManifestSplit(manifest, folder, indices, crop, augment)
+            keep_px = shorter_side_px(self.jpeg, input_size_px)
+            return ManifestSplit(manifest, folder, indices, crop, augment, keep_px=keep_px)
 
         return Splits(
             train=split("train", augment),
@@ -104,25 +112,41 @@ class ManifestConfig(StrictModel):
             class_names=manifest.header.class_names,
         )
 
-    def is_absent(self, data_root: Path | None) -> bool:
-        """Whether there is no such file: not here yet, perhaps."""
-        return not self._file(data_root).exists()
+    def missing_publication(self, data_root: Path | None) -> str | None:
+        """Told by the file's usual name, `<set>-<protocol>.manifest.parquet`, where there is none but one may be."""
+        try:
+            return None if is_file(self._file(data_root)) else self.label
+        except DataError:
+            return None
 
     def _file(self, data_root: Path | None) -> Path:
-        return user_path(self.path, data_root)
+        return reach(self.path, data_root)
 
     def _read(self, data_root: Path | None) -> "Manifest":
         file = self._file(data_root)
-        if not file.is_file():
+        if not is_file(file):
             raise DataError(self._absent(file, data_root))
         with needed_for("pyarrow", f"to read {file.name}"):
             from trainers.data.manifest import read_manifest
 
-        return read_manifest(file)
+        manifest = read_manifest(file)
+        if not manifest.header.has_labels:
+            raise DataError(
+                f"{file} lists a set with masks or objects, whose images have no class: name the set itself, as "
+                f"`sigmalab data prepare {manifest.header.data_set}` has printed it"
+            )
+        return manifest
+
+    def _images_folder(self, manifest: "Manifest", data_root: Path | None) -> Path:
+        folder = self._file(data_root).parent / manifest.header.images_folder
+        fence().check(folder, f"{manifest.header.images_folder} (the images of {self.path})")
+        return folder
 
     def _absent(self, file: Path, data_root: Path | None) -> str:
-        where = f"data root {data_root.resolve()}" if data_root else f"current folder {Path.cwd()}"
-        there = sorted(found.name for found in file.parent.glob(f"*{SUFFIX}"))
+        try:
+            there = sorted(found.name for found in file.parent.glob(f"*{SUFFIX}"))
+        except OSError:
+            there = []
         nearest = difflib.get_close_matches(file.name, there, n=3, cutoff=0.4)
         meant = f"; there is {' and '.join(nearest)}" if nearest else ""
         set_name, hyphen, protocol = self.label.removesuffix(INCOMPLETE).rpartition("-")
@@ -130,6 +154,6 @@ class ManifestConfig(StrictModel):
             set_name, protocol = "<set>", "<protocol>"
         command = f"sigmalab data prepare {set_name} --root <its folder> --protocol {protocol}"
         return (
-            f"no manifest {file.resolve()} (path {self.path!r}, from the {where}){meant}; "
+            f"no manifest {file.resolve()} (path {self.path!r}, from the {start_in_words(data_root)}){meant}; "
             f"`{command}` writes one, `sigmalab data list` names the sets"
         )

@@ -14,6 +14,7 @@ from trainers.data.manifest import Manifest
 from trainers.data.seeded_transform import SeededTransform
 from trainers.data.stored_image import read_stored_image
 from trainers.errors import DataError
+from trainers.fence import Fence, fence
 
 
 class ManifestSplit(DecodedSplit):
@@ -26,6 +27,8 @@ class ManifestSplit(DecodedSplit):
         indices: Tensor,
         crop: CenterCrop,
         augment: SeededTransform | None,
+        *,
+        keep_px: int | None = None,
     ) -> None:
         """Keep the rows of a split.
 
@@ -35,9 +38,12 @@ class ManifestSplit(DecodedSplit):
             indices: [n] rows of this split.
             crop: the view where there is no augmentation.
             augment: random changes (training split only).
+            keep_px: `decode_image`'s.
         """
         labels = torch.from_numpy(manifest.labels[indices.numpy()]).to(torch.int64)
-        super().__init__(labels, indices, crop, augment)
+        super().__init__(labels, indices, crop, augment, keep_px=keep_px)
+        # Loader processes of another kind than forked ones would not know it.
+        self._roots = fence().roots
         self._manifest, self._folder = manifest, folder
 
     def image(self, position: int) -> Image.Image:
@@ -48,8 +54,10 @@ class ManifestSplit(DecodedSplit):
         index = int(self.indices[position])
         stored = self._manifest.stored_image(index)
         name = str(stored._replace(path=str(self._folder / stored.path)) if not stored.shard else stored)
+        # A link, or `..` in a manifest that somebody has made by hand.
+        real = Fence(self._roots).check(self._folder / (stored.shard or stored.path), name)
         try:
-            content = read_stored_image(self._folder, stored)
+            content = read_stored_image(self._folder, stored, Path(real))
         except OSError as error:
             raise DataError(
                 f"{name} can't be read ({self._folder}): {error.strerror or error}; it was there when the manifest was "
@@ -60,4 +68,4 @@ class ManifestSplit(DecodedSplit):
                 f"{name} is not the image that the manifest was made from (its sha256 differs): restore it, or run "
                 "`sigmalab data prepare` again"
             )
-        return decode_image(io.BytesIO(content), name)
+        return decode_image(io.BytesIO(content), name, keep_px=self._keep_px)

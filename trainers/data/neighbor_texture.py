@@ -1,19 +1,18 @@
 """A generated texture of lying and standing bars: its class is which of them are neighbours, and nothing else."""
 
 import hashlib
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field, model_validator
 
-from trainers.data.augmentation import AugmentationConfig
+from trainers.data.augmentation import Augmentation
+from trainers.data.generated import GeneratedDataset
 from trainers.data.scored_view import ScoredView
-from trainers.data.splitting import SplitSizes
-from trainers.data.survey import Survey
-from trainers.strict import StrictModel
 
 if TYPE_CHECKING:
     from trainers.data.seeded_transform import SeededTransform
@@ -41,7 +40,7 @@ Images = npt.NDArray[np.float32]
 Orientations = npt.NDArray[np.int64]
 
 
-class NeighborTextureConfig(StrictModel):
+class NeighborTextureConfig(GeneratedDataset):
     """Bars on a grid, 8 pixels each, in blocks of 2 x 2: all alike, in stripes (rows or columns), or in checkers.
 
     Every image of every class has as many lying bars as standing ones, and every place sees both equally often: no
@@ -49,13 +48,21 @@ class NeighborTextureConfig(StrictModel):
     begin at even or odd rows and columns, and go on at the opposite edge. Mirroring an image keeps its class.
     """
 
+    short_name: ClassVar[str] = "neighbors"
+    label_marks: ClassVar[Mapping[str, str]] = {
+        "image_size_px": "px",
+        "shuffled_fraction": "shuffled",
+        "noise_std": "noise",
+        "generation_seed": "gen",
+    }
+
     kind: Literal["neighbor_texture"] = "neighbor_texture"
     num_train: int = Field(default=1000, ge=3, le=MAX_TRAIN)
-    """Training images."""
+    """Number of training images."""
     num_val: int = Field(default=300, ge=3, le=MAX_VAL)
-    """Validation images (choose the epoch and, in a search, the params)."""
+    """Number of validation images (they choose the epoch and, in a search, the params)."""
     num_test: int = Field(default=999, ge=3, le=MAX_TEST)
-    """Test images (scored once)."""
+    """Number of test images (scored once)."""
     image_size_px: int = Field(default=64, ge=64, le=512)
     """Side of the generated image, a multiple of 32; a model of another input size gets it resized."""
     shuffled_fraction: float = Field(default=0.0, ge=0, lt=1)
@@ -74,14 +81,6 @@ class NeighborTextureConfig(StrictModel):
             )
         return self
 
-    @property
-    def label(self) -> str:
-        """Short name for tables: what differs from the defaults, behind the number of training images."""
-        marks = {"image_size_px": "px", "shuffled_fraction": "shuffled", "noise_std": "noise", "generation_seed": "gen"}
-        fields = type(self).model_fields
-        parts = [f"{mark}{getattr(self, f):g}" for f, mark in marks.items() if getattr(self, f) != fields[f].default]
-        return "-".join(["neighbors", str(self.num_train), *parts])
-
     def fingerprint(self, data_root: Path | None) -> str:
         """Digest of the config and of the first image of each class in each split.
 
@@ -93,16 +92,12 @@ class NeighborTextureConfig(StrictModel):
             digest.update(_render(self, _layouts(self, first), first).tobytes())
         return digest.hexdigest()[:20]
 
-    def survey(self, data_root: Path | None) -> Survey:
-        """Fingerprint and sizes; there is nothing to find."""
-        return Survey(self.fingerprint(data_root), SplitSizes(self.num_train, self.num_val, self.num_test), None)
-
     def load(
         self,
         data_root: Path | None,
         *,
         input_size_px: int,
-        augmentation: AugmentationConfig,
+        augmentation: Augmentation,
         seed: int,
         view: ScoredView | None = None,
     ) -> "Splits":

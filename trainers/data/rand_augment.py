@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, field_validator
 
-from trainers.strict import StrictModel
+from trainers.data.augmentation import Augmentation
 
 if TYPE_CHECKING:
     from trainers.data.seeded_transform import SeededTransform
@@ -19,7 +19,7 @@ _MEANINGS = (
 )
 
 
-class RandAugmentation(StrictModel):
+class RandAugmentation(Augmentation):
     """Random resized crop, flip, RandAugment (arXiv 1909.13719), random erasing (arXiv 1708.04896)."""
 
     kind: Literal["rand_augment"] = "rand_augment"

@@ -1,22 +1,22 @@
 """Which images make which batch: a pure function of (seed, epoch, rank, number of ranks)."""
 
+import copy
 import math
 from collections.abc import Iterator
 
 import numpy as np
-from torch.utils.data import Sampler
 
 from trainers.errors import ConfigError
+from trainers.ranks import World
 from trainers.seeding import Stream, derive_seed
-from trainers.world import World
 
 
-class TrainSampler(Sampler[list[int]]):
+class TrainSampler:
     """Micro-batches of the training split.
 
     An epoch is one permutation from (seed, epoch), cut into global batches; the incomplete last one is left out (a
     different remainder in each epoch). Of a global batch, rank r takes every R-th image from r on: one worker with a
-    batch of 32 and two with 16 take their steps on the same images. Resuming is `set_epoch`, also in the middle of one.
+    batch of 32 and two with 16 take their steps on the same images. Resuming is `of_epoch`, also in the middle of one.
     """
 
     def __init__(
@@ -39,9 +39,11 @@ class TrainSampler(Sampler[list[int]]):
         self._accumulation_steps, self._seed, self._world = accumulation_steps, seed, world
         self._epoch = self._first_step = 0
 
-    def set_epoch(self, epoch: int, *, first_step: int = 0) -> None:
-        """Choose the epoch whose batches come next, and the optimizer step (from 0) whose batch is the first."""
-        self._epoch, self._first_step = epoch, first_step
+    def of_epoch(self, epoch: int, *, first_step: int = 0) -> "TrainSampler":
+        """The same for an epoch, from an optimizer step (from 0) on."""
+        other = copy.copy(self)
+        other._epoch, other._first_step = epoch, first_step  # noqa: SLF001  our own kind
+        return other
 
     def require_a_step(self) -> None:
         """Refuse to train on fewer images than one step takes.
@@ -68,7 +70,7 @@ class TrainSampler(Sampler[list[int]]):
                 yield micro_batch.tolist()
 
 
-class EvalSampler(Sampler[list[int]]):
+class EvalSampler:
     """Batches of a split that is scored: each image once, on one of the ranks."""
 
     def __init__(self, num_images: int, *, batch_size: int, world: World) -> None:

@@ -29,6 +29,9 @@ class ScoredView(NamedTuple):
     """What the shorter side is resized to."""
     interpolation: str = "bicubic"
     """By torchvision's name."""
+    max_long_side_px: int | None = None
+    """Where images are seen whole, the longer side is no longer than this, and the shorter one is less where it has to
+    be (`None`: there is no bound)."""
 
 
 def usual_view(input_size_px: int) -> ScoredView:

@@ -31,17 +31,24 @@ class StoredImage(NamedTuple):
         return f"{self.path} in {self.shard}" if self.shard else self.path
 
 
-def read_stored_image(folder: Path, image: StoredImage) -> bytes:
+def read_stored_image(folder: Path, image: StoredImage, real: Path | None = None) -> bytes:
     """The image's bytes, as they were downloaded.
+
+    Args:
+        folder: the data set's.
+        image: its place there.
+        real: where the file or shard was found to lead, links followed (`None`: wherever it does).
 
     Raises:
         OSError: the file or shard can't be read, or is shorter than it was.
     """
+    shard = folder / (image.shard or image.path) if real is None else real
     if not image.shard:
-        return (folder / image.path).read_bytes()
-    shard = folder / image.shard
+        return shard.read_bytes()
     try:
-        return _from_parquet(shard, image.offset) if shard.suffix == ".parquet" else _from_tar(shard, image)
+        # The name says what it is: a cache that links to its blobs gives these no ending.
+        is_parquet = image.shard.endswith(".parquet")
+        return _from_parquet(shard, image.offset) if is_parquet else _from_tar(shard, image)
     # Arrow's complaint about broken content is a ValueError.
     except (ValueError, KeyError, IndexError) as error:
         raise OSError(f"{shard} is not the shard that it was: {error}") from error

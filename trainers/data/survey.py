@@ -21,19 +21,6 @@ class Survey(NamedTuple):
     """What was found where it lies (`None`: it is made, not found)."""
 
 
-def require_classes(num_classes: int, *, epochs: int, label: str) -> None:
-    """Refuse to train on one class; looking at a model's receptive fields needs no more.
-
-    Raises:
-        DataError: it is one, and there is something to train.
-    """
-    if num_classes == 1 and epochs:
-        raise DataError(
-            f"{label} has 1 class, and training needs two or more: give every class a folder of its own, all side by "
-            'side; only where nothing is trained ("epochs": 0) one is enough'
-        )
-
-
 def require_readable(account: DataAccount, *, label: str) -> None:
     """Refuse a set with files that are called like images and are none: whoever reads it fails at the first of them.
 
@@ -46,5 +33,5 @@ def require_readable(account: DataAccount, *, label: str) -> None:
         images, them = ("an image", "it") if len(broken) == 1 else ("images", "them")
         raise DataError(
             f"{counted(len(broken), 'file')} of {label} can't be read as {images}, and trials would fail there: "
-            f"{', '.join(broken[:_NUM_NAMED])}{more}; mend or remove {them}"
+            f"{', '.join(broken[:_NUM_NAMED])}{more}; repair or remove {them}"
         )

@@ -20,8 +20,8 @@ class TensorSplit(ImageSplit):
         augment: SeededTransform | None,
     ) -> None:
         """Keep the images as [n, 1, S, S] float32 in [0, 1]."""
-        super().__init__(labels, indices, augment)
-        self._pixels = pixels
+        super().__init__(indices, augment)
+        self._pixels, self.labels = pixels, labels
 
     def __getitems__(self, positions: Sequence[int]) -> Batch:
         """The images at these positions."""

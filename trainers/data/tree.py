@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from trainers.errors import DataError
+from trainers.fence import fence
 
 IMAGE_SUFFIXES = (
     *(".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"),  # torchvision's ImageFolder
@@ -83,6 +84,7 @@ class TreeReader:
         self._root = os.path.realpath(root)
         self._files: dict[Place, list[ImageFile]] = {}
         self._folders: dict[str, _Reached] = {}
+        self._inodes: dict[tuple[int, int], _Reached] = {}
         self._links: list[_Reached] = []
         self._link_targets: dict[str, _Reached] = {}
 
@@ -90,12 +92,14 @@ class TreeReader:
         """What a folder holds; hidden entries and files of other kinds are counted.
 
         Raises:
-            DataError: it can't be read.
+            DataError: it can't be read, or is out of the fence.
         """
         found = FolderEntries([], [], [])
+        fence().check(folder)
         try:
             with os.scandir(folder) as entries:
                 for entry in entries:
+                    fence().count(self._root)
                     self._sort_in(entry, found)
         except OSError as error:
             raise DataError(f"{folder} can't be read: {error.strerror or error}") from error
@@ -142,11 +146,11 @@ class TreeReader:
             DataError: a file is reached for two places.
         """
         for link in sorted(self._links):
-            real = os.path.realpath(link.path)
+            real = fence().check(link.path)
             first = self._link_targets.get(real) or self._reader_of(real)
             if first is None:
                 self._link_targets[real] = link
-                self._files[link.place].append(ImageFile(link.path, os.stat(real).st_size))
+                self._files[link.place].append(ImageFile(link.path, _size_of(real)))
             else:
                 self._repeat(first, link, "file", real)
 
@@ -171,6 +175,12 @@ class TreeReader:
         return num_unread
 
     def _sort_in(self, entry: os.DirEntry[str], found: FolderEntries) -> None:
+        if is_hidden(entry.name, is_folder=False):
+            self.passed_over.num_hidden += 1
+            return
+        if entry.is_symlink():
+            # Before anything is told of what is there.
+            fence().check(entry.path)
         kind = _kind(entry)
         if is_hidden(entry.name, is_folder=kind == "folder"):
             self.passed_over.num_hidden += 1
@@ -185,6 +195,9 @@ class TreeReader:
 
     def _is_new(self, reached: _Reached, real: str) -> bool:
         first = self._folders.setdefault(real, reached)
+        if first is reached:
+            # A folder that is mounted twice has two real paths.
+            first = self._inodes.setdefault(_inode(reached.path), reached)
         if first is not reached:
             self._repeat(first, reached, "folder", real)
         return first is reached
@@ -247,6 +260,15 @@ def _kind(entry: os.DirEntry[str]) -> str:
     return "dead link" if entry.is_symlink() and not os.path.exists(entry.path) else "neither"
 
 
+def _inode(folder: str) -> tuple[int, int]:
+    """Device and number of a folder."""
+    try:
+        found = os.stat(folder)
+    except OSError as error:
+        raise DataError(f"{folder} can't be read: {error.strerror or error}") from error
+    return found.st_dev, found.st_ino
+
+
 def _suffix(name: str) -> str:
     return os.path.splitext(name)[1].lower()
 
@@ -256,6 +278,13 @@ def _size(entry: os.DirEntry[str]) -> int:
         return entry.stat().st_size
     except OSError as error:
         raise DataError(f"{entry.path} can't be read: {error.strerror or error}") from error
+
+
+def _size_of(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except OSError as error:
+        raise DataError(f"{path} can't be read: {error.strerror or error}") from error
 
 
 def _is_within(inner: str, outer: str) -> bool:

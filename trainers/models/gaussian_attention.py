@@ -10,42 +10,47 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from trainers.models.gaussian import GaussianBias, Parameterization, PermutedGaussianBias
+from trainers.models.attached_bias import AttachedBias
+from trainers.models.gaussian import AnyGaussian, Parameterization
 from trainers.models.grid import TokenGrid
+from trainers.strict import kind_of
 
 MIN_VARIANCE = 1e-4
 """Floor of sigma^2 in the forward pass: sigma = 0 would give 0/0, and below this all off-diagonal terms are 0."""
 
 
-class GaussianAttentionBias(nn.Module):
+class GaussianAttentionBias(AttachedBias):
     """B[i, j] = A^2 exp(-|p_i - p_j|^2 / (2 sigma^2)), to be added to attention logits (paper, section 4).
 
-    Built by `trainers.models.bias.attach_bias`, one for each layer (one for the whole model where layers share
-    their position bias). Draws no random number from torch's global generator. Sigma and A are 1-D fp32
-    parameters; the distances are no part of the state dict, so a grid of another size loads the same checkpoint.
+    Sigma and A are 1-D fp32 parameters; the distances are no part of the state dict, so a grid of another size loads
+    the same checkpoint.
     """
 
     squared_distance: torch.Tensor
 
-    def __init__(
-        self, config: GaussianBias | PermutedGaussianBias, grid: TokenGrid, num_heads: int, device: torch.device
-    ) -> None:
+    def __init__(self, config: AnyGaussian, grid: TokenGrid, num_heads: int, device: torch.device) -> None:
         super().__init__()
         self.config = config
         # A plain attribute beside the config: torch.compile traces `forward`, and can't trace into pydantic.
-        self.parameterization = config.parameterization
+        self.parameterization, self.per_head = config.parameterization, config.per_head
         num_gaussians = num_heads if config.per_head else 1
-        self.sigma_param = _parameter(config.sigma, num_gaussians, config.parameterization, device)
-        self.amplitude_param = _parameter(config.amplitude, num_gaussians, config.parameterization, device)
+        # What a file brings takes the place of 1 (`trainers.models.bias_from_weights`).
+        sigma, amplitude = config.start or (1.0, 1.0)
+        self.sigma_param = _parameter(sigma, num_gaussians, config.parameterization, device)
+        self.amplitude_param = _parameter(amplitude, num_gaussians, config.parameterization, device)
         self.sigma_param.requires_grad_(config.learn_sigma)
         self.amplitude_param.requires_grad_(config.learn_amplitude)
         self.register_buffer("squared_distance", torch.empty(0, device=device), persistent=False)
         self.set_grid(grid)
 
+    @property
+    def kind(self) -> str:
+        """Of the config that it was built from."""
+        return kind_of(type(self.config))
+
     def set_grid(self, grid: TokenGrid) -> None:
         """Lay the Gaussian over another grid; sigma keeps its value in tokens."""
-        self.grid = grid
-        self.num_prefix_tokens, self.num_tokens = grid.num_prefix_tokens, grid.num_tokens
+        super().set_grid(grid)
         self.squared_distance = self.config.squared_distances(grid).to(self.squared_distance.device)
 
     def sigma(self) -> torch.Tensor:
@@ -55,6 +60,15 @@ class GaussianAttentionBias(nn.Module):
     def amplitude(self) -> torch.Tensor:
         """A, not negative: [h]; the Gaussian's height is A^2."""
         return _positive(self.amplitude_param, self.parameterization)
+
+    def scalars(self) -> dict[str, torch.Tensor]:
+        """Sigma (in tokens) and A."""
+        return {"sigma": self.sigma(), "amplitude": self.amplitude()}
+
+    @torch.no_grad()
+    def silence(self) -> None:
+        """Give it the height 0."""
+        self.amplitude_param.fill_(0.0 if self.parameterization == "square" else float("-inf"))
 
     def forward(self) -> torch.Tensor:
         """The bias in fp32: [h, N, N], zero for every pair with a prefix token."""
@@ -67,7 +81,7 @@ class GaussianAttentionBias(nn.Module):
 
     def extra_repr(self) -> str:
         """What `print(model)` shows."""
-        return f"{self.config.kind}, num_tokens={self.num_tokens}, num_gaussians={len(self.sigma_param)}"
+        return f"{self.kind}, num_tokens={self.num_tokens}, num_gaussians={len(self.sigma_param)}"
 
 
 def _parameter(value: float, num: int, parameterization: Parameterization, device: torch.device) -> nn.Parameter:

@@ -8,20 +8,22 @@ distances. Both enter squared there, as in our parameterization `square`.
 import argparse
 import pickle
 import re
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import safetensors.torch
 import torch
 from safetensors import SafetensorError
-from torch import nn
 
-from trainers.errors import CheckpointError, ConfigError
-from trainers.models.state_names import mismatch_of, without_wrappers
+from trainers.errors import CheckpointError
+from trainers.models.state_names import without_wrappers
 
 _WRAPPERS = (("state", "best_weights"), ("state_dict_ema",), ("model_ema",), ("state_dict",), ("model",), ("module",))
 """Under which keys weights lie beside other things: in a trial's files those of its best epoch; in files of
 training scripts, averaged ones before the others, as timm's own `load_state_dict` does it."""
+ATTENTION_BIAS = "attention_bias"
+"""Under which key a trial's file of weights says what its sigma and A are of: the config's attention bias, as JSON."""
 _THEIR_PARAMETER = re.compile(r"^((?:.*\.)?(?:shared_)?rel_pos)\.(sigma_param|amplitude_param)$")
 _COMPUTED = ("relative_coords_H", "relative_coords_W", "relative_position_index", "rel_coords_log", "n_averaged")
 """What is not a weight: buffers that a model computes by itself (the authors', and those that older releases of timm
@@ -39,9 +41,7 @@ def read_state_dict(file: Path) -> dict[str, torch.Tensor]:
         if file.suffix == ".safetensors":
             content: object = safetensors.torch.load_file(file)
         else:
-            # timm's training script saves its parsed arguments beside the weights.
-            with torch.serialization.safe_globals([argparse.Namespace]):
-                content = torch.load(file, map_location="cpu", weights_only=True)
+            content = _loaded(file)
     except FileNotFoundError as error:
         hint = "; a finished trial keeps its weights in best_weights.pt" if file.name == "checkpoint.pt" else ""
         raise CheckpointError(f"there is no file of weights {file.resolve()}{hint}") from error
@@ -52,6 +52,25 @@ def read_state_dict(file: Path) -> dict[str, torch.Tensor]:
         return convert_published(content)
     except CheckpointError as error:
         raise CheckpointError(f"{file} {error}") from error
+
+
+def is_of_trial(file: Path) -> tuple[bool, str]:
+    """Whether a trial has saved this file of torch, and what it says of its attention bias (JSON; empty: nothing).
+
+    Args:
+        file: one that `read_state_dict` reads.
+    """
+    # Mapped where torch can: weights stay unread.
+    state = _below(_loaded(file, mmap=zipfile.is_zipfile(file)), _WRAPPERS[0][:1])
+    if state is None or _below(state, _WRAPPERS[0][1:]) is None:
+        return False, ""
+    return True, str(state.get(ATTENTION_BIAS, ""))
+
+
+def _loaded(file: Path, *, mmap: bool = False) -> object:
+    # timm's training script saves its parsed arguments beside the weights.
+    with torch.serialization.safe_globals([argparse.Namespace]):
+        return torch.load(file, map_location="cpu", weights_only=True, mmap=mmap)
 
 
 def convert_published(content: object) -> dict[str, torch.Tensor]:
@@ -83,23 +102,6 @@ def convert_published(content: object) -> dict[str, torch.Tensor]:
             name, value = f"{match[1]}.gaussian.{match[2]}", value.reshape(-1)
         converted[name] = value
     return converted
-
-
-def load_published(model: nn.Module, file: Path) -> None:
-    """Load a checkpoint, the authors' or ours, into a model that has its attention bias already; all of it must fit.
-
-    Args:
-        model: after `attach_bias` with a `GaussianBias` of parameterization `square`, per head if the file is.
-        file: of torch or safetensors.
-
-    Raises:
-        CheckpointError: the file can't be read.
-        ConfigError: its names or shapes are not the model's.
-    """
-    try:
-        model.load_state_dict(read_state_dict(file))
-    except RuntimeError as error:
-        raise ConfigError(f"{file} does not fit the model: {mismatch_of(error)}") from error
 
 
 def require_content(file: Path) -> None:

@@ -1,6 +1,6 @@
 """What asking timm takes seconds for, kept on disk: a model's sizes, its grids, what a forward pass costs.
 
-One small JSON file per answer, below a folder for the code and the libraries that gave it (`code_version`): another
+One small JSON file per answer, below a folder for the code and the libraries that gave it (`source_version`): another
 timm is asked anew, and of folders for other code the latest few stay (checkouts may share the cache). All of it may be
 deleted at any time; where it can't be written, timm is asked every time.
 """
@@ -16,7 +16,7 @@ from typing import TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from trainers.atomic_file import replaced_file
-from trainers.version import code_version
+from trainers.version import source_version
 
 AnswerT = TypeVar("AnswerT")
 
@@ -50,7 +50,7 @@ def remembered(question: str, about: str, kind: type[AnswerT], answer: Callable[
         kind: the answer's type, as pydantic knows it.
         answer: gives it.
     """
-    place = Path(code_version()) / f"{question}-{hashlib.sha256(about.encode()).hexdigest()[:20]}.json"
+    place = Path(source_version()) / f"{question}-{hashlib.sha256(about.encode()).hexdigest()[:20]}.json"
     adapter = TypeAdapter(kind)
     try:
         return adapter.validate_json((cache_folder() / place).read_bytes())

@@ -7,8 +7,8 @@ from pydantic import Field, model_validator
 
 from trainers.models.grid import check_image_size
 from trainers.models.grids import ModelGrids
+from trainers.models.model import Channels, Model
 from trainers.models.position import PositionEmbedding, set_position_embedding
-from trainers.strict import StrictModel
 
 if TYPE_CHECKING:
     from torch import nn
@@ -18,7 +18,7 @@ _REL_MLP_HIDDEN = 128
 """Hidden units of timm's `RelPosMlp`."""
 
 
-class SmallVitConfig(StrictModel):
+class SmallVitConfig(Model):
     """A ViT of any small size, without LayerScale, average-pooled (no class token)."""
 
     kind: Literal["small_vit"] = "small_vit"
@@ -33,7 +33,7 @@ class SmallVitConfig(StrictModel):
     image_size_px: int = Field(default=32, ge=8, le=1024)
     """Side of the square input image; a multiple of `patch_size_px`."""
     patch_size_px: int = Field(default=4, ge=1, le=64)
-    """Side of one patch."""
+    """Side of one square patch."""
     position: Literal["rel_bias", "rel_mlp", "absolute"] = "rel_bias"
     """Position embedding: a relative table, a relative MLP, or a learned absolute one."""
     position_embedding: PositionEmbedding = "keep"
@@ -68,18 +68,18 @@ class SmallVitConfig(StrictModel):
         return self.image_size_px
 
     @property
-    def input_mean(self) -> tuple[float, float, float]:
+    def input_mean(self) -> Channels:
         """Mean of each channel that the input is normalised with."""
         return (0.5, 0.5, 0.5)
 
     @property
-    def input_std(self) -> tuple[float, float, float]:
+    def input_std(self) -> Channels:
         """Standard deviation of each channel that the input is normalised with."""
         return (0.5, 0.5, 0.5)
 
     @property
-    def published_view(self) -> None:
-        """No weights of it are published: images are seen as usual."""
+    def weights(self) -> None:
+        """It starts from no file."""
 
     @property
     def no_bias(self) -> str | None:
@@ -102,6 +102,10 @@ class SmallVitConfig(StrictModel):
             seed=position_seed,
         )
         return model
+
+    def without_weights(self) -> Self:
+        """The same network, its position embedding as drawn."""
+        return self.model_copy(update={"position_embedding": "keep"})
 
     def build_fresh(self, num_classes: int) -> "nn.Module":
         """The model as its initialisation leaves it, whatever is done to its position embedding."""

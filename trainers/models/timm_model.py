@@ -15,20 +15,24 @@ from trainers.errors import ConfigError
 from trainers.models.flops import count_forward_flops
 from trainers.models.grid import check_image_size
 from trainers.models.grids import ModelGrids, grids_of
+from trainers.models.model import Channels, Model
 from trainers.models.position import PositionEmbedding, set_position_embedding
 from trainers.models.remembered import remembered
 from trainers.models.state_names import mismatch, mismatch_of
 from trainers.models.timm_arguments import TimmArguments, as_timm_takes_it, check_it_builds
 from trainers.models.timm_facts import timm_facts, why_without_bias
 from trainers.models.weights_file import WeightsFile
-from trainers.strict import StrictModel
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
 
-class TimmConfig(StrictModel):
+_POST_NORM = re.compile(r"^swinv2_|_rpn_")
+"""timm's names of models whose branches end in a norm."""
+
+
+class TimmConfig(Model):
     """A timm model by its name, whether ViT, CNN or MLP.
 
     An attention bias can be added to relative-position and plain ViTs, DeiTs, BEiTs, Swins v1 and v2, EVA02s and ViTs
@@ -80,7 +84,7 @@ class TimmConfig(StrictModel):
             if isinstance(patch_size_px, int):
                 check_image_size(self.input_size_px, patch_size_px, is_windowed=facts.is_windowed)
         if facts.no_bias is not None or self.arguments:
-            _check_it_builds(self._without_weights())
+            _check_it_builds(self.without_weights())
         return self
 
     def __hash__(self) -> int:
@@ -102,17 +106,32 @@ class TimmConfig(StrictModel):
         return "_".join([self.name, *filter(None, marks)])
 
     @property
+    def architecture(self) -> str:
+        """The name that timm has for it."""
+        return self.name
+
+    @property
+    def brings_weights(self) -> bool:
+        """Whether it starts from timm's published weights or a file's."""
+        return self.pretrained or self.weights is not None
+
+    @property
+    def ends_blocks_in_norms(self) -> bool:
+        """Swin v2 and timm's `*_rpn_*`."""
+        return _POST_NORM.search(self.name) is not None
+
+    @property
     def input_size_px(self) -> int:
         """Side of the square input image."""
         return timm_facts(self.name).image_size_px if self.image_size_px is None else self.image_size_px
 
     @property
-    def input_mean(self) -> tuple[float, float, float]:
+    def input_mean(self) -> Channels:
         """Mean of each channel that the input is normalised with: what timm's weights expect."""
         return timm_facts(self.name).mean
 
     @property
-    def input_std(self) -> tuple[float, float, float]:
+    def input_std(self) -> Channels:
         """Standard deviation of each channel that the input is normalised with."""
         return timm_facts(self.name).std
 
@@ -123,10 +142,21 @@ class TimmConfig(StrictModel):
         return ModelView(facts.crop_fraction, facts.interpolation)
 
     @property
+    def takes_any_size(self) -> bool:
+        """Whether it gives maps of images of other sizes, too: Swins and CNNs do."""
+        return _takes_any_size(self.without_weights())
+
+    def for_maps(self) -> "TimmConfig":
+        """With windows as large in every stage, where it has any."""
+        if not timm_facts(self.name).is_windowed:
+            return self
+        return self.model_copy(update={"arguments": {"always_partition": True, **self.arguments}})
+
+    @property
     def no_bias(self) -> str | None:
         """Why no attention bias can be added (`None`: one can)."""
         # Arguments may put another attention into every block.
-        return _no_bias(self._without_weights()) if self.arguments else timm_facts(self.name).no_bias
+        return _no_bias(self.without_weights()) if self.arguments else timm_facts(self.name).no_bias
 
     def build(self, num_classes: int, *, position_seed: int = 0, data_root: Path | None = None) -> "nn.Module":
         """The model, with fresh weights from torch's global random numbers, timm's published ones or those of a file.
@@ -153,27 +183,24 @@ class TimmConfig(StrictModel):
         )
         return model
 
-    def timm_arguments(self, num_classes: int) -> dict[str, JsonValue]:
-        """What `timm.create_model` needs beside the name to build a network that takes the trained weights.
-
-        As JSON has it: a list stands for a tuple.
-        """
-        arguments: dict[str, JsonValue] = json.loads(json.dumps({"num_classes": num_classes, **_arguments(self)}))
-        return arguments
+    def timm_call(self, num_classes: int) -> tuple[str, dict[str, JsonValue]]:
+        """What `timm.create_model` needs to build a network that takes the trained weights."""
+        return self.name, json.loads(json.dumps({"num_classes": num_classes, **_arguments(self)}))
 
     def build_fresh(self, num_classes: int) -> "nn.Module":
         """The model as timm's initialisation leaves it, whatever weights and position embedding it would get."""
-        return _create(self._without_weights(), num_classes, "cpu")
+        return _create(self.without_weights(), num_classes, "cpu")
 
     def forward_flops_per_image(self) -> float:
         """Floating-point operations of one image's forward pass (2 per multiply-add)."""
-        return _forward_flops(self._without_weights())
+        return _forward_flops(self.without_weights())
 
     def grids(self) -> ModelGrids:
         """Where its tokens lie, layer by layer."""
-        return _grids(self._without_weights())
+        return _grids(self.without_weights())
 
-    def _without_weights(self) -> Self:
+    def without_weights(self) -> Self:
+        """The same network, as timm's initialisation leaves it."""
         return self.model_copy(update={"pretrained": False, "weights": None, "position_embedding": "keep"})
 
 
@@ -293,7 +320,7 @@ def _load(model: "nn.Module", config: TimmConfig, weights: "dict[str, torch.Tens
                 value.copy_(loaded[name])
 
 
-_MISFITS = (RuntimeError, KeyError, ValueError)
+_MISFITS = (RuntimeError, KeyError, ValueError, AttributeError, TypeError, IndexError)
 """What timm raises for weights of another model."""
 
 
@@ -324,6 +351,16 @@ def _forward_flops(config: TimmConfig) -> float:
         return count_forward_flops(_create(config, 10, "meta"), config.input_size_px)
 
     return remembered("flops", config.model_dump_json(), float, count)
+
+
+@lru_cache(maxsize=256)
+def _takes_any_size(config: TimmConfig) -> bool:
+    def ask() -> bool:
+        from trainers.models.feature_maps import FeatureMaps
+
+        return FeatureMaps(_create(config.for_maps(), 0, "meta")).take_any_size()
+
+    return remembered("any_size", config.model_dump_json(), bool, ask)
 
 
 @lru_cache(maxsize=1024)

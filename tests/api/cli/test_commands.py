@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,8 @@ from typer.testing import CliRunner
 
 from api.cli.application import application
 from api.local_stack.record import StackRecord
-from orchestrator.hardware import Hardware, trial_folder
+from orchestrator.null_spec import null_spec
+from orchestrator.planning.hardware import Hardware, trial_folder
 from orchestrator.planning.planned import PlannedTrial
 from orchestrator.settings import Settings
 from orchestrator.statistics.comparison import Cell
@@ -34,13 +35,13 @@ from orchestrator.store.trials import (
 )
 from tests.api import playing
 from tests.api.conftest import JsonObject
+from tests.preloaded.program import PreloadedProgram, Sigmalab
 from trainers.config import TrialConfig
 from trainers.exported_weights import load_exported
-from trainers.loop import train
 from trainers.runtime import Runtime
+from trainers.training.trial import train
 
 PROGRAM = Path(sys.executable).with_name("sigmalab")
-Sigmalab = Callable[..., subprocess.CompletedProcess[str]]
 COMMANDS = [
     "serve",
     "demo",
@@ -52,6 +53,7 @@ COMMANDS = [
     "resume",
     "extend",
     "report",
+    "compare",
     "logs",
     "export",
     "doctor",
@@ -62,13 +64,6 @@ COMMANDS = [
     "receptive-field",
     "learned-bias",
 ]
-
-
-def call(*arguments: str, env: dict[str, str] | None = None, **options: object) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "COLUMNS": "160", **(env or {})}
-    return subprocess.run(
-        [PROGRAM, *arguments], capture_output=True, text=True, timeout=120, env=environment, **options
-    )  # type: ignore[call-overload, no-any-return]
 
 
 @pytest.fixture
@@ -85,8 +80,8 @@ def service_url(app: FastAPI) -> Iterator[str]:
 
 
 @pytest.fixture
-def sigmalab(service_url: str, settings: Settings) -> Sigmalab:
-    """The program, pointed at it."""
+def sigmalab(call: Sigmalab, service_url: str, settings: Settings) -> Sigmalab:
+    """The program, pointed at a real server."""
 
     def run(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
         return call(*arguments, env={"SIGMALAB_URL": service_url, "SIGMALAB_HOME": str(settings.home)}, **options)
@@ -142,6 +137,8 @@ def test_submit_watch_show_report(
     assert "2.00 → 2.50" in shown
 
     assert r"\toprule" in sigmalab("report", "last", "--format", "latex").stdout
+    # Latin-1 reads any bytes.
+    assert sigmalab("report", "last", "--format", "zip", encoding="latin-1").stdout.startswith("PK")
     folder = tmp_path / "report"
     assert sigmalab("report", "last", "--output", str(folder)).returncode == 0
     # The same files as a run by hand writes, figures included.
@@ -173,12 +170,30 @@ def test_what_is_required_but_not_shown_is_an_exit_code(sigmalab: Sigmalab, stor
     assert sigmalab(*named, "--require", "not-worse").returncode == 0
 
 
+@pytest.mark.parametrize(("control", "code"), [("base", 0), ("control", 7)])
+def test_the_control_against_itself_is_an_exit_code(
+    sigmalab: Sigmalab, store: Database, tmp_path: Path, spec: JsonObject, control: str, code: int
+) -> None:
+    """Every arm that is not called `control` plays the same numbers, and that one others."""
+    question = {**spec, "arms": [{"name": control, "role": "control"}, {"name": "gaussian"}]}
+    (tmp_path / "asked.json").write_text(json.dumps(question))
+    (tmp_path / "null.json").write_text(json.dumps(null_spec(question)))
+    key = ("--idempotency-key", "twice")
+    playing.play(store, json.loads(sigmalab("submit", str(tmp_path / "null.json"), *key, "--json").stdout)["id"])
+    ended = sigmalab("submit", str(tmp_path / "asked.json"), "--null", *key)
+    assert ended.returncode == code, ended.stderr
+    assert ("the machine is not deterministic. " in ended.stderr) == (code == 7)
+    assert ("exactly 0 in every one of " in " ".join(ended.stdout.split())) == (code == 0)
+
+
 def test_the_end_of_a_watch_is_not_that_of_the_experiment(
-    sigmalab: Sigmalab, service_url: str, store: Database, settings: Settings, spec_file: str
+    program: PreloadedProgram, sigmalab: Sigmalab, service_url: str, store: Database, settings: Settings, spec_file: str
 ) -> None:
     experiment_id = json.loads(sigmalab("submit", spec_file, "--json").stdout)["id"]
     environment = {**os.environ, "SIGMALAB_URL": service_url, "SIGMALAB_HOME": str(settings.home)}
-    with subprocess.Popen([PROGRAM, "watch", "last"], stderr=subprocess.PIPE, text=True, env=environment) as watching:
+    with subprocess.Popen(
+        [*program.command, "watch", "last"], stderr=subprocess.PIPE, text=True, env=environment
+    ) as watching:
         assert watching.stderr is not None
         assert watching.stderr.readline() == "queued\n"
         watching.send_signal(signal.SIGINT)
@@ -256,7 +271,7 @@ def test_a_watch_tells_what_was_not_trained_again(sigmalab: Sigmalab, store: Dat
             reuse_trial(session, trial.id, source, attempt)
     playing.finish(store, again, attempt)
     watched = sigmalab("watch", "last").stderr
-    assert "reused 6 finished trials: nothing of them is trained again" in watched
+    assert "reused 6 finished trials instead of training them again" in watched
 
     extended = sigmalab("extend", "last", "--seed", "7")
     assert f"Follow it with: sigmalab watch {again}" in extended.stdout
@@ -273,7 +288,13 @@ def test_a_failed_trial_shows_with_its_reason(sigmalab: Sigmalab, store: Databas
 
 
 def test_a_report_goes_to_any_terminal_and_to_no_impossible_place(
-    sigmalab: Sigmalab, service_url: str, settings: Settings, store: Database, spec_file: str
+    call: Sigmalab,
+    program: PreloadedProgram,
+    sigmalab: Sigmalab,
+    service_url: str,
+    settings: Settings,
+    store: Database,
+    spec_file: str,
 ) -> None:
     playing.play(store, json.loads(sigmalab("submit", spec_file, "--json").stdout)["id"])
     ascii_only = {"SIGMALAB_URL": service_url, "SIGMALAB_HOME": str(settings.home), "PYTHONIOENCODING": "ascii"}
@@ -286,7 +307,10 @@ def test_a_report_goes_to_any_terminal_and_to_no_impossible_place(
     assert (impossible.returncode, impossible.stderr) == (6, "error: /dev/null/report: Not a directory\n")
     with Path("/dev/full").open("w") as full:
         written = subprocess.run(
-            [PROGRAM, "report", "last", "--format", "md"], env={**os.environ, **ascii_only}, stdout=full, stderr=-1
+            [*program.command, "report", "last", "--format", "md"],
+            env={**os.environ, **ascii_only},
+            stdout=full,
+            stderr=-1,
         )
     assert (written.returncode, written.stderr) == (6, b"error: the output can't be written: No space left on device\n")
 
@@ -424,7 +448,7 @@ def test_plan_needs_no_service(spec_file: str, monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize("arguments", [["list"], ["submit", "SPEC"], ["watch", "x"], ["report", "x"]])
-def test_no_service(spec_file: str, tmp_path: Path, arguments: list[str]) -> None:
+def test_no_service(call: Sigmalab, spec_file: str, tmp_path: Path, arguments: list[str]) -> None:
     env = {"SIGMALAB_URL": "http://127.0.0.1:1", "SIGMALAB_HOME": str(tmp_path)}
     if arguments == ["watch", "x"]:
         # Patience is for services that go away, not for those that never were: the first question fails at once.
@@ -435,20 +459,20 @@ def test_no_service(spec_file: str, tmp_path: Path, arguments: list[str]) -> Non
     assert "Traceback" not in answer.stderr
 
 
-def test_a_file_that_is_not_there() -> None:
+def test_a_file_that_is_not_there(call: Sigmalab) -> None:
     answer = call("submit", "nowhere.json")
     assert answer.returncode == 2
     assert "nowhere.json" in answer.stderr
 
 
-def test_serve_beyond_loopback_without_a_token(tmp_path: Path) -> None:
+def test_serve_beyond_loopback_without_a_token(call: Sigmalab, tmp_path: Path) -> None:
     answer = call("serve", "--host", "0.0.0.0", env={"SIGMALAB_HOME": str(tmp_path), "SIGMALAB_API_TOKEN": ""})
     assert answer.returncode == 2
     assert "refusing to listen at 0.0.0.0" in answer.stderr
     assert "SIGMALAB_API_TOKEN" in answer.stderr
 
 
-def test_help_shows_an_example_and_exit_codes() -> None:
+def test_help_shows_an_example_and_exit_codes(call: Sigmalab) -> None:
     top = call("--help").stdout
     assert "Exit codes: 0 done" in top
     for command in COMMANDS:
@@ -471,7 +495,7 @@ def test_what_changes_something_names_its_service(sigmalab: Sigmalab, service_ur
 
 
 def test_another_folders_service_is_changed_only_if_it_is_named(
-    sigmalab: Sigmalab, service_url: str, spec_file: str, tmp_path: Path
+    call: Sigmalab, sigmalab: Sigmalab, service_url: str, spec_file: str, tmp_path: Path
 ) -> None:
     """The note of a stack that has ended: by now somebody else's service has its port."""
     experiment_id = json.loads(sigmalab("submit", spec_file, "--json").stdout)["id"]
@@ -505,13 +529,15 @@ PROXIES = [
 
 
 @pytest.mark.parametrize("proxies", PROXIES)
-def test_this_machine_is_asked_without_a_proxy(sigmalab: Sigmalab, proxies: dict[str, str], service_url: str) -> None:
+def test_this_machine_is_asked_without_a_proxy(
+    call: Sigmalab, sigmalab: Sigmalab, proxies: dict[str, str], service_url: str
+) -> None:
     listed = call("list", "--url", service_url, env=proxies)
     assert (listed.returncode, listed.stderr.splitlines()[0][:18]) == (0, "no experiments yet")
 
 
 @pytest.mark.parametrize("proxies", PROXIES)
-def test_a_proxy_that_fails_is_named(proxies: dict[str, str]) -> None:
+def test_a_proxy_that_fails_is_named(call: Sigmalab, proxies: dict[str, str]) -> None:
     listed = call("list", "--url", "http://lab.example", env=proxies)
     assert listed.returncode == 3
     assert "Traceback" not in listed.stderr
@@ -559,10 +585,20 @@ def test_a_file_that_cannot_be_read_as_a_spec_says_where(tmp_path: Path) -> None
         where = "the key `name` stands here already, in line 1 at line 2, column 1"
         assert f"{file}: the text is not valid YAML: {where}" in done.stderr
     done = here.invoke(application, ["plan", "-", "optimization.epochs=5"], input='{"name": "x", "name": "x"}')
-    assert "standard input: the text is not valid JSON: the name `name` stands 2 times" in done.stderr
+    assert (
+        "standard input: the text is not valid JSON: the name `name` occurs 2 times in one object, the outermost"
+        in done.stderr
+    )
 
 
 def test_the_version_is_told() -> None:
-    done = call("--version")
+    # The script itself: all else runs in copies of a process that has imported it.
+    done = subprocess.run([PROGRAM, "--version"], capture_output=True, text=True)
     assert done.returncode == 0
     assert re.fullmatch(r"sigmalab \d+\.\d+\S*\n", done.stdout)
+
+
+def test_a_choice_that_there_is_not_is_told_in_plain_words(call: Sigmalab) -> None:
+    ended = call("list", "--status", "done")
+    assert ended.returncode == 2
+    assert "Invalid value for '--status': 'done' is not one of 'queued', " in " ".join(ended.stderr.split())

@@ -6,18 +6,18 @@ from pathlib import Path
 from typer.testing import CliRunner
 
 from api.cli.application import application
-from tests.api.cli.test_commands import call
+from tests.preloaded.program import Sigmalab
 from tests.trainers.data.layouts import make_pet
 
 
-def test_prepare(tmp_path: Path) -> None:
+def test_prepare(call: Sigmalab, tmp_path: Path) -> None:
     images, data_root = make_pet(tmp_path / "pet"), tmp_path / "root"
     data_root.mkdir()
     arguments = ("data", "prepare", "oxford_pet", "--root", str(images), "--protocol", "paper", "--json")
     refused = call(*arguments, env={"SIGMALAB_DATA_ROOT": str(data_root)})
     assert refused.returncode == 4
     assert refused.stdout == ""
-    assert f"\nerror: {images} is not the whole of Oxford-IIIT Pet: 4 classes instead of 37" in refused.stderr
+    assert f"\nerror: {images} is not all of Oxford-IIIT Pet: 4 classes instead of 37" in refused.stderr
     done = call(*arguments, "--allow-incomplete", env={"SIGMALAB_DATA_ROOT": str(data_root)})
     assert done.returncode == 0
     assert "images checked 80 of 80  100 %" in done.stderr

@@ -5,7 +5,7 @@ import json
 from typer.testing import CliRunner
 
 from api.cli.application import application
-from orchestrator.recipes import RECIPES
+from orchestrator.spec.recipes import RECIPES
 
 
 def test_recipes_are_named_with_what_they_set_and_where_it_comes_from() -> None:

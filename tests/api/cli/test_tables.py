@@ -2,14 +2,16 @@
 
 from datetime import UTC, datetime, timedelta
 from io import StringIO
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
+from api.cli.planning import plan_here
 from api.cli.readings import ReportReading
 from api.cli.report_tables import print_report
-from api.cli.tables import experiment_table, news_of, print_experiment
-from orchestrator.report.field_tables import WORDS
+from api.cli.tables import experiment_table, news_of, print_experiment, print_plan
+from orchestrator.report.sections.receptive_fields.tables import WORDS
 from orchestrator.service.views import ExperimentView, Progress
 from orchestrator.status import ExperimentStatus
 
@@ -152,3 +154,48 @@ def test_no_number_of_a_report_is_cut(width: int, num_pairs: int) -> None:
         assert heading in shown
     # Whose numbers they are can be read.
     assert all(shown.count(model) >= 4 for model in models)
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_an_answer_keeps_its_margin_and_long_names_whole(width: int) -> None:
+    name = f"vit_relpos_small_patch16_224-{'-'.join(['layer_scale_1'] * 4)}"
+    answer = f"On oxford_pets with {name}, gaussian changed test top-1 by +1.2 pp (95 % CI 0.3 to 2.1): suggestive."
+    report = ReportReading.model_validate(
+        {
+            "experiment": {"status": "succeeded"},
+            "metric": "test/top1",
+            "unit": "pp",
+            "decimals": 2,
+            "confidence": 0.95,
+            "answers": [answer, answer],
+            "remarks": [],
+            "caveats": [],
+            "comparisons": [_comparison(name, "gaussian", 1.2)],
+            "bias": [],
+            "exclusions": [],
+        }
+    )
+    text = StringIO()
+    print_report(Console(file=text, width=width, soft_wrap=True), report)
+    lines = text.getvalue().partition("\nAnswer\n")[2].splitlines()
+    starts = [line for line in lines if not line.startswith("    ")]
+    assert [line[:16] for line in starts] == ["  On oxford_pets"] * 2
+    assert " ".join(text.getvalue().partition("\nAnswer\n")[2].split()) == f"{answer} {answer}"
+    assert max(map(len, lines)) <= max(min(width, 100), 4 + len(name) + 1)
+
+
+@pytest.mark.parametrize(
+    ("hours", "told"),
+    [
+        (1.5, "1.5 CPU core hours"),
+        (0.004, "14 CPU core seconds"),
+        (5e-9, "less than 1 CPU core second"),
+        (0, "no time"),
+    ],
+)
+def test_a_cost_is_told_in_words_that_people_use(hours: float, told: str) -> None:
+    plan = plan_here((Path(__file__).parents[3] / "examples" / "tiny.json").read_bytes())
+    cost = plan.cost.model_copy(update={"cpu_hours": hours})
+    text = StringIO()
+    print_plan(Console(file=text, width=100), plan.model_copy(update={"cost": cost}))
+    assert f"4 trainings, {told}\n" in text.getvalue()

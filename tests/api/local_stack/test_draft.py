@@ -1,6 +1,7 @@
 """Ports, folders, notes and locks: everything about a stack that can be asked without starting one."""
 
 import os
+import re
 import socket
 import stat
 import threading
@@ -65,6 +66,34 @@ def test_everything_that_is_missing_is_started_on_loopback(tmp_path: Path) -> No
     assert api.environment["SIGMALAB_RAY_DASHBOARD_URL"] == head.url
     for server in draft.missing:
         assert Path(server.environment["TMPDIR"]).is_relative_to(tmp_path)
+
+
+@pytest.mark.usefixtures("no_existing_servers")
+def test_no_mlflow_is_started_where_it_is_not_among_the_trackers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SIGMALAB_TRACKERS", "tensorboard")
+    draft = draw(StackOptions(home=tmp_path, port=0), Scratch(tmp_path / "s"), lambda *_: None)
+    assert draft.listener is not None
+    draft.listener.close()
+    assert [server.name for server in draft.missing] == ["Ray head", "API"]
+    assert draft.urls.mlflow is None
+    assert "MLFLOW_TRACKING_URI" not in draft.driver_variables
+    monkeypatch.setenv("SIGMALAB_TRACKERS", "tensorboard, mlflow")
+    draft = draw(StackOptions(home=tmp_path, port=0), Scratch(tmp_path / "s"), lambda *_: None)
+    assert draft.listener is not None
+    draft.listener.close()
+    assert [server.name for server in draft.missing] == ["Ray head", "MLflow", "API"]
+
+
+@pytest.mark.usefixtures("no_existing_servers")
+def test_a_tracker_that_is_none_is_told_before_anything_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIGMALAB_TRACKERS", "mlflow,tensorbord")
+    message = "SIGMALAB_TRACKERS=mlflow,tensorbord: there is not a tracker `tensorbord`; did you mean `tensorboard`"
+    for only_ray in (True, False):
+        options = StackOptions(home=tmp_path, port=0, only_ray=only_ray)
+        with pytest.raises(StackError, match=re.escape(message)):
+            draw(options, Scratch(tmp_path / "s"), lambda *_: None)
 
 
 def test_existing_servers_are_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,13 +14,14 @@ from orchestrator.driving.reuse import Reuse
 from orchestrator.driving.tuning import Engine, _Feed
 from orchestrator.driving.watch import StopReason, Watch
 from orchestrator.driving.work import OpenTrial
-from orchestrator.hardware import Hardware
+from orchestrator.planning.hardware import Hardware
 from orchestrator.status import AttemptEnd
 from orchestrator.store.database import Database, open_database
 from orchestrator.store.experiments import end_attempt, heartbeat
-from orchestrator.store.trials import fail_trial, start_trial, succeed_trial
+from orchestrator.store.trials import fail_trial, get_trial, start_trial, succeed_trial
 from tests.orchestrator.hand_clock import Clock
 from tests.orchestrator.small_experiments import begin, rows_of, settings_in, spec_of, submit
+from trainers.planned_identity import PlannedIdentity
 from trainers.result import EpochReport, TrialResult
 from trainers.runtime import Runtime
 
@@ -74,7 +75,7 @@ def test_the_second_waits_and_takes_the_result_over(labs: tuple[Lab, Lab]) -> No
     assert first.claims.take(trial) is Taken.OURS
     assert second.claims.take(same) is Taken.HELD
     assert second.claims.is_waiting
-    assert second.lines == [f"{same.name} waits for experiment {first.id}, which trains the same"]
+    assert second.lines == [f"{same.name} waits for experiment {first.id}, which is training the same trial"]
     # Not at once, and said once.
     assert second.claims.next_waiting() is None
     assert come_back(second) == same
@@ -141,7 +142,11 @@ def test_the_feed_gives_what_is_free_and_ends_only_when_nothing_is_waited_for(
     feed = _Feed(ConfirmPhase(second.trials[:2]), recorder, watch, engine, FourSlots())
     held, free = second.trials[:2]
     first.claims.take(first.trials[0])
-    assert feed.suggest("a")[ROW_ID] == free.row_id
+    job = feed.suggest("a")
+    assert job[ROW_ID] == free.row_id
+    with second.database.read() as session:
+        row = get_trial(session, free.row_id)
+    assert Runtime.model_validate_json(job["runtime"]).planned == PlannedIdentity(trial=row.identity, code=row.code)
     # All are given out, but one waits.
     assert feed.suggest("b") is None
     with first.database.write() as session:

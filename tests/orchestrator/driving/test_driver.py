@@ -5,14 +5,17 @@ import threading
 import pytest
 
 from orchestrator.driving.driver import run_experiment
-from orchestrator.hardware import trial_folder
+from orchestrator.null_spec import null_spec
+from orchestrator.planning.hardware import trial_folder
+from orchestrator.spec.experiment import parse_spec
 from orchestrator.status import ExperimentStatus, Phase, TrialStatus
 from orchestrator.store.database import Database, open_database
 from orchestrator.store.events import events_after
 from orchestrator.store.experiments import insert_experiment, request_cancel
 from orchestrator.store.telemetry import metrics_of
+from orchestrator.store.tracking import runs_of
 from orchestrator.store.trials import fail_trial
-from orchestrator.stored_report import comparisons_of
+from orchestrator.stored.report import comparisons_of, read_experiment, report_of
 from tests.orchestrator.small_experiments import (
     TINY,
     begin,
@@ -25,6 +28,7 @@ from tests.orchestrator.small_experiments import (
     spec_of,
     submit,
 )
+from tests.orchestrator.tracking.event_reading import scalars
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_cluster")]
 
@@ -42,7 +46,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def settings(folder):
-    return settings_in(folder)
+    return settings_in(folder, trackers=("tensorboard",))
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +97,21 @@ def test_an_experiment_ends_with_rows_metrics_pairs_and_comparisons(finished, da
     assert all((folder / "predictions.npz").exists() for folder in folders)
 
 
+def test_the_driver_ships_to_each_tracker_that_is_on(finished, database, settings):
+    experiment_id, lines = finished
+    with database.read() as session:
+        runs = runs_of(session, "tensorboard", experiment_id)
+    trials = rows_of(database, experiment_id)
+    assert sorted(runs) == [trial.id for trial in trials]
+    for trial in trials:
+        with database.read() as session:
+            curves = metrics_of(session, trial.id)
+        shown = scalars(settings.home / "tensorboard" / runs[trial.id])
+        kept = {(key, step) for key, curve in curves.items() for step, _ in curve}
+        assert {(key, step) for key, step, *_ in shown} >= kept
+    assert not any("wait in the store" in line for line in lines)
+
+
 def test_a_nan_loss_fails_the_trial_with_step_and_arm_and_leaves_the_pair_incomplete(finished, database):
     experiment_id, lines = finished
     trial = next(row for row in rows_of(database, experiment_id) if (row.arm, row.seed) == ("wild", 0))
@@ -137,6 +156,17 @@ def test_reuse_never_trains_again_in_a_folder_of_its_own(finished, database, set
     assert all((folder / "result.json").exists() for folder in folders)
 
 
+def test_the_control_is_really_trained_twice_and_gives_the_same_numbers(finished, database, settings):
+    spec = parse_spec(null_spec({**TINY, "seeds": [0]}))
+    experiment_id = run(database, settings, spec)
+    rows = rows_of(database, experiment_id)
+    assert [(row.arm, row.reused_from, row.attempt) for row in rows] == [("control", None, 1), ("null", None, 1)]
+    assert len({row.identity for row in rows}) == 2
+    with database.read() as session:
+        (check,) = report_of(read_experiment(session, experiment_id)).repeats
+    assert check.is_exact, check.text
+
+
 def test_an_experiment_whose_trials_all_fail_has_failed(database, settings):
     experiment_id = submit(database, settings, spec_of(name="hopeless", seeds=[7]))
     attempt = begin(database, experiment_id)
@@ -145,7 +175,7 @@ def test_an_experiment_whose_trials_all_fail_has_failed(database, settings):
             fail_trial(session, row.id, f"arm {row.arm}: no luck", attempt)
     status = run_experiment(database, settings, experiment_id, begin(database, experiment_id))
     assert status == ExperimentStatus.FAILED
-    assert experiment_of(database, experiment_id).reason == "all 2 trials failed; the first: arm control: no luck"
+    assert experiment_of(database, experiment_id).reason == "all 2 trials failed; the first error: arm control: no luck"
 
 
 @pytest.mark.parametrize(

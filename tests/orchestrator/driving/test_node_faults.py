@@ -7,9 +7,9 @@ import pytest
 
 from orchestrator.driving.node_faults import NodeFaultError, NodeFaults, _fits, may_be_the_nodes
 from orchestrator.driving.tuning import reservation
-from orchestrator.spec import Resources
+from orchestrator.spec.experiment import Resources
 from tests.orchestrator.hand_clock import Clock
-from trainers.errors import ConfigError, DataError, GpuMemoryError, NonFiniteLossError
+from trainers.errors import ConfigError, DataError, GpuMemoryError, NonFiniteLossError, OtherVersionError
 
 NODES = {"a": "gpu-1", "b": "gpu-2", "c": "gpu-3"}
 
@@ -31,6 +31,7 @@ def fails(faults: NodeFaults) -> Callable[..., bool]:
     [
         (DataError("the folder /data/pets is missing"), True),
         (ConfigError("torch sees no CUDA device here"), True),
+        (OtherVersionError("the code here is not that of the plan"), True),
         (OSError(116, "Stale file handle"), True),
         (RuntimeError("CUDA error: uncorrectable ECC error encountered"), True),
         (RuntimeError("shapes do not match"), False),

@@ -8,8 +8,8 @@ import pytest
 from orchestrator.driving.phases import ConfirmPhase, SearchPhase, open_confirm_trials
 from orchestrator.driving.reuse import Reuse
 from orchestrator.driving.work import Ending
-from orchestrator.hardware import Hardware
 from orchestrator.planning.expansion import Expansion
+from orchestrator.planning.hardware import Hardware
 from orchestrator.status import Phase, TrialStatus
 from orchestrator.store.database import open_database
 from orchestrator.store.telemetry import record_epoch

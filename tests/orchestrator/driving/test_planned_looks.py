@@ -6,12 +6,12 @@ All trainings are finished already, with planted accuracies, and stand in; so no
 import pytest
 
 from orchestrator.driving import driver
-from orchestrator.report.markdown import to_markdown
-from orchestrator.spec import ExperimentSpec
+from orchestrator.report.formats.markdown import to_markdown
+from orchestrator.spec.experiment import ExperimentSpec
 from orchestrator.statistics.comparison import Basis, Verdict
 from orchestrator.status import Phase
 from orchestrator.store.database import Database
-from orchestrator.stored_report import read_experiment, report_of
+from orchestrator.stored.report import read_experiment, report_of
 from tests.orchestrator.small_experiments import (
     TINY,
     begin,

@@ -23,9 +23,9 @@ from tests.orchestrator.small_experiments import (
 )
 from trainers.config import TrialConfig
 from trainers.errors import NonFiniteLossError
-from trainers.loop import train
 from trainers.ray_worker import train_with_ray
 from trainers.runtime import Runtime
+from trainers.training.trial import train
 
 pytestmark = [
     pytest.mark.ray,

@@ -8,7 +8,7 @@ from orchestrator.service.experiments import Experiments
 from orchestrator.status import ExperimentStatus
 from orchestrator.store.database import Database, open_database
 from orchestrator.store.experiments import begin_attempt, move
-from orchestrator.stored_report import read_experiment, report_of
+from orchestrator.stored.report import read_experiment, report_of
 from tests.orchestrator.small_experiments import (
     TINY,
     experiment_of,
@@ -62,7 +62,7 @@ def test_a_sweep_shares_its_control_and_extend_trains_only_what_is_missing(datab
     lines: list[str] = []
     one_more = run(database, settings, spec, lines)
     assert num_trained(database, one_more) == 1
-    assert "reused 1 finished trials" in lines
+    assert "reused 1 finished trial" in lines
 
     # What a trial has put out is found in every experiment that it stands in for.
     (reused,) = (row for row in rows_of(database, one_more) if row.reused_from is not None)

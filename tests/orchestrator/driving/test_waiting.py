@@ -10,7 +10,7 @@ from ray.util import placement_group, placement_group_table, remove_placement_gr
 from orchestrator.capacity import Capacity, Node
 from orchestrator.driving.driver import run_experiment
 from orchestrator.driving.waiting import WaitingNote, waits_for
-from orchestrator.spec import Resources
+from orchestrator.spec.experiment import Resources
 from orchestrator.status import ExperimentStatus
 from orchestrator.store.database import open_database
 from orchestrator.store.experiments import move
@@ -73,7 +73,7 @@ TWO_BOXES = Capacity((Node(4, 2), Node(4, 2)), None)
             ONE_BOX,
             [Node(3, 0)],
             {},
-            "waits for 4 CPUs: 3 of 4 are free, no experiment of this service has them",
+            "waits for 4 CPUs: 3 of 4 are free, and no experiment of this service holds the others",
         ),
         (
             {"cpus_per_worker": 4},

@@ -1,5 +1,6 @@
 """From a spec to its trials: order, identities, and every implied trial validated with its place in the spec."""
 
+import hashlib
 import json
 from copy import deepcopy
 
@@ -8,10 +9,12 @@ import pytest
 from orchestrator.errors import SpecError
 from orchestrator.planning.cells import labels_of
 from orchestrator.planning.expansion import Expansion
-from orchestrator.spec import parse_spec
+from orchestrator.spec.experiment import parse_spec
 from orchestrator.status import Phase
 from trainers.config import canonical_json, trial_identity
-from trainers.models import GaussianBias, TimmConfig
+from trainers.export_note import NOTE
+from trainers.models.gaussian import GaussianBias
+from trainers.models.timm_model import TimmConfig
 from trainers.version import code_version
 
 GAUSSIAN = {"kind": "gaussian", "sigma": 2.0}
@@ -32,6 +35,14 @@ SEARCH = {"space": {"attention_bias.sigma": {"kind": "log_uniform", "low": 0.5, 
 
 def expand(data_root=None, **changes):
     return Expansion(parse_spec({**deepcopy(SPEC), **changes}), data_root=data_root)
+
+
+def weights_in(file, content, **note):
+    """A file of safetensors with a header and something behind it, with or without an export's note."""
+    metadata = {"about": content, **({NOTE: json.dumps(note)} if note else {})}
+    header = json.dumps({"__metadata__": metadata}).encode()
+    file.write_bytes(len(header).to_bytes(8, "little") + header)
+    return {"path": str(file), "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
 
 
 def problems(data_root=None, **changes):
@@ -66,7 +77,7 @@ def test_identities_equal_trial_identity_and_differ():
     assert len({trial.identity for trial in trials}) == len(trials) == 24
     for trial in trials:
         fingerprint = expansion.dataset_fingerprints[trial.cell.dataset]
-        expected = trial_identity(trial.config, code_version=code_version(), data_fingerprint=fingerprint)
+        expected = trial_identity(trial.config, code_version=code_version(trial.config), data_fingerprint=fingerprint)
         assert trial.identity == expected
         assert trial.config.seed == trial.seed
         assert trial.config.score_test
@@ -126,7 +137,7 @@ def test_a_search_trial_never_scores_the_test_split():
     assert not trial.config.score_test
     assert trial.config.attention_bias.sigma == 3.5
     fingerprint = expansion.dataset_fingerprints["digits-300"]
-    expected = trial_identity(trial.config, code_version=code_version(), data_fingerprint=fingerprint)
+    expected = trial_identity(trial.config, code_version=code_version(trial.config), data_fingerprint=fingerprint)
     assert trial.identity == expected
 
 
@@ -155,7 +166,7 @@ def test_a_spec_without_planned_looks_is_the_text_that_it_always_was():
     assert '"looks"' in canonical_json(expansion.spec)
     assert {trial.seed for trial in expansion.confirm_trials({}, expansion.first_reach)} == {3, 1}
     assert expansion.confirm_trials({}) == expand(seeds=[3, 1, 2]).confirm_trials({})
-    with pytest.raises(SpecError, match=r"/seeds: none of the looks is after 4 pairs.*2 or 3 would do"):
+    with pytest.raises(SpecError, match=r"/seeds: no look is planned after 4 pairs.*list 2 or 3 seeds"):
         expand(seeds=[0, 1, 2, 3], looks=looks)
 
 
@@ -255,8 +266,25 @@ def test_an_arm_that_is_the_control_in_disguise():
     ((pointer, message),) = problems(arms=arms)
     assert pointer == "/arms/0/patch"
     assert message.endswith(
-        "(and 3 more): this patch makes the very trial of arm `control`; there is nothing to compare"
+        "(and 3 more): this patch makes the same trial as arm `control`, so there is nothing to compare"
     )
+
+
+def test_kinds_that_do_not_fit_together_are_told_once_each_at_the_one_that_has_to_give_way():
+    """Not once for each arm, and all at a time."""
+    found = dict(
+        problems(
+            task={"kind": "segmentation"},
+            datasets=[{"kind": "digits"}],
+            augmentation={"kind": "rand_augment"},
+            mixing={"kind": "mixup"},
+        )
+    )
+    assert list(found) == ["/datasets/0", "/augmentation", "/mixing"]
+    assert all("(and 5 more): " in message for message in found.values())
+    arms = with_arm(patch={"mixing": {"kind": "mixup"}})
+    ((pointer, _),) = problems(task={"kind": "segmentation"}, datasets=[{"kind": "shapes"}], arms=arms)
+    assert pointer == "/arms/0/patch/mixing"
 
 
 def test_a_batch_that_the_workers_cannot_share():
@@ -265,7 +293,9 @@ def test_a_batch_that_the_workers_cannot_share():
     )
     assert pointer == "/optimization/global_batch_size"
     assert message.startswith("arm `control` in cell `small_vit_48x3_rel_bias/digits-300` (and 11 more): ")
-    assert message.endswith("a global batch of 50 can't be shared by 4 workers x 2 accumulation steps; 48 or 56 could")
+    assert message.endswith(
+        "a global batch of 50 can't be shared by 4 workers x 2 accumulation steps; 48 or 56 would do"
+    )
 
 
 @pytest.mark.parametrize(
@@ -296,7 +326,7 @@ def test_a_batch_larger_than_the_training_set():
     ((pointer, message),) = problems(optimization={"global_batch_size": 128})
     assert pointer == "/optimization/global_batch_size"
     assert "cell `small_vit_48x3_rel_bias/digits-100` (and 5 more)" in message
-    assert message.endswith("a global batch of 128 is larger than the training set of 100 images; take fewer")
+    assert message.endswith("a global batch of 128 is larger than the training set of 100 images; take a smaller one")
 
 
 @pytest.mark.parametrize(
@@ -383,7 +413,7 @@ def test_early_stopping_that_never_acts():
     search = {**SEARCH, "early_stopping": {"kind": "asha", "grace_epochs": 20}}
     ((pointer, message),) = problems(arms=with_arm(patch={"attention_bias": GAUSSIAN}, search=search))
     assert pointer == "/optimization/epochs"
-    assert message.endswith("early stopping after 20 epochs (`grace_epochs`) never acts on a training of 20")
+    assert message.endswith("early stopping after 20 epochs (`grace_epochs`) never takes effect in a training of 20")
 
 
 def test_problems_of_all_kinds_come_together(tmp_path):
@@ -430,6 +460,86 @@ def test_a_bias_on_a_model_without_attention_is_refused_with_arm_and_model():
     assert trials[1].config.model.arguments == {"global_pool": "max"}
     ((_, message),) = problems(models=models, arms=arms, analyses=[{"kind": "learned_bias"}])[:1]
     assert "has no attention whose position bias could be shown" in message
+
+
+def test_a_bias_from_weights_needs_a_file_of_weights(tmp_path):
+    arms = with_arm(patch={"attention_bias": {"kind": "from_weights"}})
+    ((pointer, message),) = problems(arms=arms)
+    assert pointer == "/arms/0/patch/attention_bias"
+    assert "the model has no file to read sigma and A from: name it (`weights` of a timm model)" in message
+    weights, other_weights = (weights_in(tmp_path / f"{name}.safetensors", name) for name in ("mine", "other"))
+    models = [{"kind": "timm", "name": "test_vit", "image_size_px": 32, "weights": weights}]
+    expansion = expand(models=models, arms=[arms[0], SPEC["arms"][1]])
+    control, treated, *_ = expansion.confirm_trials({})
+    assert control.cell.model.endswith(f"weights_{weights['sha256'][:8]}")
+    assert treated.config.attention_bias.kind == "from_weights"
+    other = [{**models[0], "weights": other_weights}]
+    assert expand(models=other, arms=[arms[0], SPEC["arms"][1]]).confirm_trials({})[1].identity != treated.identity
+
+
+@pytest.mark.parametrize(
+    ("model", "theirs", "ours", "trouble"),
+    [
+        ("test_vit", {"kind": "none"}, {}, "can't be read from {path}: it holds none"),
+        ("test_vit", {"kind": "permuted_gaussian"}, {}, "in {path} are those of a placebo"),
+        ("test_vit", {"kind": "gaussian", "parameterization": "log"}, {}, "of parameterization `log`, and"),
+        (
+            "test_vit",
+            {"kind": "gaussian", "per_head": True},
+            {},
+            "are of `per_head` true, and `attention_bias` says false",
+        ),
+        (
+            "test_vit2",
+            {"kind": "gaussian"},
+            {},
+            "the weights in {path} are not those of test_vit: they are those of test_vit2",
+        ),
+        ("test_vit", {"kind": "gaussian", "per_head": True}, {"per_head": True}, None),
+        ("test_vit", {"kind": "gaussian"}, {}, None),
+    ],
+)
+def test_what_an_exported_file_says_of_itself_is_asked_before_anything_is_trained(
+    tmp_path, model, theirs, ours, trouble
+):
+    note = {
+        "trial": "0" * 20,
+        "seed": 0,
+        "best_epoch": 1,
+        "metrics": {},
+        "model": {"kind": "timm", "name": model, "image_size_px": 32},
+        "attention_bias": theirs,
+        "bias_tensors": [],
+        "num_classes": 10,
+        "class_names": [],
+        "input_size_px": 32,
+        "input_mean": [0.5] * 3,
+        "input_std": [0.5] * 3,
+        "timm": None,
+    }
+    weights = weights_in(tmp_path / "theirs.safetensors", "theirs", **note)
+    asked = {
+        "models": [{"kind": "timm", "name": "test_vit", "image_size_px": 32, "weights": weights}],
+        "arms": with_arm(patch={"attention_bias": {"kind": "from_weights", **ours}}),
+    }
+    if trouble is None:
+        expand(**asked)
+        return
+    found = problems(**asked)
+    assert {pointer for pointer, _ in found} == {"/models/0/weights"}
+    assert all(trouble.format(path=weights["path"]) in message for _, message in found)
+
+
+def test_a_file_of_weights_that_is_missing_or_another_is_found_before_anything_runs(tmp_path):
+    weights = weights_in(tmp_path / "mine.safetensors", "mine")
+    model = {"kind": "timm", "name": "test_vit", "image_size_px": 32}
+    absent, changed = weights | {"path": str(tmp_path / "absent")}, weights | {"sha256": "0" * 64}
+    for wrong, why in ((absent, "there is no file of weights"), (changed, "another file: its sha256 is not 0000")):
+        ((pointer, message),) = problems(models=[model | {"weights": wrong}])
+        assert pointer == "/models/0/weights"
+        assert why in message
+        # What it is, whoever asks for it, is nobody's business.
+        assert weights["sha256"] not in message
 
 
 def test_a_bias_on_an_attention_that_arguments_choose_is_refused():

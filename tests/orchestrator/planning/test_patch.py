@@ -4,7 +4,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from orchestrator.planning.patch import UnknownPathError, merge_patch, set_path
+from orchestrator.spec.patch import UnknownPathError, merge_patch, set_path
 
 scalars = st.none() | st.booleans() | st.integers() | st.text(max_size=3)
 keys = st.sampled_from(["a", "b", "c", "kind"])

@@ -6,12 +6,13 @@ import pytest
 from PIL import Image
 
 from orchestrator.errors import SpecError
-from orchestrator.planning.cost import CPU_FLOPS_PER_SECOND, GPU_FLOPS_PER_SECOND
+from orchestrator.planning.cost import CPU_FLOPS_PER_SECOND
 from orchestrator.planning.expansion import Expansion
+from orchestrator.planning.gpu_rates import MEASURED, UNKNOWN_GPU, UTILISATION, gpu_rate
 from orchestrator.planning.plan import Plan, make_plan
 from orchestrator.planning.plan_warnings import warnings_of
-from orchestrator.spec import parse_spec
-from trainers.data import DigitsConfig
+from orchestrator.spec.experiment import parse_spec
+from trainers.data.digits import DigitsConfig
 
 NUM_TEST = DigitsConfig().num_test
 CELL = "small_vit_48x3_rel_bias/digits-300"
@@ -86,8 +87,37 @@ def test_cost_from_floating_point_operations():
     )
     on_gpus = plan_with(resources={"num_workers": 2, "gpus_per_worker": 1}).cost
     # Twice the GPUs, half the time: the same GPU hours.
-    assert on_gpus.gpu_hours == pytest.approx(12 * flops / GPU_FLOPS_PER_SECOND / 3600)
-    assert "per second and GPU" in on_gpus.basis
+    assert on_gpus.gpu_hours == pytest.approx(12 * flops / UNKNOWN_GPU / 3600)
+    assert "2e+13 per second and GPU (right within a factor of ten; `resources.accelerator_type` would" in on_gpus.basis
+
+
+def test_the_cost_of_a_gpu_is_that_of_its_model_and_precision(monkeypatch):
+    on_h100 = {"gpus_per_worker": 1, "accelerator_type": "H100"}
+
+    def cost(precision):
+        plan = plan_with(optimization={"precision": precision}, resources=on_h100)
+        return plan.cost.gpu_hours, plan.cost.basis
+
+    hours, basis = cost("bf16")
+    # NVIDIA's data sheet: 1,979 TFLOP/s with sparsity, half of it dense; 989 for TF32; 67 for fp32.
+    assert "an assumed 3e+14 per second and H100 in bf16 (30 % of the published 9.9e+14, right" in basis
+    assert cost("tf32")[0] == pytest.approx(2 * hours, rel=1e-3)
+    assert cost("fp32")[0] == pytest.approx(hours * 1979 / 2 / 67)
+    monkeypatch.setitem(MEASURED, ("H100", "bf16"), 4e14)
+    measured_hours, basis = cost("bf16")
+    assert measured_hours == pytest.approx(hours * UTILISATION * 1979e12 / 2 / 4e14)
+    assert "4e+14 per second and H100 in bf16 (as measured)" in basis
+    # What one precision reached says nothing of another.
+    assert "of the published" in cost("tf32")[1]
+
+
+def test_a_gpu_that_nobody_knows_is_named():
+    rate = gpu_rate("Intel-GPU-Max-1550", "bf16")
+    assert (rate.flops_per_second, rate.unit) == (UNKNOWN_GPU, "GPU")
+    assert rate.ground.endswith("nothing is known of Intel-GPU-Max-1550")
+    assert gpu_rate("A100-80G", "bf16") == gpu_rate("A100", "bf16")
+    for typed in ("H20O", "h200"):
+        assert gpu_rate(typed, "bf16").ground.endswith(f"nothing is known of {typed}; did you mean H200?")
 
 
 def test_a_trial_without_epochs_costs_its_scoring_and_its_analysis():
@@ -169,7 +199,7 @@ def test_a_plan_is_deterministic_and_survives_json():
         ),
         (
             {"arms": [SPEC["arms"][0], searched(SPEC["arms"][1])]},
-            "the control is not tuned, but `gaussian`: part of the effect may come from the search alone",
+            "the control is not tuned, but `gaussian` is: part of the effect may come from the search alone",
         ),
         ({"primary_metric": "best_val/top1"}, "`best_val/top1` is taken at the epoch that was chosen by validation"),
         (
@@ -201,7 +231,7 @@ def test_unequal_and_thin_searches_are_said():
         "(8 against 2), seeds per candidate (2 against 1), `optimization.optimizer.lr` (fixed against searched); an "
         "arm that is searched longer, or better, looks better"
     )
-    assert thin.startswith("the search of `control` judges each candidate by one seed")
+    assert thin.startswith("the search of `control` judges each candidate by a single seed")
     equal = {**SPEC["arms"][0], "search": {**learning_rate, "seeds": [10, 11]}}
     (fixed,) = plan_with(arms=[equal, searched(SPEC["arms"][1])]).warnings
     assert "differ in `optimization.optimizer.lr` (fixed against searched);" in fixed
@@ -247,7 +277,7 @@ def test_as_many_candidates_over_another_range_are_another_search():
 def test_a_treatment_that_is_not_tuned_is_said():
     untuned = {"name": "wide", "patch": {"attention_bias": {"kind": "gaussian", "sigma": 8.0}}}
     (warning,) = plan_with(arms=[searched(SPEC["arms"][0]) | {"search": LR_SEARCH}, untuned]).warnings
-    assert warning.startswith("`wide` is not tuned, but the control `control`: part of the effect may be hidden")
+    assert warning.startswith("`wide` is not tuned, but the control `control` is: part of the effect may be hidden")
 
 
 # ---- a training is planned once ----
@@ -302,7 +332,7 @@ def test_a_set_that_is_not_whole_is_named():
     manifest = {"kind": "manifest", "path": "oxford_pet-paper-incomplete.manifest.parquet"}
     spec = parse_spec({**deepcopy(SPEC), "datasets": [manifest]})
     assert warnings_of(spec) == (
-        "the data set oxford_pet-paper-incomplete is not whole: no result on it compares with published ones",
+        "the data set oxford_pet-paper-incomplete is incomplete: no result on it can be compared with published ones",
     )
 
 
@@ -416,14 +446,14 @@ def test_files_that_are_no_images_are_a_problem_before_a_trial_meets_them(tmp_pa
     assert problem.pointer == "/datasets/0"
     assert problem.message.startswith("7 files of pets can't be read as images, and trials would fail there: ")
     assert f"{tmp_path}/pets/cat/0.gif" in problem.message
-    assert problem.message.endswith(" and 2 more; mend or remove them")
+    assert problem.message.endswith(" and 2 more; repair or remove them")
 
 
 def test_a_batch_larger_than_a_folder_is_a_problem_before_a_trial_meets_it(tmp_path):
     paint(tmp_path / "pets")
     folder = [{"kind": "folder", "path": str(tmp_path / "pets")}]
     with pytest.raises(
-        SpecError, match="a global batch of 15 is larger than the training set of 14 images; take fewer"
+        SpecError, match="a global batch of 15 is larger than the training set of 14 images; take a smaller one"
     ):
         plan_with(datasets=folder, optimization={"global_batch_size": 15})
     assert plan_with(datasets=folder, optimization={"global_batch_size": 15, "epochs": 0})

@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 from orchestrator.errors import SpecError
 from orchestrator.planning.expansion import Expansion
 from orchestrator.planning.point import with_point
-from orchestrator.search import OptunaSearch
-from orchestrator.search.listed_candidates import grid, random_draws
-from orchestrator.search.proposers import make_proposer
+from orchestrator.search.grid import grid
+from orchestrator.search.optuna_search import OptunaSearch
+from orchestrator.search.random_draws import random_draws
 from orchestrator.search.space import is_below, point_key
-from orchestrator.spec import ArmSearch, parse_spec
+from orchestrator.spec.experiment import ArmSearch, parse_spec
 
 SIGMA, BIAS = "attention_bias.sigma", "attention_bias"
 LR, OPTIMIZER = "optimization.optimizer.lr", "optimization.optimizer"
@@ -49,7 +49,7 @@ def problems(space, **search):
 
 def candidates_of(expansion):
     search = expansion.spec.arms[1].search
-    proposer = make_proposer(search.algorithm, search.space, num_candidates=search.num_candidates)
+    proposer = search.algorithm.build(search.space, num_candidates=search.num_candidates)
     while (params := proposer.propose()) is not None:
         yield params
         proposer.observe(params, 0.5)
@@ -153,8 +153,8 @@ def test_a_conditional_space_is_refused():
     ((pointer, message),) = problems(space).items()
     assert pointer == "/attention_bias.sigma"
     assert (
-        'with `attention_bias` = {"kind": "none"} there is no `attention_bias.sigma`, and a search has no paths that '
-        "exist with some candidates only: list whole values under `attention_bias` alone, or give each kind an arm"
+        'with `attention_bias` = {"kind": "none"} there is no `attention_bias.sigma`, and each path of a search '
+        "must exist for all candidates: list whole values under `attention_bias` alone, or give each kind an arm"
     ) in message
 
 
@@ -180,7 +180,7 @@ def test_candidates_that_are_known_beforehand_are_all_tried():
 def test_one_point_spelled_in_two_ways_is_one():
     assert "the value 1.0 is listed twice, as 1 too" in problems({SIGMA: choice(1, 2, 1.0)})[f"/{SIGMA}"]
     same_trial = problems({BIAS: choice({"kind": "gaussian"}, {"kind": "gaussian", "sigma": 5})})
-    assert 'makes the very trial of {"kind": "gaussian"}' in same_trial["/attention_bias/values/1"]
+    assert 'makes the same trial as {"kind": "gaussian"}' in same_trial["/attention_bias/values/1"]
     assert point_key({"a": 1, "b": [2.0]}) == point_key({"b": [2], "a": 1.0})
     assert len({point_key({"a": value}) for value in (1, True, "1", 0, False, None, 1.5)}) == 7
 
@@ -192,7 +192,7 @@ def test_true_and_1_are_two_points():
     assert {point_key(params) for params in drawn} == {point_key({"a": value}) for value in (1, True, 0, False)}
     for algorithm in ("grid", "optuna"):
         search = ArmSearch.model_validate({"space": {"a": choice(1, True)}, "algorithm": {"kind": algorithm}})
-        restarted = make_proposer(search.algorithm, search.space, num_candidates=2)
+        restarted = search.algorithm.build(search.space, num_candidates=2)
         restarted.restore({"a": True})
         (left,) = iter(restarted.propose, None)
         assert left["a"] is not True

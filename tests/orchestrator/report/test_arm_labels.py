@@ -11,19 +11,20 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from orchestrator.report import Report
-from orchestrator.report.csv_table import to_csv, trials_to_csv
-from orchestrator.report.field_arrays import to_npz
-from orchestrator.report.files import report_files
-from orchestrator.report.html import figures_of
-from orchestrator.report.latex import to_latex
-from orchestrator.report.markdown import to_short_markdown
-from orchestrator.report.search_tables import searches_to_csv
-from orchestrator.report.terminal import to_text
-from orchestrator.spec import ExperimentSpec
+from orchestrator.report.content.arrays import to_npz
+from orchestrator.report.formats.folder import report_files
+from orchestrator.report.formats.latex import to_latex
+from orchestrator.report.formats.markdown import to_short_markdown
+from orchestrator.report.formats.terminal import to_text
+from orchestrator.report.sections.comparisons.csv import comparisons_to_csv
+from orchestrator.report.sections.order import pictures_of
+from orchestrator.report.sections.search.csv import searches_to_csv
+from orchestrator.report.sections.trials import trials_to_csv
+from orchestrator.spec.experiment import ExperimentSpec
 from orchestrator.statistics.comparison import Cell
 from orchestrator.status import TrialStatus
 from orchestrator.store.database import open_database
-from orchestrator.stored_report import read_experiment, report_of
+from orchestrator.stored.report import read_experiment, report_of
 from tests.orchestrator.planted_maps import with_fields, write_maps
 from tests.orchestrator.planted_views import write_views
 from tests.orchestrator.report.test_search_history import CHOSEN, ONE, TRIED
@@ -87,7 +88,10 @@ def texts_of(figure: Figure) -> str:
 
 def test_without_labels_a_report_is_for_people_as_it_is(plain: Report) -> None:
     assert plain.for_people() is plain
-    assert "label" not in to_csv(plain).splitlines()[0] + trials_to_csv(plain).splitlines()[0]
+    assert (
+        "label"
+        not in comparisons_to_csv(plain, plain.comparisons).splitlines()[0] + trials_to_csv(plain).splitlines()[0]
+    )
 
 
 def test_every_format_for_people_says_labels_and_nothing_else_changes(report: Report, plain: Report) -> None:
@@ -110,10 +114,10 @@ def test_every_format_for_people_says_labels_and_nothing_else_changes(report: Re
 
 def test_pictures_say_labels(report: Report, plain: Report) -> None:
     shown = report.for_people()
-    drawn = figures_of(shown)
-    assert list(drawn) == list(figures_of(plain))
-    for name, draw in drawn.items():
-        unlabelled, labelled = (texts_of(draw(each)) for each in (plain, shown))
+    pictures, others = pictures_of(shown), pictures_of(plain)
+    assert list(pictures) == list(others)
+    for name, picture in pictures.items():
+        unlabelled, labelled = (texts_of(each.draw()) for each in (others[name], picture))
         assert "arm-" not in labelled, name
         assert ("arm-one" in unlabelled) == ("Für s_2 (ours)" in labelled), name
 
@@ -124,12 +128,12 @@ def test_machines_get_names_as_before_and_labels_beside_them(report: Report, pla
     for field in ("comparisons", "pooled", "curves", "bias", "position", "settings", "receptive_fields", "exclusions"):
         assert document[field] == unlabelled[field], field
     assert [trial["identity"] for trial in document["trials"]] == [trial["identity"] for trial in unlabelled["trials"]]
-    rows = list(csv.DictReader(io.StringIO(to_csv(report))))
+    rows = list(csv.DictReader(io.StringIO(comparisons_to_csv(report, report.comparisons))))
     assert [(row["treatment"], row["treatment_label"]) for row in rows] == list(LABELS.items())[1:]
     trials = list(csv.DictReader(io.StringIO(trials_to_csv(report))))
     assert {(row["arm"], row["arm_label"]) for row in trials} == set(LABELS.items())
-    assert to_npz(report.receptive_fields) == to_npz(plain.receptive_fields)
-    assert to_npz(report.bias_views) == to_npz(plain.bias_views)
+    assert to_npz(report.receptive_fields.means) == to_npz(plain.receptive_fields.means)
+    assert to_npz(report.bias_views.means) == to_npz(plain.bias_views.means)
 
 
 def test_sentences_say_labels_in_a_report_for_machines_too(report: Report, plain: Report) -> None:
@@ -148,7 +152,7 @@ def test_searches_say_labels_in_tables_and_pictures() -> None:
     shown = report.for_people()
     assert {search.arm for search in shown.searches} == {"Über gaussian"}
     assert "Über gaussian" in to_text(shown)
-    assert "Über gaussian" in texts_of(figures_of(shown)["search"](shown))
+    assert "Über gaussian" in texts_of(pictures_of(shown)["search"].draw())
     assert "Über" not in searches_to_csv(report)
 
 

@@ -9,14 +9,14 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.transforms import Bbox
 
 from orchestrator.report import Report
-from orchestrator.report.bias_map_figure import Tile, TileBlock, TileRow, draw_blocks, fit_remark
-from orchestrator.report.bias_view_figure import bias_heads_figure, bias_view_figure, one_view_figure
-from orchestrator.report.bias_views import mean_views
-from orchestrator.report.figures import render
-from orchestrator.report.files import write_report
+from orchestrator.report.drawing.panels import render
+from orchestrator.report.formats.folder import write_report
+from orchestrator.report.sections.position_bias.building import mean_views
+from orchestrator.report.sections.position_bias.map_figure import heads_figure, mean_views_figure, one_view_figure
+from orchestrator.report.sections.position_bias.tiles import Tile, TileBlock, TileRow, draw_blocks, fit_remark
 from orchestrator.store.database import Database, open_database
 from orchestrator.store.tables import ExperimentRow
-from orchestrator.stored_report import read_experiment, report_of
+from orchestrator.stored.report import read_experiment, report_of
 from tests.orchestrator.planted_views import WINDOWS, planted_view, write_views
 from tests.orchestrator.synthetic import CELL, make_records, make_spec, play
 from trainers.result import LayerFit
@@ -103,11 +103,14 @@ def test_one_broken_file_costs_its_own_views_only(store: Database, tmp_path: Pat
 
 def test_twelve_heads_in_twelve_layers_can_be_drawn(store: Database, tmp_path: Path) -> None:
     report, _ = reported(store, tmp_path / "storage", windows=[(14, 14)] * 12, num_heads=12)
-    for figure, num_blocks in ((bias_view_figure(report), 2), (bias_heads_figure(report), 3)):
+    for figure, num_blocks in (
+        (mean_views_figure(report.bias_views.means), 2),
+        (heads_figure(report.bias_views.means), 3),
+    ):
         blocks = [axes for axes in figure.axes if len(axes.images) > 1]
         assert len(blocks) == num_blocks
         assert render(figure, "png")[:4] == b"\x89PNG"
-    assert [len(axes.images) for axes in bias_heads_figure(report).axes[:3]] == [144, 144, 144]
+    assert [len(axes.images) for axes in heads_figure(report.bias_views.means).axes[:3]] == [144, 144, 144]
     assert len(one_view_figure(report.bias_views.means[0]).axes[0].images) == 13
 
 

@@ -2,19 +2,20 @@
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from orchestrator.report import Report
-from orchestrator.report.field_content import TrialMaps
-from orchestrator.report.field_figure import FieldRow
-from orchestrator.report.field_map_figure import field_map_figure
-from orchestrator.report.field_means import measured
-from orchestrator.report.field_tables import field_notes
-from orchestrator.report.fields import receptive_fields_of
-from orchestrator.report.figures import render
+from orchestrator.report.drawing.panels import render
+from orchestrator.report.sections.receptive_fields.building import field_maps_of, receptive_fields_of
+from orchestrator.report.sections.receptive_fields.map_figure import field_map_figure
+from orchestrator.report.sections.receptive_fields.means import measured
+from orchestrator.report.sections.receptive_fields.tables import field_notes
+from orchestrator.report.sections.receptive_fields.tiles import FieldRow
 from orchestrator.statistics.pairing import TrialKey
 from orchestrator.status import TrialStatus
 from tests.orchestrator.planted_maps import GRID_TOKENS, PLACE, planted_map, with_fields
 from tests.orchestrator.synthetic import CELL, make_records, make_spec, report_on
+from trainers.analyses.field_maps import TrialMaps
 
 SPEC = make_spec(analyses=[{"kind": "receptive_field"}], arms=make_spec().arms[:2], seeds=[0, 1, 2])
 RECORDS = [with_fields(record) for record in make_records(SPEC, num_epochs=3)]
@@ -36,15 +37,19 @@ def with_coarse_tokens(arm: str, tokens: list[tuple[int, int]]) -> dict[TrialKey
     return whole() | {key: TrialMaps((4, 4), maps) for key in whole() if key[1] == arm}
 
 
-def fields_of(maps, spec=SPEC, **options):
-    return receptive_fields_of(spec, [CELL], RECORDS, maps, **options)
+def fields_of(maps, spec=SPEC):
+    return receptive_fields_of(spec, [CELL], RECORDS, maps)
 
 
 def drawn(maps) -> Report:
     """The report, after its picture was drawn."""
     report = report_on(SPEC, RECORDS).model_copy(update={"receptive_fields": fields_of(maps)})
-    render(field_map_figure(report), "png")
+    render(picture_of(report), "png")
     return report
+
+
+def picture_of(report: Report) -> Figure:
+    return field_map_figure(report.receptive_fields.maps, [arm.name for arm in report.arms], report.control)
 
 
 def test_differences_are_over_pairs_only() -> None:
@@ -62,11 +67,11 @@ def test_differences_are_over_pairs_only() -> None:
 
 def test_without_any_pair_there_is_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
     rows: list[FieldRow] = []
-    draw = "orchestrator.report.field_map_figure.draw_fields"
+    draw = "orchestrator.report.sections.receptive_fields.map_figure.draw_fields"
     monkeypatch.setattr(draw, lambda given, *_, **__: rows.extend(given))
     maps = whole() | {(CELL.key, "gaussian", seed): "lost" for seed in (0, 1)}
     maps[CELL.key, "control", 2] = "lost"
-    field_map_figure(report_on(SPEC, RECORDS).model_copy(update={"receptive_fields": fields_of(maps)}))
+    picture_of(report_on(SPEC, RECORDS).model_copy(update={"receptive_fields": fields_of(maps)}))
     assert [(set(row.tiles), row.differences) for row in rows] == [({"control", "gaussian"}, {})]
     monkeypatch.undo()
     drawn(maps)
@@ -112,11 +117,13 @@ def test_the_question_has_one_p() -> None:
     fields = fields_of(whole(), spec)
     assert "receptive_field/rms_radius_tokens" not in {each.metric for each in fields.comparisons}
     assert "receptive_field_initial/rms_radius_tokens" in {each.metric for each in fields.comparisons}
-    assert "is the question itself" in field_notes(fields)[0]
+    assert "is the primary metric" in field_notes(fields)[0]
 
 
 def test_arrays_alone_are_measured_when_they_are_needed() -> None:
-    for bare, full in zip(fields_of(whole(), is_measured=False).means, fields_of(whole()).means, strict=True):
+    for bare, full in zip(
+        field_maps_of(SPEC, [CELL], RECORDS, whole(), is_measured=False).means, fields_of(whole()).means, strict=True
+    ):
         assert bare.metrics is None
         assert full.metrics is not None
         assert measured(bare) == full

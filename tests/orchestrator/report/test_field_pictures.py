@@ -11,24 +11,32 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse, Rectangle
 
-from orchestrator.report import Report, field_study
-from orchestrator.report.field_captions import field_captions, r_squared_text
-from orchestrator.report.field_choice import choose, in_report
-from orchestrator.report.field_content import FieldDifference, MeanField, TrialMaps, Unreadable
-from orchestrator.report.field_curve_figure import field_figures
-from orchestrator.report.field_figure import FieldTile
-from orchestrator.report.field_map_figure import field_map_figure, mean_field_figure
-from orchestrator.report.field_means import mean_fields
-from orchestrator.report.field_tables import left_out_notes, mean_field_table, remark_notes, unreadable_notes
-from orchestrator.report.html import figures_of, to_html
-from orchestrator.report.markdown import escape, to_markdown
+from orchestrator.report import Report
+from orchestrator.report.content.receptive_fields import FieldDifference, MeanField, Unreadable
+from orchestrator.report.formats.html import to_html
+from orchestrator.report.formats.markdown import escape, to_markdown
+from orchestrator.report.sections.order import pictures_of
+from orchestrator.report.sections.receptive_fields import study as field_study
+from orchestrator.report.sections.receptive_fields.captions import r_squared_text
+from orchestrator.report.sections.receptive_fields.choice import choose, in_report
+from orchestrator.report.sections.receptive_fields.map_figure import field_map_figure, mean_field_figure
+from orchestrator.report.sections.receptive_fields.means import mean_fields
+from orchestrator.report.sections.receptive_fields.tables import left_out_notes, mean_field_table, remark_notes
+from orchestrator.report.sections.receptive_fields.tiles import FieldTile
+from orchestrator.report.words.unreadable import unreadable_notes
 from orchestrator.statistics.comparison import Cell
 from tests.orchestrator.planted_maps import PLACE, SIGMA_PX, planted_map, with_fields
 from tests.orchestrator.synthetic import CELL, make_records, make_spec, report_on
+from trainers.analyses.field_maps import FIELD_MAPS, TrialMaps
 from trainers.analyses.map_metrics import ReceptiveField, measure
-from trainers.analyses.study import MAPS, LookedAt, Study
+from trainers.analyses.study import LookedAt, Study
 
 ARMS = tuple(SIGMA_PX)
+
+
+def drawn(report: Report) -> Figure:
+    """The report's picture of maps."""
+    return field_map_figure(report.receptive_fields.maps, [arm.name for arm in report.arms], report.control)
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +98,7 @@ def lattice_of(report: Report, *, num_cells: int, arms: tuple[str, ...] = ARMS) 
 
 
 def test_arms_share_one_scale(report: Report) -> None:
-    panels = [axes for axes in field_map_figure(report).axes if axes.images]
+    panels = [axes for axes in drawn(report).axes if axes.images]
     # Three arms and two differences, before and after.
     assert len(panels) == 10
     assert len({axes.images[0].get_clim() for axes in panels[:3]}) == 1
@@ -122,7 +130,7 @@ def test_a_study_is_drawn_with_its_ellipse_in_place(tmp_path: Path, monkeypatch:
     down, across = np.mgrid[:32, :32]
     values = np.exp(-((across - 21.5) ** 2) / (2 * 3.0**2) - (down - 9.5) ** 2 / (2 * 5.0**2))
     field = ReceptiveField(values / values.sum(), place=(2, 5), grid=(8, 8), num_images=1)
-    np.savez(tmp_path / MAPS, **{"none/2_5": field.map})
+    np.savez(tmp_path / FIELD_MAPS, **{"none/2_5": field.map})
     looked_at = LookedAt(
         key="none/2_5",
         intervention="none",
@@ -148,7 +156,7 @@ def texts_of(figure: Figure) -> list[str]:
 
 def test_every_cell_shows_its_middle_token_before_any_shows_more(report: Report) -> None:
     many = lattice_of(report, num_cells=2)
-    shown, left_out = in_report(many.receptive_fields)
+    shown, left_out = in_report(many.receptive_fields.means)
     assert [(cell.model[:6], token) for cell, token in shown if token in ((3, 3), (1, 1))] == [
         ("model0", (3, 3)),
         ("model0", (1, 1)),
@@ -156,12 +164,12 @@ def test_every_cell_shows_its_middle_token_before_any_shows_more(report: Report)
         ("model1", (1, 1)),
     ]
     assert left_out == f"Not shown: + {18 - len(shown)} more tokens; the arrays in receptive_field_maps.npz have all."
-    figure = field_map_figure(many)
+    figure = drawn(many)
     assert sum(bool(axes.images) for axes in figure.axes) == len(shown) * 2 * 5
     assert left_out in " ".join(" ".join(texts_of(figure)).split())
-    for written in (to_markdown(many), to_html(many, dict.fromkeys(figures_of(many), b"<svg/>"))):
+    for written in (to_markdown(many), to_html(many, dict.fromkeys(pictures_of(many), b"<svg/>"))):
         assert f"{18 - len(shown)} more tokens" in written.replace("\\", "")
-    twelve = in_report(lattice_of(report, num_cells=12, arms=("control",)).receptive_fields)
+    twelve = in_report(lattice_of(report, num_cells=12, arms=("control",)).receptive_fields.means)
     assert [token for _, token in twelve.places] == [(3, 3)] * 8
     assert "+ 64 more tokens, + 4 more models on data sets" in twelve.left_out
 
@@ -179,7 +187,7 @@ def test_nothing_is_hidden_that_needs_no_more_room_than_saying_so(report: Report
 def test_a_picture_of_many_maps_fits_a_screen_and_cuts_no_text(report: Report, arms: tuple[str, ...]) -> None:
     many = lattice_of(report, num_cells=2, arms=arms)
     one = [mean for mean in many.receptive_fields.means if (mean.cell.model[5], mean.arm) == ("1", "gaussian")]
-    for figure in (field_map_figure(many), mean_field_figure(one), mean_field_figure(one[::2])):
+    for figure in (drawn(many), mean_field_figure(one), mean_field_figure(one[::2])):
         width, height = figure.get_size_inches() * 200
         assert width <= 2400
         assert height <= 9000
@@ -202,9 +210,9 @@ def test_a_moment_differs_from_the_one_before(report: Report) -> None:
 
 def test_markdown_names_the_pictures_with_the_words_of_the_page(report: Report) -> None:
     text = to_markdown(report)
-    page = to_html(report, dict.fromkeys(figures_of(report), b"<svg/>"))
-    captions = field_captions(report)
-    assert set(captions) == set(field_figures(report)) == {"receptive_field_maps", "receptive_field_curves"}
+    page = to_html(report, dict.fromkeys(pictures_of(report), b"<svg/>"))
+    captions = {name: picture.caption for name, picture in pictures_of(report).items() if picture.caption}
+    assert set(captions) == {"receptive_field_maps", "receptive_field_curves"}
     for name, caption in captions.items():
         assert f"[{name}.png]({name}.png): {escape(caption)}" in text
         assert str(markupsafe.escape(caption)) in page
@@ -221,7 +229,7 @@ def test_the_table_of_mean_maps_ends_where_the_figure_does(report: Report) -> No
     assert len(table.rows) == 8 * 3 * 2
     (note,) = left_out_notes(many.receptive_fields)
     assert "48 of 108 rows. Not shown: + 10 more tokens" in note
-    for written in (to_markdown(many), to_html(many, dict.fromkeys(figures_of(many), b"<svg/>"))):
+    for written in (to_markdown(many), to_html(many, dict.fromkeys(pictures_of(many), b"<svg/>"))):
         assert "48 of 108 rows" in written
     assert left_out_notes(report.receptive_fields) == ()
 

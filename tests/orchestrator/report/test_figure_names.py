@@ -9,20 +9,23 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from orchestrator.report import Report, TrialRecord
-from orchestrator.report.arm_style import arm_style
-from orchestrator.report.bias_figures import dataset_figure, heat_figure, position_figure
-from orchestrator.report.bias_map_figure import HEAD_INCHES, Tile, TileBlock, TileRow, draw_blocks
-from orchestrator.report.field_captions import field_captions
-from orchestrator.report.field_curve_figure import field_curve_figure
-from orchestrator.report.field_map_figure import mean_field_figure
-from orchestrator.report.field_means import TrialMaps, mean_fields
-from orchestrator.report.figures import MAX_PANELS, forest_figure, pair_figure, render, sigma_figure
-from orchestrator.report.html import figures_of
-from orchestrator.report.search_figure import search_figure
+from orchestrator.report.drawing.arm_style import arm_style
+from orchestrator.report.drawing.panels import MAX_PANELS, render
+from orchestrator.report.sections.comparisons.figures import forest_figure, pair_figure
+from orchestrator.report.sections.learned_sigma.curves_figure import sigma_figure
+from orchestrator.report.sections.learned_sigma.figures import dataset_figure, heat_figure
+from orchestrator.report.sections.order import pictures_of
+from orchestrator.report.sections.position_bias.fits_figure import position_figure
+from orchestrator.report.sections.position_bias.tiles import HEAD_INCHES, Tile, TileBlock, TileRow, draw_blocks
+from orchestrator.report.sections.receptive_fields.curve_figure import field_curve_figure
+from orchestrator.report.sections.receptive_fields.map_figure import mean_field_figure
+from orchestrator.report.sections.receptive_fields.means import mean_fields
+from orchestrator.report.sections.search.figure import search_figure
 from orchestrator.statistics.comparison import Cell
 from orchestrator.status import Phase
 from tests.orchestrator.planted_maps import planted_map, with_fields
 from tests.orchestrator.synthetic import CELL, make_record, make_spec, report_on
+from trainers.analyses.field_maps import TrialMaps
 
 SPEC = make_spec(seeds=[0, 1], analyses=[{"kind": "receptive_field", "every_epochs": 2}])
 NAMES = [arm.name for arm in SPEC.arms]
@@ -78,7 +81,7 @@ def test_what_the_curves_leave_out_is_said() -> None:
         figure = field_curve_figure(report)
         assert len(figure.axes) == 2 * num_rows
         assert (words in figure.get_supxlabel()) == is_said
-        assert (words in field_captions(report)["receptive_field_curves"]) == is_said
+        assert (words in pictures_of(report)["receptive_field_curves"].caption) == is_said
 
 
 @pytest.mark.parametrize("draw", [forest_figure, pair_figure, sigma_figure, heat_figure, position_figure])
@@ -96,7 +99,7 @@ def test_a_name_is_no_formula(name: str) -> None:
     """The first is a broken one, the second would be set with an index."""
     cells = [Cell(model=CELL.model, dataset=f"{name}{ending}") for ending in ("", "2")]
     report = reported(cells)
-    figures = [draw(report) for draw in figures_of(report).values()]
+    figures = [picture.draw() for picture in pictures_of(report).values()]
     assert len(figures) == 8
     stored = TrialMaps((8, 8), {"final/3_3": planted_map("control", 0, "final")})
     figures.append(mean_field_figure(list(mean_fields(cells[0], "control", {0: stored}, is_trained=True))))

@@ -12,19 +12,25 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from orchestrator.report import Report
-from orchestrator.report.bias_figures import heat_figure, position_figure
-from orchestrator.report.csv_table import to_csv, trials_to_csv
-from orchestrator.report.curve_figure import curve_figure
-from orchestrator.report.figures import forest_figure, pair_figure, render, sigma_figure
-from orchestrator.report.files import write_report
-from orchestrator.report.html import to_html
-from orchestrator.report.latex import escape, to_latex
-from orchestrator.report.markdown import to_markdown, to_short_markdown
-from orchestrator.report.tables import comparison_table
-from orchestrator.report.terminal import to_text
+from orchestrator.report.drawing.interval_glyph import common_scale, interval_glyph
+from orchestrator.report.drawing.panels import render
+from orchestrator.report.formats.folder import write_report
+from orchestrator.report.formats.html import to_html
+from orchestrator.report.formats.latex import to_latex
+from orchestrator.report.formats.markdown import to_markdown, to_short_markdown
+from orchestrator.report.formats.terminal import to_text
+from orchestrator.report.sections.comparisons.csv import comparisons_to_csv
+from orchestrator.report.sections.comparisons.figures import forest_figure, pair_figure
+from orchestrator.report.sections.comparisons.tables import comparison_table
+from orchestrator.report.sections.learned_sigma.curves_figure import sigma_figure
+from orchestrator.report.sections.learned_sigma.figures import heat_figure
+from orchestrator.report.sections.learning_curves.figure import curve_figure
+from orchestrator.report.sections.position_bias.fits_figure import position_figure
+from orchestrator.report.sections.trials import trials_to_csv
+from orchestrator.report.words.latex_text import escape
 from orchestrator.statistics.comparison import Cell, Verdict
 from orchestrator.statistics.discordant import DiscordantImages
-from orchestrator.status import TrialStatus
+from orchestrator.status import ExperimentStatus, TrialStatus
 from tests.orchestrator.synthetic import DIGEST, make_record, make_records, make_spec, report_on
 
 
@@ -80,7 +86,7 @@ def test_every_format_tells_the_same_words_and_simultaneous_intervals(report: Re
             assert text in shown, name
     for name, shown in plain.items():
         assert name == "mlflow" or "imultaneous: right for all 2 rows at once" in shown, name
-    (gaussian, _) = csv.DictReader(io.StringIO(to_csv(report)))
+    (gaussian, _) = csv.DictReader(io.StringIO(comparisons_to_csv(report, report.comparisons)))
     assert gaussian["verdict"] == "improved"
     assert float(gaussian["simultaneous_low"]) == report.comparisons[0].simultaneous_low > 0
     assert float(gaussian["p_holm_floor"]) == 2 * 2 / 2**7
@@ -91,7 +97,7 @@ def test_rows_that_so_few_pairs_leave_without_an_end_say_so() -> None:
     report = report_on(spec, make_records(spec))
     assert report.comparisons[0].verdict is Verdict.SUGGESTIVE
     assert report.comparisons[0].simultaneous_low is report.comparisons[0].simultaneous_high is None
-    assert "-: so few pairs bound nothing there." in to_text(report)
+    assert "-: these pairs bound nothing there." in to_text(report)
 
 
 def test_an_end_that_holm_alone_confirms_is_0_and_left_out(report: Report) -> None:
@@ -162,7 +168,7 @@ def assert_rows_are_whole(body: str) -> None:
 
 
 def test_csv_has_a_row_per_comparison_and_per_trial(report: Report) -> None:
-    comparisons = list(csv.DictReader(io.StringIO(to_csv(report))))
+    comparisons = list(csv.DictReader(io.StringIO(comparisons_to_csv(report, report.comparisons))))
     assert [row["treatment"] for row in comparisons] == ["gaussian", "placebo"]
     assert float(comparisons[0]["effect"]) == report.comparisons[0].effect
     assert comparisons[0]["digest"] == DIGEST
@@ -199,7 +205,37 @@ def test_html_is_self_contained_and_escaped(report: Report, nasty: Report) -> No
         assert parser.loaded == []
         assert "<script" not in page
     assert "&lt;script&gt;" in to_html(nasty)
-    assert page.count('class="interval"') == 2
+    assert page.count('<svg class="interval ') == 2
+
+
+def test_simultaneous_intervals_are_drawn_beside_the_single_ones(report: Report) -> None:
+    bounded = report.comparisons[0].model_copy(update={"simultaneous_low": 1.5, "simultaneous_high": 12.5})
+    unbounded = report.comparisons[1].model_copy(update={"simultaneous_low": None, "simultaneous_high": None})
+    shown = report.model_copy(update={"comparisons": (bounded, unbounded)})
+    (axes,) = forest_figure(shown).axes
+    thin = [
+        line.get_xdata() for line in axes.get_lines() if line.get_linewidth() == 0.9 and len(set(line.get_ydata())) == 1
+    ]
+    assert [list(ends) for ends in thin] == [[1.5, 12.5], list(axes.get_xlim())]
+    assert axes.get_xlim()[1] > 12.5
+    assert "right for all 2 rows at once (to the frame: without an end)" in axes.get_xlabel()
+    scale = common_scale(shown.comparisons)
+    drawn = interval_glyph(bounded, scale, shown.decimals)
+    assert "simultaneous [1.50, 12.50]" in drawn
+    widths = [float(end[1]) - float(end[0]) for end in re.findall(r'x1="([\d.]+)" x2="([\d.]+)" y1="12', drawn)]
+    assert widths[1] > widths[0] > 0
+    assert 'x1="0.0" x2="130.0"' in interval_glyph(unbounded, scale, shown.decimals)
+
+
+def test_what_may_still_change_is_drawn_and_said_as_interim(report: Report) -> None:
+    running = report.model_copy(
+        update={"experiment": report.experiment.model_copy(update={"status": ExperimentStatus.RUNNING})}
+    )
+    assert "interim" not in to_html(report)
+    page = to_html(running)
+    assert (
+        page.count('aria-label="interim: effect') == page.count("stroke-dasharray=") == page.count("mark hollow") == 2
+    )
 
 
 @pytest.mark.parametrize("draw", [forest_figure, pair_figure, curve_figure, sigma_figure])

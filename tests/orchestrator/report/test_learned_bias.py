@@ -5,9 +5,9 @@ import statistics
 import pytest
 
 from orchestrator.report import Report
-from orchestrator.report.figures import sigma_panels
-from orchestrator.report.learned_bias import bias_series
-from orchestrator.report.tables import bias_table
+from orchestrator.report.sections.learned_sigma.curves import bias_series
+from orchestrator.report.sections.learned_sigma.curves_figure import sigma_panels
+from orchestrator.report.sections.learned_sigma.tables import bias_table
 from tests.orchestrator.synthetic import make_record
 from trainers.result import EpochReport
 
@@ -33,6 +33,16 @@ def test_means_and_spread_over_seeds() -> None:
     assert [seed.seed for seed in series.seeds] == [0, 1, 2]
 
 
+def test_a_start_is_what_the_trial_has_kept_and_else_what_its_config_says() -> None:
+    trial = make_record("gaussian", 0)
+    result = trial.result.model_copy(update={"initial_bias": {"sigma/02": 3.25}})
+    kept = bias_series([trial.model_copy(update={"result": result})])
+    starts = {(series.quantity, series.layer): series.initial for series in kept}
+    assert starts["sigma", 2] == 3.25
+    assert starts["sigma", 1] == 2.0
+    assert starts["amplitude", 2] == 1.0
+
+
 def test_heads_are_told_apart() -> None:
     trial = make_record("gaussian", 0)
     epoch = EpochReport(
@@ -53,6 +63,20 @@ def test_a_fixed_sigma_is_marked() -> None:
     bias = trial.config.attention_bias.model_copy(update={"learn_sigma": False})
     trial = trial.model_copy(update={"config": trial.config.model_copy(update={"attention_bias": bias})})
     assert bias_table(bias_series([trial])).rows[0][5] == "2.00 (fixed)"
+
+
+@pytest.mark.parametrize(
+    ("sides", "in_pixels"),
+    [((4, 8, 8), ["8.0 → 8.0", "16.0 → 16.0"]), ((8, 8, 8), None), ((), None), ((None, 8), None)],
+)
+def test_sigma_stands_in_pixels_where_tokens_differ_in_size(sides, in_pixels) -> None:
+    trial = make_record("gaussian", 0)
+    epoch = EpochReport(epoch=0, metrics={"sigma/00": 2.0, "sigma/01": 2.0}, seconds=1.0)
+    result = trial.result.model_copy(update={"epochs": [epoch], "token_sides_px": sides})
+    table = bias_table(bias_series([trial.model_copy(update={"result": result})]))
+    assert ("sigma (px)" in table.columns) == (in_pixels is not None)
+    if in_pixels:
+        assert [row[table.columns.index("sigma (px)")] for row in table.rows] == in_pixels
 
 
 def test_no_curve_of_sigma_leaves_its_picture(report: Report) -> None:

@@ -5,10 +5,11 @@ import statistics
 import pytest
 
 from orchestrator.report import Report
-from orchestrator.report.curve_figure import curve_figure
-from orchestrator.report.html import figures_of, to_html
-from orchestrator.report.latex import to_latex
-from orchestrator.report.markdown import to_markdown
+from orchestrator.report.formats.html import to_html
+from orchestrator.report.formats.latex import to_latex
+from orchestrator.report.formats.markdown import to_markdown
+from orchestrator.report.sections.learning_curves.figure import curve_figure
+from orchestrator.report.sections.order import pictures_of
 from tests.orchestrator.synthetic import make_records, make_spec, report_on
 
 
@@ -39,7 +40,7 @@ def test_show_the_mean_of_each_arm(report: Report) -> None:
 
 
 def test_are_in_every_folder(report: Report) -> None:
-    assert "training" in figures_of(report)
+    assert "training" in pictures_of(report)
     assert "<h2>Training</h2>" in to_html(report)
     assert "[training.png](training.png)" in to_markdown(report)
     assert "training.png" in to_latex(report)
@@ -52,7 +53,7 @@ def test_without_training_there_are_none() -> None:
     ]
     report = report_on(make_spec(), untrained)
     assert report.curves == ()
-    assert "training" not in figures_of(report)
+    assert "training" not in pictures_of(report)
     assert "<h2>Training</h2>" not in to_html(report)
     assert "training.png" not in to_markdown(report) + to_latex(report)
 

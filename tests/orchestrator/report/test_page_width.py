@@ -1,29 +1,19 @@
 """The report's page in a browser: at no width is a table cut off."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
-from playwright.sync_api import Browser, sync_playwright
 
-from orchestrator.report.html import to_html
+from orchestrator.report.formats.html import to_html
+from tests.chromium import browser, needs_chromium
 from tests.orchestrator.report.test_search_history import LOG_SIGMA, SEEDS, SIGMA, spec_with, tried
 from tests.orchestrator.synthetic import CELL, make_records, make_spec, report_on
 
-CHROMIUM = Path("/usr/bin/chromium")
-pytestmark = pytest.mark.skipif(not CHROMIUM.is_file(), reason="no chromium here")
+__all__ = ["browser"]
+
+pytestmark = needs_chromium
 LR, DECAY, LAYERS = "optimization.optimizer.lr", "optimization.optimizer.weight_decay", "optimization.layer_decay"
 
 CUT_OFF = """() => [...document.querySelectorAll('.scroll, td, th')]
     .filter(each => each.scrollWidth > each.clientWidth + 1).map(each => each.textContent.trim().slice(0, 80))"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 def plain() -> str:

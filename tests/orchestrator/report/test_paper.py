@@ -12,19 +12,28 @@ import pyarrow.parquet as pq
 import pytest
 from scipy import stats
 
-from orchestrator.report import Report, files
-from orchestrator.report.appendix import to_latex_appendix, to_markdown_appendix
-from orchestrator.report.csv_table import trials_to_parquet
-from orchestrator.report.figures import forest_figure, pair_figure
-from orchestrator.report.files import report_files
-from orchestrator.report.latex import to_latex
-from orchestrator.report.latex_fields import field_tables
-from orchestrator.report.settings import flat_settings
-from orchestrator.spec import ExperimentSpec
-from orchestrator.statistics.comparison import Cell
+from orchestrator.report import Report
+from orchestrator.report.formats import folder as files
+from orchestrator.report.formats.appendix import to_latex_appendix, to_markdown_appendix
+from orchestrator.report.formats.folder import report_files
+from orchestrator.report.formats.latex import to_latex
+from orchestrator.report.sections.comparisons.figures import forest_figure, pair_figure
+from orchestrator.report.sections.comparisons.latex_published import published_table
+from orchestrator.report.sections.hyperparameters import flat_settings
+from orchestrator.report.sections.receptive_fields.latex import field_tables
+from orchestrator.report.sections.trials import trials_to_parquet
+from orchestrator.spec.experiment import ExperimentSpec
+from orchestrator.statistics.anytime import anytime_interval
+from orchestrator.statistics.compare import compare_arms
+from orchestrator.statistics.comparison import Basis, Cell
+from orchestrator.statistics.look_plan import Looks
+from orchestrator.statistics.looks import PlannedLooks, boundary
+from orchestrator.statistics.pairing import TrialOutcome
+from orchestrator.status import TrialStatus
 from tests.orchestrator.planted_maps import planted_map, rms_radius_tokens, with_fields
 from tests.orchestrator.report.test_formats import assert_rows_are_whole
 from tests.orchestrator.synthetic import DIGEST, make_record, make_records, make_spec, report_on
+from trainers.tasks.detection.task import DetectionConfig
 
 MODELS = ("vit_relpos_small_patch16_224", "vit_relpos_medium_patch16_224", "vit_relpos_base_patch16_224")
 DATASETS = ("oxford-iiit-pet", "caltech-101", "stanford-cars", "stanford-dogs")
@@ -113,9 +122,94 @@ def test_one_table_has_a_row_per_model_and_a_group_per_data_set(paper: Report) -
     assert_rows_are_whole(to_latex(paper))
 
 
+NUMBERS = {"ap_box": (40.0, 0.11), "ap_mask": (36.0, 0.10)}
+"""Metric -> the control's mean and the treatment's effect."""
+
+
+@pytest.fixture(scope="module")
+def detecting() -> Report:
+    """Box and mask AP of three arms on seven seeds; the placebo's have no effect, and no metrics are there of one."""
+    spec = make_spec(seeds=list(range(7)))
+    report = report_on(spec, make_records(spec))
+    noise = np.random.RandomState(0).normal(0, 0.1, size=(7, 2))
+    trials = []
+    for trial in report.trials:
+        size = {"control": 0, "gaussian": 1, "placebo": -2}[trial.arm]
+        metrics = {
+            f"test/{name}": (level + size * effect + (trial.arm != "control") * noise[trial.seed, place]) / 100
+            for place, (name, (level, effect)) in enumerate(NUMBERS.items())
+        }
+        trials.append(trial.model_copy(update={"metrics": metrics}))
+    spec = report.spec.model_copy(update={"task": DetectionConfig()})
+    return report.model_copy(update={"spec": spec, "trials": tuple(trials), "decimals": 2})
+
+
+def test_what_publications_print_stands_side_by_side(detecting: Report, paper: Report) -> None:
+    """Means, paired differences, and intervals by SciPy."""
+    (body,) = published_table(detecting)
+    assert body in to_latex(detecting)
+    assert r"Arm & \multicolumn{2}{c}{AP$_{\mathrm{box}}$} & \multicolumn{2}{c}{AP$_{\mathrm{mask}}$} \\" in body
+    assert r"control & $40.00$ & & $36.00$ & \\[1pt]" in body
+    noise = np.random.RandomState(0).normal(0, 0.1, size=(7, 2))
+    for arm, size in (("gaussian", 1), ("placebo", -2)):
+        place = next(i for i, line in enumerate(body.splitlines()) if line.startswith(f"{arm} & "))
+        row, below = body.splitlines()[place : place + 2]
+        told = [float(each) for each in re.findall(r"[+-]?[0-9]+\.[0-9]+", row + below.replace("[1pt]", ""))]
+        expected = []
+        for (level, effect), each in zip(NUMBERS.values(), noise.T, strict=True):
+            expected.append((level + size * effect + each.mean(), size * effect + each.mean()))
+        ends = [stats.ttest_1samp(size * effect + each, 0).confidence_interval(0.95)
+                for (_, effect), each in zip(NUMBERS.values(), noise.T, strict=True)]  # fmt: skip
+        assert told == pytest.approx([*expected[0], *expected[1], *ends[0], *ends[1]], abs=6e-3)
+    assert list(published_table(paper)) == []
+
+
+def test_the_claimed_metric_stands_there_as_in_the_table_of_the_answers(detecting: Report) -> None:
+    """Under looks its interval is the repeated one, wider than a t interval; of the others it is any-time."""
+    outcomes = [
+        TrialOutcome(
+            cell=trial.cell, arm=trial.arm, seed=trial.seed, status=TrialStatus.SUCCEEDED, metrics=trial.metrics
+        )
+        for trial in detecting.trials
+    ]
+    comparisons = compare_arms(
+        cells=detecting.cells,
+        control="control",
+        treatments=["gaussian", "placebo"],
+        seeds=detecting.seeds,
+        outcomes=outcomes,
+        metric="test/ap_box",
+        confidence=0.95,
+        equivalence_margin=0.0,
+        inference=PlannedLooks(Looks(at=(7, 9))),
+    )
+    claimed = {"metric": "test/ap_box", "comparisons": comparisons}
+    (body,) = published_table(detecting.model_copy(update=claimed))
+    noise = np.random.RandomState(0).normal(0, 0.1, size=(7, 2))
+    (first, _), (_, mask) = NUMBERS.values()
+    lines = body.splitlines()
+    place = next(i for i, line in enumerate(lines) if line.startswith("gaussian & "))
+    told = [float(each) for each in re.findall(r"[+-]?[0-9]+\.[0-9]+", lines[place] + lines[place + 1])]
+    # The first of two looks of O'Brien and Fleming: its interval is of that look's own level.
+    level = boundary("obrien_fleming", (7, 9), 0.05)[0]
+    of_box = stats.ttest_1samp(0.11 + noise[:, 0], 0).confidence_interval(1 - level)
+    of_mask = anytime_interval(list(mask + noise[:, 1]), 0.95)
+    assert told[0] == pytest.approx(first + 0.11 + noise[:, 0].mean(), abs=6e-3)
+    assert told[1] == pytest.approx(comparisons[0].effect, abs=6e-3)
+    assert told[4:8] == pytest.approx([*of_box, *of_mask], abs=6e-3)
+    assert r"95 \% repeated $t$ interval of the planned looks of AP$_{\mathrm{box}}$, and any-time $t$ interval" in body
+    # A metric that publications do not print: all of them stand beside it.
+    elsewhere = tuple(each.model_copy(update={"basis": Basis.LOOKS}) for each in detecting.comparisons)
+    (beside,) = published_table(detecting.model_copy(update={"comparisons": elsewhere}))
+    assert "repeated" not in beside
+    assert r"95 \% any-time $t$ interval. " in beside
+
+
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex")
-def test_every_table_fits_a_line_of_article(paper: Report, report: Report, with_maps: Report, tmp_path: Path) -> None:
-    bodies = [write(shown) for shown in (paper, report) for write in (to_latex, to_latex_appendix)]
+def test_every_table_fits_a_line_of_article(
+    paper: Report, report: Report, with_maps: Report, detecting: Report, tmp_path: Path
+) -> None:
+    bodies = [write(shown) for shown in (paper, report, detecting) for write in (to_latex, to_latex_appendix)]
     fields = with_maps.receptive_fields
     cells = [cell.model_copy(update={"dataset": f"set-{number}"}) for cell in with_maps.cells for number in range(9)]
     levels = [level.model_copy(update={"cell": cell}) for cell in cells for level in fields.levels]

@@ -5,8 +5,9 @@ import statistics
 import pytest
 
 from orchestrator.report import Report
-from orchestrator.report.position import position_fits
-from orchestrator.report.tables import position_table, sigma_by_dataset_table
+from orchestrator.report.sections.learned_sigma.tables import sigma_by_dataset_table
+from orchestrator.report.sections.position_bias.fits import position_fits
+from orchestrator.report.sections.position_bias.tables import position_table
 from orchestrator.statistics.comparison import Cell
 from tests.orchestrator.synthetic import CELL, make_record, make_spec, report_on
 from trainers.result import LayerFit

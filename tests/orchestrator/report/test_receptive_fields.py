@@ -11,17 +11,17 @@ import pytest
 from scipy import optimize, stats
 
 from orchestrator.report import Report, TrialRecord
-from orchestrator.report.field_content import PREFIXES
-from orchestrator.report.field_tables import (
+from orchestrator.report.content.receptive_fields import PREFIXES
+from orchestrator.report.formats.folder import write_report
+from orchestrator.report.formats.terminal import to_text
+from orchestrator.report.sections.receptive_fields.tables import (
     field_comparison_table,
     field_level_table,
     field_notes,
 )
-from orchestrator.report.files import write_report
-from orchestrator.report.terminal import to_text
 from orchestrator.status import TrialStatus
 from orchestrator.store.database import Database, open_database
-from orchestrator.stored_report import read_experiment, report_of
+from orchestrator.stored.report import read_experiment, report_of
 from tests.orchestrator.planted_maps import PLACE, planted_map, rms_radius_tokens, with_fields, write_all
 from tests.orchestrator.synthetic import CELL, make_records, make_spec, play, report_on
 from trainers.result import FieldRemark, Moment

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from orchestrator.report.appendix import to_latex_appendix
-from orchestrator.report.html import to_html
-from orchestrator.report.markdown import to_markdown
-from orchestrator.report.search_figure import search_figure
-from orchestrator.report.search_tables import search_overview, searches_to_csv
-from orchestrator.report.wording import field_words
+from orchestrator.report.formats.appendix import to_latex_appendix
+from orchestrator.report.formats.html import to_html
+from orchestrator.report.formats.markdown import to_markdown
+from orchestrator.report.sections.search.csv import searches_to_csv
+from orchestrator.report.sections.search.figure import search_figure
+from orchestrator.report.sections.search.tables import search_overview
+from orchestrator.report.words.answers import field_words
 from orchestrator.status import Phase, TrialStatus
 from tests.orchestrator.synthetic import CELL, make_record, make_records, make_spec, report_on
 

@@ -1,7 +1,8 @@
 """The report says whether pairs started alike, and names those that did not."""
 
-from orchestrator.report.markdown import to_markdown
+from orchestrator.report.formats.markdown import to_markdown
 from tests.orchestrator.synthetic import make_records, make_spec, report_on
+from trainers.data.crop_flip import CropFlipAugmentation
 
 SPEC = make_spec()
 SAME = {"start_weights": "aa", "start_batches": "bb", "start_random": "cc"}
@@ -44,7 +45,38 @@ def test_a_pair_that_does_not_is_named_with_what_differs():
     )
     (caveat,) = told(report)
     assert caveat.startswith(treatment)
-    assert "(first batches in 1 pair)" in caveat
+    assert "(first batches in 1 pair), though gaussian changes the attention bias alone: these pairs" in caveat
+
+
+def test_what_an_arm_changes_is_no_caveat_and_still_counted():
+    treatment = next(arm.name for arm in SPEC.treatments)
+    flips = CropFlipAugmentation()
+    trials = [
+        trial.model_copy(update={"config": trial.config.model_copy(update={"augmentation": flips})})
+        if trial.arm == treatment
+        else trial
+        for trial in records(lambda arm, seed: SAME | ({"start_batches": "flipped"} if arm == treatment else {}))
+    ]
+    report = report_on(SPEC, trials)
+    assert told(report) == []
+    assert report.provenance.facts["pairs start from"][0].endswith(
+        f"in {len(SPEC.seeds)} of {2 * len(SPEC.seeds)} pairs"
+    )
+    # Flips draw no weight.
+    others = [
+        trial.model_copy(
+            update={
+                "result": trial.result.model_copy(
+                    update={"provenance": trial.result.provenance | {"start_weights": trial.arm}}
+                )
+            }
+        )
+        for trial in trials
+    ]
+    first, *_ = told(report_on(SPEC, others))
+    assert (
+        f"(initial weights in {len(SPEC.seeds)} pairs), though gaussian changes the attention bias and the aug" in first
+    )
 
 
 def test_trials_of_older_code_say_nothing():

@@ -10,17 +10,22 @@ from scipy import stats
 
 from orchestrator.planning.plan import make_plan
 from orchestrator.report import Report, TrialRecord
-from orchestrator.report.csv_table import to_csv
-from orchestrator.report.html import to_html
-from orchestrator.report.latex import to_latex
-from orchestrator.report.markdown import to_markdown
-from orchestrator.report.tables import comparison_table
-from orchestrator.report.terminal import to_text
-from orchestrator.statistics.comparison import Cell, Comparison, Verdict
+from orchestrator.report.formats.html import to_html
+from orchestrator.report.formats.latex import to_latex
+from orchestrator.report.formats.markdown import to_markdown
+from orchestrator.report.formats.terminal import to_text
+from orchestrator.report.sections.comparisons.csv import comparisons_to_csv
+from orchestrator.report.sections.comparisons.tables import comparison_table
+from orchestrator.report.words.answers import answer, pooled_answer
+from orchestrator.report.words.caveats import _leaks
+from orchestrator.report.words.pair_caveats import interval_against_p
+from orchestrator.statistics.comparison import Cell, Comparison, PooledEffect, Verdict
 from orchestrator.status import ExperimentStatus, Phase, TrialStatus
 from tests.orchestrator.synthetic import CELL, make_record, make_records, make_spec, report_on
 from trainers.config import TrialConfig
-from trainers.models import NoBias
+from trainers.data.account import DataAccount, leak_in
+from trainers.data.splitting import SplitSizes
+from trainers.models.bias import NoBias
 from trainers.strict_json import JsonObject
 
 
@@ -62,6 +67,67 @@ def test_an_inconclusive_result_says_what_stays_possible_and_never_no_difference
     assert "no difference" not in sentence
 
 
+def test_what_stays_possible_ends_where_a_share_of_images_ends() -> None:
+    comparison = only(report_with(0.0)).model_copy(
+        update={"control_mean": 97.0, "ci_low": -1.2, "ci_high": 4.5, "verdict": Verdict.INCONCLUSIVE}
+    )
+    (arm,) = (arm for arm in report_with(0.0).arms if arm.name == "gaussian")
+    told = answer(comparison, arm=arm, decimals=1, num_comparisons=1)
+    assert "95 % CI -1.2 to 4.5" in told
+    assert told.endswith(
+        "effects from -1.2 to +3.0 pp stay possible with 6 pairs (from the control's mean, there is no room beyond "
+        "100 %)."
+    )
+    loss = comparison.model_copy(update={"unit": "nats", "metric": "test/loss"})
+    assert "effects from -1.2 to +4.5 nats stay possible with 6 pairs." in answer(
+        loss, arm=arm, decimals=1, num_comparisons=1
+    )
+
+
+def test_copies_of_training_images_are_a_caveat() -> None:
+    spec = make_spec()
+    report = report_on(spec, make_records(spec, num_epochs=3))
+    assert not any("by heart" in caveat for caveat in report.caveats)
+    found = {
+        "pets": "2 classes, 18/3/3 images, 3 copies of training images in val or test; looked for copies of 6 images",
+        "cars": "2 classes, 18/3/3 images, 4 turned by EXIF (ignored)",
+    }
+    (caveat,) = _leaks(found)
+    assert caveat.startswith(
+        "pets has 3 copies of training images in val or test: on these, scores show what was memorised"
+    )
+
+
+def test_the_phrase_of_a_leak_is_the_accounts_own() -> None:
+    sizes = SplitSizes(18, 3, 3)
+    for number, phrase in (
+        (1, "1 copy of a training image in val or test"),
+        (2, "2 copies of training images in val or test"),
+    ):
+        assert leak_in(str(DataAccount(num_classes=2, num_images=sizes, num_copies=number, num_sought=3))) == phrase
+    assert leak_in(str(DataAccount(num_classes=2, num_images=sizes, num_sought=3))) is None
+
+
+def test_a_pooled_effect_of_few_seeds_says_why_it_has_no_interval() -> None:
+    effect = PooledEffect(
+        treatment="gaussian", num_cells=2, num_seeds=4, effect=1.3, ci_low=None, ci_high=None, between_cells_sd=None
+    )
+    words = {"metric": "test/top1", "unit": "pp", "confidence": 0.95, "decimals": 1, "num_planned_cells": 2}
+    assert pooled_answer(effect, **words).endswith(
+        "4 seeds that all of them completed; so few give no any-time interval."
+    )
+    equal = effect.model_copy(update={"is_constant": True})
+    assert pooled_answer(equal, **words).endswith("their means are all equal, which gives no interval.")
+    none = effect.model_copy(update={"effect": None, "num_seeds": 0})
+    assert pooled_answer(none, **words) == (
+        "Over 2 cells, gaussian has no pooled effect yet: no seed is complete in all that have a pair."
+    )
+    empty = none.model_copy(update={"num_cells": 0})
+    assert pooled_answer(empty, **words, is_over=True) == (
+        "Over 0 of 2 cells, gaussian has no pooled effect: no cell has a complete pair."
+    )
+
+
 def test_equivalence_names_its_margin() -> None:
     assert (
         report_with(0.0, equivalence_margin=8.0)
@@ -97,6 +163,27 @@ def test_few_pairs_come_with_the_floor_of_p(num_seeds: int, floor: str) -> None:
     assert caveat in report_with(0.07, num_seeds=num_seeds).caveats
 
 
+def test_which_of_several_rows_could_not_be_confirmed_is_told_by_name() -> None:
+    """Five of twelve pairs in one row: no p of them is below 0.0625, while that of the other could have been."""
+    spec = make_spec(seeds=list(range(12)))
+    trials = [trial for trial in make_records(spec) if trial.arm != "placebo" or trial.seed < 5]
+    gaussian, placebo = report_on(spec, trials).comparisons
+    assert (gaussian.can_be_confirmed, placebo.can_be_confirmed) == (True, False)
+    hints = [
+        each.model_copy(update={"verdict": Verdict.SUGGESTIVE, "p_holm": p})
+        for each, p in ((gaussian, 0.08), (placebo, 0.0625))
+    ]
+    where = f"on {CELL.dataset} with {CELL.model}"
+    (told,) = interval_against_p(hints)
+    assert told == (
+        f"The interval excludes 0, but p after correction does not fall below 0.05, for gaussian {where} (0.080); "
+        f"placebo {where} (0.062): with 5 pairs and 2 comparisons that of placebo {where} can't fall below 0.062, "
+        "whatever the effect; a new experiment with fresh seeds, and more of them, could tell."
+    )
+    (both,) = interval_against_p([hints[1], hints[1]])
+    assert "with 5 pairs and 2 comparisons it can't fall below 0.062" in both
+
+
 def test_enough_pairs_come_without_it() -> None:
     assert not any("can't fall below" in caveat for caveat in report_with(0.07).caveats)
 
@@ -105,7 +192,7 @@ def test_several_comparisons_raise_the_floor() -> None:
     """Six pairs confirm one comparison, but not one of two."""
     spec = make_spec()
     report = report_on(spec, make_records(spec))
-    assert any("2 comparisons the smallest p can't fall below 0.062" in caveat for caveat in report.caveats)
+    assert any("2 comparisons p can't fall below 0.062 after Holm" in caveat for caveat in report.caveats)
     assert any("The interval excludes 0, but" in caveat and "gaussian" in caveat for caveat in report.caveats)
 
 
@@ -143,7 +230,7 @@ def test_the_placebo_is_contrasted_in_words_that_claim_nothing(report: Report) -
         f"is {contrast.effect:+.2f} pp (95 % CI {contrast.ci_low:.2f} to {contrast.ci_high:.2f}, n = 7 pairs; "
         "descriptive, outside Holm's family)."
     )
-    assert last == "These differences have no verdict; an experiment whose control is placebo would give one."
+    assert last == "This difference has no verdict; an experiment whose control is placebo would give one."
     assert not CAUSAL.search(" ".join(report.remarks))
 
 
@@ -201,7 +288,7 @@ def test_what_pairing_gained_is_told_in_every_format(report: Report) -> None:
         assert f"{gaussian.pairing.unpaired_ratio:.1f} times" in text
     ends = sorted(comparison.pairing.correlation for comparison in report.comparisons)
     assert f"Correlation within pairs {ends[0]:.2f} to {ends[1]:.2f}; unpaired, the same" in to_latex(report)
-    (row, _) = csv.DictReader(io.StringIO(to_csv(report)))
+    (row, _) = csv.DictReader(io.StringIO(comparisons_to_csv(report, report.comparisons)))
     assert float(row["pairing_correlation"]) == gaussian.pairing.correlation
 
 
@@ -214,7 +301,7 @@ def test_pairs_that_gained_nothing_are_told_as_such() -> None:
     correlation = statistics.correlation(*luck.values())
     (remark,) = report.remarks
     assert remark == (
-        f"Pairing gained nothing here: control and gaussian correlate by {correlation:.2f} within pairs; 0.5 times as "
+        f"Pairing gained nothing here: control and gaussian correlate by {correlation:.2f} within pairs; 0.51 times as "
         "many unpaired runs would have given the same standard error."
     )
     assert "nothing" in to_text(report)
@@ -252,13 +339,13 @@ def test_an_interval_that_p_does_not_confirm_is_suggestive_everywhere() -> None:
     assert comparison.p_holm >= 0.25
     for text in (to_markdown(report), to_html(report), to_latex(report)):
         assert "does not confirm it" in text
-    for text in (to_text(report), to_markdown(report), to_html(report), to_csv(report)):
+    for text in (to_text(report), to_markdown(report), to_html(report), comparisons_to_csv(report, report.comparisons)):
         assert "suggestive" in text
         assert "improved" not in text.partition("<body>")[2]
     assert r"^{*}$" in to_latex(report)
     assert r"\mathbf" not in to_latex(report)
     assert "suggestive: the interval excludes 0, which can't be confirmed with 3 pairs" in report.answers[0]
-    assert any("can't fall below 0.250, whatever the effect; more seeds" in caveat for caveat in report.caveats)
+    assert any("can't fall below 0.250, whatever the effect; a new experiment" in caveat for caveat in report.caveats)
     sure = report_with(0.2, num_seeds=9)
     assert "suggestive" not in to_text(sure)
     assert "^{*}" not in to_latex(sure)
@@ -382,8 +469,8 @@ def test_pairs_that_all_agree_are_not_told_as_one_pair() -> None:
     (sentence,) = report_on(spec, trials).answers
     assert sentence.endswith(
         "by +5.0 pp in each of 3 pairs (p = 0.250): inconclusive; the differences are all equal, which gives no "
-        "interval, and which independent repetitions hardly do: see whether the seed, and the change, reach what is "
-        "scored."
+        "interval and is unlikely of independent repetitions: check whether the seed and the change have any effect on "
+        "what is scored."
     )
 
 
@@ -399,7 +486,12 @@ def test_twenty_pairs_that_score_alike_say_so() -> None:
 def test_where_nothing_can_be_better_that_is_said() -> None:
     spec = make_spec(seeds=[0, 1, 2], arms=make_spec().model_dump(mode="json")["arms"][:2])
     (sentence,) = report_on(spec, [with_metric(trial, 1.0) for trial in make_records(spec)]).answers
-    assert sentence.endswith("inconclusive; control and treatment both score 100 %, where no effect has room.")
+    assert sentence.endswith(
+        "inconclusive; control and treatment both score 100 % every time, and nothing can be higher: what is scored "
+        "does not tell them apart."
+    )
+    (sentence,) = report_on(spec, [with_metric(trial, 0.0) for trial in make_records(spec)]).answers
+    assert "both score 0 % every time, and nothing can be lower" in sentence
 
 
 def test_what_no_digit_shows_is_written_as_a_power_of_ten() -> None:

@@ -2,9 +2,9 @@
 
 import pytest
 
+from orchestrator.driving.cell_search import CellSearch
 from orchestrator.planning.planned import PlannedSearch
-from orchestrator.search.cell_search import CellSearch
-from orchestrator.spec import ArmSearch
+from orchestrator.spec.experiment import ArmSearch
 from orchestrator.statistics.comparison import Cell
 
 SEEDS = (100, 101)

@@ -5,9 +5,10 @@ import math
 import pytest
 from pydantic import TypeAdapter
 
-from orchestrator.search import GridSearch, OptunaSearch, RandomSearch, Space
-from orchestrator.search.listed_candidates import grid, random_draws
-from orchestrator.search.proposers import make_proposer
+from orchestrator.search.grid import GridSearch, grid
+from orchestrator.search.optuna_search import OptunaSearch
+from orchestrator.search.random_draws import RandomSearch, random_draws
+from orchestrator.search.space import Space
 
 SPACE = TypeAdapter(Space).validate_python(
     {
@@ -54,7 +55,7 @@ def test_a_grid_refuses_an_interval():
     ("algorithm", "space"), [(RandomSearch(seed=3), SPACE), (OptunaSearch(seed=3), SPACE), (CMA_ES, NUMBERS)]
 )
 def test_draws_lie_in_the_space_and_are_the_same_for_the_same_seed(algorithm, space):
-    proposed = all_of(make_proposer(algorithm, space, num_candidates=20))
+    proposed = all_of(algorithm.build(space, num_candidates=20))
     assert len(proposed) == 20
     for params in proposed:
         assert 1e-5 <= params["optimization.optimizer.lr"] <= 1e-1
@@ -62,8 +63,8 @@ def test_draws_lie_in_the_space_and_are_the_same_for_the_same_seed(algorithm, sp
         assert params["optimization.epochs"] in (2, 3, 4)
         assert params.keys() == space.keys()
         assert params.get("attention_bias.per_head") in (True, False, None)
-    assert all_of(make_proposer(algorithm, space, num_candidates=20)) == proposed
-    other = all_of(make_proposer(algorithm.model_copy(update={"seed": 4}), space, num_candidates=20))
+    assert all_of(algorithm.build(space, num_candidates=20)) == proposed
+    other = all_of(algorithm.model_copy(update={"seed": 4}).build(space, num_candidates=20))
     assert not any(params in proposed for params in other)
 
 
@@ -80,14 +81,14 @@ def test_optuna_spends_its_budget_on_distinct_points():
     """However much better one of them is: equal budgets would be unequal otherwise."""
     space = TypeAdapter(Space).validate_python({"lr": {"kind": "choice", "values": list(range(12))}})
     for num_candidates, expected in ((8, 8), (50, 12)):
-        proposed = history(make_proposer(OptunaSearch(), space, num_candidates=num_candidates), lambda p: p["lr"] == 7)
+        proposed = history(OptunaSearch().build(space, num_candidates=num_candidates), lambda p: p["lr"] == 7)
         assert len({params["lr"] for params in proposed}) == len(proposed) == expected
 
 
 @pytest.mark.parametrize("algorithm", [GridSearch(), RandomSearch(seed=1)])
 def test_after_a_restart_a_list_goes_on_where_it_was(algorithm):
-    whole = all_of(make_proposer(algorithm, PAIR, num_candidates=4))
-    restarted = make_proposer(algorithm, PAIR, num_candidates=4)
+    whole = all_of(algorithm.build(PAIR, num_candidates=4))
+    restarted = algorithm.build(PAIR, num_candidates=4)
     for params in whole[:2]:
         restarted.restore(params)
     assert all_of(restarted) == whole[2:]
@@ -99,7 +100,7 @@ def score(params):
 
 
 def test_tpe_moves_to_where_the_good_ones_are():
-    proposed = history(make_proposer(OptunaSearch(seed=0), LR, num_candidates=40), score)
+    proposed = history(OptunaSearch(seed=0).build(LR, num_candidates=40), score)
     # 40 independent draws score -4/3 on average.
     assert sum(map(score, proposed[20:])) / 20 > -0.7
 
@@ -110,7 +111,7 @@ def slope(params):
 
 
 def test_cma_es_moves_generation_by_generation():
-    proposed = history(make_proposer(CMA_ES, NUMBERS, num_candidates=70), slope)
+    proposed = history(CMA_ES.build(NUMBERS, num_candidates=70), slope)
     first, last = proposed[:14], proposed[-14:]
     assert sum(map(slope, last)) / 14 > sum(map(slope, first)) / 14 + 1
     assert sum(map(slope, last)) / 14 > 0.75 * (-1 + 0.5 + 4)
@@ -124,11 +125,11 @@ def test_after_a_restart_optuna_proposes_what_it_would_have_proposed(algorithm, 
         value = round(math.log10(next(iter(params.values()))), 3)
         return None if value < -4 else -abs(value + 2)
 
-    whole = history(make_proposer(algorithm, space, num_candidates=24), some_fail)
+    whole = history(algorithm.build(space, num_candidates=24), some_fail)
     assert len(whole) == 24
     assert any(some_fail(params) is None for params in whole)
     for num_known in (1, 7, 8, 15, 23):
-        restarted = make_proposer(algorithm, space, num_candidates=24)
+        restarted = algorithm.build(space, num_candidates=24)
         for params in whole[:num_known]:
             restarted.restore(params)
             restarted.observe(params, some_fail(params))
@@ -137,7 +138,7 @@ def test_after_a_restart_optuna_proposes_what_it_would_have_proposed(algorithm, 
 
 @pytest.mark.parametrize("algorithm", [OptunaSearch(seed=1), CMA_ES])
 def test_optuna_avoids_where_candidates_fail(algorithm):
-    proposer = make_proposer(algorithm, LR, num_candidates=40)
+    proposer = algorithm.build(LR, num_candidates=40)
     proposed = history(proposer, lambda params: None if params["lr"] > 1e-3 else 1.0)
     assert sum(params["lr"] > 1e-3 for params in proposed[20:]) < 7
 
@@ -145,7 +146,7 @@ def test_optuna_avoids_where_candidates_fail(algorithm):
 def test_after_a_restart_tpe_knows_a_point_whose_keys_come_in_another_order():
     crop = {"kind": "crop_flip", "min_scale_fraction": 0.5}
     space = TypeAdapter(Space).validate_python({"augmentation": {"kind": "choice", "values": [{"kind": "none"}, crop]}})
-    restarted = make_proposer(OptunaSearch(), space, num_candidates=4)
+    restarted = OptunaSearch().build(space, num_candidates=4)
     restarted.restore({"augmentation": dict(reversed(crop.items()))})
     restarted.observe({"augmentation": crop}, 0.5)
     assert all_of(restarted) == [{"augmentation": {"kind": "none"}}]

@@ -1,6 +1,7 @@
 """The use cases, on both databases: what a user asks for and what is in the rows afterwards."""
 
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -14,15 +15,15 @@ from orchestrator.errors import (
     SpecError,
     StatusConflictError,
 )
-from orchestrator.report.appendix import to_latex_appendix
-from orchestrator.report.html import to_html
-from orchestrator.report.markdown import to_markdown
-from orchestrator.report.terminal import to_text
+from orchestrator.report.formats.appendix import to_latex_appendix
+from orchestrator.report.formats.html import to_html
+from orchestrator.report.formats.markdown import to_markdown
+from orchestrator.report.formats.terminal import to_text
 from orchestrator.service.experiments import Experiments
 from orchestrator.service.reconciler import LEASE, LEASE_SECONDS
 from orchestrator.service.views import Condition, Origin
 from orchestrator.settings import Settings
-from orchestrator.spec import ExperimentSpec
+from orchestrator.spec.experiment import ExperimentSpec
 from orchestrator.statistics.comparison import Basis
 from orchestrator.statistics.look_plan import Looks
 from orchestrator.status import ExperimentStatus, Phase
@@ -38,17 +39,25 @@ from orchestrator.store.experiments import (
 )
 from orchestrator.store.leases import try_acquire
 from orchestrator.store.tables import ExperimentRow, LeaseRow, TrialRow
+from orchestrator.store.telemetry import record_epoch
 from orchestrator.store.trials import cancel_open_trials, fail_trial, start_trial, succeed_trial, trials_of
+from orchestrator.tracking.outbox import Outbox
 from tests.orchestrator.another_writer import another_writer, stop
-from trainers.data import FolderConfig
+from trainers.data.folder import FolderConfig
 from trainers.result import EpochReport, TrialResult
 
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 ACCURACY = {("control", 0): 0.50, ("gaussian", 0): 0.60, ("control", 1): 0.52, ("gaussian", 1): 0.64}
 
 
 @pytest.fixture
 def settings(tmp_path: Path, dashboard) -> Settings:
-    return Settings(home=tmp_path, ray_dashboard_url=dashboard.url, mlflow_tracking_uri="http://127.0.0.1:1/mlflow")
+    return Settings(
+        home=tmp_path,
+        data_root=tmp_path,
+        ray_dashboard_url=dashboard.url,
+        mlflow_tracking_uri="http://127.0.0.1:1/mlflow",
+    )
 
 
 @pytest.fixture
@@ -164,15 +173,15 @@ def test_a_key_that_is_in_flight_is_refused(
     inside, may_go_on = threading.Event(), threading.Event()
     expand = Experiments._expand
 
-    def slow_expand(self: Experiments, spec: ExperimentSpec):
+    def slow_expand(self: Experiments, *args: object):
         inside.set()
         may_go_on.wait()
-        return expand(self, spec)
+        return expand(self, *args)
 
     monkeypatch.setattr(Experiments, "_expand", slow_expand)
     first = threading.Thread(target=experiments.submit, args=(small_spec,), kwargs={"idempotency_key": "key"})
     first.start()
-    inside.wait()
+    assert inside.wait(60)
     with pytest.raises(IdempotencyInFlightError, match="'key' is not answered yet; try again"):
         experiments.submit(small_spec, idempotency_key="key")
     may_go_on.set()
@@ -284,7 +293,7 @@ def test_a_running_experiment_shows_progress_and_conditions(
     conditions = {condition.type: condition for condition in view.conditions}
     assert conditions["driver"].ok
     assert f"attempt 1 (exp-{experiment_id}-a1) was last heard of" in conditions["driver"].reason
-    assert conditions["trials"].reason == "1 failed; a pair that lacks one enters no comparison"
+    assert conditions["trials"].reason == "1 trial has failed; a pair with a failed trial enters no comparison"
     assert not conditions["trials"].ok
 
 
@@ -373,11 +382,37 @@ def test_a_node_that_is_avoided_is_named(
     def nodes() -> Condition:
         return next(one for one in experiments.get(experiment_id).conditions if one.type == "nodes")
 
-    assert (nodes().ok, nodes().reason) == (True, "none is avoided")
+    assert (nodes().ok, nodes().reason) == (True, "no node is avoided")
     with database.write() as session:
         avoid_node(session, experiment_id, "gpu-1 (10.0.0.7)", "/data/pets is missing", number)
     assert not nodes().ok
     assert nodes().reason == "no trial is given to gpu-1 (10.0.0.7): /data/pets is missing"
+
+
+def test_each_tracker_that_is_on_has_its_word(
+    database: Database, settings: Settings, small_spec: ExperimentSpec
+) -> None:
+    both = Experiments(database, settings.model_copy(update={"trackers": ("mlflow", "tensorboard")}))
+    experiment_id = both.submit(small_spec).id
+    with database.write() as session:
+        move(session, experiment_id, ExperimentStatus.STARTING)
+        trial, *_ = trials_of(session, experiment_id)
+        record_epoch(session, trial.id, EpochReport(epoch=0, metrics={"a": 1.0, "b": 2.0}, seconds=1), NOON)
+        outbox = Outbox("tensorboard")
+        outbox.claim_run(session, experiment_id, trial.id, "a run")
+        outbox.mark_shipped(session, trial, outbox.unshipped_metrics(session, trial, 10))
+
+    def told(experiments: Experiments) -> tuple[bool, str]:
+        view = experiments.get(experiment_id)
+        (found,) = [condition for condition in view.conditions if condition.type == "tracking"]
+        return found.ok, found.reason
+
+    assert told(both) == (False, "2 values wait to be sent to MLflow; TensorBoard has every value")
+    assert {"mlflow", "tensorboard"} <= set(both.readiness())
+    only = Experiments(database, settings.model_copy(update={"trackers": ("tensorboard",)}))
+    assert told(only) == (True, "TensorBoard has every value")
+    none = Experiments(database, settings.model_copy(update={"trackers": ()}))
+    assert told(none) == (True, "no tracker is set; the store keeps everything")
 
 
 def test_readiness_names_what_does_not_answer(experiments: Experiments, dashboard) -> None:
@@ -385,13 +420,16 @@ def test_readiness_names_what_does_not_answer(experiments: Experiments, dashboar
     assert {name: condition.ok for name, condition in conditions.items()} == {
         "database": True, "reconciler": False, "ray": True, "mlflow": False,
     }  # fmt: skip
-    assert "MLflow at 127.0.0.1 does not answer" in conditions["mlflow"].reason
+    assert "MLflow at 127.0.0.1:1 does not answer" in conditions["mlflow"].reason
     dashboard.is_broken = True
     assert "answered 500" in experiments.readiness()["ray"].reason
 
 
 def test_readiness_says_who_leads(experiments: Experiments, database: Database) -> None:
-    assert experiments.readiness()["reconciler"].reason == "nobody leads yet: no experiment is started"
+    assert (
+        experiments.readiness()["reconciler"].reason
+        == "no process of the service leads yet, so no experiment is started"
+    )
     with database.write() as session:
         try_acquire(session, LEASE, "host:4711", LEASE_SECONDS)
     leads = experiments.readiness()["reconciler"]
@@ -426,7 +464,7 @@ def test_the_link_to_mlflow_appears_with_its_experiment(
     experiment_id = experiments.submit(small_spec).id
     assert experiments.get(experiment_id).mlflow_url is None
     with database.write() as session:
-        get_experiment(session, experiment_id).mlflow_experiment_id = "42"
+        Outbox("mlflow").set_group(session, experiment_id, "42")
     url = experiments.get(experiment_id).mlflow_url
     assert url.startswith("http://127.0.0.1:1/mlflow/#/experiments/42/")
     assert experiment_id in url
@@ -476,7 +514,9 @@ def test_a_report_tells_that_seeds_were_added_after_a_look(
 ) -> None:
     def caveats() -> list[str]:
         run_to_the_end(database, experiment_id)
-        return [caveat for caveat in experiments.report(experiment_id).caveats if "after results could be" in caveat]
+        return [
+            caveat for caveat in experiments.report(experiment_id).caveats if "after results could already" in caveat
+        ]
 
     experiment_id = experiments.submit(small_spec).id
     assert caveats() == []
@@ -485,7 +525,7 @@ def test_a_report_tells_that_seeds_were_added_after_a_look(
     (once,) = caveats()
     assert experiments.comparisons(experiment_id)[0].basis is Basis.ANYTIME
     assert any("any-time ones" in caveat for caveat in experiments.report(experiment_id).caveats)
-    assert once.startswith("Seeds were added once after results could be known.")
+    assert once.startswith("Seeds were added once after results could already be seen.")
     experiments.extend(experiment_id, [8, 9])
     (twice,) = caveats()
     assert twice.startswith("Seeds were added 2 times after")
@@ -616,7 +656,7 @@ def test_resume_refuses_what_makes_no_sense(
         experiments.resume(experiment_id)
     with database.write() as session:
         get_experiment(session, experiment_id).digest = "0ld"
-    with pytest.raises(StatusConflictError, match="the code or the data are not those that"):
+    with pytest.raises(StatusConflictError, match="the code or the data differ from what"):
         experiments.resume(experiment_id, retry=True)
 
 
@@ -646,5 +686,5 @@ def test_extend_never_mixes_two_versions_of_the_code(
     with database.write() as session:
         # As if an older version had trained it.
         trials_of(session, experiment_id)[0].identity = "0ld"
-    with pytest.raises(StatusConflictError, match="trained by another version of the code or on other data"):
+    with pytest.raises(StatusConflictError, match="has trials by another version of the code or on other data"):
         experiments.extend(experiment_id, [7])

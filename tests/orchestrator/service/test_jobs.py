@@ -1,5 +1,6 @@
 """Ray's job API over HTTP: against a real head, and against answers that a healthy one never gives."""
 
+import contextlib
 import os
 import shutil
 import socket
@@ -10,10 +11,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from orchestrator.errors import RayUnavailableError
 from orchestrator.service.jobs import JobStatus, RayJobs
+from orchestrator.settings import Settings
 
 PATIENCE_SECONDS = 120.0
 
@@ -34,7 +37,7 @@ def test_a_job_is_submitted_once(dashboard, jobs: RayJobs) -> None:
 
 
 def test_an_unknown_job_is_lost(jobs: RayJobs) -> None:
-    assert jobs.status("exp-1-a1") is JobStatus.LOST
+    assert jobs.find("exp-1-a1").status is JobStatus.LOST
     assert jobs.logs("exp-1-a1") is None
 
 
@@ -46,9 +49,9 @@ def test_the_token_is_sent_and_asked_for(dashboard) -> None:
     dashboard.token = "t0ken"
     RayJobs(dashboard.url, "t0ken").check()
     without = RayJobs(dashboard.url)
-    assert not without.is_reachable()
-    with pytest.raises(RayUnavailableError, match=r"wants another token \(SIGMALAB_RAY_AUTH_TOKEN\)"):
-        without.status("exp-1-a1")
+    for ask in (without.check, lambda: without.find("exp-1-a1")):
+        with pytest.raises(RayUnavailableError, match=r"wants another token \(SIGMALAB_RAY_AUTH_TOKEN\)"):
+            ask()
 
 
 def test_an_error_of_ray_is_quoted_by_its_last_line(dashboard, jobs: RayJobs) -> None:
@@ -62,29 +65,36 @@ def test_nobody_there_is_said_quickly() -> None:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     client = RayJobs(f"http://127.0.0.1:{port}")
-    assert not client.is_reachable()
-    with pytest.raises(RayUnavailableError, match=rf"127\.0\.0\.1:{port} does not answer: .*refused"):
-        client.status("exp-1-a1")
+    for ask in (client.check, lambda: client.find("exp-1-a1")):
+        with pytest.raises(RayUnavailableError, match=rf"127\.0\.0\.1:{port} does not answer: .*refused"):
+            ask()
 
 
 def test_another_program_on_the_port_is_noticed(dashboard, jobs: RayJobs) -> None:
     dashboard.jobs["exp-1-a1"] = {"status": "DANCING", "message": ""}
     with pytest.raises(RayUnavailableError, match="is not Ray's dashboard"):
-        jobs.status("exp-1-a1")
+        jobs.find("exp-1-a1")
 
 
 def test_an_id_is_one_segment_of_the_path(dashboard, jobs: RayJobs) -> None:
-    assert jobs.status("../version?a=b") is JobStatus.LOST
+    assert jobs.find("../version?a=b").status is JobStatus.LOST
 
 
 # ---- a real head ----
 
 
 @pytest.fixture(scope="module")
-def ray_url() -> Iterator[str]:
-    """Dashboard of a head with two CPUs, whose every port and file is its own."""
+def ray_folder() -> Iterator[Path]:
     # A short path: Ray puts sockets there.
     folder = Path(tempfile.mkdtemp(prefix="r", dir="/tmp"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def ray_url(ray_folder: Path) -> Iterator[str]:
+    """Dashboard of a head with two CPUs, whose every port and file is its own."""
+    folder = ray_folder
     gcs, dashboard, client_port, *metrics = (_free_port() for _ in range(5))
     environment = os.environ | {
         "RAY_AUTH_MODE": "disabled",
@@ -105,19 +115,33 @@ def ray_url() -> Iterator[str]:
     try:
         url = f"http://127.0.0.1:{dashboard}"
         client = RayJobs(url)
-        _wait_until(lambda: client.is_reachable() or head.poll() is not None)
+        _wait_until(lambda: takes_jobs(client) or head.poll() is not None)
         assert head.poll() is None, (folder / "head.log").read_text()
         yield url
     finally:
         head.terminate()
         head.wait(60)
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return free.getsockname()[1]
+
+
+def _command_lines() -> Iterator[str]:
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            yield (process / "cmdline").read_bytes().decode(errors="replace")
+
+
+def takes_jobs(client: RayJobs) -> bool:
+    """Its agent, which starts them, comes later than its dashboard."""
+    try:
+        client.submit("first", "exec true", {})
+    except RayUnavailableError:
+        return False
+    return True
 
 
 def _wait_until(condition) -> None:
@@ -129,15 +153,15 @@ def _wait_until(condition) -> None:
 @pytest.mark.ray
 def test_a_real_job_is_submitted_read_and_stopped(ray_url: str) -> None:
     jobs = RayJobs(ray_url)
-    assert jobs.status("exp-1-a1") is JobStatus.LOST
+    assert jobs.find("exp-1-a1").status is JobStatus.LOST
     script = "import os, time; print('color', os.environ['COLOR'], flush=True); time.sleep(600)"
     for _ in range(2):
         jobs.submit("exp-1-a1", f'exec {sys.executable} -c "{script}"', {"COLOR": "blue"})
     _wait_until(lambda: "color blue" in (jobs.logs("exp-1-a1") or ""))
-    assert jobs.status("exp-1-a1") is JobStatus.RUNNING
+    assert jobs.find("exp-1-a1").status is JobStatus.RUNNING
     jobs.stop("exp-1-a1")
-    _wait_until(lambda: jobs.status("exp-1-a1").is_terminal)
-    assert jobs.status("exp-1-a1") is JobStatus.STOPPED
+    _wait_until(lambda: jobs.find("exp-1-a1").status.is_terminal)
+    assert jobs.find("exp-1-a1").status is JobStatus.STOPPED
     # Stopping what has stopped, or never was, is no error.
     jobs.stop("exp-1-a1")
     jobs.stop("exp-2-a1")
@@ -156,8 +180,31 @@ def test_a_real_head_tells_what_its_node_has(ray_url: str) -> None:
 def test_a_real_job_that_fails_says_so(ray_url: str) -> None:
     jobs = RayJobs(ray_url)
     jobs.submit("exp-3-a1", f"exec {sys.executable} -c 'raise SystemExit(\"no luck\")'", {})
-    _wait_until(lambda: jobs.status("exp-3-a1").is_terminal)
+    _wait_until(lambda: jobs.find("exp-3-a1").status.is_terminal)
     found = jobs.find("exp-3-a1")
     assert found.status is JobStatus.FAILED
     assert "exit code 1" in found.message
     assert "no luck" in jobs.logs("exp-3-a1")
+
+
+@pytest.mark.ray
+def test_a_password_is_in_nothing_that_ray_writes_or_tells(ray_url: str, ray_folder: Path, tmp_path: Path) -> None:
+    jobs = RayJobs(ray_url)
+    settings = Settings(home=tmp_path, database_url="postgresql://ann:hunter2@db/lab", mlflow_tracking_uri=None)
+    settings.write_driver_secrets()
+    script = "from orchestrator.settings import Settings; print(hash(Settings().database_url))"
+    jobs.submit(
+        "exp-4-a1", f"exec {sys.executable} -c '{script}'", settings.driver_environment() | {"PYTHONHASHSEED": "0"}
+    )
+    _wait_until(lambda: jobs.find("exp-4-a1").status.is_terminal)
+    asked = subprocess.run(
+        [sys.executable, "-c", "print(hash('postgresql://ann:hunter2@db/lab'))"],
+        env={"PYTHONHASHSEED": "0"}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert asked.stdout.strip() in jobs.logs("exp-4-a1")
+    written = [path for path in ray_folder.rglob("*") if path.is_file() and not path.is_symlink()]
+    # It did write down what the job was told otherwise.
+    assert [path for path in written if b"SIGMALAB_SECRETS_DIR" in path.read_bytes()]
+    assert [path for path in written if b"hunter2" in path.read_bytes()] == []
+    assert "hunter2" not in httpx.get(f"{ray_url}/api/jobs/").text
+    assert not [line for line in _command_lines() if "hunter2" in line]

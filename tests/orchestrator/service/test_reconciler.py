@@ -15,7 +15,7 @@ from orchestrator.service.jobs import RayJobs
 from orchestrator.service.observation import look
 from orchestrator.service.reconciler import Reconciler, job_id_of
 from orchestrator.settings import Settings
-from orchestrator.spec import ExperimentSpec
+from orchestrator.spec.experiment import ExperimentSpec
 from orchestrator.status import AttemptEnd, ExperimentStatus
 from orchestrator.store.database import Database, open_database
 from orchestrator.store.experiments import (
@@ -389,7 +389,7 @@ def test_an_experiment_driven_by_hand_is_adopted_only_when_its_driver_is_silent(
     lab.reconciler.tick()
     assert (lab.get(experiment_id).status, lab.dashboard.jobs) == ("running", {})
     lab.wait(61.0)
-    assert lab.get(experiment_id).reason.startswith("starts again: driver attempt 1 (by hand) is silent")
+    assert lab.get(experiment_id).reason.startswith("starts again: driver attempt 1 (started by hand) is silent")
     lab.wait(20.0)
     assert list(lab.dashboard.jobs) == [f"exp-{experiment_id}-a2"]
 
@@ -409,6 +409,20 @@ def test_only_so_many_drivers_at_once(lab: Lab, small_spec: ExperimentSpec) -> N
         move(session, done, ExperimentStatus.SUCCEEDED, attempt=number)
     lab.reconciler.tick()
     assert lab.get(waiting[0]).status == "starting"
+
+
+def test_secrets_that_may_not_be_written_end_an_experiment(
+    lab: Lab, small_spec: ExperimentSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: Settings) -> None:
+        raise PermissionError(13, "Permission denied", "/trials/.driver-secrets/x")
+
+    monkeypatch.setattr(Settings, "write_driver_secrets", refuse)
+    experiment_id = lab.submit(small_spec)
+    lab.reconciler.tick()
+    row = lab.get(experiment_id)
+    assert (row.status, lab.dashboard.jobs) == ("failed", {})
+    assert "Permission denied: '/trials/.driver-secrets/x'): give that user the right" in row.reason
 
 
 def test_without_ray_experiments_wait_and_no_attempt_is_spent(lab: Lab, small_spec: ExperimentSpec) -> None:
@@ -573,6 +587,6 @@ def test_run_survives_a_defect_and_says_so_once(
         assert thread.is_alive()
     stop.set()
     thread.join()
-    assert [record.getMessage() for record in caplog.records if "defect" in record.getMessage()] == [
-        "the reconciler has a defect: KeyError('on purpose')"
+    assert [record.getMessage() for record in caplog.records if "bug" in record.getMessage()] == [
+        "a bug in the reconciler: KeyError('on purpose')"
     ]

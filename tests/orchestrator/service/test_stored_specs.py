@@ -5,25 +5,25 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from mlflow import MlflowClient
 from pydantic import ValidationError
 
 from orchestrator.driving.driver import run_experiment
 from orchestrator.errors import SpecError, StatusConflictError
 from orchestrator.planning.expansion import Expansion
-from orchestrator.report.appendix import to_latex_appendix
-from orchestrator.report.html import to_html
-from orchestrator.report.markdown import to_markdown
-from orchestrator.report.terminal import to_text
+from orchestrator.report.formats.appendix import to_latex_appendix
+from orchestrator.report.formats.html import to_html
+from orchestrator.report.formats.markdown import to_markdown
+from orchestrator.report.formats.terminal import to_text
 from orchestrator.search.acceptance import ACCEPTED
 from orchestrator.service.experiments import Experiments
 from orchestrator.settings import Settings
-from orchestrator.spec import ExperimentSpec, Resources, parse_spec
+from orchestrator.spec.experiment import ExperimentSpec, Resources, parse_spec
 from orchestrator.status import ExperimentStatus, Phase
 from orchestrator.store.database import Database
 from orchestrator.store.experiments import begin_attempt, get_experiment, insert_experiment, move, set_chosen_params
 from orchestrator.store.trials import plan_trials, start_trial, succeed_trial
-from orchestrator.stored_spec import stored_spec
+from orchestrator.stored.spec import stored_spec
+from orchestrator.tracking.mlflow.tracker import MlflowTracker
 from orchestrator.tracking.trial_run import TrialRuns
 from trainers.result import EpochReport, TrialResult
 
@@ -33,7 +33,7 @@ GRID = {"algorithm": {"kind": "grid"}, "seeds": [7]}
 EARLIER = {
     "two GPUs for one process": (
         {"resources": {"gpus_per_worker": 2}},
-        "a training process uses one GPU, the other 1 would idle",
+        "a training process uses one GPU, so 1 more would be idle",
     ),
     "two workers on one GPU": (
         {"resources": {"num_workers": 2, "gpus_per_worker": 0.5}},
@@ -150,12 +150,12 @@ def test_its_driver_and_its_runs_read_it(
 ) -> None:
     experiment_id, attempt = store(database, small_spec, document)
     with database.read() as session:
-        TrialRuns(MlflowClient("http://127.0.0.1:1"), database, get_experiment(session, experiment_id), "1")
+        TrialRuns(MlflowTracker("http://127.0.0.1:1"), database, get_experiment(session, experiment_id), "1")
     assert run_experiment(database, settings, experiment_id, attempt) is ExperimentStatus.FAILED
     with database.read() as session:
         reason = get_experiment(session, experiment_id).reason
     # This version would not do as the earlier one did, and says why.
-    assert reason.startswith(("the code or the data are not those", "the experiment can't be run here")), reason
+    assert reason.startswith(("the code or the data differ", "the experiment can't be run here")), reason
 
 
 def test_a_driver_that_can_not_read_its_spec_says_so(

@@ -1,16 +1,13 @@
 """From outcomes to comparisons: numbers against scipy, verdicts with planted effects, nothing dropped in silence."""
 
-from typing import get_args
-
 import numpy as np
 import pytest
 from pydantic import ValidationError
 from scipy import stats
 
-from orchestrator.spec import PrimaryMetric
 from orchestrator.statistics.compare import compare_arms
 from orchestrator.statistics.comparison import Cell, Verdict
-from orchestrator.statistics.metric import metric_named
+from orchestrator.statistics.metric import ever_claimable, metric_named
 from orchestrator.statistics.pairing import TrialOutcome
 from orchestrator.statistics.verdict import judge, probability_of_superiority
 from orchestrator.status import TrialStatus
@@ -213,6 +210,19 @@ def test_so_few_pairs_confirm_nothing_among_so_many_rows(num_pairs, num_rows, fl
     assert {each.verdict for each in compared} == {Verdict.IMPROVED if can_be_confirmed else Verdict.SUGGESTIVE}
 
 
+def test_a_row_of_few_pairs_is_confirmed_after_rows_of_more():
+    """Failed trials in one row: among four of seven pairs none could be, but three others have settled first."""
+    rng = np.random.default_rng(3)
+    control = rng.normal(0.5, 0.01, 12)
+    arms = {f"t{row}": control + rng.normal(0.3, 0.001, 12) for row in range(4)}
+    outcomes = [each for each in outcomes_of({"c": control, **arms}) if each.arm != "t3" or each.seed < 7]
+    compared = compare(outcomes, treatments=tuple(arms), seeds=range(12))
+    assert [each.num_pairs for each in compared] == [12, 12, 12, 7]
+    assert [each.p_holm_floor for each in compared] == [4 * 2 / 2**12] * 3 + [2 / 2**7]
+    assert [each.p_holm for each in compared] == [each.p_holm_floor for each in compared]
+    assert {each.verdict for each in compared} == {Verdict.IMPROVED}
+
+
 @pytest.mark.parametrize(("num_rows", "num_pairs"), [(4, 10), (12, 12)])
 def test_an_experiment_without_any_effect_claims_one_as_rarely_as_the_confidence_says(num_rows, num_pairs):
     repetitions, rng = 400, np.random.default_rng(11)
@@ -287,7 +297,7 @@ def test_every_scalar_of_a_receptive_field_can_be_compared():
     spot = np.zeros((16, 16))
     spot[7:9, 6:9] = 1 / 6
     for name in measure(ReceptiveField(spot, (1, 1), (4, 4), num_images=1)).scalars():
-        assert f"receptive_field/{name}" in get_args(PrimaryMetric)
+        assert f"receptive_field/{name}" in ever_claimable()
         assert metric_named(f"receptive_field/{name}").higher_is_better is None
     with pytest.raises(ValueError, match=r"unknown metric `test/anisotropy`; known are names that end in top1"):
         metric_named("test/anisotropy")

@@ -2,11 +2,12 @@
 
 import numpy as np
 
-from orchestrator.statistics.discordant import Scored, discordant_images
+from orchestrator.statistics.discordant import discordant_images
+from trainers.tasks.evidence import ImageScores
 
 
-def scored(bits: str, start: int = 0) -> Scored:
-    return Scored(np.arange(start, start + len(bits)), np.array([bit == "1" for bit in bits]))
+def scored(bits: str, start: int = 0) -> ImageScores:
+    return ImageScores(np.arange(start, start + len(bits)), np.array([bit == "1" for bit in bits]))
 
 
 def test_discordant_images_are_pooled_over_pairs() -> None:

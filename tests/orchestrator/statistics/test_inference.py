@@ -9,7 +9,7 @@ from orchestrator.statistics.comparison import Basis, Cell, Comparison, Verdict
 from orchestrator.statistics.inference import AnyTime, FixedNumber, Inference
 from orchestrator.statistics.pairing import TrialOutcome
 from orchestrator.status import ExperimentStatus, TrialStatus
-from orchestrator.stored_report import inference_of
+from orchestrator.stored.report import inference_of
 
 CELL = Cell(model="vit", dataset="digits")
 
@@ -59,7 +59,7 @@ def test_with_few_pairs_an_any_time_interval_has_no_end():
     ("status", "num_extensions", "basis"),
     [
         (ExperimentStatus.SUCCEEDED, 0, Basis.FIXED),
-        (ExperimentStatus.FAILED, 0, Basis.FIXED),
+        (ExperimentStatus.FAILED, 0, Basis.ANYTIME),
         (ExperimentStatus.SUCCEEDED, 1, Basis.ANYTIME),
         (ExperimentStatus.RUNNING, 0, Basis.ANYTIME),
         (ExperimentStatus.CANCELLED, 0, Basis.ANYTIME),

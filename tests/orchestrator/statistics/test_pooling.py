@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from orchestrator.statistics.compare import compare_arms
-from orchestrator.statistics.comparison import Cell
+from orchestrator.statistics.comparison import Basis, Cell
 from orchestrator.statistics.pairing import TrialOutcome
 from orchestrator.statistics.pooling import between_cells_sd, pool_effects, random_effects
 from orchestrator.status import TrialStatus
@@ -125,11 +125,21 @@ def test_too_few_seeds_or_cells():
         "ci_low": None,
         "ci_high": None,
         "between_cells_sd": None,
+        "is_constant": False,
         "random_effects": None,
     }
     assert (one_seed.num_cells, one_seed.num_seeds, one_seed.effect, one_seed.ci_low) == (2, 1, 2.0, None)
     # One cell with a standard error is no sample of cells.
     assert one_seed.random_effects is None
+
+
+@pytest.mark.parametrize("basis", list(Basis))
+def test_no_naive_interval_stands_where_an_effect_could_decide_how_many_pairs_there_are(basis):
+    """Two cells, of which one has ended earlier: for all its pairs there is no interval that looking leaves right."""
+    rows = comparisons_of({"t": [(1.0, 2.0, 1.5), (1.0, 2.5), (), ()]})
+    (effect,) = pool_effects([row.model_copy(update={"basis": basis}) for row in rows])
+    assert effect.num_seeds == 2
+    assert (effect.random_effects is None) == (basis in (Basis.LOOKS, Basis.ANYTIME))
 
 
 def test_the_sd_between_cells_against_the_mean_squares_of_a_two_way_layout():

@@ -71,7 +71,7 @@ def test_every_row_has_to_meet_it_or_every_row_of_one_arm():
 def test_what_can_not_be_met_says_why():
     assert "names no `equivalence_margin`" in next(Requirement(Demand.EQUIVALENT).unmet(compare({"t": NOISE})))
     widths = compare({"t": UP}, metric="receptive_field/final/sigma_tokens")
-    assert "neither more nor less is better" in next(Requirement(Demand.IMPROVED).unmet(widths))
+    assert "neither more nor less of receptive_field" in next(Requirement(Demand.IMPROVED).unmet(widths))
     assert Requirement.parse("gauss=improved").complaint(["gaussian"]) == (
         "`gauss=improved` is required, but no treatment is called `gauss` (there are: gaussian)"
     )

@@ -6,7 +6,7 @@ import pytest
 
 from orchestrator.planning.expansion import Expansion
 from orchestrator.planning.planned import PlannedTrial
-from orchestrator.spec import ExperimentSpec
+from orchestrator.spec.experiment import ExperimentSpec
 from orchestrator.status import ExperimentStatus
 from orchestrator.store.database import Database
 from orchestrator.store.experiments import begin_attempt, insert_experiment, move

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import update
 
 from orchestrator.errors import StaleAttemptError
-from orchestrator.spec import ExperimentSpec
+from orchestrator.spec.experiment import ExperimentSpec
 from orchestrator.status import AttemptEnd
 from orchestrator.store.claims import release_claim, try_claim
 from orchestrator.store.clock import DatabaseNow

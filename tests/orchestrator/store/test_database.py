@@ -1,6 +1,8 @@
 """Opening, reading and writing: what SQLite and PostgreSQL must have in common."""
 
+import os
 import shutil
+import stat
 import subprocess
 import sys
 import threading
@@ -11,11 +13,13 @@ import pytest
 from sqlalchemy import func, select, text
 
 from orchestrator.errors import StateLostError, StoreError
-from orchestrator.spec import ExperimentSpec
+from orchestrator.private_folder import umask_of
+from orchestrator.spec.experiment import ExperimentSpec
 from orchestrator.store.clock import DatabaseNow, database_now
 from orchestrator.store.database import Database, open_database
 from orchestrator.store.events import append_event
 from orchestrator.store.experiments import insert_experiment, list_experiments
+from orchestrator.store.inspection import inspect_database
 from orchestrator.store.tables import EventRow, LeaseRow
 
 
@@ -205,14 +209,25 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
         open_database(f"sqlite:///{file}")
 
 
-def test_a_database_that_goes_away_is_a_store_error(tmp_path: Path) -> None:
+def test_a_folder_in_the_place_of_a_database_is_a_lost_state(tmp_path: Path) -> None:
     file = tmp_path / "a.db"
     opened = open_database(f"sqlite:///{file}")
     opened.ping()
     opened.close()
+    # The folder may get the removed file's inode, or another one: the file system decides.
     file.unlink()
-    tmp_path.joinpath("a.db").mkdir()
-    with pytest.raises(StoreError, match="unable to open database file"):
+    file.mkdir()
+    with pytest.raises(StateLostError, match=r"a\.db was removed, replaced or emptied"):
+        opened.ping()
+
+
+def test_a_database_that_breaks_while_it_is_used_is_a_store_error(tmp_path: Path) -> None:
+    file = tmp_path / "a.db"
+    opened = open_database(f"sqlite:///{file}")
+    opened.ping()
+    opened.close()
+    file.write_bytes(b"Dear diary, " * 1000)
+    with pytest.raises(StoreError, match="file is not a database"):
         opened.ping()
 
 
@@ -244,7 +259,7 @@ def test_a_file_that_is_removed_is_not_made_anew(
         insert_experiment(session, small_spec, "digest")
     kept = file.rename(tmp_path / "kept.db")
     for use in (database.read, database.write, database.ping):
-        with pytest.raises(StateLostError, match=r"the database .*sigmalab\.db was removed or replaced"):
+        with pytest.raises(StateLostError, match=r"the database .*sigmalab\.db was removed, replaced or emptied"):
             use().__enter__()
         assert not file.exists()
     shutil.copy(migrated_sqlite, file)
@@ -263,3 +278,53 @@ def test_a_database_that_must_exist(tmp_path: Path) -> None:
     assert not file.exists()
     open_database(f"sqlite:///{file}").close()
     open_database(f"sqlite:///{file}", must_exist=True).close()
+
+
+def test_one_that_is_cut_to_nothing_is_not_a_new_one(
+    migrated_sqlite: Path, tmp_path: Path, small_spec: ExperimentSpec
+) -> None:
+    file = tmp_path / "sigmalab.db"
+    shutil.copy(migrated_sqlite, file)
+    database = open_database(f"sqlite:///{file}")
+    os.truncate(file, 0)
+    with pytest.raises(StateLostError, match="removed, replaced or emptied"):
+        database.ping()
+    database.close()
+    for must_exist in (True, False):
+        with pytest.raises(StateLostError, match=r"sigmalab\.db was cut to 0 bytes.*put a copy back.*remove it"):
+            open_database(f"sqlite:///{file}", must_exist=must_exist)
+    with pytest.raises(StateLostError, match="was cut to 0 bytes"):
+        inspect_database(f"sqlite:///{file}")
+    file.unlink()
+    open_database(f"sqlite:///{file}").close()
+
+
+def test_a_start_that_was_killed_leaves_no_empty_database(tmp_path: Path) -> None:
+    file = tmp_path / "sigmalab.db"
+    for left in ("sigmalab.db.new", "sigmalab.db.new-wal", "sigmalab.db-wal", "sigmalab.db-shm"):
+        tmp_path.joinpath(left).write_bytes(b"half of it")
+    database = open_database(f"sqlite:///{file}")
+    with database.read() as session:
+        assert list_experiments(session, limit=10) == []
+    database.close()
+    assert {path.name for path in tmp_path.iterdir()} == {"sigmalab.db", "sigmalab.db.lock"}
+
+
+def test_its_files_are_for_this_user_alone(tmp_path: Path, small_spec: ExperimentSpec) -> None:
+    with umask_of(0):
+        database = open_database(f"sqlite:///{tmp_path / 'home' / 'sigmalab.db'}")
+        with database.write() as session:
+            insert_experiment(session, small_spec, "digest")
+        found = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "home").iterdir()}
+        database.close()
+    assert found == dict.fromkeys(("sigmalab.db", "sigmalab.db-wal", "sigmalab.db-shm", "sigmalab.db.lock"), 0o600)
+    assert stat.S_IMODE((tmp_path / "home").stat().st_mode) == 0o700
+
+
+def test_a_link_to_another_disk_stays_one(tmp_path: Path) -> None:
+    tmp_path.joinpath("disk").mkdir()
+    link = tmp_path / "sigmalab.db"
+    link.symlink_to(tmp_path / "disk" / "real.db")
+    open_database(f"sqlite:///{link}").close()
+    assert link.is_symlink()
+    assert (tmp_path / "disk" / "real.db").stat().st_size

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import select
 
 from orchestrator.errors import ExperimentNotFoundError, StaleAttemptError, StatusConflictError
-from orchestrator.spec import ExperimentSpec
+from orchestrator.spec.experiment import ExperimentSpec
 from orchestrator.status import ALLOWED_MOVES, AttemptEnd, ExperimentStatus
 from orchestrator.store.database import Database
 from orchestrator.store.events import events_after
@@ -261,7 +261,7 @@ def test_a_second_round_forgets_the_first_ones_cancel_and_attempts(
         request_cancel(session, experiment_id)
         move(session, experiment_id, CANCELLED)
         row = get_experiment(session, experiment_id)
-        row.summary_shipped, row.attempt_ends = True, {"crashed": 4}
+        row.attempt_ends = {"crashed": 4}
     with database.write() as session:
         row = get_experiment(session, experiment_id, lock=True)
         update_spec(session, row, small_spec.model_copy(update={"seeds": (0, 1, 2)}), "other digest")
@@ -269,7 +269,7 @@ def test_a_second_round_forgets_the_first_ones_cancel_and_attempts(
     with database.read() as session:
         row = get_experiment(session, experiment_id)
     assert (row.digest, row.num_pairs, row.num_confirm_trials) == ("other digest", 3, 6)
-    assert (row.cancel_requested, row.attempt_ends, row.summary_shipped, row.ended_at) == (False, {}, False, None)
+    assert (row.cancel_requested, row.attempt_ends, row.ended_at) == (False, {}, None)
 
 
 def test_what_a_search_chose_stays(database: Database, experiment_id: str) -> None:

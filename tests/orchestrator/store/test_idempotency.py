@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import update
 
 from orchestrator.errors import IdempotencyConflictError
-from orchestrator.spec import ExperimentSpec
+from orchestrator.spec.experiment import ExperimentSpec
 from orchestrator.store.clock import DatabaseNow
 from orchestrator.store.database import Database
 from orchestrator.store.experiments import insert_experiment

@@ -3,10 +3,10 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import Engine, event, select, update
+from sqlalchemy import Engine, event, update
 
-from orchestrator.hardware import Hardware
-from orchestrator.spec import ExperimentSpec
+from orchestrator.planning.hardware import Hardware
+from orchestrator.spec.experiment import ExperimentSpec
 from orchestrator.status import Phase
 from orchestrator.store.clock import database_now
 from orchestrator.store.database import Database
@@ -15,15 +15,13 @@ from orchestrator.store.progress import (
     TrialCounts,
     count_complete_pairs,
     count_trials,
-    count_unshipped,
     expected_end,
     median_seconds_by_cell,
     others_in_training,
 )
-from orchestrator.store.tables import MetricRow, TrialRow
-from orchestrator.store.telemetry import mark_shipped, record_epoch
+from orchestrator.store.tables import TrialRow
 from orchestrator.store.trials import fail_trial, get_trial, plan_trials, prune_trial, start_trial, succeed_trial
-from trainers.result import EpochReport, TrialResult
+from trainers.result import TrialResult
 
 ONE_CPU = Hardware("cpu", 1)
 
@@ -141,14 +139,6 @@ def test_counting_nothing_is_nothing(database: Database) -> None:
         assert count_trials(session, []) == count_complete_pairs(session, []) == {}
 
 
-def test_values_that_wait_for_mlflow_are_counted(database: Database, running, report: EpochReport) -> None:
-    with database.write() as session:
-        record_epoch(session, running.trials[0], report, datetime(2026, 1, 1, tzinfo=UTC))
-        mark_shipped(session, session.scalars(select(MetricRow.id).limit(1)).all())
-    with database.read() as session:
-        assert count_unshipped(session, running.id) == 2
-
-
 def test_cost_is_the_median_per_epoch_times_the_epochs(
     database: Database, running, planned, result: TrialResult
 ) -> None:
@@ -179,6 +169,32 @@ def test_cost_is_that_of_the_model_and_not_of_its_label(
             assert median_seconds_by_cell(session, {cell: [other]}, 20, ONE_CPU) == {}
         # An arm may have a model of its own: one of them is enough.
         assert median_seconds_by_cell(session, {cell: [wider, seeded]}, 20, ONE_CPU) == {cell: 60.0}
+
+
+def test_cost_of_one_model_of_gpu_and_precision_says_nothing_of_another(
+    database: Database, running, planned, result: TrialResult
+) -> None:
+    one_gpu = Hardware("cuda", 1)
+    devices = ("NVIDIA A100-SXM4-80GB", "NVIDIA L40S", "NVIDIA A100-SXM4-80GB")
+    for trial, device, seconds in zip(running.trials, devices, (8.0, 2.0, 6.0), strict=False):
+        with database.write() as session:
+            timed = result.model_copy(
+                update={"training_seconds": seconds, "provenance": result.provenance | {"device": device}}
+            )
+            succeed_trial(session, trial, timed, running.attempt)
+    cell, config = planned[0].cell.key, planned[0].config
+    faster = config.model_copy(update={"optimization": config.optimization.model_copy(update={"precision": "bf16"})})
+    with database.read() as session:
+
+        def seconds(config, accelerator_type=None):
+            return median_seconds_by_cell(session, {cell: [config]}, 2, one_gpu, accelerator_type=accelerator_type)
+
+        assert seconds(config, "A100-80G") == seconds(config, "A100") == {cell: 7.0}
+        assert seconds(config, "L40S") == {cell: 2.0}
+        assert seconds(config, "L4") == {}
+        # Of any model: that of the newest trial, not a median over several.
+        assert seconds(config) == {cell: 7.0}
+        assert seconds(faster) == {}
 
 
 def test_cost_is_one_look_into_an_index_however_many_cells(

@@ -1,11 +1,10 @@
-"""Metrics: recorded once, whatever is run again; shipped rows leave the outbox."""
+"""Metrics: recorded once, whatever is run again."""
 
 import math
 from datetime import UTC, datetime
 
 import pytest
 from sqlalchemy import select
-from sqlalchemy.orm import Session
 
 from orchestrator.errors import StaleAttemptError, TrialNotFoundError
 from orchestrator.status import AttemptEnd
@@ -13,17 +12,9 @@ from orchestrator.store.database import Database
 from orchestrator.store.events import events_after
 from orchestrator.store.experiments import end_attempt
 from orchestrator.store.tables import MetricRow
-from orchestrator.store.telemetry import (
-    mark_shipped,
-    metrics_of,
-    record_epoch,
-)
+from orchestrator.store.telemetry import metrics_of, record_epoch
+from orchestrator.store.trials import get_trial
 from trainers.result import EpochReport
-
-
-def unshipped(session: Session) -> list[MetricRow]:
-    return list(session.scalars(select(MetricRow).where(MetricRow.shipped.is_(False)).order_by(MetricRow.id)))
-
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 LATER = datetime(2026, 11, 20, 13, tzinfo=UTC)
@@ -36,11 +27,12 @@ def test_an_epoch_is_recorded_once_and_the_first_value_stays(database: Database,
     with database.write() as session:
         assert not record_epoch(session, running.trials[0], rerun, LATER, running.attempt)
     with database.read() as session:
-        rows = unshipped(session)
+        rows = session.scalars(select(MetricRow)).all()
         told = [event for event in events_after(session, running.id) if event.kind == "epoch"]
     assert {row.key: row.value for row in rows} == report.metrics
     assert {row.recorded_at for row in rows} == {NOON}
     assert [event.payload["metrics"] for event in told] == [{"train/loss": 2.25, "val/top1": 0.5}]
+    assert [event.payload["told"] for event in told] == ["val top-1 50.0 %"]
 
 
 def test_a_new_key_of_an_old_epoch_is_added(database: Database, running, report: EpochReport) -> None:
@@ -79,15 +71,13 @@ def test_an_unknown_trial_is_named(database: Database, report: EpochReport) -> N
         record_epoch(session, 5, report, NOON)
 
 
-def test_shipped_values_leave_the_outbox(database: Database, running, report: EpochReport) -> None:
+def test_an_event_tells_what_the_trials_own_task_watches(database: Database, running) -> None:
     with database.write() as session:
-        for trial in running.trials:
-            record_epoch(session, trial, report, NOON)
+        trial = get_trial(session, running.trials[0])
+        trial.config = '{"task": {"kind": "segmentation"}}'
+        metrics = {"train/loss": 1.0, "val/loss": 0.9, "val/miou": 0.417, "val/top1": 0.5}
+        record_epoch(session, trial.id, EpochReport(epoch=0, metrics=metrics, seconds=1), NOON)
     with database.read() as session:
-        first = unshipped(session)[:5]
-    with database.write() as session:
-        mark_shipped(session, [row.id for row in first])
-    with database.read() as session:
-        rest = unshipped(session)
-    assert len(rest) == 7
-    assert not {row.id for row in first} & {row.id for row in rest}
+        (event,) = [event for event in events_after(session, running.id) if event.kind == "epoch"]
+    assert event.payload["told"] == "val mean IoU 41.7 %"
+    assert list(event.payload["metrics"]) == ["train/loss", "val/loss", "val/miou"]

@@ -5,15 +5,15 @@ from sqlalchemy import Engine, event
 from sqlalchemy.orm import Session
 
 from orchestrator.errors import StaleAttemptError, StatusConflictError, TrialNotFoundError
-from orchestrator.hardware import Hardware
+from orchestrator.planning.hardware import Hardware
 from orchestrator.planning.planned import PlannedTrial
-from orchestrator.spec import ExperimentSpec
+from orchestrator.spec.experiment import ExperimentSpec
 from orchestrator.status import AttemptEnd, ExperimentStatus, Phase, TrialStatus
 from orchestrator.store.database import Database
 from orchestrator.store.events import events_after
 from orchestrator.store.experiments import begin_attempt, end_attempt, insert_experiment, move
 from orchestrator.store.trials import (
-    TrialKey,
+    TrialRowKey,
     cancel_open_trials,
     fail_trial,
     find_reusable,
@@ -65,7 +65,7 @@ def test_planning_again_adds_only_what_is_missing(
         first = plan_trials(session, experiment_id, planned[:3])
     with database.write() as session:
         again = plan_trials(session, experiment_id, (*planned, *planned))
-    assert list(again) == [TrialKey.of(trial) for trial in planned]
+    assert list(again) == [TrialRowKey.of(trial) for trial in planned]
     assert {key: again[key] for key in first} == first
     with database.read() as session:
         assert len(trials_of(session, experiment_id)) == 4
@@ -256,9 +256,9 @@ def test_a_finished_trial_stands_in(
         assert finished_identities(session, identities, Hardware("cpu", 1)) == {identities[0]}
     assert list(found) == [identities[0]]
     with database.write() as session:
-        reuse_trial(session, ids[TrialKey.of(planned[0])], found[identities[0]], attempt)
+        reuse_trial(session, ids[TrialRowKey.of(planned[0])], found[identities[0]], attempt)
     with database.read() as session:
-        row = get_trial(session, ids[TrialKey.of(planned[0])])
+        row = get_trial(session, ids[TrialRowKey.of(planned[0])])
         # A stand-in is never the source of another one.
         assert find_reusable(session, identities, Hardware("cpu", 1))[identities[0]].experiment_id == running.id
     assert (row.status, row.reused_from, row.final_metrics) == ("succeeded", running.id, result.metrics)

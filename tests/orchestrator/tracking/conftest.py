@@ -1,4 +1,4 @@
-"""One real MLflow server for all tests of tracking, and a store for each."""
+"""Clients of the one real MLflow server, and a store for each test."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,23 +7,18 @@ import pytest
 from mlflow import MlflowClient
 
 from orchestrator.store.database import Database, open_database
-from orchestrator.tracking.client import open_client
-from tests.orchestrator.mlflow_server import MlflowServer
-
-
-@pytest.fixture(scope="session")
-def mlflow_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    server = MlflowServer(tmp_path_factory.mktemp("mlflow"))
-    try:
-        server.start()
-        yield server.url
-    finally:
-        server.kill()
+from orchestrator.tracking.mlflow.client import open_client
+from orchestrator.tracking.mlflow.tracker import MlflowTracker
 
 
 @pytest.fixture
 def client(mlflow_url: str) -> MlflowClient:
     return open_client(mlflow_url)
+
+
+@pytest.fixture
+def tracker(mlflow_url: str) -> MlflowTracker:
+    return MlflowTracker(mlflow_url)
 
 
 @pytest.fixture

@@ -2,7 +2,8 @@
 
 import pytest
 
-from orchestrator.tracking.client import TrackerUnavailableError, open_client, translated_errors
+from orchestrator.tracking.mlflow.client import open_client, translated_errors
+from orchestrator.tracking.tracker import TrackerUnavailableError
 
 
 def test_a_server_that_is_not_there_is_named_without_its_password() -> None:

@@ -1,26 +1,17 @@
 """Names, params and links, without a server."""
 
-import json
-import time
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from orchestrator.spec import Arm
 from orchestrator.status import Phase
 from orchestrator.store.tables import ExperimentRow, TrialRow
-from orchestrator.tracking.links import chart_link, compare_link, experiment_link, run_link
-from orchestrator.tracking.naming import (
-    delta_key,
-    metric_key,
-    pair_name,
-    params_of,
-    run_name,
-    tracked_key,
-    trial_tags,
-)
-from orchestrator.tracking.patience import Patience
-from tests.orchestrator.synthetic import make_record
+from orchestrator.tracking.backoff import pause_after
+from orchestrator.tracking.mlflow.links import chart_link, experiment_link
+from orchestrator.tracking.mlflow.naming import run_tags, tracked_key
+from orchestrator.tracking.naming import delta_key, pair_name, params_of, run_name, trial_tags
+from orchestrator.tracking.tracker import NewRun
+from tests.orchestrator.synthetic import START, make_record
 
 
 def row(**changes: object) -> TrialRow:
@@ -48,25 +39,29 @@ def test_search_runs_are_told_apart_by_their_params() -> None:
     assert run_name(trial, {}) == "search/gaussian/seed3/small_vit/digits-300/sigma=2.123"
 
 
-def test_tags_say_role_pair_and_colour() -> None:
+def test_tags_say_role_and_pair() -> None:
     experiment = ExperimentRow(id="e1", control="base", digest="d")
-    names = ["gaussian", "base", "placebo"]
-    arms = [Arm(name=name, label="Ours, σ" if name == "gaussian" else None) for name in names]
-    tags = {name: trial_tags(row(arm=name), experiment, arms) for name in names}
-    assert tags["gaussian"]["mlflow.runName"] == "Ours, σ/seed3/small_vit/digits-300"
-    assert [tags[name]["arm"] for name in names] == names
+    tags = {name: trial_tags(row(arm=name), experiment) for name in ("gaussian", "base", "placebo")}
+    assert [each["arm"] for each in tags.values()] == list(tags)
     assert tags["base"]["role"] == "control"
     assert tags["gaussian"]["role"] == "treatment"
-    assert len({tag["mlflow.runColor"] for tag in tags.values()}) == 3
     assert tags["gaussian"]["pair"] == tags["base"]["pair"]
     assert tags["gaussian"]["sigmalab.trial"] == "e1/7"
+    assert "pair" not in trial_tags(row(phase=Phase.SEARCH), experiment)
+
+
+def test_mlflow_s_pages_are_told_name_and_colour() -> None:
+    run = NewRun("e1", "e1/7", "Ours, σ/seed3", {"arm": "gaussian"}, START, "#0072b2")
+    tags = run_tags(run)
+    assert (tags["mlflow.runName"], tags["mlflow.runColor"], tags["arm"]) == ("Ours, σ/seed3", "#0072b2", "gaussian")
+    assert "mlflow.runColor" not in run_tags(run._replace(color=None))
 
 
 def test_params_are_flat_few_and_readable() -> None:
     params = params_of(make_record("gaussian", 5).config)
-    assert params["attention_bias.sigma"] == "2.0"
+    assert params["attention_bias.sigma"] == 2.0
     assert params["attention_bias.kind"] == "gaussian"
-    assert params["seed"] == "5"
+    assert params["seed"] == 5
     assert "score_test" not in params
     # One request holds 100.
     assert len(params) <= 100
@@ -80,30 +75,16 @@ def test_only_amplitudes_are_renamed(key: str, tracked: str) -> None:
 
 
 def test_keys_hold_only_what_mlflow_takes() -> None:
-    assert metric_key("delta", "vit/pets&100%", "g") == "delta/vit/pets_100_/g"
+    assert tracked_key("delta/vit/pets&100%/g") == "delta/vit/pets_100_/g"
     assert delta_key("test/top1") == "delta/test_top1"
 
 
 def test_links() -> None:
     base = "http://127.0.0.1:5000/"
     assert experiment_link(base, "3") == "http://127.0.0.1:5000/#/experiments/3/runs?workflowType=machine_learning"
-    assert run_link(base, "3", "abc").startswith("http://127.0.0.1:5000/#/experiments/3/runs/abc?")
-    query = parse_qs(urlsplit(compare_link(base, "3", ["a", "b"]).replace("#/", "")).query)
-    assert json.loads(query["runs"][0]) == ["a", "b"]
-    assert json.loads(query["experiments"][0]) == ["3"]
     query = parse_qs(urlsplit(chart_link(base, "3", "e1").replace("#/", "")).query)
     assert query["searchFilter"] == ["tags.`sigmalab.experiment_id` = 'e1' and tags.phase = 'confirm'"]
 
 
-def test_patience_doubles_and_forgets(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = 100.0
-    monkeypatch.setattr(time, "monotonic", lambda: now)
-    patience = Patience()
-    assert patience.may_try("a")
-    assert [patience.postpone("a") for _ in range(3)] == [2.0, 4.0, 8.0]
-    assert not patience.may_try("a")
-    assert patience.may_try("b")
-    now = 108.0
-    assert patience.may_try("a")
-    patience.forget("a")
-    assert patience.postpone("a") == 2.0
+def test_pauses_double_up_to_ten_minutes() -> None:
+    assert [pause_after(refusals) for refusals in (1, 2, 3, 9, 10, 5000)] == [2.0, 4.0, 8.0, 512.0, 600.0, 600.0]

@@ -10,18 +10,19 @@ import numpy as np
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 
-from orchestrator.hardware import Hardware
+from orchestrator.planning.hardware import Hardware
 from orchestrator.status import ExperimentStatus, TrialStatus
 from orchestrator.store.database import Database
 from orchestrator.store.experiments import begin_attempt, get_experiment, move, update_spec
-from orchestrator.store.tables import ExperimentRow, MetricRow, TrialRow
+from orchestrator.store.tables import MetricRow, TrackingRow, TrialRow
+from orchestrator.store.tracking import EXPERIMENT, groups_of, runs_of
 from orchestrator.store.trials import find_reusable, reuse_trial, trials_of
-from orchestrator.tracking.naming import tracked_key
-from orchestrator.tracking.outbox import backlog
+from orchestrator.tracking.mlflow.naming import tracked_key
+from orchestrator.tracking.mlflow.tracker import MlflowTracker
+from orchestrator.tracking.outbox import Outbox
 from orchestrator.tracking.shipper import Shipper
-from orchestrator.tracking.summary_run import all_runs
 from tests.orchestrator.planted_maps import planted_map, rms_radius_tokens, with_fields, write_all
 from tests.orchestrator.planted_views import write_views
 from tests.orchestrator.synthetic import (
@@ -39,6 +40,7 @@ from tests.orchestrator.synthetic import (
 
 pytestmark = pytest.mark.mlflow
 
+OUTBOX = Outbox("mlflow")
 Point = tuple[str, int, int, float]
 """Key, step, time in ms, value."""
 
@@ -49,11 +51,12 @@ def spec_name(request: pytest.FixtureRequest) -> str:
     return request.node.name.replace("_", "-").lower()[:60].rstrip("-")
 
 
-def runs_of(client: MlflowClient, store: Database, experiment_id: str) -> dict[str, Run]:
+def shown_runs(client: MlflowClient, store: Database, experiment_id: str) -> dict[str, Run]:
     """Run name -> run; fails if a name comes twice."""
     with store.read() as session:
-        mlflow_id = get_experiment(session, experiment_id).mlflow_experiment_id
-    found = [client.get_run(run_id) for _, run_id in all_runs(client, mlflow_id, experiment_id)]
+        (group,) = groups_of(session, "mlflow", [experiment_id]).values()
+    known = MlflowTracker(client.tracking_uri).known_runs(group, experiment_id)
+    found = [client.get_run(run_id) for _, run_id in known]
     names = [run.info.run_name for run in found]
     assert len(names) == len(set(names)), sorted(names)
     return dict(zip(names, found, strict=True))
@@ -71,19 +74,19 @@ def stored_points(store: Database, trial_id: int) -> set[Point]:
     return {(tracked_key(row.key), row.step, int(row.recorded_at.timestamp() * 1000), row.value) for row in rows}
 
 
-def test_everything_arrives_once(client: MlflowClient, mlflow_url: str, store: Database, spec_name: str) -> None:
+def test_everything_arrives_once(client: MlflowClient, tracker: MlflowTracker, store: Database, spec_name: str) -> None:
     experiment_id = play(store, make_spec(name=spec_name, seeds=[0, 1]))
-    shipper = Shipper(store, mlflow_url)
+    shipper = Shipper(store, tracker)
     assert shipper.drain(60)
     assert shipper.ship_once() == 0
 
-    runs = runs_of(client, store, experiment_id)
+    runs = shown_runs(client, store, experiment_id)
     with store.read() as session:
-        trials = trials_of(session, experiment_id)
+        trials, tracked = trials_of(session, experiment_id), runs_of(session, "mlflow", experiment_id)
     assert len(runs) == len(trials) + 1
     for trial in trials:
         run = runs[f"{trial.arm}/seed{trial.seed}/{trial.cell}"]
-        assert run.info.run_id == trial.run_id
+        assert run.info.run_id == tracked[trial.id]
         assert run.info.status == "FINISHED"
         points = list(points_of(client, run.info.run_id))
         curves = [point for point in points if not point[0].startswith(("test/", "best_val/", "delta/"))]
@@ -99,7 +102,7 @@ def test_everything_arrives_once(client: MlflowClient, mlflow_url: str, store: D
 
 
 def test_deltas_and_receptive_fields_sit_on_the_treatment_and_the_summary(
-    client: MlflowClient, mlflow_url: str, store: Database, spec_name: str, tmp_path: Path
+    client: MlflowClient, tracker: MlflowTracker, store: Database, spec_name: str, tmp_path: Path
 ) -> None:
     spec = make_spec(name=spec_name, analyses=[{"kind": "receptive_field", "every_epochs": 2}])
     records = [with_fields(record) for record in make_records(spec, num_epochs=5)]
@@ -108,8 +111,8 @@ def test_deltas_and_receptive_fields_sit_on_the_treatment_and_the_summary(
     for record in records:
         if record.arm != "placebo":
             write_views(tmp_path, record.identity, record.arm, record.seed)
-    assert Shipper(store, mlflow_url, storage=tmp_path).drain(120)
-    runs = runs_of(client, store, experiment_id)
+    assert Shipper(store, tracker, storage=tmp_path).drain(120)
+    runs = shown_runs(client, store, experiment_id)
     with store.read() as session:
         trials = {(row.arm, row.seed): row for row in trials_of(session, experiment_id)}
     for (arm, seed), trial in trials.items():
@@ -152,11 +155,11 @@ def test_deltas_and_receptive_fields_sit_on_the_treatment_and_the_summary(
 
 
 def test_sigma_is_a_table_and_a_figure(
-    client: MlflowClient, mlflow_url: str, store: Database, spec_name: str, tmp_path: Path
+    client: MlflowClient, tracker: MlflowTracker, store: Database, spec_name: str, tmp_path: Path
 ) -> None:
     experiment_id = play(store, make_spec(name=spec_name, seeds=[3]))
-    assert Shipper(store, mlflow_url).drain(60)
-    runs = runs_of(client, store, experiment_id)
+    assert Shipper(store, tracker).drain(60)
+    runs = shown_runs(client, store, experiment_id)
     gaussian = next(run for name, run in runs.items() if name.startswith("gaussian/"))
     table = json.loads(downloaded(client, gaussian, "sigma_by_layer.json", tmp_path))
     rows = [dict(zip(table["columns"], row, strict=True)) for row in table["data"]]
@@ -176,64 +179,62 @@ def downloaded(client: MlflowClient, run: Run, artifact: str, folder: Path) -> b
 
 
 def test_sent_again_after_a_crash_nothing_doubles(
-    client: MlflowClient, mlflow_url: str, store: Database, spec_name: str
+    client: MlflowClient, tracker: MlflowTracker, store: Database, spec_name: str
 ) -> None:
     """As if the process had died after every request and before every note in the store."""
     experiment_id = play(store, make_spec(name=spec_name, seeds=[0, 1]))
-    assert Shipper(store, mlflow_url).drain(60)
+    assert Shipper(store, tracker).drain(60)
     before = everything(client, store, experiment_id)
     with store.write() as session:
-        session.execute(update(MetricRow).values(shipped=False))
-        session.execute(update(TrialRow).values(run_id=None, tracking_done=False))
-        session.execute(update(ExperimentRow).values(summary_run_id=None, summary_shipped=False))
-    assert Shipper(store, mlflow_url).drain(60)
+        session.execute(update(TrackingRow).values(run_id=None, shipped_to=0, told_status=None, told_ended_at=None))
+    assert Shipper(store, tracker).drain(60)
     assert everything(client, store, experiment_id) == before
 
 
 def everything(client: MlflowClient, store: Database, experiment_id: str) -> dict[str, tuple[str, list[Point]]]:
-    runs = runs_of(client, store, experiment_id)
+    runs = shown_runs(client, store, experiment_id)
     return {name: (run.info.run_id, sorted(points_of(client, run.info.run_id))) for name, run in runs.items()}
 
 
 def test_two_shippers_at_once_do_not_double(
-    client: MlflowClient, mlflow_url: str, store: Database, spec_name: str
+    client: MlflowClient, tracker: MlflowTracker, store: Database, spec_name: str
 ) -> None:
     experiment_id = play(store, make_spec(name=spec_name, seeds=[0, 1]))
-    shippers = [Shipper(store, mlflow_url) for _ in range(2)]
+    shippers = [Shipper(store, tracker) for _ in range(2)]
     threads = [threading.Thread(target=shipper.drain, args=(60,)) for shipper in shippers]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     with store.read() as session:
-        assert backlog(session).is_empty
-        trials = trials_of(session, experiment_id)
-    runs = runs_of(client, store, experiment_id)
+        assert OUTBOX.backlog(session).is_empty
+        trials, tracked = trials_of(session, experiment_id), runs_of(session, "mlflow", experiment_id)
+    runs = shown_runs(client, store, experiment_id)
     assert len(runs) == len(trials) + 1
     for trial in trials:
-        curves = [point for point in points_of(client, trial.run_id) if point[0] in ("train/loss", "sigma/00")]
+        curves = [point for point in points_of(client, tracked[trial.id]) if point[0] in ("train/loss", "sigma/00")]
         expected = {point for point in stored_points(store, trial.id) if point[0] in ("train/loss", "sigma/00")}
         assert sorted(curves) == sorted(expected)
 
 
 def test_runs_follow_a_trial_that_fails_and_is_retried(
-    client: MlflowClient, mlflow_url: str, store: Database, spec_name: str
+    client: MlflowClient, tracker: MlflowTracker, store: Database, spec_name: str
 ) -> None:
     experiment_id, attempt = begin(store, make_spec(name=spec_name, seeds=[0]))
     record = make_record("gaussian", 0)
     trial_id = plan(store, experiment_id, record)
-    shipper = Shipper(store, mlflow_url)
+    shipper = Shipper(store, tracker)
 
     train(store, trial_id, record, attempt, epochs=slice(0, 5))
     shipper.ship_once()
     name = f"gaussian/seed0/{record.cell.key}"
-    assert runs_of(client, store, experiment_id)[name].info.status == "RUNNING"
-    assert len(client.get_metric_history(runs_of(client, store, experiment_id)[name].info.run_id, "val/top1")) == 5
+    assert shown_runs(client, store, experiment_id)[name].info.status == "RUNNING"
+    assert len(client.get_metric_history(shown_runs(client, store, experiment_id)[name].info.run_id, "val/top1")) == 5
 
     failed = record.model_copy(update={"status": TrialStatus.FAILED, "error": "the node went away"})
     end(store, trial_id, failed, attempt)
     shipper.ship_once()
-    run = runs_of(client, store, experiment_id)[name]
+    run = shown_runs(client, store, experiment_id)[name]
     assert run.info.status == "FAILED"
     assert run.data.tags["sigmalab.error"] == "the node went away"
 
@@ -244,17 +245,19 @@ def test_runs_follow_a_trial_that_fails_and_is_retried(
     )
     train(store, trial_id, record.model_copy(update={"result": again}), attempt, epochs=slice(4, None))
     shipper.ship_once()
-    assert runs_of(client, store, experiment_id)[name].info.status == "RUNNING"
+    assert shown_runs(client, store, experiment_id)[name].info.status == "RUNNING"
     end(store, trial_id, record, attempt)
     shipper.ship_once()
-    run = runs_of(client, store, experiment_id)[name]
+    run = shown_runs(client, store, experiment_id)[name]
     assert run.info.status == "FINISHED"
     assert run.data.tags["sigmalab.error"] == ""
     history = client.get_metric_history(run.info.run_id, "val/top1")
     assert [metric.value for metric in history] == [report.metrics["val/top1"] for report in record.result.epochs]
 
 
-def test_a_reused_trial_has_its_own_run(client: MlflowClient, mlflow_url: str, store: Database, spec_name: str) -> None:
+def test_a_reused_trial_has_its_own_run(
+    client: MlflowClient, tracker: MlflowTracker, store: Database, spec_name: str
+) -> None:
     first = play(store, make_spec(name=spec_name, seeds=[0]))
     second, attempt = begin(store, make_spec(name=spec_name, seeds=[0]))
     for arm in ("control", "gaussian", "placebo"):
@@ -268,8 +271,8 @@ def test_a_reused_trial_has_its_own_run(client: MlflowClient, mlflow_url: str, s
                 attempt,
             )
     finish(store, second, attempt)
-    assert Shipper(store, mlflow_url).drain(60)
-    originals, stand_ins = runs_of(client, store, first), runs_of(client, store, second)
+    assert Shipper(store, tracker).drain(60)
+    originals, stand_ins = shown_runs(client, store, first), shown_runs(client, store, second)
     for name, run in stand_ins.items():
         if name.startswith("summary"):
             continue
@@ -284,13 +287,13 @@ def test_a_reused_trial_has_its_own_run(client: MlflowClient, mlflow_url: str, s
 
 
 def test_runs_are_called_by_the_labels_of_their_arms_and_keyed_by_their_names(
-    client: MlflowClient, mlflow_url: str, store: Database, spec_name: str, tmp_path: Path
+    client: MlflowClient, tracker: MlflowTracker, store: Database, spec_name: str, tmp_path: Path
 ) -> None:
     label = "Für σ_2 (ours)"
     arms = [arm.model_copy(update={"label": label if arm.name == "gaussian" else None}) for arm in make_spec().arms]
     experiment_id = play(store, make_spec(name=spec_name, seeds=[0, 1], arms=arms))
-    assert Shipper(store, mlflow_url).drain(60)
-    runs = runs_of(client, store, experiment_id)
+    assert Shipper(store, tracker).drain(60)
+    runs = shown_runs(client, store, experiment_id)
     cell = make_record("gaussian", 0).cell.key
     assert runs[f"{label}/seed1/{cell}"].data.tags["arm"] == "gaussian"
     assert runs[f"placebo/seed1/{cell}"].data.tags["arm"] == "placebo"
@@ -300,10 +303,12 @@ def test_runs_are_called_by_the_labels_of_their_arms_and_keyed_by_their_names(
     assert label in str(json.loads(Path(table).read_text())["data"])
 
 
-def test_extending_updates_the_summary(client: MlflowClient, mlflow_url: str, store: Database, spec_name: str) -> None:
+def test_extending_updates_the_summary(
+    client: MlflowClient, tracker: MlflowTracker, store: Database, spec_name: str
+) -> None:
     spec = make_spec(name=spec_name, seeds=[0, 1])
     experiment_id = play(store, spec)
-    shipper = Shipper(store, mlflow_url)
+    shipper = Shipper(store, tracker)
     assert shipper.drain(60)
     larger = make_spec(name=spec_name, seeds=[0, 1, 2])
     with store.write() as session:
@@ -319,7 +324,7 @@ def test_extending_updates_the_summary(client: MlflowClient, mlflow_url: str, st
         end(store, trial_id, record, attempt)
     finish(store, experiment_id, attempt)
     assert shipper.drain(60)
-    runs = runs_of(client, store, experiment_id)
+    runs = shown_runs(client, store, experiment_id)
     assert len(runs) == 10
     summary = runs[f"summary {experiment_id}"]
     key = f"delta/{make_record('gaussian', 0).cell.key}/gaussian"
@@ -329,7 +334,7 @@ def test_extending_updates_the_summary(client: MlflowClient, mlflow_url: str, st
 
 
 def test_a_server_that_lost_everything_gets_everything_again(
-    client: MlflowClient, mlflow_url: str, store: Database, spec_name: str
+    client: MlflowClient, tracker: MlflowTracker, store: Database, spec_name: str
 ) -> None:
     experiment_id, attempt = begin(store, make_spec(name=spec_name, seeds=[0]))
     record = make_record("gaussian", 0)
@@ -337,23 +342,23 @@ def test_a_server_that_lost_everything_gets_everything_again(
     train(store, trial_id, record, attempt, epochs=slice(0, 5))
     with store.write() as session:
         # What another, empty server would look like: neither this run nor this experiment was ever there.
-        session.execute(update(MetricRow).values(shipped=True))
-        session.execute(update(TrialRow).values(run_id="0" * 32))
-        session.execute(update(ExperimentRow).values(mlflow_experiment_id="987654321"))
+        OUTBOX.set_group(session, experiment_id, "987654321")
+        OUTBOX.claim_run(session, experiment_id, trial_id, "0" * 32)
+        session.execute(update(TrackingRow).values(shipped_to=select(func.max(MetricRow.id)).scalar_subquery()))
     end(store, trial_id, record, attempt)
     finish(store, experiment_id, attempt)
-    assert Shipper(store, mlflow_url).drain(60)
-    runs = runs_of(client, store, experiment_id)
+    assert Shipper(store, tracker).drain(60)
+    runs = shown_runs(client, store, experiment_id)
     run = runs[f"gaussian/seed0/{record.cell.key}"]
     assert len(client.get_metric_history(run.info.run_id, "val/top1")) == 5
     assert run.info.end_time - run.info.start_time < timedelta(minutes=10).total_seconds() * 1000
 
 
 def test_a_refused_trial_does_not_hold_up_the_others(
-    client: MlflowClient, mlflow_url: str, store: Database, spec_name: str
+    client: MlflowClient, tracker: MlflowTracker, store: Database, spec_name: str
 ) -> None:
     experiment_id, attempt = begin(store, make_spec(name=spec_name, seeds=[0, 1]))
-    shipper = Shipper(store, mlflow_url)
+    shipper = Shipper(store, tracker)
     ids = {}
     for seed in (0, 1):
         record = make_record("gaussian", seed)
@@ -361,7 +366,7 @@ def test_a_refused_trial_does_not_hold_up_the_others(
         train(store, ids[seed], record, attempt, epochs=slice(0, 1))
     shipper.ship_once()
     with store.read() as session:
-        runs = {row.id: row.run_id for row in trials_of(session, experiment_id)}
+        runs = runs_of(session, "mlflow", experiment_id)
     # Somebody deletes a run by hand: MLflow refuses to log to it.
     client.delete_run(runs[ids[0]])
     for seed in (0, 1):
@@ -369,7 +374,7 @@ def test_a_refused_trial_does_not_hold_up_the_others(
     shipper.ship_once()
     assert client.get_run(runs[ids[1]]).info.status == "FINISHED"
     with store.read() as session:
-        assert backlog(session).trials == 1
+        assert OUTBOX.backlog(session).trials == 1
     # Put back, it is sent after its pause.
     client.restore_run(runs[ids[0]])
     assert shipper.drain(30)
@@ -389,6 +394,7 @@ def test_what_another_version_wrote_holds_up_nobody(client: MlflowClient, store:
         end(store, trial_id, record, attempt)
     with store.write() as session:
         session.execute(update(TrialRow).where(TrialRow.id == ids[0]).values(config="{}"))
-    Shipper(store, client.tracking_uri).ship_once()
+    Shipper(store, MlflowTracker(client.tracking_uri)).ship_once()
     with store.read() as session:
-        assert [(row.id, row.tracking_done) for row in trials_of(session, new)] == [(ids[0], False), (ids[1], True)]
+        told = select(TrackingRow.told_status).where(TrackingRow.trial_id != EXPERIMENT).order_by(TrackingRow.trial_id)
+        assert session.scalars(told.where(TrackingRow.experiment_id == new)).all() == [None, "succeeded"]

@@ -11,9 +11,9 @@ from tests.contracts.model_examples import EXAMPLES, treat
 from trainers.analyses.learned_bias import displacement_map, learned_bias, similarity_map
 from trainers.analyses.questions import LearnedBiasConfig
 from trainers.analyses.targets import LatticeTarget, TokenTarget
-from trainers.models import GaussianBias, SmallVitConfig
-from trainers.models.bias import attach_bias
+from trainers.models.gaussian import GaussianBias
 from trainers.models.grid import TokenGrid
+from trainers.models.small_vit import SmallVitConfig
 from trainers.result import LayerFit
 
 
@@ -239,7 +239,7 @@ def test_a_map_averages_over_queries():
 
 def test_the_model_is_left_as_it_was():
     model = SmallVitConfig(position="rel_mlp").build(7)
-    attach_bias(model, GaussianBias())
+    GaussianBias().attach(model)
     model.blocks[1].eval()
     modes = [module.training for module in model.modules()]
     state = torch.get_rng_state()

@@ -4,18 +4,18 @@ import numpy as np
 import pytest
 
 from tests.trainers.analyses.test_receptive_field import NearlyCentred
-from trainers.analyses.configs import ReceptiveFieldAnalysis
 from trainers.analyses.images import spread_positions
 from trainers.analyses.map_metrics import measure
-from trainers.analyses.observer import TrialObserver
 from trainers.analyses.receptive_field import receptive_fields
+from trainers.analyses.receptive_field_in_trial import ReceptiveFieldAnalysis
+from trainers.analyses.receptive_field_observer import ReceptiveFieldObserver
 from trainers.analyses.subject import SubjectConfig, build_subject
 from trainers.config import TrialConfig
 from trainers.data.normalization import Normalization
-from trainers.loop import train
-from trainers.models import NoBias
+from trainers.models.bias import NoBias
 from trainers.result import EpochReport
 from trainers.runtime import Runtime
+from trainers.training.trial import train
 
 TRIAL = {
     "model": {"kind": "small_vit", "width": 24, "depth": 2, "num_heads": 2, "image_size_px": 16, "patch_size_px": 4},
@@ -101,7 +101,7 @@ def test_images_may_be_drawn_by_the_seed():
 
     def positions(seed, num_images=5):
         analysis = ReceptiveFieldAnalysis(num_images=num_images, images="by_seed")
-        return TrialObserver(analysis, split, lambda images: images, seed=seed)._positions(analysis)
+        return ReceptiveFieldObserver(analysis, split, lambda images: images, seed=seed)._positions()
 
     assert positions(0) == positions(0) != positions(1)
     assert len(set(positions(0))) == 5
@@ -143,7 +143,7 @@ def test_a_field_that_cannot_exist_is_a_remark_and_no_number():
 def test_neither_an_exact_zero_nor_noise_ends_a_trial(left, tmp_path):
     config = TrialConfig.model_validate(TRIAL)
     split = config.dataset.load(None, input_size_px=16, augmentation=config.augmentation, seed=0).val
-    observer = TrialObserver(ReceptiveFieldAnalysis(every_epochs=1), split, lambda images: images, seed=0)
+    observer = ReceptiveFieldObserver(ReceptiveFieldAnalysis(every_epochs=1), split, lambda images: images, seed=0)
     model = NearlyCentred(left)
     observer.before(model)
     assert observer.during(model, 0) == observer.after(model) == {}

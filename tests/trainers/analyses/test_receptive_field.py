@@ -22,7 +22,6 @@ from trainers.analyses.receptive_field import ReceptiveField, receptive_fields, 
 from trainers.analyses.single_query import single_query
 from trainers.analyses.targets import CenterTarget, LatticeTarget, TokenTarget
 from trainers.errors import AnalysisError, NoReceptiveFieldError
-from trainers.models.bias import attach_bias
 from trainers.models.gaussian import GaussianBias
 
 TINY = {"img_size": 32, "patch_size": 4, "num_classes": 3, "embed_dim": 24, "num_heads": 2, "depth": 3}
@@ -144,7 +143,7 @@ def test_a_narrow_gaussian_pulls_the_field_together():
         torch.manual_seed(0)
         model = MODELS["relpos bias"]()
         if sigma is not None:
-            attach_bias(model, GaussianBias(sigma=sigma, amplitude=3))
+            GaussianBias(sigma=sigma, amplitude=3).attach(model)
         return receptive_fields(model, [images_of(8)])[0]
 
     radii = [measure(field_with(sigma)).rms_radius_tokens for sigma in (0.7, 1.5, 3.0, None)]
@@ -277,7 +276,7 @@ def test_untrained_post_norm_blocks_are_announced(build):
         return
     # The trap itself: nothing that attention does is seen.
     before = receptive_fields(model, [images_of(2, side)])[0]
-    attach_bias(model, GaussianBias(sigma=1, amplitude=3))
+    GaussianBias(sigma=1, amplitude=3).attach(model)
     after = receptive_fields(model, [images_of(2, side)])[0]
     assert after.map == pytest.approx(before.map, abs=1e-6)
     spread_norm_weights(model)

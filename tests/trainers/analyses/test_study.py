@@ -11,18 +11,19 @@ import torch
 from PIL import Image
 from timm.models import load_state_dict as timm_load_state_dict
 
-from orchestrator.report.bias_study import draw_bias_study, layer_rows, read_bias_study
-from orchestrator.report.field_study import draw_study, read_study
+from orchestrator.report.sections.position_bias.study import draw_bias_study, layer_rows
+from orchestrator.report.sections.receptive_fields.study import draw_study
 from trainers.analyses import bias_study
 from trainers.analyses.__main__ import main
 from trainers.analyses.images import spread_positions
+from trainers.analyses.study import read_bias_study, read_study
 from trainers.analyses.subject import SubjectConfig, build_subject
 from trainers.config import TrialConfig
 from trainers.errors import AnalysisError
-from trainers.loop import train
-from trainers.models import GaussianBias, NoBias
-from trainers.models.bias import attached_biases
+from trainers.models.bias import NoBias, attached_biases
+from trainers.models.gaussian import GaussianBias
 from trainers.runtime import Runtime
+from trainers.training.trial import train
 
 MODEL = {"kind": "small_vit", "width": 24, "depth": 2, "num_heads": 2, "image_size_px": 16, "patch_size_px": 4}
 TRIAL = {
@@ -150,7 +151,7 @@ def test_a_layer_that_is_not_there_is_refused(intervention):
 def test_a_gaussian_of_the_whole_model_has_no_layer():
     model = {"kind": "timm", "name": "vit_srelpos_small_patch16_224", "image_size_px": 64}
     config = SubjectConfig.model_validate({"model": model, "attention_bias": {"kind": "gaussian"}})
-    with pytest.raises(AnalysisError, match="it is the whole model's"):
+    with pytest.raises(AnalysisError, match="belongs to the whole model, not to single layers"):
         build_subject(config, checkpoint=None, intervention="no-gaussian", gaussian=NoBias(), layers=[3], num_classes=3)
 
 
@@ -194,6 +195,33 @@ def test_images_are_normalised_as_the_trial_did(tmp_path, capsys):
     assert fields["model"] != fields["imagenet"]
 
 
+@pytest.fixture
+def trial_on_a_folder(tmp_path):
+    """A trial's file; its data set lies below a root that only the trial's trainings know."""
+    for label, level in (("dark", 40), ("light", 200)):
+        (tmp_path / "root" / "shades" / label).mkdir(parents=True)
+        for number in range(8):
+            Image.new("RGB", (16, 16), (level, level, 8 * number)).save(
+                tmp_path / "root" / "shades" / label / f"{number}.png"
+            )
+    file = tmp_path / "trial.json"
+    file.write_text(json.dumps({**TRIAL, "dataset": {"kind": "folder", "path": "shades"}}))
+    return file
+
+
+@pytest.mark.parametrize(("data", "label"), [((), "shades"), (("--data", "digits"), "digits")])
+def test_a_trial_is_looked_at_on_its_own_data(data, label, trial_on_a_folder, capsys):
+    root = str(trial_on_a_folder.parent / "root")
+    assert look(str(trial_on_a_folder), "--images", "2", "--data-root", root, *data) == 0
+    assert json.loads(capsys.readouterr().out)["dataset"].startswith(label)
+
+
+def test_progress_in_a_file_is_told_in_whole_lines(capsys):
+    assert look("small_vit", "--images", "6", "--batch-size", "2", "--intervention", "none") == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split("  ")[0] for line in lines if "images" in line] == [f"none: images {n} of 6" for n in (2, 4, 6)]
+
+
 def test_what_cannot_be_done_is_said(tmp_path, capsys):
     broken = tmp_path / "broken.pt"
     broken.write_bytes(b"no checkpoint")
@@ -203,7 +231,7 @@ def test_what_cannot_be_done_is_said(tmp_path, capsys):
     listed.write_text("[1]")
     cases = [
         (("small_vit", "--pretrained"), 2, "--pretrained is for timm's names"),
-        ((str(listed),), 2, "holds no object"),
+        ((str(listed),), 2, "does not hold an object"),
         (("small_vit", "--layer", "-1"), 2, "layer: Input should be greater than or equal to 0"),
         (("small_vit", "--intervention", "gaussian", "--sigma", "0"), 2, "sigma: Input should be greater than"),
         (("small_vit", "--intervention", "no-gaussian"), 1, "the model has no Gaussian that could be left out"),
@@ -253,7 +281,7 @@ def test_an_intervention_is_looked_at_once(command, capsys):
 
 @pytest.mark.parametrize("command", [main, bias_study.main])
 def test_a_folder_that_can_not_be_is_told_before_the_work(command, tmp_path, monkeypatch, capsys):
-    for name in ("data.DigitsConfig.load", "analyses.bias_study.build_model"):
+    for name in ("data.digits.DigitsConfig.load", "analyses.bias_study.build_model"):
         monkeypatch.setattr(f"trainers.{name}", lambda *_, **__: pytest.fail("the work was begun"))
     file = tmp_path / "file"
     file.write_text("a user's")
@@ -279,7 +307,7 @@ def test_a_folder_that_can_not_be_is_told_before_the_work(command, tmp_path, mon
     ],
 )
 def test_a_target_that_is_not_there_is_told_before_any_image_is_read(arguments, words, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("trainers.data.DigitsConfig.load", lambda *_, **__: pytest.fail("images were read"))
+    monkeypatch.setattr("trainers.data.digits.DigitsConfig.load", lambda *_, **__: pytest.fail("images were read"))
     assert look("small_vit", *arguments, "--output", str(tmp_path / "new")) == 1
     assert words in capsys.readouterr().err
     assert not (tmp_path / "new").exists()

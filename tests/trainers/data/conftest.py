@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from tests.trainers.data.layouts import small
-from trainers.data import ManifestConfig
 from trainers.data.manifest import read_manifest
+from trainers.data.manifest_set import ManifestConfig
 from trainers.data.prepare.preparation import default_name, prepare
 
 

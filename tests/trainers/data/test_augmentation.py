@@ -7,17 +7,22 @@ from PIL import Image
 from pydantic import ValidationError
 from torchvision import transforms
 
-from trainers.data import CropFlipAugmentation, DigitsConfig, PaperAugmentation, RandAugmentation
-from trainers.data.loading import BatchLoader
+from trainers.data.crop_flip import CropFlipAugmentation
+from trainers.data.digits import DigitsConfig
+from trainers.data.loading import BatchStream, Pass
+from trainers.data.paper_augmentation import PaperAugmentation
+from trainers.data.rand_augment import RandAugmentation
 from trainers.data.sampling import TrainSampler
+from trainers.data.scale_crop import ScaleCropAugmentation
 from trainers.data.timm_augment import FILL_COLOR
+from trainers.ranks import ALONE, World
 from trainers.seeding import Stream, derive_seed
-from trainers.world import ALONE, World
 
 KINDS = {
     "crop_flip": CropFlipAugmentation(rotation_degrees=20.0, color_jitter=0.3),
     "paper": PaperAugmentation(),
     "rand_augment": RandAugmentation(policy="rand-m9-n3-p1.0-mstd0.5-inc1", erasing_probability=0.5),
+    "scale_crop": ScaleCropAugmentation(),
 }
 AUGMENTATION = KINDS["crop_flip"]
 
@@ -40,14 +45,14 @@ def stream(augmentation=AUGMENTATION, *, epochs, seed=0, loader_workers=0, world
         .train
     )
     sampler = TrainSampler(len(split), global_batch_size=8, accumulation_steps=1, seed=seed, world=world)
-    loader = BatchLoader(split, sampler, loader_workers=loader_workers, pin=False)
+    passes = [Pass("train", epoch, sampler.of_epoch(epoch)) for epoch in epochs]
+    stream = BatchStream({"train": split}, passes, loader_workers=loader_workers, pin=False)
     seen = {}
     for epoch in epochs:
-        sampler.set_epoch(epoch)
-        split.set_epoch(epoch)
-        for batch in loader:
+        for batch in stream.next_pass("train", epoch):
             for image, index in zip(batch.images, batch.indices.tolist(), strict=True):
                 seen[epoch, index] = image
+    stream.close()
     return seen
 
 

@@ -4,7 +4,8 @@ import torch
 from pydantic import ValidationError
 from sklearn.datasets import load_digits
 
-from trainers.data import DigitsConfig, NoAugmentation
+from trainers.data.augmentation import NoAugmentation
+from trainers.data.digits import DigitsConfig
 
 PLAIN = {"augmentation": NoAugmentation(), "seed": 0}
 
@@ -22,7 +23,7 @@ def test_images_and_labels_are_scikit_learns_own():
     splits = load(side=8)
     for split in (splits.train, splits.val, splits.test):
         batch = split.__getitems__(range(len(split)))
-        assert (batch.labels.numpy() == bunch.target[batch.indices]).all()
+        assert (batch.targets.numpy() == bunch.target[batch.indices]).all()
         # Upsampling 8 x 8 to 8 x 8 changes nothing.
         expected = bunch.images[batch.indices] / 16
         for channel in range(3):
@@ -79,7 +80,7 @@ def test_one_image_is_a_batch_of_one():
     image, label, index = split[7]
     batch = split.__getitems__([7, 8])
     assert torch.equal(image, batch.images[0])
-    assert (label, index) == (int(batch.labels[0]), int(batch.indices[0]))
+    assert (label, index) == (int(batch.targets[0]), int(batch.indices[0]))
 
 
 def test_fingerprint_follows_the_split_and_stays():

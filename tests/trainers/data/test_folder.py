@@ -5,13 +5,15 @@ import pytest
 from PIL import Image
 
 from trainers.config import TrialConfig
-from trainers.data import CropFlipAugmentation, FolderConfig, NoAugmentation
-from trainers.data.loading import BatchLoader
+from trainers.data.augmentation import NoAugmentation
+from trainers.data.crop_flip import CropFlipAugmentation
+from trainers.data.folder import FolderConfig
+from trainers.data.loading import BatchStream, Pass
 from trainers.data.sampling import EvalSampler
 from trainers.errors import DataError
-from trainers.loop import train
+from trainers.ranks import ALONE
 from trainers.runtime import Runtime
-from trainers.world import ALONE
+from trainers.training.trial import train
 
 SIDE = 16
 
@@ -79,7 +81,7 @@ def test_images_are_what_the_files_hold(tree):
     batch = everything(split)
     assert batch.images.shape == (len(split), 3, SIDE, SIDE)
     # Classes in alphabetical order: blue, green, red; files in order within a class.
-    channel = 2 - batch.labels
+    channel = 2 - batch.targets
     brightness = batch.images[range(len(split)), channel, 0, 0]
     assert brightness.round().tolist() == (55 + batch.indices % 20).tolist()
     assert batch.images.sum() == pytest.approx(float(batch.images[range(len(split)), channel].sum()))
@@ -121,10 +123,10 @@ def test_gray_and_transparent_images_become_rgb(tree):
         assert everything(split).images.shape[1] == 3
 
 
-def complaint(loader):
-    # Not pytest.raises: what it keeps would keep the loader, and stopping workers from the garbage collector takes 5 s.
+def complaint(stream):
+    # Not pytest.raises: what it keeps would keep the stream, and stopping workers from the garbage collector takes 5 s.
     try:
-        list(loader)
+        list(stream.next_pass("val", 0))
     except DataError as error:
         return str(error)
     return "no error"
@@ -138,10 +140,10 @@ def test_a_corrupt_image_is_named(tree, content, loader_workers):
     splits = load(tree)
     # The one split that holds the broken file.
     split = next(split for split in (splits.train, splits.val, splits.test) if 27 in split.indices)
-    loader = BatchLoader(
-        split, EvalSampler(len(split), batch_size=8, world=ALONE), loader_workers=loader_workers, pin=False
-    )
-    message = complaint(loader)
+    batches = EvalSampler(len(split), batch_size=8, world=ALONE)
+    stream = BatchStream({"val": split}, [Pass("val", 0, batches)], loader_workers=loader_workers, pin=False)
+    message = complaint(stream)
+    stream.close()
     assert message.startswith(f"{broken} can't be read as an image")
     assert "Traceback" not in message
 
@@ -291,7 +293,7 @@ def test_two_files_that_look_the_same_are_the_same_input(tmp_path):
             image.paste((10, 200, 30, 255), (0, 0, 5, 5))
             image.save(tmp_path / "pair" / name / f"{number}.png")
     train = everything(load(tmp_path / "pair").train)
-    assert {0, 1} == set(train.labels.tolist())
+    assert {0, 1} == set(train.targets.tolist())
     assert all(image.equal(train.images[0]) for image in train.images)
     assert train.images[0, :, -1, -1].tolist() == [255, 255, 255]
 

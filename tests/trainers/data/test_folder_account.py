@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trainers.data import FolderConfig, copies, fingerprint, image_header
+from trainers.data import copies, fingerprint, image_header
 from trainers.data.account import DataAccount
+from trainers.data.folder import FolderConfig
 from trainers.data.image_header import count_headers
 from trainers.data.tree import IMAGE_SUFFIXES, ImageFile
 

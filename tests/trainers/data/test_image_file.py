@@ -9,7 +9,8 @@ from torchvision.transforms import v2
 
 from trainers.data.image_file import CenterCrop
 from trainers.data.scored_view import scored_view
-from trainers.models import SmallVitConfig, TimmConfig
+from trainers.models.small_vit import SmallVitConfig
+from trainers.models.timm_model import TimmConfig
 
 SIDE = 32
 

@@ -20,17 +20,19 @@ from tests.trainers.data.layouts import (
     make_pet,
     picture,
 )
-from trainers.data import CropFlipAugmentation, ManifestConfig, NoAugmentation
-from trainers.data.loading import BatchLoader
+from trainers.data.augmentation import NoAugmentation
+from trainers.data.crop_flip import CropFlipAugmentation
+from trainers.data.loading import BatchStream, Pass
 from trainers.data.manifest import COLUMNS, read_manifest
+from trainers.data.manifest_set import ManifestConfig
 from trainers.data.prepare.imagenet import IMAGENET
 from trainers.data.prepare.oxford_pet import OXFORD_PET
 from trainers.data.prepare.stanford_dogs import STANFORD_DOGS
 from trainers.data.sampling import EvalSampler
 from trainers.errors import DataError
-from trainers.loop import train
+from trainers.ranks import ALONE
 from trainers.runtime import Runtime
-from trainers.world import ALONE
+from trainers.training.trial import train
 
 SIDE = 16
 
@@ -123,10 +125,10 @@ def test_loader_workers_read_shards(tmp_path, data_root, prepared, loader_worker
     _, config = prepared(IMAGENET, make_imagenet_parquet(tmp_path / "imagenet"))
     split = load(config, data_root).test
     expected = split.__getitems__(range(len(split)))
-    loader = BatchLoader(
-        split, EvalSampler(len(split), batch_size=15, world=ALONE), loader_workers=loader_workers, pin=False
-    )
-    (batch,) = list(loader)
+    batches = EvalSampler(len(split), batch_size=15, world=ALONE)
+    stream = BatchStream({"test": split}, [Pass("test", 0, batches)], loader_workers=loader_workers, pin=False)
+    (batch,) = list(stream.next_pass("test", 0))
+    stream.close()
     assert (batch.images == expected.images).all()
 
 

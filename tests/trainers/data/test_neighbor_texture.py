@@ -3,7 +3,8 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from trainers.data import NeighborTextureConfig, NoAugmentation
+from trainers.data.augmentation import NoAugmentation
+from trainers.data.neighbor_texture import NeighborTextureConfig
 
 CELL = 8
 CHANCE = 1 / 3
@@ -20,7 +21,7 @@ def load(side=64, **changes):
 def everything(split):
     batch = split.__getitems__(range(len(split)))
     assert torch.equal(batch.images[:, 0], batch.images[:, 2])
-    return batch.images[:, 0].double().numpy(), batch.labels.numpy()
+    return batch.images[:, 0].double().numpy(), batch.targets.numpy()
 
 
 def cut(images):

@@ -2,14 +2,14 @@ import pytest
 
 from trainers.data.sampling import EvalSampler, TrainSampler
 from trainers.errors import ConfigError
-from trainers.world import ALONE, World
+from trainers.ranks import ALONE, World
 
 
 def steps(sampler, epoch, *, parts=1):
     """The micro-batches of an epoch, grouped into optimizer steps."""
-    sampler.set_epoch(epoch)
-    micro_batches = list(sampler)
-    assert len(micro_batches) == len(sampler)
+    coming = sampler.of_epoch(epoch)
+    micro_batches = list(coming)
+    assert len(micro_batches) == len(coming)
     return [micro_batches[start : start + parts] for start in range(0, len(micro_batches), parts)]
 
 

@@ -6,11 +6,11 @@ from pydantic import ValidationError
 
 from trainers.config import TrialConfig
 from trainers.errors import AnalysisError, ConfigError
-from trainers.loop import train
-from trainers.models import GaussianBias, TimmConfig
-from trainers.models.bias import attach_bias
-from trainers.parameter_groups import parameter_groups
+from trainers.models.gaussian import GaussianBias
+from trainers.models.timm_model import TimmConfig
+from trainers.optimization.parameter_groups import parameter_groups
 from trainers.runtime import Runtime
+from trainers.training.trial import train
 
 CNN = "test_resnet"
 
@@ -97,18 +97,18 @@ def test_batch_norm_needs_two_values_of_each_channel():
 
 def test_vectors_and_norms_of_a_cnn_do_not_decay():
     model = TimmConfig(name=CNN, image_size_px=32).build(5)
-    groups = parameter_groups(model, bias=(), weight_decay=0.1, bias_lr_multiplier=1, layer_decay=0.5)
+    groups = parameter_groups(model, model, bias=(), weight_decay=0.1, bias_lr_multiplier=1, layer_decay=0.5)
     for group in groups:
         assert all((parameter.ndim > 1) == (group["weight_decay"] > 0) for parameter in group["params"])
     assert len({group["lr_multiplier"] for group in groups}) > 3
     flat = TimmConfig(name="csatv2", image_size_px=64).build(5)
     with pytest.raises(ConfigError, match="does not number its layers: layer_decay can only be 1"):
-        parameter_groups(flat, bias=(), weight_decay=0.1, bias_lr_multiplier=1, layer_decay=0.5)
+        parameter_groups(flat, flat, bias=(), weight_decay=0.1, bias_lr_multiplier=1, layer_decay=0.5)
 
 
 def test_no_bias_is_attached_to_it():
     with pytest.raises(ConfigError, match="ResNet has no layer that can take an attention bias"):
-        attach_bias(TimmConfig(name=CNN, image_size_px=32).build(5), GaussianBias())
+        GaussianBias().attach(TimmConfig(name=CNN, image_size_px=32).build(5))
 
 
 def test_features_without_a_grid_are_said():

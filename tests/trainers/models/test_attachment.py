@@ -14,7 +14,8 @@ from torch import nn
 
 from trainers.errors import ConfigError
 from trainers.models.attachment import find_sites
-from trainers.models.bias import GaussianBias, NoBias, PermutedGaussianBias, attach_bias, attached_biases
+from trainers.models.bias import NoBias, attached_biases
+from trainers.models.gaussian import GaussianBias, PermutedGaussianBias
 from trainers.models.grid import TokenGrid
 
 STRONG = GaussianBias(sigma=1.5, amplitude=2.0)
@@ -25,7 +26,7 @@ BIASES = [STRONG, GaussianBias(per_head=True), PermutedGaussianBias(sigma=1.5, a
 @pytest.mark.parametrize("config", BIASES, ids=["shared", "per_head", "permuted"])
 def test_the_bias_reaches_the_logits_and_learns(build, images, set_fused, fused, config):
     control, treated = build(), build()
-    attach_bias(treated, config)
+    config.attach(treated)
     set_fused(control, fused)
     set_fused(treated, fused)
     logits = treated(images)
@@ -42,7 +43,7 @@ def test_the_bias_reaches_the_logits_and_learns(build, images, set_fused, fused,
 
 def test_fused_and_plain_attention_agree(build, images, set_fused):
     model = build()
-    attach_bias(model, STRONG)
+    STRONG.attach(model)
     results = []
     for fused in (True, False):
         set_fused(model, fused)
@@ -55,7 +56,7 @@ def test_fused_and_plain_attention_agree(build, images, set_fused):
 
 def test_without_height_the_model_is_the_control(build, images):
     control, treated = build(), build()
-    attach_bias(treated, STRONG)
+    STRONG.attach(treated)
     with torch.no_grad():
         for gaussian in attached_biases(treated):
             gaussian.amplitude_param.zero_()
@@ -64,7 +65,7 @@ def test_without_height_the_model_is_the_control(build, images):
 
 def test_no_bias_leaves_the_model_untouched(build):
     control, model = build(), build()
-    attach_bias(model, NoBias())
+    NoBias().attach(model)
     assert [type(m) for m in model.modules()] == [type(m) for m in control.modules()]
     assert list(model.state_dict()) == list(control.state_dict())
 
@@ -74,7 +75,7 @@ def test_both_arms_start_from_the_same_bits(build, config):
     control = build()
     states = torch.random.get_rng_state(), random.getstate(), np.random.get_state()  # noqa: NPY002
     treated = build()
-    attach_bias(treated, config)
+    config.attach(treated)
     assert torch.equal(torch.random.get_rng_state(), states[0])
     assert random.getstate() == states[1]
     np.testing.assert_equal(np.random.get_state(), states[2])  # noqa: NPY002
@@ -85,7 +86,7 @@ def test_both_arms_start_from_the_same_bits(build, config):
 
 def test_a_plain_checkpoint_lacks_only_the_gaussians_keys(build):
     control, treated = build(), build()
-    attach_bias(treated, STRONG)
+    STRONG.attach(treated)
     added = set(treated.state_dict()) - set(control.state_dict())
     assert added
     assert all(key.split(".")[-2:] in (["gaussian", "sigma_param"], ["gaussian", "amplitude_param"]) for key in added)
@@ -97,13 +98,13 @@ def test_a_plain_checkpoint_lacks_only_the_gaussians_keys(build):
 @pytest.mark.parametrize("training", [True, False])
 def test_training_mode_is_kept(build, training):
     model = build().train(training)
-    attach_bias(model, STRONG)
+    STRONG.attach(model)
     assert all(module.training is training for module in model.modules())
 
 
 def test_one_gaussian_for_each_layer_or_for_the_shared_module(build):
     model = build()
-    attach_bias(model, STRONG)
+    STRONG.attach(model)
     shared = isinstance(model, VisionTransformerRelPos) and model.shared_rel_pos is not None
     assert len(attached_biases(model)) == (1 if shared else 2)
 
@@ -116,7 +117,7 @@ def test_a_rel_pos_module_adds_its_gaussian(rel_pos_type, class_token):
         class_token=class_token,
     ).eval()  # fmt: skip
     plain = model.blocks[0].attn.rel_pos.get_bias().detach()
-    attach_bias(model, STRONG)
+    STRONG.attach(model)
     gaussian = torch.exp(-TokenGrid(3, 5).squared_distances() / (2 * 1.5**2)) * 4
     prefix = int(class_token)
     difference = (model.blocks[0].attn.rel_pos.get_bias() - plain).detach()
@@ -137,7 +138,7 @@ class TestPlainAttention:
         model = VisionTransformer(
             img_size=(12, 20), patch_size=4, embed_dim=12, depth=2, num_heads=3, reg_tokens=1, num_classes=4
         )
-        attach_bias(model, GaussianBias(sigma=1.5, amplitude=2.0, per_head=True))
+        GaussianBias(sigma=1.5, amplitude=2.0, per_head=True).attach(model)
         return model.eval()
 
     @staticmethod
@@ -183,7 +184,7 @@ class TestPlainAttention:
 
     def test_refuses_dropped_patches(self):
         model = VisionTransformer(img_size=16, patch_size=4, embed_dim=12, depth=1, num_heads=3, patch_drop_rate=0.5)
-        attach_bias(model, STRONG)
+        STRONG.attach(model)
         with pytest.raises(ConfigError, match="made for 17 tokens"):
             model.train()(torch.randn(1, 3, 16, 16))
 
@@ -196,7 +197,7 @@ def test_a_rel_pos_model_can_be_resized_afterwards(rel_pos_type):
     model = VisionTransformerRelPos(
         img_size=16, patch_size=4, embed_dim=12, depth=1, num_heads=3, rel_pos_type=rel_pos_type, class_token=True
     ).eval()
-    attach_bias(model, STRONG)
+    STRONG.attach(model)
     model.set_input_size((16, 24))
     plain = copy.deepcopy(model)
     with torch.no_grad():
@@ -212,7 +213,7 @@ def test_a_rel_pos_module_notices_another_number_of_tokens(rel_pos_type):
     model = VisionTransformerRelPos(
         img_size=16, patch_size=4, embed_dim=12, depth=1, num_heads=3, rel_pos_type=rel_pos_type
     )
-    attach_bias(model, STRONG)
+    STRONG.attach(model)
     attached_biases(model)[0].set_grid(TokenGrid(4, 5))
     with pytest.raises(ConfigError, match=r"made for 20 tokens.*sees 16"):
         model(torch.randn(1, 3, 16, 16))
@@ -220,7 +221,7 @@ def test_a_rel_pos_module_notices_another_number_of_tokens(rel_pos_type):
 
 def test_the_permutation_is_the_same_in_every_layer(build):
     model = build()
-    attach_bias(model, PermutedGaussianBias())
+    PermutedGaussianBias().attach(model)
     distances = [gaussian.squared_distance for gaussian in attached_biases(model)]
     assert all(torch.equal(distances[0], other) for other in distances)
     assert not torch.equal(distances[0], TokenGrid(3, 5).squared_distances())
@@ -235,7 +236,7 @@ def test_a_backbone_for_dense_tasks_takes_it_too(name):
             parameter.add_(0.1)  # Swin v2 starts with the gain 0 behind its attention
     images = torch.randn(1, 3, 40, 56)
     plain = [features.clone() for features in model(images)]
-    attach_bias(model, STRONG)
+    STRONG.attach(model)
     assert len(attached_biases(model)) == 4
     assert all(bias.num_tokens == 16 for bias in attached_biases(model))
     assert all(not torch.allclose(before, after) for before, after in zip(plain, model(images), strict=True))
@@ -269,7 +270,7 @@ class TestUnsupported:
         model = make()
         classes = [type(module) for module in model.modules()]
         with pytest.raises(ConfigError, match=message):
-            attach_bias(model, STRONG)
+            STRONG.attach(model)
         assert [type(module) for module in model.modules()] == classes
 
     def test_an_unknown_module_in_one_layer_changes_none(self):
@@ -279,14 +280,14 @@ class TestUnsupported:
         model = VisionTransformer(img_size=16, patch_size=4, embed_dim=12, depth=2, num_heads=3)
         model.blocks[1].attn.__class__ = OtherAttention
         with pytest.raises(ConfigError, match=r"blocks\.1\.attn is a OtherAttention"):
-            attach_bias(model, STRONG)
+            STRONG.attach(model)
         assert attached_biases(model) == []
 
     def test_a_second_bias_is_refused(self, build):
         model = build()
-        attach_bias(model, STRONG)
+        STRONG.attach(model)
         with pytest.raises(ConfigError, match="already has an attention bias"):
-            attach_bias(model, STRONG)
+            STRONG.attach(model)
 
 
 def test_a_vit_inside_another_module_is_found(images):
@@ -295,14 +296,14 @@ def test_a_vit_inside_another_module_is_found(images):
         VisionTransformerRelPos(img_size=(12, 20), patch_size=4, embed_dim=12, depth=2, num_heads=3, num_classes=0)
     )
     assert [site.name for site in find_sites(model)] == ["0.blocks.0.attn.rel_pos", "0.blocks.1.attn.rel_pos"]
-    attach_bias(model, STRONG)
+    STRONG.attach(model)
     assert model(images).shape == (2, 12)
 
 
 @pytest.mark.parametrize("name", list_models(module="vision_transformer_relpos"))
 def test_every_relpos_model_of_timm_takes_a_bias(name):
     model = create_model(name, device=torch.device("meta"))
-    attach_bias(model, GaussianBias(per_head=True))
+    GaussianBias(per_head=True).attach(model)
     gaussians = attached_biases(model)
     assert len(gaussians) == (1 if "srelpos" in name else len(model.blocks))
     height, width = model.patch_embed.grid_size

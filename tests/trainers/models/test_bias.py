@@ -4,13 +4,15 @@ import pytest
 import torch
 from torch import nn
 
-from trainers.models import SmallVitConfig
-from trainers.models.bias import GaussianBias, NoBias, attach_bias, attached_biases, bias_metrics, bias_parameters
+from trainers.models.bias import NoBias, attached_biases, bias_metrics, bias_parameters, token_sides_px
+from trainers.models.gaussian import GaussianBias
+from trainers.models.small_vit import SmallVitConfig
+from trainers.models.timm_model import TimmConfig
 
 
 def treated(config: GaussianBias | NoBias, **sizes) -> nn.Module:
     model = SmallVitConfig(width=12, depth=2, image_size_px=16, patch_size_px=8, **sizes).build(4)
-    attach_bias(model, config)
+    config.attach(model)
     return model
 
 
@@ -31,6 +33,16 @@ def test_metrics_of_every_head():
     ]
     assert [metrics[f"sigma/00_head{head}"] for head in range(3)] == [1.0, 2.0, 4.0]
     assert metrics["amplitude/01_head2"] == 1.0
+
+
+def test_a_token_of_a_later_stage_is_larger():
+    assert token_sides_px(treated(GaussianBias())) == (8, 8)
+    assert token_sides_px(treated(NoBias())) == ()
+    sizes = {"depths": [1, 2, 1, 1], "embed_dim": 12, "num_heads": [1, 1, 2, 2]}
+    with torch.device("meta"):
+        swin = TimmConfig(name="swin_tiny_patch4_window7_224", pretrained=False, arguments=sizes).build(4)
+        GaussianBias().attach(swin)
+    assert token_sides_px(swin) == (4, 8, 8, 16, 32)
 
 
 def test_names_of_many_heads_sort():

@@ -10,15 +10,9 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from trainers.models import SmallVitConfig
-from trainers.models.bias import (
-    GaussianBias,
-    PermutedGaussianBias,
-    attach_bias,
-    attached_biases,
-    bias_metrics,
-    bias_parameters,
-)
+from trainers.models.bias import attached_biases, bias_metrics, bias_parameters
+from trainers.models.gaussian import GaussianBias, PermutedGaussianBias
+from trainers.models.small_vit import SmallVitConfig
 
 CONFIGS = [GaussianBias(sigma=1.5, amplitude=2.0, per_head=True), PermutedGaussianBias(sigma=1.5)]
 
@@ -50,7 +44,7 @@ def through_state_dict(model: nn.Module) -> nn.Module:
 )
 def test_a_carried_model_is_the_same_and_its_own(build, images, config, carry):
     model = build()
-    attach_bias(model, config)
+    config.attach(model)
     carried = carry(model)
     assert [type(m) for m in carried.modules()] == [type(m) for m in model.modules()]
     assert torch.equal(carried(images), model(images))
@@ -64,7 +58,7 @@ def test_a_carried_model_is_the_same_and_its_own(build, images, config, carry):
 def test_bf16_autocast_trains_fp32_parameters(build, images, set_fused):
     for fused in (True, False):
         model = build().train()
-        attach_bias(model, GaussianBias(sigma=1.5, amplitude=2.0))
+        GaussianBias(sigma=1.5, amplitude=2.0).attach(model)
         set_fused(model, fused)
         with torch.autocast("cpu", torch.bfloat16):
             logits = model(images)
@@ -74,14 +68,14 @@ def test_bf16_autocast_trains_fp32_parameters(build, images, set_fused):
             assert parameter.dtype == parameter.grad.dtype == torch.float32
             assert torch.isfinite(parameter.grad).all()
         reference = build()
-        attach_bias(reference, GaussianBias(sigma=1.5, amplitude=2.0))
+        GaussianBias(sigma=1.5, amplitude=2.0).attach(reference)
         torch.testing.assert_close(logits.float(), reference.train()(images), rtol=0.1, atol=0.1)
 
 
 @pytest.mark.parametrize("fused", [True, False])
 def test_a_model_cast_to_bf16_runs(build, images, set_fused, fused):
     model = build()
-    attach_bias(model, GaussianBias(sigma=1.5, amplitude=2.0))
+    GaussianBias(sigma=1.5, amplitude=2.0).attach(model)
     set_fused(model, fused)
     assert model.to(torch.bfloat16)(images.to(torch.bfloat16)).dtype == torch.bfloat16
 
@@ -90,7 +84,7 @@ def test_gradient_checkpointing_changes_nothing(build, images):
     gradients = []
     for enable in (False, True):
         model = build()
-        attach_bias(model, GaussianBias(sigma=1.5, amplitude=2.0))
+        GaussianBias(sigma=1.5, amplitude=2.0).attach(model)
         model.set_grad_checkpointing(enable)
         model(images).square().sum().backward()
         gradients.append([parameter.grad for parameter in bias_parameters(model)])
@@ -100,7 +94,7 @@ def test_gradient_checkpointing_changes_nothing(build, images):
 def test_data_parallel_training(build, images, tmp_path):
     model, plain = build(), build()
     for each in (model, plain):
-        attach_bias(each, GaussianBias(sigma=1.5, amplitude=2.0))
+        GaussianBias(sigma=1.5, amplitude=2.0).attach(each)
     torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
     try:
         wrapped = DistributedDataParallel(model)
@@ -127,7 +121,7 @@ class TestCompile:
     )
     def test_the_whole_model_is_one_graph(self, build, images):
         model = build()
-        attach_bias(model, GaussianBias(sigma=1.5, amplitude=2.0))
+        GaussianBias(sigma=1.5, amplitude=2.0).attach(model)
         # The traced graph itself, run without a code generator: a graph break would raise.
         compiled = torch.compile(model, fullgraph=True, backend="eager")
         assert torch.equal(compiled(images), model(images))
@@ -144,7 +138,7 @@ class TestCompile:
         for compiled in (False, True):
             torch.manual_seed(0)
             model = config.build(4)
-            attach_bias(model, GaussianBias(sigma=1.5, amplitude=2.0))
+            GaussianBias(sigma=1.5, amplitude=2.0).attach(model)
             logits = (torch.compile(model, fullgraph=True) if compiled else model)(images)
             logits.square().sum().backward()
             results.append([logits.detach(), *(parameter.grad for parameter in bias_parameters(model))])

@@ -25,7 +25,7 @@ def test_asks_once() -> None:
 
 def test_asks_again_after_any_change_of_code_or_library(monkeypatch: pytest.MonkeyPatch) -> None:
     assert remembered("flops", "a model", float, lambda: 1.0) == 1.0
-    monkeypatch.setattr(module, "code_version", lambda: "another")
+    monkeypatch.setattr(module, "source_version", lambda: "another")
     assert remembered("flops", "a model", float, lambda: 2.0) == 2.0
 
 
@@ -58,7 +58,7 @@ def test_of_other_code_the_latest_few_folders_stay(folder: Path, monkeypatch: py
     foreign.write_text("mine")
     os.utime(foreign.parent, (0, 0))
     for version in range(1, 8):
-        monkeypatch.setattr(module, "code_version", lambda version=version: f"{version:012x}")
+        monkeypatch.setattr(module, "source_version", lambda version=version: f"{version:012x}")
         assert remembered("no_bias", "a model", str, lambda: "none") == "none"
         os.utime(folder / f"{version:012x}", (version, version))
     kept = {each.name for each in folder.iterdir()}
@@ -73,8 +73,8 @@ def test_does_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
     program = """
 import os
 from trainers.models.remembered import remembered
-from trainers.version import code_version
-code_version()  # this user may not enter the folder of the sources
+from trainers.version import source_version
+source_version()  # this user may not enter the folder of the sources
 os.setuid(12345)
 print([remembered("flops", "a model", float, lambda: 1.5) for _ in range(2)])
 """

@@ -8,9 +8,9 @@ from pydantic import ValidationError
 from timm.layers import LayerScale, RelPosBias, RelPosMlp
 from torch import nn
 
-from trainers.models import SmallVitConfig
 from trainers.models.flops import count_forward_flops
 from trainers.models.grids import grids_of
+from trainers.models.small_vit import SmallVitConfig
 
 POSITIONS = ["rel_bias", "rel_mlp", "absolute"]
 

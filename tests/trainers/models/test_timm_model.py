@@ -17,8 +17,9 @@ from timm.models.vision_transformer import VisionTransformer
 from timm.models.vision_transformer_relpos import VisionTransformerRelPos
 
 from trainers.errors import ConfigError
-from trainers.models import TimmConfig
-from trainers.models.bias import GaussianBias, attach_bias, attached_biases
+from trainers.models.bias import attached_biases
+from trainers.models.gaussian import GaussianBias
+from trainers.models.timm_model import TimmConfig
 
 TINY = "test_vit_relpos"
 WITH_WEIGHTS = "vit_tiny_patch16_224"
@@ -62,7 +63,7 @@ def test_builds_a_model_that_takes_the_bias():
     torch.manual_seed(0)
     config = TimmConfig(name=TINY, image_size_px=32, drop_path=0.1)
     model = config.build(5)
-    attach_bias(model, GaussianBias())
+    GaussianBias().attach(model)
     assert len(attached_biases(model)) == len(model.blocks)
     assert model(torch.randn(2, 3, 32, 32)).shape == (2, 5)
     rates = [module.drop_prob for module in model.modules() if isinstance(module, DropPath)]
@@ -163,5 +164,5 @@ def test_a_model_for_any_size_computes_the_same_for_one(monkeypatch, name):
     one_size.load_state_dict({key: value for key, value in state.items() if key != "pos_embed"}, strict=False)
     images = torch.randn(2, 3, 64, 64)
     torch.testing.assert_close(one_size(images), any_size(images), rtol=1e-4, atol=1e-5)
-    attach_bias(one_size, GaussianBias())
+    GaussianBias().attach(one_size)
     assert len(attached_biases(one_size)) == 2

@@ -6,13 +6,14 @@ import torch
 from sklearn.metrics import balanced_accuracy_score, f1_score
 from torch.nn import functional as F
 
-from trainers.tasks.classification import ClassificationConfig, Predictions
+from trainers.tasks.classification.predictions import Predictions
+from trainers.tasks.classification.task import ClassificationConfig
 
 TASK = ClassificationConfig(label_smoothing=0.1)
 
 
 def predictions(logits, labels, indices):
-    return Predictions.of_batches([TASK.predict(logits, labels, indices)])
+    return Predictions.of_batches([TASK.look(logits, labels, indices)])
 
 
 @pytest.fixture
@@ -47,8 +48,8 @@ def test_how_a_split_is_shared_out_changes_nothing(scored):
     shares = [predictions(logits[rank::3], labels[rank::3], indices[rank::3]) for rank in range(3)]
     shared = Predictions.of_ranks(shares)
     assert shared.metrics() == alone.metrics()
-    for name, array in alone.arrays("test").items():
-        np.testing.assert_array_equal(shared.arrays("test")[name], array)
+    for name, array in alone.arrays().items():
+        np.testing.assert_array_equal(shared.arrays()[name], array)
     assert (np.diff(alone.indices) > 0).all()
 
 

@@ -9,6 +9,7 @@ import difflib
 import sys
 from pathlib import Path
 
+from trainers.data.dataset import Dataset
 from trainers.data.manifest import read_header
 from trainers.data.manifest_name import SUFFIX
 from trainers.data.manifest_set import ManifestConfig
@@ -52,7 +53,10 @@ def _prepared(options: argparse.Namespace) -> str:
         allow_incomplete=options.allow_incomplete,
         stream=sys.stderr,
     )
-    dataset = ManifestConfig(path=_path_in_spec(prepared.file, options.data_root))
+    if published.dataset is None:
+        dataset: Dataset = ManifestConfig(path=_path_in_spec(prepared.file, options.data_root))
+    else:
+        dataset = published.dataset(_path_in_spec(prepared.folder, options.data_root))
     return summary_json(prepared, dataset) if options.json else summary(published, prepared, dataset)
 
 
@@ -81,11 +85,19 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="sigmalab data", description="Data sets and their manifests.")
     commands = parser.add_subparsers(dest="command", required=True)
     one = commands.add_parser("prepare", help="check a data set and write its manifest")
-    one.add_argument("set", help="name of the data set; `list` tells them")
-    one.add_argument("--root", type=Path, required=True, help="folder where its archives were unpacked")
+    one.add_argument("set", help="name of the data set; `list` lists the names")
+    one.add_argument("--root", type=Path, required=True, help="folder into which its archives were unpacked")
     one.add_argument("--protocol", choices=("official", "paper"), required=True, help="how to split it")
-    one.add_argument("--output", type=Path, help="the manifest (default: <set>-<protocol>.manifest.parquet, data root)")
-    one.add_argument("--allow-incomplete", action="store_true", help="take a set that is not whole as it is")
+    one.add_argument(
+        "--output",
+        type=Path,
+        help="where to write the manifest (default: <set>-<protocol>.manifest.parquet, data root)",
+    )
+    one.add_argument(
+        "--allow-incomplete",
+        action="store_true",
+        help="accept an incomplete data set: missing and broken images are left out",
+    )
     every = commands.add_parser("list", help="name the sets, and the manifests in the data root")
     for command in (one, every):
         command.add_argument(

@@ -12,11 +12,12 @@ import pyarrow as pa
 
 from trainers.data.manifest import COLUMNS, SPLITS, Manifest, ManifestHeader, content_digest, write_manifest
 from trainers.data.manifest_name import INCOMPLETE, SUFFIX
-from trainers.data.prepare.progress import Progress
 from trainers.data.prepare.protocols import Protocol, assign, split_rule
 from trainers.data.prepare.published_set import ListedImage, Listing, PublishedSet
 from trainers.data.prepare.verification import Checked, Fault, verify
+from trainers.data.survey import Survey
 from trainers.errors import DataError
+from trainers.progress import Progress
 
 NUM_NAMED = 10
 """Faulty images that a message names."""
@@ -36,6 +37,10 @@ class Prepared:
     """Images that are missing or broken, in words."""
     wrong_counts: tuple[str, ...]
     """Counts that are not the published ones, in words."""
+    folder: Path
+    """Where the set lies."""
+    survey: Survey | None
+    """Of a set with masks or objects: what whoever reads it finds."""
 
 
 def prepare(
@@ -69,9 +74,11 @@ def prepare(
     wrong = _wrong_counts(published, listing)
     if wrong and not allow_incomplete:
         raise DataError(_incomplete(published, listing.folder, wrong))
+    survey = None if published.dataset is None else published.dataset(str(listing.folder.absolute())).survey(None)
     rows, left_out = _verified(listing, stream)
-    if left_out and not allow_incomplete:
-        raise DataError(_faulty(listing, left_out))
+    # What reads masks and objects knows no manifest, and would meet them.
+    if left_out and not (allow_incomplete and survey is None):
+        raise DataError(_faulty(listing, left_out, can_go_without=survey is None))
     labels = np.array([image.label for image, _ in rows], np.int64)
     split = assign(published, protocol, labels, [image.part for image, _ in rows])
     num_images = {name: int((split == name).sum()) for name in SPLITS}
@@ -90,9 +97,11 @@ def prepare(
         images_folder=Path(os.path.relpath(listing.folder.resolve(), output.parent.resolve())).as_posix(),
         is_complete=is_complete,
         digest=content_digest(listing.class_names, table),
+        has_labels=published.dataset is None,
     )
     write_manifest(output, header, table)
-    return Prepared(output, header, num_images, Manifest(header, table).num_copies(), tuple(left_out), tuple(wrong))
+    num_copies = Manifest(header, table).num_copies()
+    return Prepared(output, header, num_images, num_copies, tuple(left_out), tuple(wrong), listing.folder, survey)
 
 
 def default_name(published: PublishedSet, protocol: Protocol) -> str:
@@ -120,7 +129,9 @@ def _require_writable(output: Path) -> None:
             f"there is no folder {folder} for the manifest {output.name}; make it, or name another --output"
         )
     if not os.access(folder, os.W_OK):
-        raise DataError(f"no right to write the manifest {output.name} into {folder}; name another --output")
+        raise DataError(
+            f"the manifest {output.name} can't be written into {folder} by this user; name another --output"
+        )
     if not output.name.endswith(SUFFIX):
         raise DataError(f"a manifest's name ends in {SUFFIX}; {output.name} does not")
 
@@ -148,7 +159,7 @@ def _wrong_counts(published: PublishedSet, listing: Listing) -> list[str]:
 
 def _incomplete(published: PublishedSet, folder: Path, wrong: Sequence[str]) -> str:
     return (
-        f"{folder.absolute()} is not the whole of {published.title}: {'; '.join(wrong)}. Download or unpack it again; "
+        f"{folder.absolute()} is not all of {published.title}: {'; '.join(wrong)}. Download or unpack it again; "
         "--allow-incomplete takes it as it is (no result on it compares with published ones)"
     )
 
@@ -167,7 +178,7 @@ def _verified(listing: Listing, stream: TextIO) -> tuple[list[tuple[ListedImage,
     return rows, left_out
 
 
-def _faulty(listing: Listing, left_out: Sequence[str]) -> str:
+def _faulty(listing: Listing, left_out: Sequence[str], *, can_go_without: bool) -> str:
     verb = "image is" if len(left_out) == 1 else "images are"
     lines = [
         f"{len(left_out):,} of {len(listing.images):,} {verb} missing or broken below {listing.folder.absolute()}:"
@@ -175,7 +186,8 @@ def _faulty(listing: Listing, left_out: Sequence[str]) -> str:
     lines.extend(f"  {fault}" for fault in left_out[:NUM_NAMED])
     if len(left_out) > NUM_NAMED:
         lines.append(f"  and {len(left_out) - NUM_NAMED:,} more")
-    lines.append("Restore them (unpack or download again); --allow-incomplete leaves them out.")
+    or_else = "; --allow-incomplete leaves them out" if can_go_without else ""
+    lines.append(f"Restore them (unpack or download again){or_else}.")
     return "\n".join(lines)
 
 

@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from trainers.data.prepare.published_set import ImagesPerClass, OfficialParts, PublishedSet
-from trainers.data.splitting import stratified_order
+from trainers.data.split_names import SplitName
+from trainers.data.splitting import shared_out, stratified_order
 
 Protocol: TypeAlias = Literal["official", "paper"]
 SPLIT_SEED = 0
@@ -31,6 +32,8 @@ def assign(published: PublishedSet, protocol: Protocol, labels: Labels, parts: S
     """
     if protocol == "paper":
         return paper_split(len(labels))
+    if published.dataset is not None and isinstance(published.official, OfficialParts):
+        return _as_read(published, published.official, np.asarray(parts))
     if isinstance(published.official, OfficialParts):
         return _by_parts(published.official, labels, np.asarray(parts))
     return _by_classes(published.official, labels)
@@ -44,7 +47,8 @@ def split_rule(published: PublishedSet, protocol: Protocol) -> str:
             "15 % and 15 %, each rounded down; what is left over is not used"
         )
     official = published.official
-    drawn = f"a seeded, stratified {100 * official.val_fraction:g} % of training"
+    how = "seeded, stratified" if published.dataset is None else "seeded"
+    drawn = f"a {how} {100 * official.val_fraction:g} % of training"
     if isinstance(official, OfficialParts):
         return f"the publisher's parts: test is {official.test!r}, training {official.train!r}; validation is {drawn}"
     return (
@@ -73,6 +77,22 @@ def _by_parts(official: OfficialParts, labels: Labels, parts: Names) -> Names:
     split[parts == official.test] = "test"
     split[parts == official.train] = "train"
     _draw_val(split, labels, official.val_fraction)
+    return split
+
+
+def _as_read(published: PublishedSet, official: OfficialParts, parts: Names) -> Names:
+    """As the config splits it that reads the set, whose own names the parts' order is."""
+    num_images: dict[SplitName, int] = {
+        "train": int((parts == official.train).sum()),
+        "test": int((parts == official.test).sum()),
+    }
+    split = np.full(len(parts), "unused", dtype="<U6")
+    # Of two parts, `test_fraction` cuts nothing.
+    shares = shared_out(
+        num_images, val_fraction=official.val_fraction, test_fraction=0, seed=SPLIT_SEED, name=published.title
+    )
+    for name, share in zip(("train", "val", "test"), shares, strict=True):
+        split[share.indices] = name
     return split
 
 

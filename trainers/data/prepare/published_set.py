@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from trainers.data.dataset import Dataset
 from trainers.data.splitting import SplitSizes
 from trainers.data.stored_image import StoredImage
 from trainers.errors import DataError
@@ -93,6 +94,9 @@ class PublishedSet:
     Raises:
         DataError: it is not there, or contradicts itself.
     """
+    dataset: Callable[[str], Dataset] | None = None
+    """Of a set with masks or objects: what reads it in the folder of this path, and splits it as a manifest tells
+    (`None`: the manifest is read)."""
 
     @property
     def protocols(self) -> tuple[str, ...]:

@@ -4,15 +4,16 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from trainers.data.dataset import Dataset
 from trainers.data.manifest import ManifestHeader
-from trainers.data.manifest_set import ManifestConfig
 from trainers.data.prepare.preparation import NUM_NAMED, Prepared
 from trainers.data.prepare.published_set import PublishedSet
+from trainers.strict import kind_of
 
 _HEADINGS = ("set", "classes", "images", "protocols", "name")
 
 
-def summary(published: PublishedSet, prepared: Prepared, dataset: ManifestConfig) -> str:
+def summary(published: PublishedSet, prepared: Prepared, dataset: Dataset) -> str:
     """Classes, images of each split, digest, and the line for a spec."""
     header, counts = prepared.header, prepared.num_images
     images = "  ".join(f"{name} {number:,}" for name, number in counts.items() if number or name != "unused")
@@ -24,6 +25,8 @@ def summary(published: PublishedSet, prepared: Prepared, dataset: ManifestConfig
         f"  digest    {header.digest[:20]}",
         f"  manifest  {prepared.file.absolute()}",
     ]
+    if prepared.survey is not None:
+        lines += [f"  found     {prepared.survey.account}", f"  read as   fingerprint {prepared.survey.fingerprint}"]
     if prepared.num_copies:
         lines.append(
             f"  copies    {prepared.num_copies:,} images of validation or test are, byte for byte, in training too"
@@ -32,11 +35,11 @@ def summary(published: PublishedSet, prepared: Prepared, dataset: ManifestConfig
         lines.append(f"  NOT WHOLE {'; '.join((*prepared.wrong_counts, *prepared.left_out[:NUM_NAMED]))}")
         if len(prepared.left_out) > NUM_NAMED:
             lines.append(f"            and {len(prepared.left_out) - NUM_NAMED:,} more images left out")
-    lines += ["", "In a spec:", f'  "datasets": [{json.dumps(dataset.model_dump())}]', ""]
+    lines += ["", "In a spec:", f'  "datasets": [{json.dumps(_written(dataset))}]', ""]
     return "\n".join(lines)
 
 
-def summary_json(prepared: Prepared, dataset: ManifestConfig) -> str:
+def summary_json(prepared: Prepared, dataset: Dataset) -> str:
     """The same for scripts; `dataset` is the object for a spec."""
     header = prepared.header
     content = {
@@ -50,10 +53,17 @@ def summary_json(prepared: Prepared, dataset: ManifestConfig) -> str:
         "wrong_counts": prepared.wrong_counts,
         "left_out": prepared.left_out,
         "digest": header.digest[:20],
+        "fingerprint": None if prepared.survey is None else prepared.survey.fingerprint,
+        "found": None if prepared.survey is None else str(prepared.survey.account),
         "manifest": str(prepared.file.absolute()),
-        "dataset": dataset.model_dump(),
+        "dataset": _written(dataset),
     }
     return json.dumps(content, indent=2) + "\n"
+
+
+def _written(dataset: Dataset) -> dict[str, object]:
+    """As a spec needs it."""
+    return {"kind": kind_of(type(dataset))} | dataset.model_dump(mode="json", exclude_defaults=True)
 
 
 def overview(sets: Sequence[PublishedSet], data_root: Path, prepared: Mapping[str, ManifestHeader]) -> str:

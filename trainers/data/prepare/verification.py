@@ -13,8 +13,8 @@ from PIL import Image
 
 from trainers.data.color import require_white_level
 from trainers.data.decoding import UndecodableError, decoder_at_work
-from trainers.data.prepare.progress import Progress
 from trainers.data.stored_image import StoredImage, read_stored_image
+from trainers.progress import Progress
 
 CHUNK = 64
 """Images that a thread takes at once: neighbours, which share a row group of a Parquet file."""

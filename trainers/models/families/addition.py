@@ -3,10 +3,10 @@
 import torch
 
 from trainers.errors import ConfigError
-from trainers.models.gaussian_attention import GaussianAttentionBias
+from trainers.models.attached_bias import AttachedBias
 
 
-def add_gaussian(logits: torch.Tensor, gaussian: GaussianAttentionBias) -> torch.Tensor:
+def add_gaussian(logits: torch.Tensor, gaussian: AttachedBias) -> torch.Tensor:
     """[..., heads, N, N] + the Gaussian, in the dtype of `logits` (a bias, or whole attention logits).
 
     Raises:
@@ -19,7 +19,7 @@ def add_gaussian(logits: torch.Tensor, gaussian: GaussianAttentionBias) -> torch
 
 
 def gaussian_mask(
-    x: torch.Tensor, gaussian: GaussianAttentionBias, attn_mask: torch.Tensor | None = None, is_causal: bool = False
+    x: torch.Tensor, gaussian: AttachedBias, attn_mask: torch.Tensor | None = None, is_causal: bool = False
 ) -> torch.Tensor:
     """The Gaussian + `attn_mask` as an additive mask: [1, h, N, N], or wider where `attn_mask` is.
 
@@ -43,7 +43,7 @@ def gaussian_mask(
     return mask_1hNN + attn_mask
 
 
-def _check_length(num_tokens: int, gaussian: GaussianAttentionBias) -> None:
+def _check_length(num_tokens: int, gaussian: AttachedBias) -> None:
     if num_tokens != gaussian.num_tokens:
         raise ConfigError(
             f"the attention bias was made for {gaussian.num_tokens} tokens ({gaussian.num_prefix_tokens} prefix tokens "

@@ -9,6 +9,7 @@ import torch
 from timm.models.beit import Attention, Beit, Block
 from torch import nn
 
+from trainers.models.attached_bias import AttachedBias
 from trainers.models.families.addition import gaussian_mask
 from trainers.models.families.family import (
     AttachmentSite,
@@ -19,14 +20,13 @@ from trainers.models.families.family import (
     path_of,
     sites_of_blocks,
 )
-from trainers.models.gaussian_attention import GaussianAttentionBias
 from trainers.models.grid import TokenGrid
 
 
 class GaussianBeitAttention(Attention):
     """BEiT's attention, plus the Gaussian."""
 
-    gaussian: GaussianAttentionBias
+    gaussian: AttachedBias
 
     def forward(self, x: torch.Tensor, shared_rel_pos_bias: torch.Tensor | None = None) -> torch.Tensor:
         """[B, N, C] -> [B, N, C], with table + shared table + Gaussian on the logits.

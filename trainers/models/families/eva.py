@@ -10,6 +10,7 @@ from timm.layers.attention import AttentionRope
 from timm.models.eva import Eva, EvaAttention, EvaBlock, EvaBlockPostNorm
 from torch import nn
 
+from trainers.models.attached_bias import AttachedBias
 from trainers.models.families.addition import gaussian_mask
 from trainers.models.families.family import (
     AttachmentSite,
@@ -20,13 +21,12 @@ from trainers.models.families.family import (
     path_of,
     sites_of_blocks,
 )
-from trainers.models.gaussian_attention import GaussianAttentionBias
 
 
 class _MaskedByGaussian(nn.Module):
     """Over an attention that turns queries and keys: adds the Gaussian as its mask."""
 
-    gaussian: GaussianAttentionBias
+    gaussian: AttachedBias
 
     def forward(
         self,

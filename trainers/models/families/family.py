@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol, TypeVar, cast
 
+import torch
 from torch import nn
 
 from trainers.errors import ConfigError
+from trainers.models.attached_bias import AttachedBias
 from trainers.models.families.patches import patch_grid
-from trainers.models.gaussian import GaussianBias, PermutedGaussianBias
-from trainers.models.gaussian_attention import GaussianAttentionBias
 from trainers.models.grid import TokenGrid
 
 Swaps = Mapping[type[nn.Module], type[nn.Module]]
@@ -29,11 +29,14 @@ class AttachmentSite:
     with_gaussian: type[nn.Module]
     """Subclass of the module's class that adds the Gaussian."""
 
-    def attach(self, config: GaussianBias | PermutedGaussianBias) -> None:
-        """Give the module its Gaussian, in place."""
-        device = next(self.module.parameters()).device
-        gaussian = GaussianAttentionBias(config, self.grid, self.num_heads, device)
-        self.module.add_module("gaussian", gaussian.train(self.module.training))
+    @property
+    def device(self) -> torch.device:
+        """Where the module is."""
+        return next(self.module.parameters()).device
+
+    def attach(self, bias: AttachedBias) -> None:
+        """Give the module its bias, in place."""
+        self.module.add_module("gaussian", bias.train(self.module.training))
         self.module.__class__ = self.with_gaussian
 
 

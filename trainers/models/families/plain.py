@@ -5,6 +5,7 @@ from timm.layers.attention import Attention
 from timm.models.vision_transformer import Block, ResPostBlock, VisionTransformer
 from torch import nn
 
+from trainers.models.attached_bias import AttachedBias
 from trainers.models.families.addition import gaussian_mask
 from trainers.models.families.family import (
     AttachmentSite,
@@ -15,13 +16,12 @@ from trainers.models.families.family import (
     path_of,
     sites_of_blocks,
 )
-from trainers.models.gaussian_attention import GaussianAttentionBias
 
 
 class GaussianAttention(Attention):
     """timm's attention without a position bias, plus the Gaussian as its mask."""
 
-    gaussian: GaussianAttentionBias
+    gaussian: AttachedBias
 
     def forward(self, x: torch.Tensor, attn_mask: torch.Tensor | None = None, is_causal: bool = False) -> torch.Tensor:
         """[B, N, C] -> [B, N, C], with Gaussian + `attn_mask` on the logits.

@@ -9,6 +9,7 @@ from timm.layers.pos_embed_rel import RelPosBias, RelPosMlp
 from timm.models.vision_transformer_relpos import RelPosBlock, ResPostRelPosBlock, VisionTransformerRelPos
 from torch import nn
 
+from trainers.models.attached_bias import AttachedBias
 from trainers.models.families.addition import add_gaussian
 from trainers.models.families.family import (
     AttachmentSite,
@@ -21,14 +22,13 @@ from trainers.models.families.family import (
     unknown_layer,
 )
 from trainers.models.families.patches import patch_grid
-from trainers.models.gaussian_attention import GaussianAttentionBias
 from trainers.models.grid import TokenGrid
 
 
 class GaussianRelPosBias(RelPosBias):
     """timm's table of relative positions, plus the Gaussian."""
 
-    gaussian: GaussianAttentionBias
+    gaussian: AttachedBias
 
     def get_bias(self) -> torch.Tensor:
         """Table + Gaussian: [1, heads, N, N]."""
@@ -43,7 +43,7 @@ class GaussianRelPosBias(RelPosBias):
 class GaussianRelPosMlp(RelPosMlp):
     """timm's MLP of relative positions, plus the Gaussian."""
 
-    gaussian: GaussianAttentionBias
+    gaussian: AttachedBias
 
     def get_bias(self) -> torch.Tensor:
         """MLP + Gaussian: [1, heads, N, N]."""

@@ -11,6 +11,7 @@ import torch
 from timm.models.swin_transformer import WindowAttention
 from torch import nn
 
+from trainers.models.attached_bias import AttachedBias
 from trainers.models.families.addition import add_gaussian
 from trainers.models.families.family import (
     AttachmentSite,
@@ -20,14 +21,13 @@ from trainers.models.families.family import (
     make_site,
     path_of,
 )
-from trainers.models.gaussian_attention import GaussianAttentionBias
 from trainers.models.grid import TokenGrid
 
 
 class GaussianWindowAttention(WindowAttention):
     """Swin's attention inside windows, plus the Gaussian."""
 
-    gaussian: GaussianAttentionBias
+    gaussian: AttachedBias
 
     def _get_rel_pos_bias(self) -> torch.Tensor:
         return add_gaussian(super()._get_rel_pos_bias(), self.gaussian)

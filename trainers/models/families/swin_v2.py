@@ -10,6 +10,7 @@ import torch
 from timm.models.swin_transformer_v2 import WindowAttention
 from torch import nn
 
+from trainers.models.attached_bias import AttachedBias
 from trainers.models.families.addition import add_gaussian
 from trainers.models.families.family import (
     AttachmentSite,
@@ -19,14 +20,13 @@ from trainers.models.families.family import (
     make_site,
     path_of,
 )
-from trainers.models.gaussian_attention import GaussianAttentionBias
 from trainers.models.grid import TokenGrid
 
 
 class GaussianWindowAttentionV2(WindowAttention):
     """Swin v2's attention inside windows, plus the Gaussian."""
 
-    gaussian: GaussianAttentionBias
+    gaussian: AttachedBias
 
     def softmax(self, logits: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
         """Weights [nW*B, heads, N, N] of logits + Gaussian.

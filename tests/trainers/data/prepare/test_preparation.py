@@ -17,11 +17,11 @@ from trainers.data.prepare import preparation
 from trainers.data.prepare.__main__ import main
 from trainers.data.prepare.oxford_pet import OXFORD_PET
 from trainers.data.prepare.preparation import prepare
-from trainers.data.prepare.progress import Progress
 from trainers.data.prepare.stanford_dogs import STANFORD_DOGS
 from trainers.data.prepare.verification import Checked, Fault, check, verify
 from trainers.data.stored_image import StoredImage
 from trainers.errors import DataError
+from trainers.progress import Progress
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def test_the_real_pet_counts(tmp_path, data_root):
 def test_wrong_counts_are_an_error_before_any_image_is_read(pet, data_root, monkeypatch):
     monkeypatch.setattr(preparation, "verify", None)
     assert complaint(OXFORD_PET, pet, data_root) == (
-        f"{pet} is not the whole of Oxford-IIIT Pet: 4 classes instead of 37; 48 trainval images instead of 3,680; "
+        f"{pet} is not all of Oxford-IIIT Pet: 4 classes instead of 37; 48 trainval images instead of 3,680; "
         "32 test images instead of 3,669. Download or unpack it again; --allow-incomplete takes it as it is (no result "
         "on it compares with published ones)"
     )
@@ -170,7 +170,7 @@ def test_a_manifest_that_can_not_be_written(pet, data_root, monkeypatch):
         with pytest.raises(DataError, match=re.escape(reason)):
             prepare(published, pet, "paper", output, allow_incomplete=False, stream=io.StringIO())
     monkeypatch.setattr(os, "access", lambda *_: False)
-    assert f"no right to write the manifest it.manifest.parquet into {data_root}" in complaint(
+    assert f"the manifest it.manifest.parquet can't be written into {data_root} by this user" in complaint(
         published, pet, data_root
     )
 
@@ -226,7 +226,7 @@ def test_wrong_usage(pet, sigmalab_data, tmp_path):
     assert (code, out) == (2, "")
     assert err == (
         "error: no data set is called 'oxford-pets'; did you mean oxford_pet? There are: imagenet, oxford_pet, "
-        "caltech101, stanford_cars, stanford_dogs\n"
+        "caltech101, stanford_cars, stanford_dogs, coco, ade20k\n"
     )
     code, _, err = sigmalab_data("prepare", "imagenet", "--root", tmp_path, "--protocol", "paper")
     assert code == 1

@@ -1,0 +1,15 @@
+"""What pages load: the stylesheet, scripts, and the libraries of others, all from here."""
+
+from pathlib import Path
+
+from fastapi.staticfiles import StaticFiles
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.types import ASGIApp
+
+ASSETS_PATH = "/assets"
+FILES = Path(__file__).with_name("browser")
+
+
+def assets_app() -> ASGIApp:
+    """The files, packed where the client can unpack them; they hold nothing that only some may see."""
+    return GZipMiddleware(StaticFiles(directory=FILES), minimum_size=1024)

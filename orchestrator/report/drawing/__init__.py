@@ -1,0 +1,1 @@
+"""How pictures are drawn: panels, colours of arms, the width of text."""

@@ -1,0 +1,1 @@
+"""One subject of a report each, with its tables and pictures."""

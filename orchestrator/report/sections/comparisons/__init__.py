@@ -1,0 +1,1 @@
+"""Effects, intervals and verdicts."""

@@ -1,0 +1,1 @@
+"""What sigma and A became, layer by layer."""

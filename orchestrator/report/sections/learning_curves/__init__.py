@@ -1,0 +1,1 @@
+"""How arms trained: curves over epochs."""

@@ -1,0 +1,1 @@
+"""What the other metrics of the split say."""

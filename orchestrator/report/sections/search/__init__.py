@@ -1,0 +1,1 @@
+"""What searches tried and chose."""

@@ -1,0 +1,1 @@
+"""What both arms say of a few images."""

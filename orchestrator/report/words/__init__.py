@@ -1,0 +1,1 @@
+"""How a report says it: numbers, answers, caveats, cells of tables."""

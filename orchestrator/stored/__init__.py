@@ -1,0 +1,1 @@
+"""What trials have left in the storage folder, read back."""

@@ -1,0 +1,1 @@
+"""TensorBoard as a tracker: event files in a folder, one per run."""

@@ -1,0 +1,1 @@
+"""Detection: boxes, classes and masks of the objects in an image."""
