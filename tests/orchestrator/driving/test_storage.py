@@ -175,7 +175,6 @@ def test_a_storage_that_the_user_may_not_write_ends_the_experiment(
 
 
 @pytest.mark.ray
-@pytest.mark.timeout(300)
 @pytest.mark.usefixtures("ray_cluster")
 def test_a_full_disk_costs_no_trial_a_life(database: Database, disk: Path, tmp_path: Path) -> None:
     if database.name.startswith("postgresql"):

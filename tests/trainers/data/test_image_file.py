@@ -8,7 +8,7 @@ from PIL import Image
 from torchvision.transforms import v2
 
 from trainers.data.image_file import CenterCrop
-from trainers.data.scored_view import scored_view
+from trainers.data.scored_view import ScoredView, scored_view
 from trainers.models.small_vit import SmallVitConfig
 from trainers.models.timm_model import TimmConfig
 
@@ -49,9 +49,9 @@ def test_a_published_model_sees_what_timm_shows_it(name: str, size: tuple[int, i
 def test_whose_view_goes_with_which_normalisation() -> None:
     published = TimmConfig(name="vit_relpos_small_patch16_224").published_view
     assert published == (0.9, "bicubic")
-    assert scored_view("model", input_size_px=224, published=published) == (248, "bicubic")
-    assert scored_view("imagenet", input_size_px=224, published=published) == (256, "bicubic")
-    assert scored_view("model", input_size_px=32, published=SmallVitConfig().published_view) == (37, "bicubic")
+    assert scored_view("model", input_size_px=224, published=published) == ScoredView(248, "bicubic")
+    assert scored_view("imagenet", input_size_px=224, published=published) == ScoredView(256, "bicubic")
+    assert scored_view("model", input_size_px=32, published=SmallVitConfig().published_view) == ScoredView(37, "bicubic")
     assert TimmConfig(name="resnet18.tv_in1k").published_view.interpolation == "bilinear"
 
 
