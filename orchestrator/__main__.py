@@ -131,7 +131,8 @@ def _run(database: Database, settings: Settings, options: argparse.Namespace) ->
         _complain(str(error))
         return 2
     treatments = [arm.name for arm in spec.treatments]
-    complaints = [text for requirement in options.require if (text := requirement.complaint(treatments))]
+    margin = spec.equivalence_margin
+    complaints = [text for requirement in options.require if (text := requirement.complaint(treatments, margin))]
     if complaints:
         _complain(*complaints)
         return 2

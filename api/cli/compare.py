@@ -123,7 +123,7 @@ def compare(
         complain("\n  ".join(error.problems))
         raise typer.Exit(Exit.REFUSED) from error
     treatments = [arm.name for arm in report.arms if arm.role == "treatment"]
-    unknown = [text for requirement in requirements or () if (text := requirement.complaint(treatments))]
+    unknown = [text for requirement in requirements or () if (text := requirement.complaint(treatments, margin))]
     if unknown:
         complain("\n  ".join(unknown))
         raise typer.Exit(Exit.USAGE)

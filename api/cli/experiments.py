@@ -7,7 +7,7 @@ import typer
 from api.cli.following import watch_to_end
 from api.cli.readings import ReportReading
 from api.cli.report_tables import print_report
-from api.cli.requirements import Requirements, refuse_unknown_arms, require_equal_repeats, require_of
+from api.cli.requirements import Requirements, refuse_unmeetable, require_equal_repeats, require_of
 from api.cli.service import changing, reading
 from api.cli.tables import experiment_table, news_of, print_data_found, print_experiment
 from api.cli.terminal import (
@@ -66,7 +66,7 @@ def submit(
     `--require` and `--null` watch it to its end, too.
     """
     text = read_spec(spec, overrides, is_null=is_null)
-    refuse_unknown_arms(text, requirements or ())
+    refuse_unmeetable(text, requirements or ())
     with changing(url) as client:
         view, origin = client.hand_in(text, idempotency_key=key, unless_running=not again)
         if origin is Origin.TWIN:

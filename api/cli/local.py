@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from api.cli.requirements import Requirements, refuse_unknown_arms
+from api.cli.requirements import Requirements, refuse_unmeetable
 from api.cli.stack import tell
 from api.cli.tables import print_plan
 from api.cli.terminal import (
@@ -75,7 +75,7 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Run a whole experiment in this terminal, on a Ray of its own (or RAY_ADDRESS). No service is needed."""
-    refuse_unknown_arms(read_spec(spec, overrides, is_null=is_null), requirements or ())
+    refuse_unmeetable(read_spec(spec, overrides, is_null=is_null), requirements or ())
     command = [sys.executable, "-m", "orchestrator", "run", str(spec), *(overrides or ())]
     command += ["--output", str(output)] if output else []
     command += ["--json"] if as_json else []

@@ -30,11 +30,11 @@ Requirements = Annotated[
 ]
 
 
-def refuse_unknown_arms(spec: bytes, requirements: Sequence[Requirement]) -> None:
-    """Say that an arm is not there before an experiment runs for hours.
+def refuse_unmeetable(spec: bytes, requirements: Sequence[Requirement]) -> None:
+    """Say before an experiment runs for hours that no result of it can meet what is required.
 
     Raises:
-        typer.Exit: an arm that is named is no treatment of the spec.
+        typer.Exit: an arm that is named is not a treatment of the spec, or equivalence lacks its margin.
     """
     if not requirements:
         return
@@ -43,7 +43,8 @@ def refuse_unknown_arms(spec: bytes, requirements: Sequence[Requirement]) -> Non
     # What is no list of objects, the service refuses, with a better message.
     named = [arm for arm in arms if isinstance(arm, dict)] if isinstance(arms, list) else []
     treatments = [str(arm.get("name")) for arm in named if arm.get("role") != "control"]
-    complaints = [text for requirement in requirements if (text := requirement.complaint(treatments))]
+    margin = document.get("equivalence_margin") if isinstance(document, dict) else None
+    complaints = [text for requirement in requirements if (text := requirement.complaint(treatments, margin or 0.0))]
     for text in complaints:
         complain(text)
     if complaints:

@@ -42,15 +42,21 @@ class Requirement(NamedTuple):
         """As `parse` reads it."""
         return f"{self.arm}={self.demand.value}" if self.arm else self.demand.value
 
-    def complaint(self, treatments: Collection[str]) -> str:
-        """What is wrong with it, known before anything runs (empty: nothing).
+    def complaint(self, treatments: Collection[str], margin: float) -> str:
+        """Why no result can meet it, known before anything runs (empty: one can).
 
         Args:
             treatments: names of the arms that are compared with the control.
+            margin: that equivalence is judged by, in the metric's unit (0: none is named).
         """
-        if self.arm is None or self.arm in treatments:
-            return ""
-        return f"`{self}` is required, but no treatment is called `{self.arm}` (there are: {', '.join(treatments)})"
+        if self.arm not in (None, *treatments):
+            return f"`{self}` is required, but no treatment is called `{self.arm}` (there are: {', '.join(treatments)})"
+        if self.demand is Demand.EQUIVALENT and not margin:
+            return (
+                f"`{self}` is required, but nothing says how small an effect counts as none: name a margin "
+                "(`equivalence_margin` in a spec, `--margin` of `sigmalab compare`)"
+            )
+        return ""
 
     def unmet(self, comparisons: Sequence[Comparison]) -> Iterator[str]:
         """A sentence for every row that does not meet it. All rows have to, so no correction is lost between them.
@@ -58,9 +64,11 @@ class Requirement(NamedTuple):
         Args:
             comparisons: all of one experiment that has ended.
         """
-        complaint = self.complaint(list(dict.fromkeys(comparison.treatment for comparison in comparisons)))
+        treatments = list(dict.fromkeys(comparison.treatment for comparison in comparisons))
+        complaint = self.complaint(treatments, max((row.equivalence_margin for row in comparisons), default=0.0))
         if complaint:
             yield complaint
+            return
         for row in comparisons:
             if self.arm not in (None, row.treatment):
                 continue
@@ -77,8 +85,6 @@ def _why_unmet(row: Comparison, demand: Demand) -> str:
     if row.ci_low is None or row.ci_high is None:
         return "its pairs give no interval"
     margin = row.equivalence_margin
-    if demand is Demand.EQUIVALENT and not margin:
-        return "the spec names no `equivalence_margin`"
     is_met = (
         -margin < row.ci_low and row.ci_high < margin
         if demand is Demand.EQUIVALENT

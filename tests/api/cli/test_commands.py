@@ -158,9 +158,10 @@ def test_submit_watch_show_report(
 
 def test_what_is_required_but_not_shown_is_an_exit_code(sigmalab: Sigmalab, store: Database, spec_file: str) -> None:
     named = ("submit", spec_file, "--idempotency-key", "check")
-    refused = sigmalab(*named, "--require", "gauss=improved")
+    refused = sigmalab(*named, "--require", "gauss=improved", "--require", "equivalent")
     assert refused.returncode == 2
     assert "no treatment is called `gauss` (there are: gaussian)" in refused.stderr
+    assert "name a margin (`equivalence_margin` in a spec" in refused.stderr
     assert "no experiments yet" in sigmalab("list").stderr
 
     playing.play(store, json.loads(sigmalab(*named, "--json").stdout)["id"])

@@ -69,10 +69,13 @@ def test_every_row_has_to_meet_it_or_every_row_of_one_arm():
 
 
 def test_what_can_not_be_met_says_why():
-    assert "names no `equivalence_margin`" in next(Requirement(Demand.EQUIVALENT).unmet(compare({"t": NOISE})))
+    (sentence,) = Requirement(Demand.EQUIVALENT).unmet(compare({"t": NOISE, "u": NOISE}))
+    assert sentence == Requirement(Demand.EQUIVALENT).complaint(["t", "u"], 0.0)
+    assert "name a margin (`equivalence_margin` in a spec" in sentence
+    assert Requirement(Demand.EQUIVALENT).complaint(["t"], 0.5) == ""
     widths = compare({"t": UP}, metric="receptive_field/final/sigma_tokens")
     assert "neither more nor less of receptive_field" in next(Requirement(Demand.IMPROVED).unmet(widths))
-    assert Requirement.parse("gauss=improved").complaint(["gaussian"]) == (
+    assert Requirement.parse("gauss=improved").complaint(["gaussian"], 0.5) == (
         "`gauss=improved` is required, but no treatment is called `gauss` (there are: gaussian)"
     )
     with pytest.raises(ValueError, match="write one of improved, not-worse, equivalent"):
