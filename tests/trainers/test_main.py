@@ -103,7 +103,7 @@ def test_broken_json_is_said(tmp_path, capsys, content, message):
         ({"seed": True}, "seed: Input should be a valid integer"),
         (
             {"dataset": {"kind": "digit"}},
-            "dataset: Input tag 'digit' found using 'kind' does not match any of the expected tags: 'coco_format', 'digits', ",
+            "dataset: Input tag 'digit' found using 'kind' does not match any of the expected tags: 'coco_format', ",
         ),
         ({"optimization": {"epochs": -1}}, "optimization.epochs: Input should be greater than or equal to 0"),
     ],

@@ -51,7 +51,8 @@ def test_whose_view_goes_with_which_normalisation() -> None:
     assert published == (0.9, "bicubic")
     assert scored_view("model", input_size_px=224, published=published) == ScoredView(248, "bicubic")
     assert scored_view("imagenet", input_size_px=224, published=published) == ScoredView(256, "bicubic")
-    assert scored_view("model", input_size_px=32, published=SmallVitConfig().published_view) == ScoredView(37, "bicubic")
+    own = SmallVitConfig().published_view
+    assert scored_view("model", input_size_px=32, published=own) == ScoredView(37, "bicubic")
     assert TimmConfig(name="resnet18.tv_in1k").published_view.interpolation == "bilinear"
 
 
