@@ -49,8 +49,8 @@ types: .venv/.synced  ## Check types.
 
 check: lint types test  ## All that CI checks.
 
-vendor:  ## Fetch the tests' browser libraries anew (needs npm).
-	@$(PYTHON) tests/browser_libraries/vendor.py
+vendor:  ## Fetch the browser libraries anew (needs npm).
+	@$(PYTHON) api/pages/libraries/vendor.py
 
 clean:  ## Remove the environment, the tools and the demo's state.
 	rm -rf .venv $(LOWEST) .tools .sigmalab

@@ -275,3 +275,12 @@ class ReadinessView(View):
     """`ready` only if every check that experiments need is well."""
     checks: dict[str, Check]
     """By name: `database`, `ray`, `mlflow`."""
+
+
+class MetricCurve(View):
+    """One metric of a trial over epochs."""
+
+    epochs: tuple[int, ...]
+    """Epochs that it was told for, from 0, ascending."""
+    values: tuple[float, ...]
+    """Its value after each, as it was recorded."""

@@ -66,7 +66,7 @@ async def show_experiment(
     view, found, told = await asyncio.gather(
         run_in_threadpool(experiments.get, experiment_id),
         run_in_threadpool(experiments.trials, experiment_id, status=wanted, after=after, limit=TRIALS + 1),
-        _report(reports, experiment_id),
+        report_for_page(reports, experiment_id),
     )
     glimpse, trouble = (None, told) if isinstance(told, str) else (told, "")
     report = None if glimpse is None else glimpse.answer
@@ -85,7 +85,7 @@ async def show_experiment(
         pairs_version="" if glimpse is None else glimpse.version,
         num_compared=0 if report is None else sum(comparison.num_pairs for comparison in report.comparisons),
         trouble=trouble,
-        matrix=None if report is None else matrix_of(report),
+        matrix=None if report is None else matrix_of(report, view.arm_labels),
         comparisons=None if report is None else without_constant_columns(comparison_table(report)),
         footnotes=() if report is None else footnotes(report),
         trials=shown_trials,
@@ -100,7 +100,7 @@ async def show_experiment(
     return keep_form_token(request, answer, token)
 
 
-async def _report(reports: ReportDesk, experiment_id: str) -> Glimpse[Report] | str | None:
+async def report_for_page(reports: ReportDesk, experiment_id: str) -> Glimpse[Report] | str | None:
     """What it says, or why it can't be made (`None`: nothing yet). The rest of the page does without."""
     try:
         return await reports.glimpse(REPORT_SECONDS, brief_report, experiment_id)

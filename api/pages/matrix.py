@@ -1,6 +1,8 @@
 """Models x data sets: what each cell of an experiment's table says, on one shared axis."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
+from urllib.parse import quote
 
 from markupsafe import Markup
 
@@ -23,6 +25,8 @@ class MatrixLine(NamedTuple):
     num_pairs: int
     num_planned_pairs: int
     has_pairs: bool
+    link: str
+    """Below the experiment's address: its pairs."""
 
 
 class Matrix(NamedTuple):
@@ -34,20 +38,32 @@ class Matrix(NamedTuple):
     """Model -> the lines of each of its cells (none: the spec has no such cell)."""
 
 
-def matrix_of(report: Report) -> Matrix:
-    """The table of a report for people."""
+def matrix_of(report: Report, labels: Mapping[str, str]) -> Matrix:
+    """The table.
+
+    Args:
+        report: for people.
+        labels: name of an arm -> what people read in its place, of arms that have a label.
+    """
+    names = {label: name for name, label in labels.items()}
     scale = common_scale(report.comparisons)
     lines: dict[tuple[str, str], list[MatrixLine]] = {}
     for comparison in report.comparisons:
         place = comparison.cell.model, comparison.cell.dataset
-        lines.setdefault(place, []).append(_line(comparison, report, scale))
+        lines.setdefault(place, []).append(_line(comparison, report, scale, names))
     models = tuple(dict.fromkeys(cell.model for cell in report.cells))
     datasets = tuple(dict.fromkeys(cell.dataset for cell in report.cells))
     rows = tuple((model, tuple(tuple(lines.get((model, dataset), ())) for dataset in datasets)) for model in models)
     return Matrix(datasets, rows)
 
 
-def _line(comparison: Comparison, report: Report, scale: tuple[float, float]) -> MatrixLine:
+def _pairs_link(comparison: Comparison, names: Mapping[str, str]) -> str:
+    treatment = names.get(comparison.treatment, comparison.treatment)
+    parts = comparison.cell.model, comparison.cell.dataset, treatment
+    return "/".join(("pairs", *(quote(part, safe="") for part in parts)))
+
+
+def _line(comparison: Comparison, report: Report, scale: tuple[float, float], names: Mapping[str, str]) -> MatrixLine:
     # Its own numbers and the report's words alone: no text of a user's.
     glyph = Markup(  # noqa: S704
         interval_glyph(comparison, scale, report.decimals, is_interim=not report.is_over)
@@ -62,4 +78,5 @@ def _line(comparison: Comparison, report: Report, scale: tuple[float, float]) ->
         num_pairs=comparison.num_pairs,
         num_planned_pairs=comparison.num_planned_pairs,
         has_pairs=comparison.num_pairs > 0,
+        link=_pairs_link(comparison, names),
     )

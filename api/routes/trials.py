@@ -11,6 +11,7 @@ from starlette.background import BackgroundTask
 
 from api.dependencies import ExperimentsDep
 from api.openapi import PROBLEMS, problems
+from api.views import MetricCurve
 
 router = APIRouter(prefix="/experiments/{experiment_id}/trials/{trial_id}", tags=["results"], responses=PROBLEMS)
 
@@ -23,6 +24,16 @@ TrialId = Annotated[int, Path(ge=0, lt=2**63, description="Its `id` in the list 
 def get_trial_logs(experiment_id: str, trial_id: TrialId, experiments: ExperimentsDep) -> PlainTextResponse:
     """What the trial's own processes have written, execution after execution (only the newest 4 MiB are kept)."""
     return PlainTextResponse(experiments.trial_log(experiment_id, trial_id))
+
+
+@router.get("/metrics", responses=problems(404, 422))
+def get_trial_metrics(experiment_id: str, trial_id: TrialId, experiments: ExperimentsDep) -> dict[str, MetricCurve]:
+    """Every metric of a trial by epoch, as far as it is; each as it was recorded (accuracies are fractions)."""
+    curves = experiments.curves(experiment_id, trial_id)
+    return {
+        name: MetricCurve(epochs=tuple(epoch for epoch, _ in points), values=tuple(value for _, value in points))
+        for name, points in curves.items()
+    }
 
 
 @router.get(

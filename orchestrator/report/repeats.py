@@ -17,7 +17,7 @@ from trainers.start_facts import START_WORDS
 _OF_THE_CLOCK = frozenset({"images_per_second", "data_wait_fraction"})
 """Metrics that no two trainings share."""
 _NUM_NAMED = 3
-_OF_ONE_TRIAL = frozenset({"trial", "config_digest", *START_WORDS})
+OF_ONE_TRIAL = frozenset({"trial", "config_digest", *START_WORDS})
 """Provenance of the trial itself, or computed by the machine: all else says where and with what it ran."""
 
 
@@ -88,7 +88,7 @@ def _ran_otherwise(one: TrialResult, other: TrialResult) -> list[str]:
     return [
         f"{fact}: {' and '.join(sorted((first.get(fact, 'unknown'), second.get(fact, 'unknown'))))}"
         for fact in {**first, **second}
-        if fact not in _OF_ONE_TRIAL and first.get(fact) != second.get(fact)
+        if fact not in OF_ONE_TRIAL and first.get(fact) != second.get(fact)
     ]
 
 

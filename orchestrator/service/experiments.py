@@ -17,6 +17,7 @@ from orchestrator.report import Report
 from orchestrator.service.extension import extension_cost
 from orchestrator.service.jobs import RayJobs
 from orchestrator.service.maps import Maps
+from orchestrator.service.pair import PairTrials, read_pair
 from orchestrator.service.preview import preview
 from orchestrator.service.readiness import check_readiness
 from orchestrator.service.room import with_room
@@ -65,6 +66,7 @@ from orchestrator.store.experiments import (
 from orchestrator.store.idempotency import find_replay, keep_key
 from orchestrator.store.progress import count_complete_pairs, count_trials, expected_end
 from orchestrator.store.tables import ExperimentRow, TrialRow
+from orchestrator.store.telemetry import Curves, metrics_of
 from orchestrator.store.tracking import count_unshipped, groups_of, runs_of
 from orchestrator.store.trials import (
     cancel_open_trials,
@@ -73,6 +75,7 @@ from orchestrator.store.trials import (
     reopen_trials,
     summaries_of,
 )
+from orchestrator.stored.disagreements import Disagreements, disagreements_of
 from orchestrator.stored.logs import read_log
 from orchestrator.stored.report import comparisons_of, read_experiment, report_of
 from orchestrator.stored.spec import stored_arm_labels, stored_spec
@@ -80,9 +83,11 @@ from orchestrator.stored.weights import write_weights
 from orchestrator.tracking.mlflow.links import NAME as MLFLOW
 from orchestrator.tracking.mlflow.links import chart_link
 from orchestrator.tracking.trackers import trackers_on
-from trainers.config import canonical_json
+from trainers.config import TrialConfig, canonical_json
 from trainers.counted import counted
+from trainers.data.picture import picture
 from trainers.fence import fenced
+from trainers.result import TrialResult
 
 IsCancelled = Callable[[], bool]
 """Tells whether nobody waits for an answer any more."""
@@ -311,6 +316,65 @@ class Experiments:
             storage=self._settings.effective_storage,
             with_maps=with_maps,
         )
+
+    def pair(self, experiment_id: str, *, cell: str, treatment: str, seed: int) -> PairTrials:
+        """Both trials of one seed, side by side.
+
+        Args:
+            experiment_id: its id.
+            cell: key of the cell.
+            treatment: name of the arm.
+            seed: the replicate.
+        """
+        with self._database.read() as session:
+            control = stored_spec(get_experiment(session, experiment_id)).control.name
+            return read_pair(session, experiment_id, cell=cell, control=control, treatment=treatment, seed=seed)
+
+    def disagreements(self, experiment_id: str, control: int, treatment: int) -> Disagreements | str:
+        """Test images on which two succeeded trials of a pair disagree, or why that can't be told.
+
+        Args:
+            experiment_id: its id.
+            control: id of a trial.
+            treatment: id of the other.
+
+        Raises:
+            TrialNotFoundError: the experiment has no such trial.
+        """
+        with self._database.read() as session:
+            rows = [get_trial_of(session, experiment_id, trial) for trial in (control, treatment)]
+        if any(row.status != TrialStatus.SUCCEEDED for row in rows):
+            return "both trials must have succeeded before their predictions can be compared"
+        return disagreements_of(rows[0], rows[1], self._settings.effective_storage)
+
+    def picture(self, experiment_id: str, trial_id: int, place: int) -> bytes:
+        """A scored image of a trial as PNG, as its model gets it.
+
+        Raises:
+            TrialNotFoundError: the experiment has no such trial.
+            DataError: the data can't be reached, or no scored image has this place.
+        """
+        with self._database.read() as session:
+            config = TrialConfig.model_validate_json(get_trial_of(session, experiment_id, trial_id).config)
+        with fenced(self._settings.service_fence(_never)):
+            return picture(config, self._settings.effective_data_root, place)
+
+    def curves(self, experiment_id: str, trial_id: int) -> Curves:
+        """Metric -> (epoch, value) of a trial so far; of a reused one, those of the trial that stands in for it.
+
+        Raises:
+            TrialNotFoundError: the experiment has no such trial.
+        """
+        with self._database.read() as session:
+            row = get_trial_of(session, experiment_id, trial_id)
+            if row.result is None:
+                return metrics_of(session, trial_id)
+            result = TrialResult.model_validate_json(row.result)
+        curves: Curves = {}
+        for report in result.epochs:
+            for name, value in report.metrics.items():
+                curves.setdefault(name, []).append((report.epoch, value))
+        return curves
 
     def maps(self, experiment_id: str) -> Maps:
         """Mean receptive fields and position biases, without the rest of the report."""

@@ -90,9 +90,13 @@ def _most_telling(report: EpochReport, task: type[Task]) -> str:
     return f"val {metric.words or metric.name} {metric.told(report.metrics[f'val/{metric.name}'])}"
 
 
-def metrics_of(session: Session, trial_id: int) -> dict[str, list[tuple[int, float]]]:
-    """Key -> (step, value), by step."""
-    curves: dict[str, list[tuple[int, float]]] = {}
+Curves = dict[str, list[tuple[int, float]]]
+"""Metric -> (epoch, value), by epoch."""
+
+
+def metrics_of(session: Session, trial_id: int) -> Curves:
+    """All that a trial has told so far."""
+    curves: Curves = {}
     for row in session.scalars(
         select(MetricRow).where(MetricRow.trial_id == trial_id).order_by(MetricRow.key, MetricRow.step)
     ):

@@ -206,7 +206,7 @@ def pairing_remarks(comparisons: Sequence[Comparison]) -> list[str]:
     measured = [(each, each.pairing) for each in comparisons if each.pairing is not None]
     if len(measured) <= _MAX_PAIRING_REMARKS:
         has_cells = len({comparison.cell for comparison in comparisons}) > 1
-        return [_pairing_remark(comparison, gain, has_cells=has_cells) for comparison, gain in measured]
+        return [pairing_words(comparison, gain, has_cells=has_cells) for comparison, gain in measured]
     gains = [gain for _, gain in measured]
     ratios = sorted(gain.unpaired_ratio for gain in gains)
     correlations = sorted(gain.correlation for gain in gains if gain.correlation is not None)
@@ -219,7 +219,14 @@ def pairing_remarks(comparisons: Sequence[Comparison]) -> list[str]:
     return [f"{text}. In {num_without} of the {len(measured)} it gained nothing." if num_without else f"{text}."]
 
 
-def _pairing_remark(comparison: Comparison, gain: PairingGain, *, has_cells: bool) -> str:
+def pairing_words(comparison: Comparison, gain: PairingGain, *, has_cells: bool = False) -> str:
+    """How alike both arms of a pair are, and what that was worth.
+
+    Args:
+        comparison: whose pairs.
+        gain: its own.
+        has_cells: whether other cells have pairs, too, so that this one is named.
+    """
     where = f" on {cell_words(comparison.cell)}" if has_cells else ""
     arms = f"{comparison.control} and {comparison.treatment}"
     if gain.correlation is None:

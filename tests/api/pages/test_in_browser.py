@@ -6,6 +6,7 @@ import shutil
 import socket
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,8 @@ from orchestrator.settings import Settings
 from orchestrator.spec.experiment import parse_spec
 from orchestrator.status import ExperimentStatus
 from orchestrator.store.database import Database, open_database
+from orchestrator.store.telemetry import record_epoch
+from orchestrator.store.trials import start_trial, trials_of
 from tests.api import playing
 from tests.api.conftest import NOBODY, JsonObject
 from tests.chromium import browser, needs_chromium
@@ -116,6 +119,7 @@ def test_every_page_at_every_width_for_everybody(browser: Browser, service: Serv
     failed = service.ask(name="failed")
     playing.finish(service.database, failed, playing.begin(service.database, failed), ExperimentStatus.FAILED)
     paths = ["/", finished, f"/experiments/{running}", f"/experiments/{failed}", f"{finished}/extend?seeds=9"]
+    paths.append(f"{finished}/pairs/small_vit_12x1_rel_bias_h1/digits-100/gaussian")
     for scheme in ("light", "dark"):
         # Only so that axe's own script may run.
         context = browser.new_context(color_scheme=scheme, bypass_csp=True)
@@ -149,6 +153,27 @@ def test_it_grows_while_it_runs_and_says_when_it_is_over(browser: Browser, servi
     playing.finish(service.database, experiment_id, attempt)
     expect(page.locator("#status .state")).to_contain_text("succeeded", timeout=PATIENCE)
     expect(page.get_by_text("interim", exact=True)).to_have_count(0, timeout=PATIENCE)
+    assert complaints == []
+    context.close()
+
+
+def test_curves_of_a_pair_grow_in_place(browser: Browser, service: Service) -> None:
+    experiment_id = service.ask(name="curves", seeds=[30, 31, 32])
+    attempt = playing.begin(service.database, experiment_id)
+    with service.database.write() as session:
+        trial = next(trial for trial in trials_of(session, experiment_id) if trial.arm == "gaussian")
+        start_trial(session, trial.id, attempt)
+    context = browser.new_context()
+    page, complaints = opened(context, f"{service.url}/experiments/{experiment_id}/pairs/{trial.cell}/gaussian")
+    curves = page.locator("#curves")
+    expect(curves).to_have_attribute("data-points", "0")
+    for epoch, report in enumerate(playing.result_of("gaussian", trial.seed).epochs, start=1):
+        with service.database.write() as session:
+            record_epoch(session, trial.id, report, datetime.now(UTC), attempt)
+        expect(curves).to_have_attribute("data-points", str(epoch), timeout=PATIENCE)
+    expect(curves.locator("canvas")).to_have_count(2)
+    curves.get_by_label("Curve of").select_option("train/loss")
+    assert page.url.endswith("?metric=train%2Floss")
     assert complaints == []
     context.close()
 

@@ -1,0 +1,210 @@
+"""The page of one comparison: its pairs, and of one of them both trials side by side."""
+
+import asyncio
+from http import HTTPStatus
+from typing import Annotated, NamedTuple
+from urllib.parse import quote, urlencode
+
+from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from markupsafe import Markup
+
+from api.dependencies import ExperimentsDep, ReportsDep
+from api.errors import RequestError
+from api.pages.experiment import report_for_page
+from api.pages.rendering import page
+from api.pages.route import pages_router
+from orchestrator.report import Report
+from orchestrator.report.drawing.difference_glyph import difference_glyph
+from orchestrator.report.drawing.slope_glyph import slope_glyph
+from orchestrator.report.words.answers import pairing_words
+from orchestrator.service.experiments import Experiments
+from orchestrator.service.pair import PairTrials
+from orchestrator.service.views import ExperimentView
+from orchestrator.statistics.comparison import Comparison
+from orchestrator.status import TrialStatus
+from orchestrator.stored.disagreements import Disagreement, Disagreements, Kind
+from trainers.errors import DataError
+
+router = pages_router()
+pictures = APIRouter(include_in_schema=False)
+
+IMAGES = 24
+"""On one page."""
+IMAGES_SECONDS = 1.0
+"""How long the page waits for images; the report's processes may be busy."""
+
+KIND_WORDS = {
+    Kind.ONLY_TREATMENT: "only the treatment is right",
+    Kind.ONLY_CONTROL: "only the control is right",
+    Kind.BOTH_WRONG: "both are wrong, in different ways",
+}
+
+_Text = Annotated[str, Path(max_length=300)]
+_Seed = Annotated[int | None, Query(ge=0, lt=2**63)]
+
+
+class _Shown(NamedTuple):
+    """Images of one page."""
+
+    counts: dict[Kind, int]
+    num_images: int
+    kind: Kind
+    images: tuple[Disagreement, ...]
+    next_after: int | None
+
+
+@router.get("/experiments/{experiment_id}/pairs/{model}/{dataset}/{treatment}")
+async def show_pair(
+    request: Request,
+    experiment_id: str,
+    model: _Text,
+    dataset: _Text,
+    treatment: _Text,
+    experiments: ExperimentsDep,
+    reports: ReportsDep,
+    seed: _Seed = None,
+    images: Annotated[str, Query(max_length=20)] = "",
+    after: Annotated[int, Query(ge=0, lt=2**31)] = 0,
+) -> Response:
+    """All pairs of a comparison; of one of them curves, circumstances, and images that both trials disagree on."""
+    last_event = await run_in_threadpool(experiments.last_event, experiment_id)
+    view, told = await asyncio.gather(
+        run_in_threadpool(experiments.get, experiment_id), report_for_page(reports, experiment_id)
+    )
+    glimpse, trouble = (None, told) if isinstance(told, str) else (told, "")
+    comparison = None
+    if glimpse is not None:
+        comparison = _comparison(glimpse.answer, view, model, dataset, treatment)
+    parts = "/".join(quote(part, safe="") for part in (model, dataset, treatment))
+    path = f"/experiments/{experiment_id}/pairs/{parts}"
+    chosen = _chosen_seed(comparison, seed)
+    trials = PairTrials(None, None)
+    if chosen is not None:
+        trials = await run_in_threadpool(
+            experiments.pair, experiment_id, cell=f"{model}/{dataset}", treatment=treatment, seed=chosen
+        )
+    shown = await _images(reports, experiment_id, trials, images, after)
+    return page(
+        request,
+        "pair",
+        view=view,
+        experiment_path=f"/experiments/{experiment_id}",
+        path=path,
+        model=model,
+        dataset=dataset,
+        treatment=view.arm_labels.get(treatment, treatment),
+        comparison=comparison,
+        report=None if glimpse is None else glimpse.answer,
+        is_newest=glimpse is not None and glimpse.is_newest,
+        trouble=trouble,
+        last_event=last_event,
+        seed=chosen,
+        trials=trials,
+        metric=_metric_to_begin_with(comparison),
+        pairing=_pairing(comparison),
+        kinds=KIND_WORDS,
+        shown=shown,
+        image_link=lambda **asked: f"{path}?{urlencode({'seed': chosen, **asked})}#images",
+        drawn=None if glimpse is None or comparison is None else _drawn(comparison, glimpse.answer, path, chosen),
+    )
+
+
+def _comparison(report: Report, view: ExperimentView, model: str, dataset: str, treatment: str) -> Comparison:
+    """The row of the report.
+
+    Raises:
+        RequestError: 404, it has none like that.
+    """
+    name = view.arm_labels.get(treatment, treatment)
+    for comparison in report.comparisons:
+        if (comparison.cell.model, comparison.cell.dataset, comparison.treatment) == (model, dataset, name):
+            return comparison
+    detail = f"experiment {view.id} compares no {treatment!r} on {model!r} and {dataset!r}"
+    raise RequestError(HTTPStatus.NOT_FOUND, "comparison_not_found", detail)
+
+
+def _chosen_seed(comparison: Comparison | None, seed: int | None) -> int | None:
+    """The seed that was asked for, else the first complete pair's, else the first one's."""
+    if comparison is None or not comparison.pairs:
+        return seed
+    seeds = [pair.seed for pair in comparison.pairs]
+    if seed in seeds:
+        return seed
+    return next((pair.seed for pair in comparison.pairs if pair.effect is not None), seeds[0])
+
+
+def _pairing(comparison: Comparison | None) -> str | None:
+    gain = None if comparison is None else comparison.pairing
+    return None if comparison is None or gain is None else pairing_words(comparison, gain)
+
+
+def _metric_to_begin_with(comparison: Comparison | None) -> str:
+    """The compared metric's twin on validation, which each epoch tells."""
+    return "train/loss" if comparison is None else f"val/{comparison.metric.rpartition('/')[2]}"
+
+
+class _Drawn(NamedTuple):
+    """Pictures of all pairs."""
+
+    slopes: Markup
+    differences: Markup
+
+
+def _drawn(comparison: Comparison, report: Report, path: str, seed: int | None) -> _Drawn:
+    def link(of_seed: int) -> str:
+        return f"{path}?seed={of_seed}#pair"
+
+    # Numbers, and names that the glyphs escape.
+    slopes = Markup(slope_glyph(comparison, report.decimals, link=link, chosen=seed))  # noqa: S704
+    differences = Markup(difference_glyph(comparison, report.decimals, is_interim=not report.is_over))  # noqa: S704
+    return _Drawn(slopes, differences)
+
+
+async def _images(
+    reports: ReportsDep, experiment_id: str, trials: PairTrials, kind: str, after: int
+) -> _Shown | str | None:
+    """Images of one kind (`None`: still being looked for), or why there are none."""
+    control, treatment = trials
+    if control is None or treatment is None:
+        return "the trials of this pair are not planned yet"
+    if any(each.record.status is not TrialStatus.SUCCEEDED for each in (control, treatment)):
+        return "both trials must have succeeded first"
+    glimpse = await reports.glimpse(IMAGES_SECONDS, disagreements, experiment_id, control.id, treatment.id)
+    if glimpse is None:
+        return None
+    found: Disagreements | str = glimpse.answer
+    if isinstance(found, str):
+        return found
+    counts = {each: len(found.images[each]) for each in Kind}
+    wanted = Kind(kind) if kind in set(Kind) else next((each for each in Kind if counts[each]), Kind.ONLY_TREATMENT)
+    rest = found.images[wanted][after:]
+    return _Shown(counts, found.num_images, wanted, rest[:IMAGES], after + IMAGES if len(rest) > IMAGES else None)
+
+
+def disagreements(experiments: Experiments, experiment_id: str, control: int, treatment: int) -> Disagreements | str:
+    """Test images on which both disagree."""
+    return experiments.disagreements(experiment_id, control, treatment)
+
+
+def drawn_picture(experiments: Experiments, experiment_id: str, trial_id: int, place: int) -> bytes | str:
+    """One image as PNG, or why there is none."""
+    try:
+        return experiments.picture(experiment_id, trial_id, place)
+    except DataError as error:
+        return str(error)
+
+
+@pictures.get("/experiments/{experiment_id}/trials/{trial_id}/images/{place}.png")
+async def show_picture(
+    experiment_id: str,
+    trial_id: Annotated[int, Path(ge=0, lt=2**63)],
+    place: Annotated[int, Path(ge=0, lt=2**63)],
+    reports: ReportsDep,
+) -> Response:
+    """A scored image, as the trial's model gets it."""
+    png = await reports.ask_of_pairs(drawn_picture, experiment_id, trial_id, place)
+    if isinstance(png, str):
+        raise RequestError(HTTPStatus.NOT_FOUND, "image_not_found", png)
+    headers = {"X-Content-Type-Options": "nosniff", "Cache-Control": "private, max-age=3600", "Vary": "Cookie"}
+    return Response(png, media_type="image/png", headers=headers)
