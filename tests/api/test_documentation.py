@@ -36,6 +36,7 @@ OPERATIONS = [
     ("GET", "/experiments/{experiment_id}/events"),
     ("GET", "/experiments/{experiment_id}/logs"),
     ("GET", "/experiments/{experiment_id}/trials/{trial_id}/logs"),
+    ("GET", "/experiments/{experiment_id}/trials/{trial_id}/metrics"),
     ("GET", "/experiments/{experiment_id}/trials/{trial_id}/weights"),
     ("POST", "/experiments/{experiment_id}/cancel"),
     ("POST", "/experiments/{experiment_id}/resume"),

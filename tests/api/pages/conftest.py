@@ -18,6 +18,8 @@ def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A busy machine takes its time; what pages show meanwhile is asked by a test of its own."""
     monkeypatch.setattr("api.pages.experiments.GLANCE_SECONDS", 60)
     monkeypatch.setattr("api.pages.experiment.REPORT_SECONDS", 60)
+    monkeypatch.setattr("api.pages.pair.IMAGES_SECONDS", 60)
+    monkeypatch.setattr("api.pages.learned.LEARNED_SECONDS", 60)
     monkeypatch.setattr("api.pages.health._WAIT_SECONDS", 60)
 
 

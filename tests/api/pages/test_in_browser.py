@@ -24,6 +24,7 @@ from orchestrator.store.trials import start_trial, trials_of
 from tests.api import playing
 from tests.api.conftest import NOBODY, JsonObject
 from tests.chromium import browser, needs_chromium
+from tests.orchestrator.planted_maps import write_maps
 
 __all__ = ["browser"]
 
@@ -60,7 +61,7 @@ class Service:
     """A server on a port of its own, and the store behind it."""
 
     def __init__(self, home: Path) -> None:
-        settings = Settings(home=home, data_root=home, ray_dashboard_url=NOBODY, report_processes=0)
+        self.settings = settings = Settings(home=home, data_root=home, ray_dashboard_url=NOBODY, report_processes=0)
         self.database: Database = open_database(settings.effective_database_url)
         self._experiments = Experiments(self.database, settings)
         config = uvicorn.Config(create_app(settings, with_background=False), port=0, log_level="warning")
@@ -120,22 +121,24 @@ def test_every_page_at_every_width_for_everybody(browser: Browser, service: Serv
     playing.finish(service.database, failed, playing.begin(service.database, failed), ExperimentStatus.FAILED)
     paths = ["/", finished, f"/experiments/{running}", f"/experiments/{failed}", f"{finished}/extend?seeds=9"]
     paths.append(f"{finished}/pairs/small_vit_12x1_rel_bias_h1/digits-100/gaussian")
-    for scheme in ("light", "dark"):
-        # Only so that axe's own script may run.
-        context = browser.new_context(color_scheme=scheme, bypass_csp=True)
-        for path in paths:
-            page, complaints = opened(context, service.url + path)
-            page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
-            page.add_script_tag(path=AXE)
+    paths += [f"{finished}/learned", f"{finished}/search"]
+    # Only so that axe's own script may run.
+    context = browser.new_context(bypass_csp=True)
+    for path in paths:
+        page, complaints = opened(context, service.url + path)
+        page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
+        page.add_script_tag(path=AXE)
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
             found = page.evaluate("axe.run(document).then(found => JSON.stringify(found.violations))")
             serious = [each for each in json.loads(found) if each["impact"] in ("serious", "critical")]
             assert serious == [], (path, scheme)
-            for width in (320, 768, 1440, 3840):
-                page.set_viewport_size({"width": width, "height": 900})
-                assert page.evaluate("document.documentElement.scrollWidth") == width, (path, width)
-            assert complaints == [], path
-            page.close()
-        context.close()
+        for width in (320, 768, 1440, 3840):
+            page.set_viewport_size({"width": width, "height": 900})
+            assert page.evaluate("document.documentElement.scrollWidth") == width, (path, width)
+        assert complaints == [], path
+        page.close()
+    context.close()
     playing.finish(service.database, running, attempt)
 
 
@@ -174,6 +177,28 @@ def test_curves_of_a_pair_grow_in_place(browser: Browser, service: Service) -> N
     expect(curves.locator("canvas")).to_have_count(2)
     curves.get_by_label("Curve of").select_option("train/loss")
     assert page.url.endswith("?metric=train%2Floss")
+    assert complaints == []
+    context.close()
+
+
+def test_numbers_of_maps_are_told_and_moments_chosen(browser: Browser, service: Service) -> None:
+    experiment_id = service.ask(name="maps", seeds=[50, 51, 52], analyses=[{"kind": "receptive_field"}])
+    playing.play(service.database, experiment_id)
+    with service.database.read() as session:
+        for row in trials_of(session, experiment_id):
+            write_maps(service.settings.effective_storage, row.identity, row.arm, row.seed)
+    context = browser.new_context()
+    page, complaints = opened(context, f"{service.url}/experiments/{experiment_id}/learned")
+    moment = page.locator(".moments").first.get_by_label("Moment")
+    expect(page.locator(".moment").nth(0)).to_be_hidden()
+    moment.fill("0")
+    expect(page.locator(".moment").nth(0)).to_be_visible()
+    figure = page.locator(".moment").nth(0).locator("figure").first
+    values = (figure.get_attribute("data-values") or "").split()
+    figure.locator("canvas").hover(position={"x": 1, "y": 1})
+    expect(figure.locator("output")).to_have_text(f"row 0, column 0: {float(values[0]):g}".replace("e-0", "e-"))
+    figure.locator("canvas").press("ArrowDown")
+    expect(figure.locator("output")).to_contain_text("row 1, column 0")
     assert complaints == []
     context.close()
 

@@ -1,7 +1,7 @@
 """Slopes and differences as small pictures: what is drawn where, and that names can't break out."""
 
 import re
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 from orchestrator.report.drawing.difference_glyph import difference_glyph
 from orchestrator.report.drawing.slope_glyph import slope_glyph
@@ -38,7 +38,7 @@ def compared(*pairs: tuple[float, float], treatment: str = "gaussian") -> Compar
 def test_slopes_tell_ups_from_downs_by_more_than_colour_and_lead_to_their_pair() -> None:
     comparison = compared((0.5, 0.7), (0.6, 0.55), (0.5, 0.5), treatment=HOSTILE)
     drawn = slope_glyph(comparison, 1, link=lambda seed: f"/x?seed={seed}&a=1", chosen=1)
-    root = ElementTree.fromstring(drawn)
+    root = ET.fromstring(drawn)
     assert [each.get("href") for each in root.iter("a")] == [f"/x?seed={seed}&a=1" for seed in (0, 2, 1)]
     looks = [each.get("class") for each in root.iter("g")]
     assert looks == ["pair up", "pair level", "pair down chosen"]
@@ -53,7 +53,7 @@ def test_slopes_tell_ups_from_downs_by_more_than_colour_and_lead_to_their_pair()
 
 def test_differences_stand_on_one_axis_with_zero_in_it() -> None:
     drawn = difference_glyph(compared((0.5, 0.6), (0.5, 0.6), (0.5, 0.7)), 1)
-    root = ElementTree.fromstring(drawn)
+    root = ET.fromstring(drawn)
     (zero,) = (float(each.get("x1") or 0) for each in root.iter("line") if each.get("class") == "zero")
     dots = [each for each in root.iter("circle") if each.get("class") == "dot"]
     xs, ys = ([float(each.get(name) or 0) for each in dots] for name in ("cx", "cy"))

@@ -4,6 +4,7 @@ import csv
 import io
 import math
 import statistics
+from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from orchestrator.report.formats.html import to_html
 from orchestrator.report.formats.markdown import to_markdown
 from orchestrator.report.sections.search.csv import searches_to_csv
 from orchestrator.report.sections.search.figure import search_figure
+from orchestrator.report.sections.search.glyph import search_glyph
 from orchestrator.report.sections.search.tables import search_overview
 from orchestrator.report.words.answers import field_words
 from orchestrator.status import Phase, TrialStatus
@@ -158,6 +160,27 @@ def test_one_path_is_drawn_as_a_curve_with_the_control_as_a_band(report):
     )
 
 
+def test_pages_draw_one_path_with_what_was_stopped_in_grey(report):
+    (search,) = report.searches
+    drawn = search_glyph(search, (40.0, 100.0), 0.95)
+    root = ET.fromstring(drawn)
+    looks = {each[0].text.split(":")[0]: each for each in root.iter("g")}
+    assert {name: each.get("class") for name, each in looks.items()} == {
+        "candidate 0": "candidate whole",
+        "candidate 1": "candidate none",
+        "candidate 2": "candidate stopped",
+        "candidate 3": "candidate whole",
+    }
+    # 75 of 40 to 100 on 240 units, above 252.
+    chosen = {each.get("class"): each for each in looks["candidate 3"].iter("circle")}
+    assert float(chosen["mean"].get("cy")) == pytest.approx(252 - 240 * 35 / 60, abs=0.1)
+    assert chosen["ring"].get("cx") == chosen["mean"].get("cx")
+    # sigma 1, 2, 4 stand at equal distances on a logarithmic axis.
+    places = [float(next(looks[f"candidate {number}"].iter("circle")).get("cx")) for number in (0, 3, 2)]
+    assert places[1] - places[0] == pytest.approx(places[2] - places[1], abs=0.2)
+    assert 'class="level"' in drawn
+
+
 def test_the_bars_are_intervals_over_seeds_and_panels_of_one_metric_share_their_range():
     both = spec_with(
         control={"space": {LR: {"kind": "log_uniform", "low": 1e-4, "high": 1e-1}}, "seeds": SEEDS},
@@ -232,5 +255,9 @@ def test_several_paths_are_parallel_coordinates_and_the_one_that_matters_is_name
         "per head of the attention bias",
         "best validation top-1 (%)",
     ]
+    drawn = ET.fromstring(search_glyph(search, (40.0, 100.0), 0.95))
+    lines = [each.get("class") for each in drawn.iter("g")]
+    assert (len(lines), lines[-1]) == (40, "candidate chosen")
+    assert all(len(each.get("points").split()) == 4 for each in drawn.iter("polyline"))
     # Every candidate, the chosen one twice; three paths and the score as uprights.
     assert len(axes.lines) == 40 + 1 + 4

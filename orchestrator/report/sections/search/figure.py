@@ -24,6 +24,7 @@ from orchestrator.report.drawing.panels import (
     panel_grid,
     wrapped,
 )
+from orchestrator.report.sections.search.axis import height_of, is_number, marks_of, short_text
 from orchestrator.report.sections.search.tables import control_words, interval_of_level
 from orchestrator.report.words.answers import field_words, metric_words
 from orchestrator.report.words.numbers import level_unit, percent
@@ -165,9 +166,9 @@ def _place_on_axis(axes: Axes, distribution: Distribution) -> Callable[[Candidat
             _write_plain(axes, distribution)
         return number_of
     values = list(distribution.values)
-    numbers = sorted(float(value) for value in values if _is_number(value))  # type: ignore[arg-type]
+    numbers = sorted(float(value) for value in values if is_number(value))  # type: ignore[arg-type]
     if len(numbers) < len(values):
-        axes.set_xticks(range(len(values)), [_short(value) for value in values], rotation=20, ha="right")
+        axes.set_xticks(range(len(values)), [short_text(value) for value in values], rotation=20, ha="right")
         axes.set_xlim(-0.5, len(values) - 0.5)
         return lambda candidate: float(distribution.place_of(value_of(candidate)))
     if _is_geometric(numbers):
@@ -198,10 +199,6 @@ def _write_plain(axes: Axes, distribution: LogUniform) -> None:
         axes.xaxis.set_minor_formatter(NullFormatter())
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
 def _is_geometric(numbers: Sequence[float]) -> bool:
     """Whether listed values are rather factors than steps apart."""
     if len(numbers) < 3 or numbers[0] <= 0:
@@ -224,7 +221,7 @@ def _draw_many_paths(axes: Axes, search: SearchSummary, report: Report, scores: 
     low, high = scores
     across = range(len(paths) + 1)
     for candidate in reversed(search.candidates):
-        heights = [_height(search.space[path], candidate.params[path]) for path in paths]
+        heights = [height_of(search.space[path], candidate.params[path]) for path in paths]
         if candidate.score is None:
             axes.plot(across[:-1], heights, color=_FAINT, lw=0.8, ls=":", zorder=1)
             continue
@@ -236,7 +233,7 @@ def _draw_many_paths(axes: Axes, search: SearchSummary, report: Report, scores: 
         if candidate.is_chosen:
             axes.plot(across, [*heights, height], color=_CONTROL, lw=2.6, marker="o", ms=4, zorder=6)
     for x, path in enumerate(paths):
-        _vertical(axes, x, _marks(search.space[path]))
+        _vertical(axes, x, marks_of(search.space[path]))
     _vertical(axes, len(paths), [((level - low) / (high - low), f"{level:.4g}") for level in (low, high)], right=True)
     if search.control is not None:
         height = (metric.scale * search.control.mean - low) / (high - low)
@@ -280,36 +277,3 @@ def _vertical(axes: Axes, x: int, marks: Sequence[tuple[float, str]], *, right: 
             zorder=8,
             bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.6},
         )
-
-
-def _height(distribution: Distribution, value: object) -> float:
-    """Where a value stands between the ends of its distribution, from 0 to 1."""
-    if isinstance(distribution, Choice):
-        return _choice_height(distribution, distribution.values.index(value))
-    low, high, number = distribution.low, distribution.high, float(value)  # type: ignore[arg-type]
-    if isinstance(distribution, LogUniform):
-        low, high, number = math.log(low), math.log(high), math.log(number)
-    return (number - low) / (high - low)
-
-
-def _choice_height(choice: Choice, index: int) -> float:
-    return index / (len(choice.values) - 1) if len(choice.values) > 1 else 0.5
-
-
-def _marks(distribution: Distribution) -> list[tuple[float, str]]:
-    if isinstance(distribution, Choice):
-        step = -(-len(distribution.values) // _MAX_TICKS)
-        return [
-            (_choice_height(distribution, index), _short(value))
-            for index, value in enumerate(distribution.values)
-            if index % step == 0
-        ]
-    return [(0.0, f"{distribution.low:.3g}"), (1.0, f"{distribution.high:.3g}")]
-
-
-def _short(value: object) -> str:
-    """A listed value in few letters: an object by its `kind`."""
-    if isinstance(value, dict):
-        value = value.get("kind", value)
-    text = f"{value:g}" if _is_number(value) else str(value)
-    return text if len(text) <= 14 else f"{text[:13]}…"
