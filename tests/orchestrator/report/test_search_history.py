@@ -154,10 +154,9 @@ def test_one_path_is_drawn_as_a_curve_with_the_control_as_a_band(report):
     assert (band.y0, band.y1) == pytest.approx((100 * (level.mean - half_width), 100 * (level.mean + half_width)))
     assert axes.get_xlabel() == "sigma of the attention bias"
     assert axes.get_ylabel() == "best validation top-1 (%)"
-    assert any(
-        "(its confirm trials, not the search's seeds, 6 seeds)" in text.get_text()
-        for text in axes.get_legend().get_texts()
-    )
+    told = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert "candidate that some seeds failed for: not chosen" in told
+    assert any("(its confirm trials, not the search's seeds, 6 seeds)" in text for text in told)
 
 
 def test_pages_draw_one_path_with_what_was_stopped_in_grey(report):

@@ -141,6 +141,9 @@ def _legend(axes: Axes, search: SearchSummary, report: Report) -> None:
     handles = [line([], [], color=_BLUE, marker="o", mec="white", ls="", label=label)]
     if search.chosen is not None:
         handles.append(line([], [], color=INK, marker="o", mfc="none", ms=9, ls="", label="chosen"))
+    if any(candidate.score is not None and candidate.num_failed for candidate in search.candidates):
+        words = "candidate that some seeds failed for: not chosen"
+        handles.append(line([], [], color=_BLUE, marker="s", mec="white", ls="", label=words))
     if any(candidate.score is None for candidate in search.candidates):
         handles.append(line([], [], color=_FAINT, marker="x", ls="", label="failed, stopped or open"))
     if search.control is not None:
