@@ -8,7 +8,7 @@ BIN := .venv/bin
 export SIGMALAB_HOME ?= $(CURDIR)/.sigmalab
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test test-lowest lint types check vendor clean
+.PHONY: help demo serve test simulate mutants test-lowest lint types check vendor clean
 
 help:  ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +24,15 @@ WORKERS ?= 3
 # Hundreds of child processes import the project: compiled once, where a variable of the user's says never.
 test: .venv/.synced  ## Run all tests.
 	env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
+
+# A failing seed is printed as the line that replays it.
+SEED ?= 0
+SCHEDULES ?= 1000
+simulate: .venv/.synced  ## Play schedules of faults on a virtual clock (SEED=, SCHEDULES=).
+	$(BIN)/python -m tests.simulation --seed $(SEED) --schedules $(SCHEDULES)
+
+mutants: .venv/.synced  ## Take out one precaution after another: does a schedule notice?
+	$(BIN)/python -m tests.simulation --mutants --seed $(SEED) --schedules $(SCHEDULES)
 
 # All else as locked; sympy and what CUDA brings are torch's own choice.
 LOWEST := .venv-lowest

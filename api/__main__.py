@@ -6,9 +6,11 @@ import os
 import socket
 
 import uvicorn
+from uvicorn.config import LOGGING_CONFIG
 
 from api.app import create_app
 from api.listening import may_listen, refusal
+from orchestrator.logs import configure
 from orchestrator.settings import WrongSettingsError, settings_here
 from trainers.program import run_program
 
@@ -23,12 +25,12 @@ def main() -> int:
     parser.add_argument("--port", type=int, default=8000, help="port to listen at")
     parser.add_argument("--fd", type=int, help="descriptor of a listening socket, instead of host and port")
     arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
         settings = settings_here()
     except WrongSettingsError as error:
         parser.exit(2, f"{error}\n")
+    configure(settings.log_format, level=logging.INFO, text_format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     os.umask(settings.umask)
     listener = socket.socket(fileno=arguments.fd) if arguments.fd is not None else None
     host = listener.getsockname()[0] if listener else arguments.host
@@ -40,6 +42,8 @@ def main() -> int:
         port=arguments.port,
         timeout_graceful_shutdown=_GRACE_SECONDS,
         server_header=False,
+        # As all else is logged, one object a line; for people its own words are the usual ones.
+        log_config=None if settings.log_format == "json" else LOGGING_CONFIG,
     )
     server = uvicorn.Server(config)
     server.run(sockets=[listener] if listener else None)

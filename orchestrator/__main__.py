@@ -24,6 +24,7 @@ prepare_ray_environment()
 from orchestrator.driving.ending import abandon  # noqa: E402
 from orchestrator.driving.watch import StopReason, Watch  # noqa: E402
 from orchestrator.errors import ExperimentNotFoundError, SpecError, StaleAttemptError, StoreError  # noqa: E402
+from orchestrator.logs import configure, is_about  # noqa: E402
 from orchestrator.null_spec import null_spec  # noqa: E402
 from orchestrator.overrides import with_overrides  # noqa: E402
 from orchestrator.planning.expansion import Expansion  # noqa: E402
@@ -54,12 +55,12 @@ _NOT_SHOWN = 7
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line, run, give the exit code."""
     options = _parser().parse_args(arguments)
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     try:
         settings = settings_here()
     except WrongSettingsError as error:
         _complain(str(error))
         return 2
+    configure(settings.log_format, level=logging.WARNING, text_format="%(levelname)s %(name)s: %(message)s")
     os.umask(settings.umask)
     try:
         private_folder(settings.home)
@@ -201,6 +202,7 @@ def _begin(database: Database, expansion: Expansion) -> tuple[str, int]:
 
 def _drive(database: Database, settings: Settings, options: argparse.Namespace) -> int:
     say, experiment_id, attempt = _sayer(sys.stdout), options.experiment_id, options.attempt
+    is_about(experiment=experiment_id, attempt=attempt)
     try:
         with Watch(database, experiment_id, attempt, heartbeat_seconds=settings.heartbeat_seconds):
             from orchestrator.driving.driver import run_experiment  # noqa: PLC0415

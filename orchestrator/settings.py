@@ -17,6 +17,7 @@ from pydantic_settings import (
 )
 
 from orchestrator.addresses import without_password
+from orchestrator.logs import LogFormat
 from orchestrator.private_folder import UMASK
 from orchestrator.secret_files import SECRETS_VARIABLE, folder_for, is_secret, write_secrets
 from orchestrator.spec.complaints import suggestion
@@ -150,6 +151,9 @@ class Settings(BaseSettings):
     report then keeps all other requests waiting)."""
     trial_silence_hours: float = Field(default=24.0, gt=0)
     """How long a trial may train without ending an epoch before it is taken for hung, ended, and tried again."""
+    log_format: LogFormat = "text"
+    """Lines of the logs of service and drivers: `text` for people, `json` for what collects them (one object a line,
+    with the ids of experiment, attempt and trial)."""
     retention_days: float = Field(default=90.0, gt=0)
     """How long after an experiment's end the values of single epochs (that the trackers have) and the events of single
     trials stay in the database; results, statuses and ends stay."""
@@ -272,6 +276,7 @@ class Settings(BaseSettings):
             "SIGMALAB_HEARTBEAT_TIMEOUT_SECONDS": str(self.heartbeat_timeout_seconds),
             "SIGMALAB_TRIAL_SILENCE_HOURS": str(self.trial_silence_hours),
             "SIGMALAB_MAX_EQUAL_FAILURES": str(self.max_equal_failures),
+            "SIGMALAB_LOG_FORMAT": self.log_format,
             "SIGMALAB_TRACKERS": ",".join(self.trackers),
             "SIGMALAB_TENSORBOARD_DIR": str(self.effective_tensorboard_dir),
         }

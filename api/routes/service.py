@@ -10,8 +10,10 @@ from pydantic import JsonValue
 
 from api.dependencies import ExperimentsDep, StateDep
 from api.endpoint import ALIVE, HOME_ID_HEADER
+from api.metrics import RowFigures
 from api.openapi import PROBLEMS
 from api.views import Check, ReadinessView, WelcomeView
+from orchestrator.errors import StoreError
 from orchestrator.spec.experiment import ExperimentSpec
 
 router = APIRouter(tags=["service"], responses=PROBLEMS)
@@ -63,6 +65,12 @@ def is_ready(response: Response, experiments: ExperimentsDep) -> ReadinessView:
 
 
 @router.get("/metrics", response_class=PlainTextResponse)
-def prometheus_metrics(state: StateDep) -> Response:
-    """Counters in Prometheus' text format."""
-    return Response(generate_latest(state.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+def prometheus_metrics(state: StateDep, experiments: ExperimentsDep) -> Response:
+    """In Prometheus' text format: requests of this process, and what all of the service has done, from the rows."""
+    of_process = generate_latest(state.metrics.registry)
+    try:
+        of_rows = generate_latest(RowFigures(experiments.figures()))
+    except StoreError:
+        # What this process knows is of use just then.
+        of_rows = b""
+    return Response(of_process + of_rows, media_type=CONTENT_TYPE_LATEST)

@@ -8,7 +8,8 @@ from enum import Enum, auto
 from orchestrator.driving.reuse import Reuse
 from orchestrator.driving.work import OpenTrial
 from orchestrator.planning.hardware import trial_folder
-from orchestrator.store.claims import release_claim, try_claim
+from orchestrator.sightings import Sightings
+from orchestrator.store.claims import Holder, release_claim, try_claim
 
 _LOOK_SECONDS = 5.0
 """Pause between two looks at a training that somebody else does."""
@@ -40,13 +41,17 @@ class Claims:
 
         Args:
             reuse: what may stand in; knows the experiment, its attempt and where rows are.
-            silence_seconds: a driver that was not heard of for longer is dead, and its claims are nobody's.
+            silence_seconds: a driver that was not heard of for longer, while this one watched, is dead, and its claims
+                are nobody's.
             say: told what is waited for.
             clock: monotonic seconds.
         """
         self._reuse, self._silence_seconds, self._say, self._clock = reuse, silence_seconds, say, clock
         self._waiting: deque[tuple[float, OpenTrial]] = deque()
         self._told: set[int] = set()
+        self._sightings = Sightings(clock)
+        self._holders: dict[str, Holder] = {}
+        """Folder -> who has it, as it was seen last."""
 
     @property
     def is_waiting(self) -> bool:
@@ -69,14 +74,18 @@ class Claims:
         if reuse.is_own_only:
             # Its folder is nobody else's.
             return Taken.OURS
+        folder = self._folder(trial)
         with reuse.database.write() as session:
-            holder = try_claim(session, self._folder(trial), reuse.experiment_id, reuse.attempt, self._silence_seconds)
+            holder = try_claim(session, folder, reuse.experiment_id, reuse.attempt, self._dead(folder))
         if holder is not None:
+            self._holders[folder] = holder
+            self._silent_seconds(folder)
             self._waiting.append((self._clock() + _LOOK_SECONDS, trial))
             if trial.row_id not in self._told:
                 self._told.add(trial.row_id)
-                self._say(f"{trial.name} waits for experiment {holder}, which is training the same trial")
+                self._say(f"{trial.name} waits for experiment {holder.experiment_id}, which is training the same trial")
             return Taken.HELD
+        self._holders.pop(folder, None)
         # Only now: whoever had the claim has written its result before it let go.
         if reuse.apply([trial]):
             return Taken.OURS
@@ -89,6 +98,15 @@ class Claims:
         if not reuse.is_own_only:
             with reuse.database.write() as session:
                 release_claim(session, self._folder(trial), reuse.experiment_id, reuse.attempt)
+
+    def _dead(self, folder: str) -> Holder | None:
+        """Who has it, if that one was silent for too long."""
+        holder = self._holders.get(folder)
+        return holder if holder is not None and self._silent_seconds(folder) > self._silence_seconds else None
+
+    def _silent_seconds(self, folder: str) -> float:
+        self._sightings.begin_look(self._holders.keys())
+        return self._sightings.seconds(folder, "claim", self._holders[folder])
 
     def _folder(self, trial: OpenTrial) -> str:
         return trial_folder(trial.identity, self._reuse.hardware.key)

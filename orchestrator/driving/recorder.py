@@ -22,6 +22,7 @@ from orchestrator.driving.trainable import ALIKE, ERROR, REPORT, RESULT, STORAGE
 from orchestrator.driving.watch import StopReason, Watch
 from orchestrator.driving.work import Ending, OpenTrial
 from orchestrator.errors import StaleAttemptError
+from orchestrator.logs import about
 from orchestrator.status import TrialStatus
 from orchestrator.store.database import Database
 from orchestrator.store.telemetry import record_epoch
@@ -122,7 +123,8 @@ class Recorder(NotKept, Callback):
 
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: object) -> None:
         """An execution was lost, another one follows."""
-        _log.warning("%s is tried again: %s", self._open(trial).name, _cause(trial))
+        of_trial = about(trial=self._open(trial).row_id)
+        _log.warning("%s is tried again: %s", self._open(trial).name, _cause(trial), extra=of_trial)
         self._wait(self._open(trial), "")
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: object) -> None:

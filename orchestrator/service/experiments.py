@@ -63,6 +63,7 @@ from orchestrator.store.experiments import (
     seconds_since_heartbeat,
     update_spec,
 )
+from orchestrator.store.figures import Figures, operating_figures
 from orchestrator.store.idempotency import find_replay, keep_key
 from orchestrator.store.progress import count_complete_pairs, count_trials, expected_end
 from orchestrator.store.tables import ExperimentRow, TrialRow
@@ -421,6 +422,11 @@ class Experiments:
         with self._database.read() as session:
             row = get_trial_of(session, experiment_id, trial_id)
         write_weights(row, self._settings.effective_storage, file)
+
+    def figures(self) -> Figures:
+        """What operators watch."""
+        with self._database.read() as session:
+            return operating_figures(session, [kind.name for kind in trackers_on(self._settings)])
 
     def readiness(self) -> dict[str, Condition]:
         """Whether the state is there, and the database, Ray and the trackers answer, each with its reason."""

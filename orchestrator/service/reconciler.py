@@ -18,13 +18,14 @@ from dataclasses import dataclass
 from sqlalchemy.orm import Session
 
 from orchestrator.errors import OrchestratorError, RayUnavailableError, StateLostError, StoreError
+from orchestrator.logs import about
 from orchestrator.service.decision import Action, Limits, OpenAttempt, Seen, decide, end_of, spent_on
 from orchestrator.service.janitor import forget_passing_rows, remove_leftovers
 from orchestrator.service.jobs import Job, JobStatus, RayJobs
 from orchestrator.service.observation import Found, look
-from orchestrator.service.sightings import Sightings
 from orchestrator.service.state_folders import StateFolders
 from orchestrator.settings import Settings
+from orchestrator.sightings import Sightings
 from orchestrator.status import AttemptEnd, ExperimentStatus, TrialStatus
 from orchestrator.store.database import Database
 from orchestrator.store.experiments import (
@@ -283,7 +284,7 @@ class Reconciler:
         asked_at = self._stopped_at.get(one.job_id)
         if asked_at is None or self._clock() - asked_at > _STOP_AGAIN_SECONDS:
             self._stopped_at[one.job_id] = self._clock()
-            _log.warning("experiment %s: stopping job %s", one.id, one.job_id)
+            _log.warning("experiment %s: stopping job %s", one.id, one.job_id, extra=about(one.id, one.attempt))
             self._jobs.stop(one.job_id)
 
     def _stop_who_blocks(self) -> None:
@@ -316,7 +317,8 @@ class Reconciler:
                 self._fail(session, row, spent, cause)
             elif one.status is not ExperimentStatus.QUEUED:
                 move(session, one.id, ExperimentStatus.QUEUED, f"starts again: {cause}")
-        _log.warning("experiment %s: attempt %d is dead: %s", one.id, one.attempt, cause)
+        ids = about(one.id, one.attempt)
+        _log.warning("experiment %s: attempt %d is dead: %s", one.id, one.attempt, cause, extra=ids)
 
     def _give_up(self, one: Found) -> None:
         with self._database.write() as session:

@@ -131,7 +131,8 @@ class TrialRuns:
         with self._database.read() as session:
             partners = pair_partners(session, trial, self._experiment.control)
             runs = runs_of(session, self._tracker.name, trial.experiment_id)
-            has_values = session.scalar(select(MetricRow.id).where(MetricRow.trial_id == trial.id).limit(1)) is not None
+            known = select(MetricRow.key, MetricRow.step).where(MetricRow.trial_id == trial.id)
+            sent = {(key, step) for key, step in session.execute(known)}
         record, ended_at = trial_record(trial), _ended_at(trial)
         bias = bias_series([record])
         tags, points = closing_tags(trial), []
@@ -139,8 +140,10 @@ class TrialRuns:
             if record.result.best_epoch is not None:
                 tags["sigmalab.best_epoch"] = str(record.result.best_epoch)
             points = _final_points(trial, record.result)
-            if trial.reused_from is not None or not has_values:
-                points += _curves_of_result(trial, record.result)
+            if trial.reused_from is not None or not sent:
+                # Epochs that were trained here before another training stood in are there already, at their own time.
+                curves = _curves_of_result(trial, record.result)
+                points += [point for point in curves if (point.key, point.step) not in sent]
         self._attach(run, trial, record, bias)
         effect = None
         if trial.arm == self._experiment.control:

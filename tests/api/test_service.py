@@ -11,6 +11,9 @@ from api.listening import may_listen
 from api.openapi import SMALL_SPEC
 from orchestrator.settings import Settings
 from orchestrator.spec.experiment import ExperimentSpec
+from orchestrator.status import AttemptEnd
+from orchestrator.store.database import Database
+from orchestrator.store.experiments import begin_attempt, end_attempt
 from tests.api.conftest import JsonObject
 
 
@@ -75,6 +78,20 @@ def test_metrics_count_requests_by_route(http: TestClient, experiment_id: str) -
     assert 'sigmalab_http_requests_total{method="GET",route="/experiments/{experiment_id}",status="200"} 1.0' in text
     assert 'route="/experiments/{experiment_id}",status="404"} 1.0' in text
     assert experiment_id not in text
+
+
+def test_metrics_tell_what_the_rows_hold(http: TestClient, experiment_id: str, database: Database) -> None:
+    with database.write() as session:
+        for end in (AttemptEnd.HEAD_LOST, AttemptEnd.CRASHED):
+            number = begin_attempt(session, experiment_id, None)
+            end_attempt(session, experiment_id, number, end)
+    text = http.get("/metrics").text
+    assert 'sigmalab_driver_attempts_total{cause="head_lost"} 1.0' in text
+    assert 'sigmalab_driver_attempts_total{cause="silent"} 0.0' in text
+    assert "sigmalab_recoveries_total 1.0" in text
+    assert 'sigmalab_experiments{status="queued"} 1.0' in text
+    assert 'sigmalab_trials{status="pending"} 6.0' in text
+    assert "sigmalab_claims 0.0" in text
 
 
 def test_the_example_of_the_documentation_is_a_spec(app: FastAPI) -> None:

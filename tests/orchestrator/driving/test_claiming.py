@@ -115,6 +115,21 @@ def test_a_dead_drivers_trials_are_taken_up(labs: tuple[Lab, Lab]) -> None:
     assert second.claims.take(come_back(second)) is Taken.OURS
 
 
+def test_the_trials_of_one_that_was_silent_while_it_was_watched_are_taken_up(labs: tuple[Lab, Lab]) -> None:
+    first, second = labs
+    first.claims.take(first.trials[0])
+    trial = second.trials[0]
+    # A laptop that slept: by the clock everybody is silent, and nobody was watched.
+    assert second.claims.take(trial) is Taken.HELD
+    second.clock.seconds += 100 * LONG
+    assert second.claims.take(second.claims.next_waiting()) is Taken.HELD
+    looks = 0
+    while (taken := second.claims.take(come_back(second))) is Taken.HELD:
+        looks += 1
+    assert taken is Taken.OURS
+    assert LONG / 5 - 4 <= looks <= LONG / 5
+
+
 def test_reuse_never_waits_for_nobody(labs: tuple[Lab, Lab], tmp_path: Path, clock: Clock) -> None:
     first, _ = labs
     first.claims.take(first.trials[0])

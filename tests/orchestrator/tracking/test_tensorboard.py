@@ -12,6 +12,7 @@ from orchestrator.settings import Settings
 from orchestrator.store.database import Database
 from orchestrator.store.tables import LeaseRow, MetricRow, TrackingRow, TrialRow
 from orchestrator.store.tracking import runs_of
+from orchestrator.store.trials import reuse_trial
 from orchestrator.tracking.outbox import Outbox
 from orchestrator.tracking.shipper import Shipper
 from orchestrator.tracking.tensorboard.kind import TensorboardKind
@@ -86,6 +87,24 @@ def test_an_experiment_is_a_folder_with_curves_configs_figures_and_words(
     assert "Does a Gaussian attention bias help" in texts(summary)["description"][0]
     assert "gaussian" in texts(summary)["tables/comparisons"][0]
     assert "figures/report/sigma" in opened(summary).Tags()["images"]
+
+
+def test_what_was_trained_before_another_training_stood_in_is_there_once(
+    store: Database, folder: Path, experiment: tuple[str, int]
+) -> None:
+    second, attempt = begin(store, make_spec(seeds=[0]))
+    record = make_record("gaussian", 0, num_epochs=6)
+    trial_id = plan(store, second, record)
+    train(store, trial_id, record, attempt, epochs=slice(2))
+    with store.write() as session:
+        source = session.scalars(select(TrialRow).where(TrialRow.experiment_id == experiment[0])).one()
+        reuse_trial(session, trial_id, source, attempt)
+    finish(store, second, attempt)
+    assert Shipper(store, TensorboardTracker(folder)).drain(60)
+    with store.read() as session:
+        run = folder / runs_of(session, "tensorboard", second)[trial_id]
+    losses = [(step, at) for key, step, at, _ in scalars(run) if key == "train/loss"]
+    assert [step for step, _ in sorted(losses)] == [0, 1, 2, 3, 4, 5]
 
 
 def test_a_shipper_that_dies_before_its_note_doubles_nothing(

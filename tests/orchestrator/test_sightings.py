@@ -1,6 +1,6 @@
 """How long things look as they do: by one's own clock, and only while one looks."""
 
-from orchestrator.service.sightings import LONGEST_STEP_SECONDS, Sightings
+from orchestrator.sightings import LONGEST_STEP_SECONDS, Sightings
 from tests.orchestrator.hand_clock import Clock
 
 
