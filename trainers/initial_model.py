@@ -41,8 +41,8 @@ def initial_network(config: _DescribedTrial, class_names: Sequence[str], data_ro
         CheckpointError: its file of weights can't be read.
     """
     seed_weights(config.seed)
-    network = config.task.network(config.model, class_names, position_seed=_position_seed(config), data_root=data_root)
-    _give_bias(config.task.backbone(network), config, data_root)
+    network = config.task.network(config.model, class_names, position_seed=position_seed(config), data_root=data_root)
+    give_bias(config.task.backbone(network), config, data_root)
     return network
 
 
@@ -59,15 +59,22 @@ def initial_model(config: _Described, num_classes: int, data_root: Path | None) 
         CheckpointError: its file of weights can't be read.
     """
     seed_weights(config.seed)
-    model = config.model.build(num_classes, position_seed=_position_seed(config), data_root=data_root)
-    _give_bias(model, config, data_root)
+    model = config.model.build(num_classes, position_seed=position_seed(config), data_root=data_root)
+    give_bias(model, config, data_root)
     return model
 
 
-def _position_seed(config: _Described) -> int:
+def position_seed(config: _Described) -> int:
+    """Of position embeddings that are drawn anew."""
     return derive_seed(config.seed, Stream.POSITION_EMBEDDING)
 
 
-def _give_bias(backbone: nn.Module, config: _Described, data_root: Path | None) -> None:
+def give_bias(backbone: nn.Module, config: _Described, data_root: Path | None) -> None:
+    """Attach the config's attention bias, at its start or as a file of weights has it.
+
+    Raises:
+        ConfigError: it can't be attached.
+        CheckpointError: the file can't be read.
+    """
     config.attention_bias.attach(backbone)
     config.attention_bias.start_from(backbone, config.model.weights, data_root)

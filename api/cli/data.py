@@ -1,4 +1,4 @@
-"""Commands that prepare data sets: data prepare, data list.
+"""Commands about data sets: data prepare, data write, data list.
 
 The work is that of `trainers`, which knows torch; it runs as a process of its own.
 """
@@ -25,9 +25,12 @@ class Protocol(StrEnum):
 def add_commands(application: typer.Typer) -> None:
     """Add this file's commands."""
     data = typer.Typer(
-        help="Prepare data sets, and list those that can be prepared.", no_args_is_help=True, rich_markup_mode=None
+        help="Prepare data sets, write generated ones to disk, and list those that can be prepared.",
+        no_args_is_help=True,
+        rich_markup_mode=None,
     )
     data.command(epilog="Example: sigmalab data prepare oxford_pet --root ~/pets --protocol paper")(prepare)
+    data.command(epilog="Example: sigmalab data write shapes_objects num_train=160 --output shapes")(write)
     data.command("list", epilog="Example: sigmalab data list")(list_sets)
     application.add_typer(data, name="data")
 
@@ -60,6 +63,23 @@ def prepare(
     arguments += ["--output", str(output)] if output else []
     arguments += ["--allow-incomplete"] if allow_incomplete else []
     _run(arguments, as_json=as_json)
+
+
+def write(
+    data_set: Annotated[str, typer.Argument(metavar="SET", help="The generated set: shapes or shapes_objects.")],
+    output: Annotated[Path, typer.Option(help="Folder to be made.")],
+    fields: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[FIELD=VALUE]...",
+            help="Fields of the set, such as num_train=100 generation_seed=1 (`sigmalab schema` lists them).",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write a generated set to disk: shapes as ADE20K's folders of masks, shapes_objects as COCO's files."""
+    _run(["write", data_set, *(fields or []), "--output", str(output)], as_json=as_json)
 
 
 def list_sets(as_json: AsJson = False) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from bench.gpu import checkpoints, fields, loading, steps, throughput
+from bench.gpu import checkpoints, dense, fields, loading, steps, throughput
 from bench.gpu.figure import Figure
 from trainers.version import library_versions
 
@@ -28,6 +28,7 @@ PARTS: dict[str, Callable[..., Iterator[Figure]]] = {
     "fields": fields.measure,
     "checkpoints": checkpoints.measure,
     "loading": loading.measure,
+    "dense": dense.measure,
     # Compiling takes half a minute for each arm, and more.
     "compiled": steps.measure_compiled,
     "compiled-throughput": throughput.measure_compiled,

@@ -81,7 +81,14 @@ class CostModel:
         ] += count
         units = self._resources.gpus_per_worker or self._resources.cpus_per_worker
         flops_per_second = rate.flops_per_second * units * self._resources.num_workers
-        return trial_flops(config, self._sizes_of(config.dataset)) / flops_per_second
+        sizes = self._sizes_of(config.dataset)
+        seconds = trial_flops(config, sizes) / flops_per_second
+        if self._resources.gpus_per_worker:
+            return seconds
+        # On a GPU all but the products is done meanwhile, by loaders.
+        return seconds + num_images(config, sizes) * config.task.core_seconds_per_image / (
+            units * self._resources.num_workers
+        )
 
     def _rate(self, config: TrialConfig) -> GpuRate:
         if self._resources.gpus_per_worker > 0:
@@ -93,6 +100,12 @@ class CostModel:
         if self._num_measured:
             parts.insert(0, f"{counted(self._num_measured, 'trial')} by the median of finished trials of their cell")
         return "; ".join(parts) or "nothing remains to be done"
+
+
+def num_images(config: TrialConfig, sizes: SplitSizes) -> int:
+    """How often a whole trial sees an image of a data set of these sizes, in training or scoring."""
+    epochs = config.optimization.epochs
+    return epochs * (sizes.train + sizes.val) + sizes.val + (sizes.test if config.score_test else 0)
 
 
 def trial_flops(config: TrialConfig, sizes: SplitSizes) -> float:

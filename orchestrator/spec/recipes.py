@@ -181,12 +181,17 @@ def _mask_rcnn(name: RecipeName, *, epochs: int, milestones: list[int], times: s
         description=f"Swin's Mask R-CNN on COCO, {times}: detection and instance segmentation at several sizes.",
         source=(
             "Swin (arXiv 2103.14030) and its published configuration for mmdetection "
-            "(`mask_rcnn_swin_*_mstrain_480-800_adamw`): AdamW with lr 1e-4 and weight decay 0.05 (0 for norms and "
-            f"position tables, and here for all vectors), batch 16, 1,000 steps of warm-up, {epochs} epochs with drops "
-            f"after {milestones[0]} and {milestones[1]}; a shorter side of 480 to 800 pixels, half of the images "
-            "cropped before, scored at 800. The stochastic depth of Swin-S (0.2) belongs to the model: `drop_path`. "
-            "Differs on purpose: vectors of the heads do not decay either; an incomplete last batch of an epoch is "
-            "left out."
+            "(github.com/SwinTransformer/Swin-Transformer-Object-Detection, "
+            "`mask_rcnn_swin_*_mstrain_480-800_adamw`), read value by value: AdamW with lr 1e-4 and weight decay 0.05 "
+            "(0 for norms and position tables), batch 16, 500 steps of warm-up (mmdetection's own configuration of it: "
+            f"1,000), {epochs} epochs with drops after {milestones[0]} and {milestones[1]}; a shorter side of 480 to "
+            "800 pixels, half of the images cropped "
+            "before, scored at 800 with the longer side at most 1333. Stochastic depth belongs to the model: "
+            "`drop_path` is 0.2 there (Swin-T for 12 epochs: 0.1). Differs on purpose: no vector decays (there, those "
+            "of linear layers do); images without objects are learned from, as ground (there, they are left out); an "
+            "incomplete last batch of an epoch is left out; the epoch with the best validation is scored (there, the "
+            "last). Heads are torchvision's: smooth L1 for boxes up to an error of 1/9 (there, L1), and regions are "
+            "looked at in 2 x 2 points of each place (there, in as many as fit, half a pixel beside)."
         ),
         patch={
             "task": {
@@ -207,7 +212,7 @@ def _mask_rcnn(name: RecipeName, *, epochs: int, milestones: list[int], times: s
             "normalization": "imagenet",
             "optimization": {
                 "optimizer": {"kind": "adamw", "lr": 1e-4, "beta1": 0.9, "beta2": 0.999, "weight_decay": 0.05},
-                "schedule": {"kind": "step", "milestones": [*milestones], "gamma": 0.1, "warmup_steps": 1000},
+                "schedule": {"kind": "step", "milestones": [*milestones], "gamma": 0.1, "warmup_steps": 500},
                 "epochs": epochs,
                 "global_batch_size": 16,
                 "layer_decay": 1.0,
@@ -224,12 +229,17 @@ _UPERNET_160K = Recipe(
     name="upernet-160k",
     description="Swin's UPerNet on ADE20K: semantic segmentation for 160,000 steps.",
     source=(
-        "Swin (arXiv 2103.14030) and its published configuration for mmsegmentation (`upernet_swin_*_512x512_160k_"
-        "ade20k`): AdamW with lr 6e-5 and weight decay 0.01, batch 16, 1,500 steps of warm-up, then a line down to 0; "
-        "scale 0.5 to 2, crop, flip, photometric distortion; UPerNet with 512 channels and an auxiliary head of weight "
-        "0.4; whole images are scored. 127 epochs of ADE20K's 20,210 images are 160,401 steps. Set the model's "
-        "`image_size_px` to 512 and its `drop_path` to 0.3. Differs on purpose: vectors of the heads do not decay "
-        "either; an incomplete last batch of an epoch is left out."
+        "Swin (arXiv 2103.14030) and its published configuration for mmsegmentation "
+        "(github.com/SwinTransformer/Swin-Transformer-Semantic-Segmentation, `upernet_swin_*_512x512_160k_ade20k`), "
+        "read value by value: AdamW with lr 6e-5 and weight decay 0.01 (0 for norms and position tables), batch 16, "
+        "1,500 steps of warm-up, a line down to 0; scale 0.5 to 2, a crop that one class does not fill to 0.75, flip, "
+        "photometric distortion; UPerNet with 512 channels and an auxiliary head of 256 on the third map with weight "
+        "0.4, both with dropout 0.1; whole images are scored, the shorter side at 512. 127 epochs of ADE20K's 20,210 "
+        "images are 160,401 steps. Set the model's `image_size_px` to 512 and its `drop_path` to 0.3. Differs on "
+        "purpose: no vector decays (there, those of linear layers and convolutions do); the line begins after the "
+        "warm-up (there, with it: at most 1 % of the rate); an incomplete last batch of an epoch is left out; the "
+        "epoch with the best validation is scored (there, the last); a scored image is filled up to a multiple of 32 "
+        "pixels, and a longer side above 2,048 is kept."
     ),
     patch={
         "task": {
@@ -250,6 +260,7 @@ _UPERNET_160K = Recipe(
             "max_class_fraction": 0.75,
             "flip_probability": 0.5,
             "photometric_distortion": True,
+            "fill_rgb": [124, 116, 104],
         },
         "mixing": {"kind": "none"},
         "normalization": "imagenet",

@@ -24,7 +24,7 @@ def test_the_command_for_a_gpu_works(tmp_path):
     content = json.loads((tmp_path / "performance.json").read_text())
     assert content["not_measured"] == {}
     assert content["machine"]["card"] == "none (CPU)"
-    assert len(content["figures"]) == 11
+    assert len(content["figures"]) == 19
     assert all(figure["low"] <= figure["value"] <= figure["high"] for figure in content["figures"])
     assert "| what | median |" in (tmp_path / "performance.md").read_text()
     assert "skipped" in (tmp_path / "tests.log").read_text()

@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 
 from trainers.analyses import receptive_field_observer as observer
 from trainers.errors import DataError
 from trainers.ranks import World
 from trainers.runtime import Runtime
+from trainers.tasks.detection.detections import read_detections
 from trainers.training import trial as loop
 from trainers.training.trial import train
 
@@ -71,12 +72,13 @@ def config(trial):
 
 
 def test_two_workers_segment_as_one_does(config, processes, tmp_path):
-    """With a head without batch norms, and masks without unscored pixels, of which ranks would have unequal numbers."""
+    """With batch norms in the head, and masks with pixels that are not learned, of which ranks have unequal numbers."""
+    head = {"kind": "upernet", "channels": 8, "auxiliary_channels": 8, "dropout": 0}
     shapes = {
-        "task": {"kind": "segmentation", "head": {"kind": "linear"}},
+        "task": {"kind": "segmentation", "head": head},
         "model": config().model.model_dump() | {"image_size_px": 32},
         "dataset": {"kind": "shapes", "image_size_px": 32, "num_train": 32, "num_val": 7, "num_test": 5},
-        "augmentation": {"kind": "crop_flip"},
+        "augmentation": {"kind": "scale_crop"},
         "optimization": config(epochs=2, global_batch_size=16).optimization.model_dump(),
     }
     trial = type(config()).model_validate(config().model_dump() | shapes)
@@ -86,6 +88,47 @@ def test_two_workers_segment_as_one_does(config, processes, tmp_path):
     for name in ("test/loss", "test/miou", "test/aacc", "test/image_miou", "sigma/00", "train/loss"):
         assert together.metrics[name] == pytest.approx(alone.metrics[name], abs=1e-3), name
     assert together.metrics["test/loss"] == pytest.approx(alone.metrics["test/loss"], abs=TOLERANCE)
+
+
+DETECTION = {
+    "task": {
+        "kind": "detection",
+        "channels": 8,
+        "anchor_size_px": 8,
+        "num_proposals": 10,
+        "regions_per_image": 100,
+        "box_channels": 8,
+        "mask_channels": 8,
+        "mask_layers": 1,
+    },
+    "model": {"kind": "small_vit", "width": 12, "depth": 2, "num_heads": 2, "image_size_px": 32},
+    "dataset": {"kind": "shapes_objects", "image_size_px": 32, "num_train": 8, "num_val": 5, "num_test": 7},
+    "augmentation": {"kind": "crop_flip"},
+}
+
+
+def test_two_workers_detect_as_one_does(trial, processes, tmp_path):
+    """All boxes are asked, so no lot decides; each rank's losses are means over the objects of its own images."""
+    config = trial(**DETECTION, optimization={"epochs": 1, "global_batch_size": 8})
+    alone = train(config, Runtime(device="cpu", storage=tmp_path / "alone"))
+    (together, _), (of_rank_1, _) = train_together(processes, config, tmp_path, size=2)
+    assert together == of_rank_1
+    assert together.metrics["train/loss"] == pytest.approx(alone.metrics["train/loss"], rel=0.05)
+
+
+def test_two_workers_score_each_image_once(trial, processes, tmp_path):
+    """What is found may differ by a box: batches of another size round otherwise, and near equals are thinned out."""
+    config = trial(**DETECTION, optimization={"epochs": 0})
+    train(config, Runtime(device="cpu", storage=tmp_path / "alone"))
+    (together, _), _ = train_together(processes, config, tmp_path, size=2)
+    ours, theirs = (np.load(tmp_path / folder / "predictions.npz") for folder in ("alone", "storage"))
+    assert len(np.unique(theirs["test_index"])) == 7
+    for name in ("index", "num_true", "true_box", "true_class", "true_mask", "true_area_px"):
+        assert_array_equal(theirs[f"test_{name}"], ours[f"test_{name}"], err_msg=name)
+    assert len(ours["test_found_box"]) > 7
+    assert len(theirs["test_found_box"]) == pytest.approx(len(ours["test_found_box"]), rel=0.2)
+    scored = read_detections(tmp_path / "storage" / "predictions.npz", "test").metrics()
+    assert {name: together.metrics[f"test/{name}"] for name in scored} == scored
 
 
 @pytest.mark.parametrize("parts", [1, 2])

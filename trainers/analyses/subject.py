@@ -1,23 +1,24 @@
 """The model that is looked at: its weights, and what is done to it first."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
-from torch import nn
+from torch import Tensor, nn
 
 from trainers.analyses.intervention import Intervention
 from trainers.data.normalization import NormalizationName
 from trainers.errors import AnalysisError
-from trainers.initial_model import initial_model
+from trainers.initial_model import give_bias, initial_model, position_seed
 from trainers.kinds import AttentionBiasConfig, ModelConfig
 from trainers.models.attached_bias import AttachedBias
 from trainers.models.bias import NoBias, attached_biases
+from trainers.models.feature_maps import FeatureMaps
 from trainers.models.position import PositionEmbedding, find_position, set_position_embedding
 from trainers.models.published import read_state_dict
 from trainers.models.state_names import mismatch, mismatch_of
-from trainers.seeding import Stream, derive_seed
+from trainers.seeding import Stream, derive_seed, seed_weights
 from trainers.strict import StrictModel
 
 _IN_ANOTHER_NETWORK = "features.backbone."
@@ -55,7 +56,8 @@ def build_subject(
 
     Args:
         config: the network and its own bias.
-        checkpoint: weights (`None`: those of the config, published or fresh).
+        checkpoint: weights (`None`: those of the config, published or fresh); of the network of a segmentation or
+            detection the backbone is looked at, as it is there.
         intervention: what is done to it.
         gaussian: what the intervention `gaussian` adds.
         layers: blocks of a ViT, stages of a Swin that the intervention concerns (`None`: all).
@@ -67,9 +69,11 @@ def build_subject(
         AnalysisError: it is another model's, or there is nothing to intervene in.
         ConfigError: the model can't be built so.
     """
-    model = initial_model(config, num_classes, data_root)
-    if checkpoint is not None:
-        _load(model, checkpoint)
+    weights = None if checkpoint is None else read_state_dict(checkpoint)
+    own = {} if weights is None else _of_backbone(weights)
+    model = _initial_backbone(config, data_root) if own else initial_model(config, num_classes, data_root)
+    if checkpoint is not None and weights is not None:
+        _load(model, own or weights, checkpoint)
     chosen = None if layers is None else set(layers)
     if intervention == "gaussian":
         if attached_biases(model):
@@ -140,13 +144,25 @@ def _layer_of(name: str) -> int | None:
     return next((int(part) for part in name.split(".") if part.isdigit()), None)
 
 
-def _load(model: nn.Module, file: Path) -> None:
-    weights = read_state_dict(file)
-    if any(name.startswith(_IN_ANOTHER_NETWORK) for name in weights):
-        raise AnalysisError(
-            f"{file} holds the network of a segmentation or detection, a backbone with other heads: the weights that "
-            "are looked at have to be a classifier's"
-        )
+def _initial_backbone(config: SubjectConfig, data_root: Path | None) -> nn.Module:
+    """The model as networks that say something of every place of an image have it: without its head."""
+    seed_weights(config.seed)
+    model = config.model.for_maps().build(0, position_seed=position_seed(config), data_root=data_root)
+    backbone = FeatureMaps(model).backbone
+    give_bias(backbone, config, data_root)
+    return backbone
+
+
+def _of_backbone(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Those of the backbone in the network of a segmentation or detection; empty where it is no such network."""
+    return {
+        name.removeprefix(_IN_ANOTHER_NETWORK): value
+        for name, value in weights.items()
+        if name.startswith(_IN_ANOTHER_NETWORK)
+    }
+
+
+def _load(model: nn.Module, weights: Mapping[str, Tensor], file: Path) -> None:
     own = model.state_dict()
     head = {name for name in own if name.startswith(("head.", "head_dist.", "fc.", "classifier."))}
     fitting = {name: value for name, value in weights.items() if name not in head or own[name].shape == value.shape}

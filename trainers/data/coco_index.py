@@ -13,8 +13,10 @@ import numpy.typing as npt
 
 from trainers.counted import counted
 from trainers.data.coco_outline import Extent, Outline, extent_of
+from trainers.data.fingerprint import content_digest
 from trainers.data.large_json import Element, LargeJson
 from trainers.errors import DataError
+from trainers.remembered import Arrays, remembered_arrays
 
 MAX_OUTSIDE_PX = 2.0
 """How far a box or a point may lie outside of its image: tools round, and COCO's own file does so by a pixel."""
@@ -25,6 +27,9 @@ _EXPECTED = (
 )
 _WRONG_ID = "has an id that is not a whole number of at most 64 bits"
 _NUM_NAMED = 3
+KEPT_BYTES = 16 * 2**20
+"""The index of a file of this size is kept on disk: to read COCO's own takes most of a minute."""
+_NAMES = ("category_ids", "class_names", "file_names", "first_without_area")
 
 Integers = npt.NDArray[np.int64]
 
@@ -94,6 +99,27 @@ def read_coco(file: Path) -> CocoIndex:
 
 @lru_cache(maxsize=3)
 def _read(file: Path, modified_ns: int, size: int) -> CocoIndex:
+    if size < KEPT_BYTES:
+        return _parsed(file)
+    # Messages name the file, so two of the same content are kept apart.
+    about = f"{content_digest(str(file)).hex()} {file}"
+    return _of_arrays(file, remembered_arrays("coco_index", about, lambda: _arrays(_parsed(file))))
+
+
+def _arrays(index: CocoIndex) -> Arrays:
+    """All but the file, for the cache."""
+    columns = {name: value for name, value in index._asdict().items() if name not in ("file", *_NAMES)}
+    return columns | {name: np.frombuffer(json.dumps(getattr(index, name)).encode(), np.uint8) for name in _NAMES}
+
+
+def _of_arrays(file: Path, arrays: Arrays) -> CocoIndex:
+    written: dict[str, Any] = {name: json.loads(arrays[name].tobytes()) for name in _NAMES}
+    names = {name: tuple(value) if isinstance(value, list) else value for name, value in written.items()}
+    fields: dict[str, Any] = arrays | names | {"file": file}
+    return CocoIndex(**fields)
+
+
+def _parsed(file: Path) -> CocoIndex:
     text = LargeJson(file)
     images, objects, categories = _Images(text), _Objects(text), _Categories(text)
     takers = {"images": images.take, "annotations": objects.take, "categories": categories.take}

@@ -1,6 +1,6 @@
 """What is usual for images with masks: another size, a square crop, a flip, other colours."""
 
-from typing import TYPE_CHECKING, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -9,14 +9,17 @@ from trainers.data.augmentation import Augmentation
 if TYPE_CHECKING:
     from trainers.data.seeded_transform import SeededTransform
 
+Level = Annotated[int, Field(ge=0, le=255)]
+"""Of one channel."""
+
 
 class ScaleCropAugmentation(Augmentation):
     """The protocol by which ADE20K is trained on, as mmsegmentation has it, for a model's input of S pixels.
 
     The shorter side becomes S times a ratio (the longer one 4 S times it at most), of which a random square of S x S is
     seen; it is drawn again, up to ten times, where one class fills too much of it. Then a horizontal flip and a
-    distortion of the colours. What is smaller than S is filled up at the right and at the bottom, black and without a
-    class.
+    distortion of the colours. What is smaller than S is filled up at the right and at the bottom, with one colour and
+    without a class.
     """
 
     moves_masks: ClassVar[bool] = True
@@ -33,6 +36,8 @@ class ScaleCropAugmentation(Augmentation):
     """Probability of a horizontal flip."""
     photometric_distortion: bool = True
     """Whether brightness, contrast, saturation and hue change, each with probability 0.5."""
+    fill_rgb: tuple[Level, Level, Level] = (0, 0, 0)
+    """What a square is filled up with; ImageNet's mean, as mmsegmentation has it, is [124, 116, 104]."""
 
     @model_validator(mode="after")
     def _ratios_are_ordered(self) -> Self:
@@ -60,5 +65,5 @@ class ScaleCropAugmentation(Augmentation):
         ]
         if self.photometric_distortion:
             steps.append(PhotometricDistortion())
-        steps.append(PadToSquare(input_size_px))
+        steps.append(PadToSquare(input_size_px, self.fill_rgb))
         return SeededTransform(v2.Compose(steps), seed=seed)

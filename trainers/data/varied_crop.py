@@ -9,6 +9,7 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 
 from trainers.data.class_mask import UNSCORED, ClassMask
+from trainers.data.nearest_mask import NearestMask
 
 Pixels: TypeAlias = Image.Image | Tensor
 """An image, or a `NearestMask`."""
@@ -78,16 +79,22 @@ class VariedCrop(v2.Transform):  # type: ignore[misc]  # torchvision has no type
 
 
 class PadToSquare(v2.Transform):  # type: ignore[misc]  # torchvision has no types
-    """Fills up to S x S at the right and at the bottom: black, and without a class."""
+    """Fills up to S x S at the right and at the bottom: with one colour, and without a class."""
 
-    def __init__(self, input_size_px: int) -> None:
-        """Keep S."""
+    def __init__(self, input_size_px: int, fill_rgb: tuple[int, int, int]) -> None:
+        """Keep S and the colour, in levels of 255."""
         super().__init__()
-        self._size_px = input_size_px
+        self._size_px, self._fill_rgb = input_size_px, fill_rgb
 
     def transform(self, inpt: Pixels, params: dict[str, object]) -> Pixels:
         """Pad an image or a mask."""
         height, width = F.get_size(inpt)
         padding = [0, 0, self._size_px - width, self._size_px - height]
-        padded: Pixels = F.pad(inpt, padding, fill=UNSCORED if isinstance(inpt, ClassMask) else 0)
+        padded: Pixels = F.pad(inpt, padding, fill=self._fill(inpt))
         return padded
+
+    def _fill(self, inpt: Pixels) -> float | list[float]:
+        if isinstance(inpt, NearestMask):
+            return UNSCORED if isinstance(inpt, ClassMask) else 0
+        is_float = isinstance(inpt, Tensor) and inpt.is_floating_point()
+        return [level / 255 if is_float else level for level in self._fill_rgb]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from trainers.errors import ConfigError
 from trainers.models.position import find_position
-from trainers.models.remembered import remembered
+from trainers.remembered import remembered
 
 if TYPE_CHECKING:
     from torch import nn

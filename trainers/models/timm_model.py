@@ -17,11 +17,11 @@ from trainers.models.grid import check_image_size
 from trainers.models.grids import ModelGrids, grids_of
 from trainers.models.model import Channels, Model
 from trainers.models.position import PositionEmbedding, set_position_embedding
-from trainers.models.remembered import remembered
 from trainers.models.state_names import mismatch, mismatch_of
 from trainers.models.timm_arguments import TimmArguments, as_timm_takes_it, check_it_builds
 from trainers.models.timm_facts import timm_facts, why_without_bias
 from trainers.models.weights_file import WeightsFile
+from trainers.remembered import remembered
 
 if TYPE_CHECKING:
     import torch

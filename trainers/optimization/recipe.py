@@ -186,6 +186,9 @@ class OptimizationConfig(StrictModel):
     """Which weights are scored."""
     compile: bool = False
     """Whether the model is compiled with `torch.compile`."""
+    activation_checkpointing: bool = Field(default=False, exclude_if=lambda value: not value)
+    """Whether the backbone's blocks forget what they computed and compute it again in the backward pass: much less
+    memory for the time of another forward pass, and the same numbers (on a CPU to the last bit)."""
     deterministic: bool = Field(default=False, exclude_if=lambda value: not value)
     """Whether a GPU may only use kernels that add up in the same order every time: slower, and the same trial gives the
     same bits again on one GPU of the same model with the same libraries. A trial that needs another kernel is refused.

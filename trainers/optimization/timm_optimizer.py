@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 from pydantic import Field, JsonValue, model_validator
 
-from trainers.models.remembered import remembered
 from trainers.optimization.optimizer import Optimizer
+from trainers.remembered import remembered
 
 if TYPE_CHECKING:
     import torch

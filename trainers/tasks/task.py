@@ -67,6 +67,9 @@ class Task(StrictModel, ABC):
     mixes: ClassVar[bool] = False
     """Whether images of a batch may be mixed with each other."""
 
+    core_seconds_per_image: ClassVar[float] = 0.0
+    """What an image costs a CPU core beside the products of its network, each time it is seen (cut, resized, compared
+    with the truth), for plans of tiny models. Measured on images of 64 pixels."""
     shows_images: ClassVar[bool] = False
     """Whether it has something to draw of single images: see `shown`."""
 

@@ -16,6 +16,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
+from trainers.activation_checkpointing import activation_checkpointing
 from trainers.analyses.bias_maps import BIAS_MAPS, write_bias_maps
 from trainers.analyses.learned_bias import learned_bias
 from trainers.atomic_file import replaced_file
@@ -385,7 +386,8 @@ class _Trial:
         seed_noise(self._config.seed, epoch=epoch, world=self._world)
         begun = self._take_up()
         batches = stream.next_pass("train", epoch)
-        pace = descent.run_epoch(epoch, batches, begun=begun, after_step=self._after_step)
+        with activation_checkpointing(self._backbone_of(self._network), self._config.optimization):
+            pace = descent.run_epoch(epoch, batches, begun=begun, after_step=self._after_step)
         val = self._score(self._interruptible(stream.next_pass("val", epoch), pace)).metrics()
         if (broken := _not_finite(val)) is not None:
             last_step = (epoch + 1) * self._sampler.steps_per_epoch - 1

@@ -28,7 +28,7 @@ def test_prepare(call: Sigmalab, tmp_path: Path) -> None:
 
 
 def test_help_shows_examples() -> None:
-    for command in ("prepare", "list"):
+    for command in ("prepare", "write", "list"):
         shown = CliRunner().invoke(application, ["data", command, "--help"]).stdout
         assert f"Example: sigmalab data {command}" in shown
         assert "--json" in shown

@@ -16,10 +16,12 @@ from orchestrator.report.sections.receptive_fields.study import draw_study
 from trainers.analyses import bias_study
 from trainers.analyses.__main__ import main
 from trainers.analyses.images import spread_positions
+from trainers.analyses.receptive_field import receptive_fields
 from trainers.analyses.study import read_bias_study, read_study
 from trainers.analyses.subject import SubjectConfig, build_subject
 from trainers.config import TrialConfig
 from trainers.errors import AnalysisError
+from trainers.initial_model import initial_network
 from trainers.models.bias import NoBias, attached_biases
 from trainers.models.gaussian import GaussianBias
 from trainers.runtime import Runtime
@@ -78,6 +80,28 @@ def test_the_best_weights_of_a_checkpoint_are_loaded(tmp_path):
     model = subject(bias=TRIAL["attention_bias"], checkpoint=tmp_path / "best_weights.pt")
     best = torch.load(tmp_path / "best_weights.pt", weights_only=True)["state"]["best_weights"]
     assert all(torch.equal(value, best[name]) for name, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("task", "dataset"),
+    [({"kind": "segmentation", "head": {"kind": "linear"}}, "shapes"), ({"kind": "detection"}, "shapes_objects")],
+    ids=["segmentation", "detection"],
+)
+def test_the_backbone_of_a_dense_network_is_looked_at(tmp_path, capsys, task, dataset):
+    document = TRIAL | {"task": task, "dataset": {"kind": dataset, "image_size_px": 32, "num_val": 4}}
+    config = TrialConfig.model_validate(document)
+    network = initial_network(config, ("a", "b"), None)
+    torch.save(network.state_dict(), tmp_path / "weights.pt")
+    loaded = subject(bias=TRIAL["attention_bias"], checkpoint=tmp_path / "weights.pt", seed=1)
+    theirs = config.task.backbone(network)
+    assert loaded.state_dict().keys() == theirs.state_dict().keys()
+    images = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    (ours,), (expected,) = (receptive_fields(model, [images]) for model in (loaded, theirs))
+    assert np.array_equal(ours.map, expected.map)
+    (tmp_path / "trial.json").write_text(json.dumps(document))
+    arguments = (str(tmp_path / "trial.json"), "--checkpoint", str(tmp_path / "weights.pt"))
+    assert look(*arguments, "--output", str(tmp_path / "field")) == 0
+    assert json.loads(capsys.readouterr().out)["fields"][0]["num_images"] == 4
 
 
 def test_a_file_of_timms_training_script_is_read_as_timm_does(tmp_path):

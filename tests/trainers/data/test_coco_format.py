@@ -16,6 +16,7 @@ from pycocotools.cocoeval import COCOeval
 from pydantic import ValidationError
 
 from tests.trainers.data.coco_layouts import CLASS_NAMES, as_rle, write, write_coco
+from trainers.data import coco_index
 from trainers.data.augmentation import NoAugmentation
 from trainers.data.coco_format import CocoFormatConfig, CocoPart
 from trainers.data.coco_index import read_coco
@@ -503,6 +504,24 @@ def test_links_that_lead_out_of_the_fence_are_refused(document, tmp_path):
 
 
 # What it costs
+
+
+def test_the_index_of_a_large_file_is_kept_on_disk(document, tmp_path, monkeypatch):
+    monkeypatch.setenv("SIGMALAB_CACHE", str(tmp_path / "cache"))
+    file = tmp_path / "set/annotations.json"
+    read = read_coco(file)
+    monkeypatch.setattr(coco_index, "KEPT_BYTES", 1)
+    indexes = []
+    for _ in range(2):
+        coco_index._read.cache_clear()
+        indexes.append(read_coco(file))
+        # The second time nothing is parsed.
+        monkeypatch.setattr(coco_index, "_parsed", None)
+    for index in indexes:
+        for name, value in read._asdict().items():
+            assert np.array_equal(getattr(index, name), value, equal_nan=name == "areas_px"), name
+            assert type(getattr(index, name)) is type(value), name
+    coco_index._read.cache_clear()
 
 
 def test_an_object_takes_few_bytes(tmp_path):

@@ -1,4 +1,4 @@
-"""What `sigmalab data` starts: `python -m trainers.data.prepare prepare <set> ...` and `... list`.
+"""What `sigmalab data` starts: `python -m trainers.data.prepare prepare <set> ...`, `... write <set>` and `... list`.
 
 Progress goes to stderr, the answer to stdout. Exit codes: 0 done; 1 the data are not as they should be; 2 wrong usage;
 130 interrupted.
@@ -16,7 +16,8 @@ from trainers.data.manifest_set import ManifestConfig
 from trainers.data.prepare import SETS
 from trainers.data.prepare.preparation import default_name, prepare
 from trainers.data.prepare.published_set import PublishedSet
-from trainers.data.prepare.summary import overview, overview_json, summary, summary_json
+from trainers.data.prepare.summary import overview, overview_json, summary, summary_json, written, written_json
+from trainers.data.prepare.written_set import write_set
 from trainers.errors import DataError
 from trainers.program import run_program, write_json
 
@@ -25,7 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     options = _parser().parse_args(arguments)
     try:
-        text = _listed(options) if options.command == "list" else _prepared(options)
+        text = _COMMANDS[options.command](options)
     except argparse.ArgumentTypeError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
@@ -60,6 +61,12 @@ def _prepared(options: argparse.Namespace) -> str:
     return summary_json(prepared, dataset) if options.json else summary(published, prepared, dataset)
 
 
+def _written(options: argparse.Namespace) -> str:
+    dataset = write_set(options.set, options.fields, options.output)(_path_in_spec(options.output, options.data_root))
+    write = written_json if options.json else written
+    return write(dataset, options.output)
+
+
 def _path_in_spec(output: Path, data_root: Path) -> str:
     """Relative to the data root where it is below: such a spec holds on another machine too."""
     file, root = output.absolute(), data_root.absolute()
@@ -81,6 +88,9 @@ def _published_set(name: str) -> PublishedSet:
     return by_name[name]
 
 
+_COMMANDS = {"prepare": _prepared, "write": _written, "list": _listed}
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="sigmalab data", description="Data sets and their manifests.")
     commands = parser.add_subparsers(dest="command", required=True)
@@ -98,8 +108,12 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="accept an incomplete data set: missing and broken images are left out",
     )
+    drawn = commands.add_parser("write", help="write a generated set to disk, in the layout of a published one")
+    drawn.add_argument("set", help="name of the generated set: shapes or shapes_objects")
+    drawn.add_argument("fields", nargs="*", metavar="FIELD=VALUE", help="fields of the set, such as num_train=100")
+    drawn.add_argument("--output", type=Path, required=True, help="folder to be made")
     every = commands.add_parser("list", help="name the sets, and the manifests in the data root")
-    for command in (one, every):
+    for command in (one, drawn, every):
         command.add_argument(
             "--data-root", type=Path, default=Path(), help="where paths in specs start (default: here)"
         )

@@ -35,7 +35,7 @@ def summary(published: PublishedSet, prepared: Prepared, dataset: Dataset) -> st
         lines.append(f"  NOT WHOLE {'; '.join((*prepared.wrong_counts, *prepared.left_out[:NUM_NAMED]))}")
         if len(prepared.left_out) > NUM_NAMED:
             lines.append(f"            and {len(prepared.left_out) - NUM_NAMED:,} more images left out")
-    lines += ["", "In a spec:", f'  "datasets": [{json.dumps(_written(dataset))}]', ""]
+    lines += ["", "In a spec:", f'  "datasets": [{json.dumps(_in_a_spec(dataset))}]', ""]
     return "\n".join(lines)
 
 
@@ -56,12 +56,22 @@ def summary_json(prepared: Prepared, dataset: Dataset) -> str:
         "fingerprint": None if prepared.survey is None else prepared.survey.fingerprint,
         "found": None if prepared.survey is None else str(prepared.survey.account),
         "manifest": str(prepared.file.absolute()),
-        "dataset": _written(dataset),
+        "dataset": _in_a_spec(dataset),
     }
     return json.dumps(content, indent=2) + "\n"
 
 
-def _written(dataset: Dataset) -> dict[str, object]:
+def written(dataset: Dataset, folder: Path) -> str:
+    """Where a generated set was written, and the line for a spec."""
+    return f'written to {folder.absolute()}\n\nIn a spec:\n  "datasets": [{json.dumps(_in_a_spec(dataset))}]\n'
+
+
+def written_json(dataset: Dataset, folder: Path) -> str:
+    """The same for scripts."""
+    return json.dumps({"folder": str(folder.absolute()), "dataset": _in_a_spec(dataset)}, indent=2) + "\n"
+
+
+def _in_a_spec(dataset: Dataset) -> dict[str, object]:
     """As a spec needs it."""
     return {"kind": kind_of(type(dataset))} | dataset.model_dump(mode="json", exclude_defaults=True)
 

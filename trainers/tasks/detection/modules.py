@@ -18,7 +18,7 @@ from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 from torchvision.ops.poolers import initLevelMapper
 
 from trainers.models.feature_maps import FeatureMaps
-from trainers.models.pyramid import as_pyramid, pyramid_strides
+from trainers.models.pyramid import SimplePyramid, pyramid_strides
 
 if TYPE_CHECKING:
     from trainers.tasks.detection.task import DetectionConfig
@@ -60,19 +60,19 @@ class Pyramid(nn.Module):
 
         Args:
             channels: of each feature map.
-            strides_px: of each feature map; where all are the same, the maps are resized.
+            strides_px: of each feature map.
             out_channels: of every map of the pyramid.
         """
         super().__init__()
-        self._strides_px = tuple(strides_px)
         # The backbone's maps leave it without a norm of their own (Swin's reference implementation has these too).
         self.norms = nn.ModuleList(nn.LayerNorm(each) for each in channels)
+        self.rescaled = SimplePyramid(channels, strides_px)
         self.pyramid = FeaturePyramidNetwork(list(channels), out_channels, extra_blocks=LastLevelMaxPool())
 
     def forward(self, maps: Sequence[Tensor]) -> "OrderedDict[str, Tensor]":
         """The pyramid of maps [B, C, H, W]: levels `0` (the finest), `1`, ..., and `pool`."""
         normed = (norm(each.movedim(1, -1)).movedim(-1, 1) for norm, each in zip(self.norms, maps, strict=True))
-        levels = as_pyramid(list(normed), self._strides_px)
+        levels = self.rescaled(list(normed))
         pyramid: OrderedDict[str, Tensor] = self.pyramid(
             OrderedDict((str(level), each) for level, each in enumerate(levels))
         )

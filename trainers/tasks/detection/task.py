@@ -9,7 +9,7 @@ from pydantic import Field
 from trainers.data.scored_view import ScoredView
 from trainers.metrics import Metric, share
 from trainers.models.flops import count_forward_flops
-from trainers.models.remembered import remembered
+from trainers.remembered import remembered
 from trainers.tasks.detection.view import SquareView, ViewConfig
 from trainers.tasks.task import Task
 
@@ -56,6 +56,7 @@ class DetectionConfig(Task):
             for name, plural in ((f"image_f1_{kind}", plural) for kind, plural in _PLURALS.items())
         ),
     )
+    core_seconds_per_image: ClassVar[float] = 0.03
     shows_images: ClassVar[bool] = True
     class_metrics: ClassVar[tuple[Metric, ...]] = tuple(
         share(f"ap_{kind}", higher_is_better=True, words=f"AP of {plural}") for kind, plural in _PLURALS.items()

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from trainers.errors import ConfigError
 from trainers.models.feature_maps import FeatureMaps
-from trainers.models.pyramid import as_pyramid
+from trainers.models.pyramid import SimplePyramid
+from trainers.tasks.segmentation.synced_batch_norm import see_the_whole_batch
 
 if TYPE_CHECKING:
     from trainers.tasks.segmentation.heads import UperNetHead
@@ -63,7 +64,7 @@ class UperNetDecoder(nn.Module):
         Args:
             config: its sizes.
             channels: of each feature map.
-            strides_px: of each feature map; where all are the same, the maps are resized.
+            strides_px: of each feature map.
             num_classes: K.
 
         Raises:
@@ -75,7 +76,8 @@ class UperNetDecoder(nn.Module):
                 'UPerNet needs feature maps of at least two layers, and the model has one; take {"kind": "linear"} as '
                 "the head, or a deeper model"
             )
-        self._strides_px, self._auxiliary_weight = tuple(strides_px), config.auxiliary_weight
+        self._auxiliary_weight = config.auxiliary_weight
+        self.rescaled = SimplePyramid(channels, strides_px)
         # The decoder leaves out the first two of what it is told: the image and its half.
         self.pyramid = UPerNetDecoder(
             [0, 0, *channels], encoder_depth=len(channels) + 1, decoder_channels=config.channels
@@ -91,10 +93,14 @@ class UperNetDecoder(nn.Module):
                 nn.Dropout2d(config.dropout),
                 nn.Conv2d(config.auxiliary_channels, num_classes, kernel_size=1),
             )
+        see_the_whole_batch(self)
 
     def forward(self, maps: Sequence[Tensor]) -> Logits:
         """Logits at the size of the finest map, and in training those of the second head."""
-        pyramid = as_pyramid(maps, self._strides_px)
-        auxiliary = None if self.auxiliary is None or not self.training else self.auxiliary(pyramid[-2])
+        pyramid = self.rescaled(maps)
+        auxiliary = None
+        if self.auxiliary is not None and self.training:
+            # In the reference each map has left the backbone through its norm, so both heads see it normed.
+            auxiliary = self.auxiliary(self.pyramid.feature_norms[-2](pyramid[-2]))
         fused = self.pyramid([maps[0], maps[0], *pyramid])
         return Logits(self.classifier(self.dropout(fused)), auxiliary, self._auxiliary_weight)

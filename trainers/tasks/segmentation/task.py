@@ -9,7 +9,7 @@ from pydantic import Field
 from trainers.errors import DataError
 from trainers.metrics import Metric, share
 from trainers.models.flops import count_forward_flops
-from trainers.models.remembered import remembered
+from trainers.remembered import remembered
 from trainers.tasks.segmentation.heads import HeadConfig, UperNetHead
 from trainers.tasks.task import Task
 
@@ -40,6 +40,7 @@ class SegmentationConfig(Task):
         share("image_miou", higher_is_better=True, words="mean IoU per image", per_image="image_iou"),
         Metric("loss", "nats", 1.0, higher_is_better=False),
     )
+    core_seconds_per_image: ClassVar[float] = 0.002
     shows_images: ClassVar[bool] = True
     class_metrics: ClassVar[tuple[Metric, ...]] = (share("iou", higher_is_better=True, words="IoU"),)
     selects_by: ClassVar[str] = "miou"
@@ -108,11 +109,11 @@ class SegmentationConfig(Task):
         ]
 
     def loss(self, outputs: "Logits", targets: "Tensor") -> "Tensor":
-        """Mean cross-entropy over the pixels that are learned; the second head's, weighted, added.
+        """Mean cross-entropy over all pixels; the second head's, weighted, added.
 
         Args:
             outputs: logits, resized to the masks.
-            targets: classes [B, S, S]; 255 is not learned.
+            targets: classes [B, S, S]; 255 is not learned, and costs 0.
         """
         total = _mean_cross_entropy(outputs.main, targets)
         if outputs.auxiliary is not None:
@@ -173,12 +174,14 @@ class SegmentationConfig(Task):
 
 
 def _mean_cross_entropy(logits: "Tensor", targets: "Tensor") -> "Tensor":
-    """Over the pixels that are learned, in fp32; 0 where none is."""
+    """Over all pixels, in fp32, of which those that are not learned cost 0 (mmsegmentation's mean).
+
+    So a batch has the same loss however many ranks share it.
+    """
     from torch.nn import functional as F
 
     from trainers.data.class_mask import UNSCORED
     from trainers.tasks.segmentation.windows import resized
 
     full = resized(logits, (targets.shape[-2], targets.shape[-1]))
-    total = F.cross_entropy(full, targets, ignore_index=UNSCORED, reduction="sum")
-    return total / (targets != UNSCORED).sum().clamp(min=1)
+    return F.cross_entropy(full, targets, ignore_index=UNSCORED, reduction="sum") / targets.numel()

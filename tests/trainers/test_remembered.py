@@ -1,14 +1,15 @@
-"""What is remembered of timm's models, and when it is asked again."""
+"""What is remembered on disk, and when it is asked again."""
 
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from trainers.models import remembered as module
-from trainers.models.remembered import cache_folder, remembered
+from trainers import remembered as module
+from trainers.remembered import cache_folder, remembered, remembered_arrays
 
 
 @pytest.fixture(autouse=True)
@@ -21,6 +22,19 @@ def test_asks_once() -> None:
     answers = iter([1.5, 2.5])
     assert [remembered("flops", "a model", float, lambda: next(answers)) for _ in range(3)] == [1.5] * 3
     assert remembered("flops", "another", float, lambda: next(answers)) == 2.5
+
+
+def test_arrays_are_asked_once_and_again_where_their_file_is_broken(folder: Path) -> None:
+    first, second = ({"boxes": np.arange(number), "names": np.frombuffer(b"[1]", np.uint8)} for number in (3, 4))
+    answers = iter([first, second])
+    for expected in (first, first):
+        found = remembered_arrays("coco_index", "a file", lambda: next(answers))
+        assert {name: array.tolist() for name, array in found.items()} == {
+            name: array.tolist() for name, array in expected.items()
+        }
+    (file,) = folder.rglob("coco_index-*.npz")
+    file.write_bytes(file.read_bytes()[:-10])
+    assert len(remembered_arrays("coco_index", "a file", lambda: next(answers))["boxes"]) == 4
 
 
 def test_asks_again_after_any_change_of_code_or_library(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,7 +86,7 @@ def test_does_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
     program = """
 import os
-from trainers.models.remembered import remembered
+from trainers.remembered import remembered
 from trainers.version import source_version
 source_version()  # this user may not enter the folder of the sources
 os.setuid(12345)

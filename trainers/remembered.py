@@ -1,29 +1,34 @@
-"""What asking timm takes seconds for, kept on disk: a model's sizes, its grids, what a forward pass costs.
+"""What takes seconds to find out, kept on disk: facts of timm's models, the index of a large file of annotations.
 
-One small JSON file per answer, below a folder for the code and the libraries that gave it (`source_version`): another
-timm is asked anew, and of folders for other code the latest few stay (checkouts may share the cache). All of it may be
-deleted at any time; where it can't be written, timm is asked every time.
+One file per answer (JSON, or arrays), below a folder for the code and the libraries that gave it (`source_version`):
+another timm is asked anew, and of folders for other code the latest few stay (checkouts may share the cache). All of
+it may be deleted at any time; where it can't be written, everything is found out every time.
 """
 
 import hashlib
+import io
 import os
 import re
+import zipfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeAlias, TypeVar
 
+import numpy as np
+import numpy.typing as npt
 from pydantic import TypeAdapter, ValidationError
 
 from trainers.atomic_file import replaced_file
 from trainers.version import source_version
 
 AnswerT = TypeVar("AnswerT")
+Arrays: TypeAlias = dict[str, npt.NDArray[Any]]
 
 _NUM_OTHERS = 3
 """How many folders for other code stay."""
 _CODE = re.compile(r"[0-9a-f]{12}")
-_ANSWER = re.compile(r"\.?[a-z_]+-[0-9a-f]{20}\.json(\.[0-9a-f]+\.tmp)?")
+_ANSWER = re.compile(r"\.?[a-z_]+-[0-9a-f]{20}\.(json|npz)(\.[0-9a-f]+\.tmp)?")
 
 
 def cache_folder() -> Path:
@@ -50,7 +55,7 @@ def remembered(question: str, about: str, kind: type[AnswerT], answer: Callable[
         kind: the answer's type, as pydantic knows it.
         answer: gives it.
     """
-    place = Path(source_version()) / f"{question}-{hashlib.sha256(about.encode()).hexdigest()[:20]}.json"
+    place = _place(question, about, "json")
     adapter = TypeAdapter(kind)
     try:
         return adapter.validate_json((cache_folder() / place).read_bytes())
@@ -60,6 +65,26 @@ def remembered(question: str, about: str, kind: type[AnswerT], answer: Callable[
     with suppress(OSError):
         _keep(cache_folder() / place, adapter.dump_json(found))
     return found
+
+
+def remembered_arrays(question: str, about: str, answer: Callable[[], Arrays]) -> Arrays:
+    """As `remembered`, of arrays by name."""
+    place = _place(question, about, "npz")
+    try:
+        # numpy leaves a file open in which it finds no archive.
+        with (cache_folder() / place).open("rb") as file, np.load(file) as kept:
+            return dict(kept)
+    except (OSError, ValueError, zipfile.BadZipFile):
+        found = answer()
+    with suppress(OSError):
+        content = io.BytesIO()
+        np.savez(content, **found)  # type: ignore[arg-type]  # numpy takes a name for its own argument
+        _keep(cache_folder() / place, content.getvalue())
+    return found
+
+
+def _place(question: str, about: str, suffix: str) -> Path:
+    return Path(source_version()) / f"{question}-{hashlib.sha256(about.encode()).hexdigest()[:20]}.{suffix}"
 
 
 def _keep(file: Path, content: bytes) -> None:
