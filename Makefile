@@ -23,7 +23,8 @@ serve: .venv/.synced  ## Start the service with all it needs; Ctrl-C stops it.
 WORKERS ?= 3
 # Hundreds of child processes import the project: compiled once, where a variable of the user's says never.
 test: .venv/.synced  ## Run all tests.
-	env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
+	env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder \
+		--durations=25 --durations-min=5
 
 # A failing seed is printed as the line that replays it.
 SEED ?= 0

@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -61,6 +62,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items.sort(key=lambda item: ["stack", "ray", ""].index(_queue(item.nodeid)))
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Of `make test`: what took how long, and which worker others waited for."""
+    if not terminalreporter.config.pluginmanager.has_plugin("dsession"):
+        return
+    folders: Counter[str] = Counter()
+    workers: Counter[str] = Counter()
+    for report in (each for reports in terminalreporter.stats.values() for each in reports):
+        if isinstance(report, pytest.TestReport):
+            folders["/".join(report.nodeid.split("::")[0].split("/")[:-1])] += report.duration
+            workers[report.node.gateway.id] += report.duration
+    terminalreporter.section("seconds by folder and worker")
+    for name, seconds in [*folders.most_common(), *sorted(workers.items())]:
+        terminalreporter.write_line(f"{seconds:6.0f} {name}")
+
+
 def _queue(nodeid: str) -> str:
     return next((queue for start, queue in _QUEUES.items() if nodeid.startswith(start)), "")
 
@@ -77,6 +93,14 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """What is remembered of timm's models: tests change timm, and a user's own cache must not believe them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SIGMALAB_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="session")
+def compiler_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Where torch keeps what it has compiled: not the user's own folder, and one for all tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path_factory.mktemp("inductor")))
         yield
 
 

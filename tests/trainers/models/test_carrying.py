@@ -110,8 +110,7 @@ def test_data_parallel_training(build, images, tmp_path):
 
 class TestCompile:
     @pytest.fixture(autouse=True)
-    def _fresh_compiler(self, monkeypatch, tmp_path):
-        monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    def _fresh_compiler(self, compiler_cache):
         torch.compiler.reset()
         yield
         torch.compiler.reset()
