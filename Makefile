@@ -30,10 +30,10 @@ test: .venv/.synced  ## Run all tests.
 SEED ?= 0
 SCHEDULES ?= 1000
 simulate: .venv/.synced  ## Play schedules of faults on a virtual clock (SEED=, SCHEDULES=).
-	$(BIN)/python -m tests.simulation --seed $(SEED) --schedules $(SCHEDULES)
+	$(BIN)/python -m tests.simulation --seed $(SEED) --schedules $(SCHEDULES) $(if $(WRITE),--write)
 
 mutants: .venv/.synced  ## Take out one precaution after another: does a schedule notice?
-	$(BIN)/python -m tests.simulation --mutants --seed $(SEED) --schedules $(SCHEDULES)
+	$(BIN)/python -m tests.simulation --mutants --seed $(SEED) --schedules $(SCHEDULES) $(if $(WRITE),--write)
 
 # All else as locked; sympy and what CUDA brings are torch's own choice.
 LOWEST := .venv-lowest

@@ -3,6 +3,7 @@
 python -m tests.simulation --seed 17            one schedule again
 python -m tests.simulation --schedules 1000     seeds 0 to 999
 python -m tests.simulation --mutants            who notices that a precaution is missing
+python -m tests.simulation --write ...          the same, and docs/guarantees.md is written
 """
 
 import argparse
@@ -11,6 +12,7 @@ import sys
 import time
 
 from tests.simulation.coverage import Coverage
+from tests.simulation.guarantees import write
 from tests.simulation.mutants import MUTANTS, Mutant
 from tests.simulation.scene import play
 
@@ -45,32 +47,40 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="first seed")
     parser.add_argument("--schedules", type=int, default=1, help="how many, one seed each")
     parser.add_argument("--mutants", action="store_true", help="take out one precaution after another")
+    parser.add_argument("--write", action="store_true", help="put the figures into docs/guarantees.md")
     options = parser.parse_args()
     # Thousands of schedules would tell of thousands of faults.
     logging.disable(logging.CRITICAL)
     if options.mutants:
-        return _hunt(options.seed, options.schedules)
+        return _hunt(options.seed, options.schedules, is_kept=options.write)
     started = time.process_time()
     broken, coverage = simulate(options.seed, options.schedules)
+    seconds = round(time.process_time() - started)
     sys.stdout.write("\n".join(coverage.lines()) + "\n")
     sys.stdout.write(
         f"{options.schedules} schedules from seed {options.seed}, {len(broken)} with a broken promise, "
-        f"{time.process_time() - started:.0f} s of CPU\n"
+        f"{seconds} s of CPU\n"
     )
+    if options.write:
+        found = {"seed": options.seed, "schedules": options.schedules, "broken": len(broken)}
+        write("simulation", found | {"cpu_seconds": seconds, "reached": coverage.lines()})
     return bool(broken)
 
 
-def _hunt(first: int, number: int) -> int:
-    caught = 0
+def _hunt(first: int, number: int, *, is_kept: bool) -> int:
+    caught: dict[str, int | None] = {}
+    started = time.process_time()
     for mutant in MUTANTS:
-        started = time.process_time()
-        seed = seed_that_catches(mutant, first, number)
-        caught += seed is not None
+        begun = time.process_time()
+        seed = caught[mutant.name] = seed_that_catches(mutant, first, number)
         found = "NOT caught" if seed is None else f"caught by seed {seed}"
-        sys.stdout.write(f"{mutant.name}: {found}, {time.process_time() - started:.1f} s of CPU\n")
+        sys.stdout.write(f"{mutant.name}: {found}, {time.process_time() - begun:.1f} s of CPU\n")
         sys.stdout.flush()
-    sys.stdout.write(f"{caught} of {len(MUTANTS)}\n")
-    return caught != len(MUTANTS)
+    num_caught = sum(seed is not None for seed in caught.values())
+    sys.stdout.write(f"{num_caught} of {len(MUTANTS)}\n")
+    if is_kept:
+        write("mutants", {"cpu_seconds": round(time.process_time() - started), "caught": caught, "not_tried": []})
+    return int(num_caught != len(MUTANTS))
 
 
 if __name__ == "__main__":

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 from ray.tune.search import Searcher
 
 from orchestrator.capacity import Capacity, Node
+from orchestrator.driving.trainable import REPORT
 from orchestrator.errors import RayUnavailableError
 from orchestrator.service.jobs import Job, JobStatus
 from tests.simulation.scheduler import Process
-from tests.simulation.training import Training
+from tests.simulation.training import EPOCHS, Training
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -169,7 +170,8 @@ class SimulatedTrial:
         self.run_metadata = SimpleNamespace(num_failures=0)
         self.pickled_error_file: str | None = None
         self.training: Training | None = None
-        self.node = ""
+        self.heard: list[str] = []
+        """Reports of epochs, over all executions."""
 
     def update_resources(self, group: Any) -> None:
         (selector,) = group.bundle_label_selector or [{}]
@@ -229,7 +231,6 @@ class SimulatedTuner:
             node = self._world.cluster.place(trial.avoid)
             if node is None:
                 return
-            trial.node = node
 
             def post(training: Training, kind: str, value: object, trial: SimulatedTrial = trial) -> None:
                 self._inbox.append((trial, training, kind, value))
@@ -241,13 +242,22 @@ class SimulatedTuner:
         if trial not in self._live or training is not trial.training:
             return
         if kind == "report":
+            self._note(trial, value)
             self._call("on_trial_result", trial, result=dict(value))
         elif kind == "done":
+            if len(set(trial.heard)) < EPOCHS:
+                self._world.coverage.sometimes("a result brought epochs that nobody had reported")
             self._call("on_trial_result", trial, result=dict(value))
             self._end(trial)
             self._call("on_trial_complete", trial)
         else:
             self._lost(trial, value)
+
+    def _note(self, trial: SimulatedTrial, told: dict[str, str]) -> None:
+        if REPORT in told:
+            if told[REPORT] in trial.heard:
+                self._world.coverage.sometimes("an epoch was reported twice")
+            trial.heard.append(told[REPORT])
 
     def _lost(self, trial: SimulatedTrial, error: Exception | None) -> None:
         trial.run_metadata.num_failures += 1

@@ -8,9 +8,9 @@ from sqlalchemy import select, text
 from orchestrator.errors import StatusConflictError, StoreError
 from orchestrator.service.experiments import Experiments
 from orchestrator.spec.experiment import ExperimentSpec
-from orchestrator.status import ExperimentStatus
+from orchestrator.status import AttemptEnd, ExperimentStatus
 from orchestrator.store.experiments import get_experiment, insert_experiment
-from orchestrator.store.tables import EventRow, ExperimentRow, MetricRow, TrialRow
+from orchestrator.store.tables import DriverAttemptRow, EventRow, ExperimentRow, MetricRow, TrialRow
 from orchestrator.store.trials import plan_trials
 from orchestrator.tracking.outbox import Outbox
 from tests.simulation.coverage import Coverage
@@ -126,6 +126,8 @@ class Scene:
 
     def _terminate(self) -> None:
         self._any(self._send_sigterm, "driver")
+        if self.world.chance.choice(True, False):
+            self.world.preempted_until = self.world.scheduler.now + self.world.chance.seconds(10.0, 60.0)
 
     def _send_sigterm(self, process: Process) -> None:
         self.world.coverage.sometimes("a driver left when it was told to")
@@ -162,6 +164,7 @@ class Scene:
         world = self.world
         world.chance.is_calm = True
         world.cluster.sick = None
+        world.preempted_until = 0.0
         world.disk.full_until = world.tracking.away_until = world.cluster.away_until = 0.0
         world.scheduler.spawn(self._scene, "user", self._resume_all)
 
@@ -226,6 +229,9 @@ class Scene:
             metrics = list(session.scalars(select(MetricRow)))
             events = list(session.scalars(select(EventRow).order_by(EventRow.id)))
             experiments = list(session.scalars(select(ExperimentRow)))
+            ends = set(session.scalars(select(DriverAttemptRow.ended_by)))
+        if AttemptEnd.UNHEARD in ends:
+            self.world.coverage.sometimes("an attempt was never heard of")
         self._judge_numbers(rows, metrics)
         self._judge_tracker(rows, metrics, experiments)
         before: dict[str, str] = {}

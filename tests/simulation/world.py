@@ -5,6 +5,7 @@ import errno
 import os
 import random
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -78,6 +79,8 @@ class World:
         self.holders: dict[str, Process] = {}
         """Name in a lease -> who that is."""
         self._leases: dict[str, tuple[str, str]] = {}
+        self.preempted_until = 0.0
+        """Until when each driver is told to end soon after it began."""
         self._excused: set[Process] = set()
         self._told_to_end: set[Process] = set()
         self._scene = Process("scene", "scene")
@@ -114,6 +117,13 @@ class World:
     def database_seconds(self) -> float:
         return self.scheduler.now + self.database_skew
 
+    def hear(self, line: str) -> None:
+        """What a driver says."""
+        if "waits for experiment" in line:
+            self.coverage.sometimes("a trial waited for another experiment's")
+        if "gets no more trials" in line:
+            self.coverage.sometimes("a node was avoided")
+
     def complain(self, what: str) -> None:
         """A promise is broken."""
         self.complaints.append(f"at {self.scheduler.now:.1f} s: {what}")
@@ -139,7 +149,8 @@ class World:
         if process.kind == "scene":
             return
         self.scheduler.sleep(self.scheduler.random.uniform(0.0, 0.05))
-        if self.chance.happens("stop", 0.05):
+        # Between a run that was made and its note, say: there it matters most.
+        if self.chance.happens("stop", 0.5 if place.startswith("Tracker") else 0.05):
             self.scheduler.stop(process, self.chance.seconds(1.0, 150.0))
             self.scheduler.sleep(0.0)
         if may_crash:
@@ -198,6 +209,8 @@ class World:
                 self.attempts_in_vain[experiment_id] = self.attempts_in_vain.get(experiment_id, 0) + 1
 
         process.on_exit.append(ended)
+        if self.scheduler.now < self.preempted_until:
+            self.later(self.chance.seconds(1.0, 4.0), lambda: self.scheduler.send(process, signal.SIGTERM))
         self.scheduler.spawn(process, "driver", drive)
         return process
 
@@ -324,7 +337,7 @@ def _patched(world: World) -> Any:
         (storage_faults, "probe", probe),
         (tuning, "shutil", SimpleNamespace(rmtree=remove_folder)),
         (driver, "with_arms", lambda trials, planned, control: trials),
-        (commands, "_sayer", lambda stream: lambda line: None),
+        (commands, "_sayer", lambda stream: world.hear),
         (watch, "threading", world.threading),
         (watch, "time", world.time),
         (watch, "_LOOK_SECONDS", 3.0),
