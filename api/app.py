@@ -13,7 +13,7 @@ from api.errors import install_error_handlers
 from api.guard import Guard
 from api.metrics import MeasureRequests, Metrics
 from api.openapi import complete_openapi
-from api.pages import experiment, figures, learned, pair, search, sign_in
+from api.pages import experiment, figures, learned, new, pair, search, sign_in
 from api.pages import experiments as experiments_page
 from api.pages.assets import ASSETS_PATH, assets_app
 from api.pages.health import Health
@@ -65,7 +65,7 @@ def create_app(settings: Settings, *, with_background: bool = True) -> FastAPI:
     app = FastAPIOffline(title="sigmalab", version=version("sigmalab"), description=_DESCRIPTION, lifespan=live)
     install_error_handlers(app)
     # Before the rest: they take only requests that prefer HTML.
-    shown = (experiments_page.router, experiment.router, pair.router, learned.router, search.router)
+    shown = (experiments_page.router, experiment.router, pair.router, learned.router, search.router, new.router)
     for pages in (sign_in.router, *shown, figures.router, pair.pictures):
         app.include_router(pages)
     app.mount(ASSETS_PATH, assets_app())

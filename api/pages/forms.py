@@ -52,8 +52,12 @@ def keep_cookie(request: Request, response: Response, name: str, value: str) -> 
     )
 
 
-async def read_form(request: Request) -> dict[str, str]:
+async def read_form(request: Request, *, max_bytes: int = _MAX_BYTES) -> dict[str, str]:
     """The fields of a form of ours, each once.
+
+    Args:
+        request: that brings it.
+        max_bytes: it may take, as it is sent.
 
     Raises:
         RequestError: 415, it is not a form; 413, it is too large; 408, it does not end; 403, it does not come from a
@@ -64,7 +68,7 @@ async def read_form(request: Request) -> dict[str, str]:
         given = media_type or "nothing"
         detail = f"this takes a form (`{_FORM}`), not {given}; programs ask with `Accept: application/json`"
         raise RequestError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "content_type_unsupported", detail)
-    body = await read_bounded(request, _MAX_BYTES)
+    body = await read_bounded(request, max_bytes)
     fields = {name: values[-1] for name, values in parse_qs(body.decode("utf-8", "replace")).items()}
     ours, given = request.cookies.get(form_cookie(request), ""), fields.pop(FORM_FIELD, "")
     if not ours or not hmac.compare_digest(ours.encode(), given.encode()):

@@ -121,7 +121,7 @@ def test_every_page_at_every_width_for_everybody(browser: Browser, service: Serv
     playing.finish(service.database, failed, playing.begin(service.database, failed), ExperimentStatus.FAILED)
     paths = ["/", finished, f"/experiments/{running}", f"/experiments/{failed}", f"{finished}/extend?seeds=9"]
     paths.append(f"{finished}/pairs/small_vit_12x1_rel_bias_h1/digits-100/gaussian")
-    paths += [f"{finished}/learned", f"{finished}/search"]
+    paths += [f"{finished}/learned", f"{finished}/search", "/new"]
     # Only so that axe's own script may run.
     context = browser.new_context(bypass_csp=True)
     for path in paths:
@@ -199,6 +199,28 @@ def test_numbers_of_maps_are_told_and_moments_chosen(browser: Browser, service: 
     expect(figure.locator("output")).to_have_text(f"row 0, column 0: {float(values[0]):g}".replace("e-0", "e-"))
     figure.locator("canvas").press("ArrowDown")
     expect(figure.locator("output")).to_contain_text("row 1, column 0")
+    assert complaints == []
+    context.close()
+
+
+def test_the_editor_completes_and_marks_what_is_wrong_while_the_plan_follows(
+    browser: Browser, service: Service
+) -> None:
+    context = browser.new_context()
+    page, complaints = opened(context, f"{service.url}/new")
+    expect(page.locator("#plan pre")).to_contain_text("trials make", timeout=PATIENCE)
+    page.locator(".cm-content").click()
+    keys = page.keyboard
+    for key in ("ControlOrMeta+End", "ArrowUp", "End"):
+        keys.press(key)
+    keys.type(',\n"equi')
+    option = page.locator(".cm-tooltip-autocomplete [aria-selected]")
+    expect(option).to_have_text(re.compile('"equivalence_margin"'), timeout=PATIENCE)
+    option.click()
+    expect(page.locator(".cm-content")).to_contain_text('"equivalence_margin": ')
+    keys.type("-3")
+    expect(page.locator('#problems [data-pointer="/equivalence_margin"]')).to_be_visible(timeout=PATIENCE)
+    expect(page.locator(".cm-lintRange-error").filter(has_text="3")).to_be_visible(timeout=PATIENCE)
     assert complaints == []
     context.close()
 
