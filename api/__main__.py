@@ -30,7 +30,8 @@ def main() -> int:
     except WrongSettingsError as error:
         parser.exit(2, f"{error}\n")
     configure(settings.log_format, level=logging.INFO, text_format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    for chatty in ("httpx", "alembic.runtime.plugins"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     os.umask(settings.umask)
     listener = socket.socket(fileno=arguments.fd) if arguments.fd is not None else None
     host = listener.getsockname()[0] if listener else arguments.host

@@ -44,7 +44,8 @@ def difference_glyph(comparison: Comparison, decimals: int, *, is_interim: bool 
         (1.5, (comparison.simultaneous_low, comparison.simultaneous_high)),
         (4, (comparison.ci_low, comparison.ci_high)),
     ):
-        if any(end is not None for end in ends):
+        # Without an interval of its own nothing is known; a simultaneous one may be without ends.
+        if comparison.ci_low is not None:
             left, right = x(low if ends[0] is None else ends[0]), x(high if ends[1] is None else ends[1])
             line = f'x1="{left}" x2="{right}" y1="{middle}" y2="{middle}"'
             shapes.append(f'<line class="range" {line} stroke-width="{width}"{dashes}/>')

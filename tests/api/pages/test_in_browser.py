@@ -233,6 +233,8 @@ def test_a_page_that_was_refused_or_hidden_catches_up(browser: Browser, service:
     page.route("**/events?*", lambda route: route.fulfill(status=503))
     page.goto(f"{service.url}/experiments/{experiment_id}")
     expect(page.locator("#connection")).to_contain_text("Trying again", timeout=PATIENCE)
+    # What is shown anew must not take the words away.
+    expect(page.locator("[data-live] #connection")).to_have_count(0)
     # A browser itself never opens a stream again that was answered with an error.
     with page.expect_response(lambda answer: "/events?" in answer.url and answer.status == 200, timeout=PATIENCE):
         page.unroute("**/events?*")
