@@ -23,6 +23,7 @@ from orchestrator.store.database import Database
 from orchestrator.store.experiments import begin_attempt, end_attempt, get_experiment, insert_experiment, move
 from orchestrator.store.tables import ExperimentRow, TrialRow
 from orchestrator.store.trials import plan_trials, start_trial, succeed_trial, trials_of
+from tests.preloaded.ray_workers import preloaded_workers
 from trainers.result import EpochReport, TrialResult
 
 NUM_CPUS = 2
@@ -56,9 +57,10 @@ def ray_cluster() -> Iterator[str]:
         environment.setenv("RAY_AUTH_MODE", "disabled")
         before = dict(os.environ)
         prepare_ray_environment()
-        ray.init(num_cpus=NUM_CPUS, include_dashboard=False, log_to_driver=False, _temp_dir=str(folder))
-        yield ray.get_runtime_context().gcs_address
-        ray.shutdown()
+        with preloaded_workers():
+            ray.init(num_cpus=NUM_CPUS, include_dashboard=False, log_to_driver=False, _temp_dir=str(folder))
+            yield ray.get_runtime_context().gcs_address
+            ray.shutdown()
         for name in os.environ.keys() - before.keys():
             del os.environ[name]
 

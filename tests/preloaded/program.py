@@ -23,7 +23,8 @@ class PreloadedProgram:
     def __init__(self, name: str, modules: tuple[str, ...]) -> None:
         # A short path: a socket's path has at most 107 bytes.
         self._folder = tempfile.TemporaryDirectory(prefix="pre", dir="/tmp")
-        address = f"{self._folder.name}/s"
+        self.folder = Path(self._folder.name)
+        address = str(self.folder / "s")
         with socket.create_server(address, family=socket.AF_UNIX, backlog=64) as listener:
             # Its input ends with us.
             self._server = subprocess.Popen(
@@ -37,6 +38,7 @@ class PreloadedProgram:
         # Without site-packages: a start takes hundredths of a second.
         self.command = (sys.executable, "-S", "-E", str(HERE / "run.py"), address)
         """Its arguments follow."""
+        self.address = address
 
     def close(self) -> None:
         assert self._server.stdin is not None

@@ -1,7 +1,7 @@
 """Imports modules once; for each run that is asked for, a copy of this process becomes the program.
 
-`server.py NAME LISTENER MODULE...`: NAME is a console script, or `-m` and a module in one word (`-mtrainers`); LISTENER
-the number of a listening socket. Ends when its standard input does.
+`server.py NAME LISTENER MODULE...`: NAME is a console script, `-m` and a module in one word (`-mtrainers`), or
+`python`, whose first argument is a file; LISTENER the number of a listening socket. Ends when its standard input does.
 """
 
 import atexit
@@ -73,6 +73,8 @@ class Server:
             return
         pid = os.fork()
         if pid == 0:
+            # Ray ends the groups of its workers, each of which leads one of its own.
+            os.setpgid(0, 0)
             for key in list(self._selector.get_map().values()):
                 if key.fd != 0:
                     os.close(key.fd)
@@ -160,8 +162,16 @@ def open_stream(number: int, mode: str, errors: str = "strict") -> TextIOWrapper
 def program(name: str) -> Callable[[], object]:
     if name.startswith("-m"):
         return lambda: runpy.run_module(name[2:], run_name="__main__", alter_sys=True)
+    if name == "python":
+        return run_file
     (script,) = importlib.metadata.entry_points(group="console_scripts", name=name)
     return script.load()
+
+
+def run_file() -> None:
+    del sys.argv[0]
+    sys.path.insert(0, os.path.dirname(sys.argv[0]))  # noqa: PTH120 (as Python does)
+    runpy.run_path(sys.argv[0], run_name="__main__")
 
 
 if __name__ == "__main__":
