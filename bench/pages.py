@@ -98,9 +98,13 @@ def weigh(http: httpx.Client, path: str) -> tuple[int, int]:
     loaded = {
         part for part in re.findall(r'(?:src|href)="([^"]+)"', page.text) if "/assets/" in part or "/figures/" in part
     }
-    scripts = [part for part in loaded if ".js" in part]
-    if scripts:
-        loaded |= {"/assets/copy.js", "/assets/regions.js"}
+    waiting = [part for part in loaded if ".js" in part]
+    while waiting:
+        # What a script imports is loaded too, and what that imports.
+        names = re.findall(r'(?:from|import) "\./([^"]+)"', http.get(waiting.pop()).text)
+        imported = {f"/assets/{name}" for name in names}
+        waiting += imported - loaded
+        loaded |= imported
     own = page.num_bytes_downloaded
     return own, own + sum(http.get(part).num_bytes_downloaded for part in loaded)
 
@@ -128,6 +132,9 @@ def main() -> None:
                     ("experiments", "/"),
                     ("experiments, searched", "/?search=small&status=succeeded"),
                     ("experiment of 5,000 trials", f"/experiments/{large}"),
+                    ("what it learned", f"/experiments/{large}/learned"),
+                    ("what it searched", f"/experiments/{large}/search"),
+                    ("new question", "/new"),
                 ):
                     report(http, name, path)
         finally:
