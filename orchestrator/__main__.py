@@ -24,12 +24,14 @@ prepare_ray_environment()
 from orchestrator.driving.ending import abandon  # noqa: E402
 from orchestrator.driving.watch import StopReason, Watch  # noqa: E402
 from orchestrator.errors import ExperimentNotFoundError, SpecError, StaleAttemptError, StoreError  # noqa: E402
+from orchestrator.kept_code import with_code  # noqa: E402
 from orchestrator.logs import configure, is_about  # noqa: E402
 from orchestrator.null_spec import null_spec  # noqa: E402
 from orchestrator.overrides import with_overrides  # noqa: E402
 from orchestrator.planning.expansion import Expansion  # noqa: E402
 from orchestrator.private_folder import OpenFolderError, current_umask, private_folder, umask_of  # noqa: E402
 from orchestrator.settings import Settings, WrongSettingsError, settings_here  # noqa: E402
+from orchestrator.spec.code import with_code_beside  # noqa: E402
 from orchestrator.spec.experiment import parse_spec  # noqa: E402
 from orchestrator.statistics.requirement import Requirement  # noqa: E402
 from orchestrator.status import ExperimentStatus  # noqa: E402
@@ -127,6 +129,8 @@ def _parser() -> argparse.ArgumentParser:
 def _run(database: Database, settings: Settings, options: argparse.Namespace) -> int:
     try:
         document = with_overrides(read_document(options.spec), options.overrides)
+        if isinstance(document, dict):
+            document = with_code_beside(document, options.spec.parent)
         spec = parse_spec(null_spec(document) if options.null else document)
     except DocumentError as error:
         _complain(str(error))
@@ -145,9 +149,12 @@ def _run(database: Database, settings: Settings, options: argparse.Namespace) ->
     say = _sayer(sys.stderr if options.json else sys.stdout)
     # As Ctrl-C: what `ray job stop` and a scheduler send may come before the driver listens, too.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with fenced(Fence(settings.data_roots)):
+    with (
+        with_code(spec, settings.effective_storage, roots=None, keep=True) as spec,
+        fenced(Fence(settings.data_roots)),
+    ):
         expansion = Expansion(spec, data_root=settings.effective_data_root)
-    experiment_id, attempt = _begin(database, expansion)
+        experiment_id, attempt = _begin(database, expansion)
     # Nobody would go on: a run that is interrupted or breaks is over (the same spec again takes up its trials).
     try:
         say(f"experiment {experiment_id} ({spec.name}), digest {expansion.digest}")

@@ -99,6 +99,10 @@ class Settings(BaseSettings):
     data_roots: DataRoots | None = None
     """Folders that data sets and weights must lie in, links followed, separated by `:`. Without it the service reads
     below its user's home, `data_root` and the trials' storage; commands that run in a terminal read anything."""
+    allow_code: DataRoots = ()
+    """Folders, separated by `:`, that code of the users' own may lie in: with `code`, or named as an object of an
+    installed package. Whoever may reach the service then runs what they like as its user, and that of the cluster.
+    Without it the service runs none; commands that run in a terminal run any."""
     data_max_entries: int = Field(default=10_000_000, ge=1)
     """At most this many entries of folders are looked at for one request."""
     data_max_seconds: float = Field(default=600.0, gt=0)

@@ -23,6 +23,7 @@ from trainers.atomic_file import replaced_file
 from trainers.config import TrialConfig
 from trainers.document import read_document
 from trainers.errors import ConfigError, DocumentError, InterruptedTrainingError, TrainerError
+from trainers.own_code.place import running
 from trainers.program import run_program, write_json
 from trainers.result import EpochReport
 from trainers.runtime import Runtime
@@ -51,6 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
         runtime = Runtime(
             storage=options.storage,
             checkpoint_minutes=options.checkpoint_minutes,
+            code=options.code,
             data_root=options.data_root,
             device=options.device,
             loader_workers=options.loader_workers,
@@ -62,7 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     caught: list[int] = []
     try:
-        with _signals_that_stop(caught) as stop:
+        with _signals_that_stop(caught) as stop, running(None if options.code is None else options.code.resolve()):
             result = train(config, runtime, on_epoch=lambda report: _say(progress_line(report, config)), stop=stop)
     except TrainerError as error:
         _say(f"error ({error.code}): {error}")
@@ -129,6 +131,7 @@ def _parser() -> argparse.ArgumentParser:
         default=5.0,
         help="minutes of training between two saves of its state (default: 5)",
     )
+    parser.add_argument("--code", type=Path, help="folder that holds the packages and modules of your own kinds")
     parser.add_argument("--data-root", type=Path, help="folder that relative data set paths start from")
     parser.add_argument(
         "--device", choices=("auto", "cpu", "cuda"), default="auto", help="default: CUDA if there is any"

@@ -3,6 +3,7 @@
     TrainerError
     |- DocumentError          a file or body can't be read as JSON or YAML
     |- ConfigError            the config can't be trained as written (unsupported model, wrong grid, ...)
+    |  |- OwnCodeError           code of the user's own is not there, breaks, or gives what does not fit
     |- DataError              a data folder or file is missing, corrupt, or not what the config says
     |- NonFiniteLossError     the loss became NaN or infinite
     |- GpuMemoryError         the GPU is too small for a batch
@@ -50,6 +51,12 @@ class ConfigError(TrainerError):
     """The trial can't be trained as its config says."""
 
     code = "config_invalid"
+
+
+class OwnCodeError(ConfigError):
+    """Code of the user's own is not there, breaks, or gives what does not fit its place."""
+
+    code = "own_code_invalid"
 
 
 class DataError(TrainerError):

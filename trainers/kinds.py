@@ -28,6 +28,7 @@ from trainers.data.shapes import ShapesConfig
 from trainers.data.shapes_objects import ShapesObjectsConfig
 from trainers.models.bias import NoBias
 from trainers.models.gaussian import GaussianBias, PermutedGaussianBias, StoredGaussianBias
+from trainers.models.python_model import PythonModel
 from trainers.models.small_vit import SmallVitConfig
 from trainers.models.timm_model import TimmConfig
 from trainers.optimization.adamw import AdamWConfig
@@ -83,7 +84,7 @@ AugmentationConfig = (
 
 MixingConfig = NoMixing | MixupMixing
 
-ModelConfig = SmallVitConfig | TimmConfig
+ModelConfig = PythonModel | SmallVitConfig | TimmConfig
 AttentionBiasConfig = NoBias | GaussianBias | PermutedGaussianBias | StoredGaussianBias
 
 OptimizerConfig = SgdConfig | AdamWConfig | TimmOptimizerConfig

@@ -23,6 +23,7 @@ from ray.util.queue import Empty, Queue
 from trainers.config import TrialConfig
 from trainers.errors import InterruptedTrainingError, TrainerError
 from trainers.fence import Fence, fenced
+from trainers.own_code.place import running
 from trainers.ranks import World
 from trainers.result import EpochReport, TrialResult
 from trainers.runtime import Runtime
@@ -210,6 +211,7 @@ def _train_worker(job: dict[str, Any]) -> None:
     with (
         kept_output(runtime.storage, f"log.rank{world.rank}.txt"),
         fenced(Fence(runtime.data_roots)),
+        running(runtime.code),
         stop_when_drained(nodes) as stop,
     ):
         try:

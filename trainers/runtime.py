@@ -27,6 +27,8 @@ class Runtime(StrictModel):
     checkpoint_minutes: float = Field(default=5.0, ge=0, allow_inf_nan=False)
     """How long training goes on before its state is saved again, in mid-epoch too: what a kill costs at most. It is
     written while training goes on; 0 begins anew whenever the last one is written."""
+    code: Path | None = None
+    """Folder that holds the user's own code (`None`: all code is installed); see `trainers.own_code.snapshot`."""
     data_root: Path | None = None
     """Folder that relative data set paths start from (`None`: the current folder)."""
     data_roots: tuple[Path, ...] | None = None

@@ -4,7 +4,7 @@ import hashlib
 import sys
 import sysconfig
 from collections.abc import Iterator, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,6 +14,8 @@ from pydantic import BaseModel
 
 from trainers.closure import Sources
 from trainers.errors import ConfigError
+from trainers.own_code.place import in_folder, own_code_here
+from trainers.own_code.python_object import own_modules_of
 
 NUMERIC_LIBRARIES = ("torch", "torchvision", "timm", "numpy", "scipy", "scikit-learn", "pillow")
 """Of every trial; kinds name others that they compute with (`libraries`)."""
@@ -31,6 +33,9 @@ UNCOUNTED = frozenset(
         "trainers.gpu_memory",
         "trainers.program",
         "trainers.fence",
+        "trainers.own_code",
+        "trainers.own_code.place",
+        "trainers.own_code.python_object",
         "trainers.user_path",
         "trainers.atomic_file",
         "trainers.checksums",
@@ -47,7 +52,7 @@ where a module that counts imports it, too. Why each of them may be here:
   nothing of that changes a result; a batch that a GPU does not hold ends the trial.
 * `program` is about file names in messages, terminals and pipes.
 * `fence`, `user_path` find the file that a config names, or refuse it; what is in it is held by the digests of data and
-  weights.
+  weights. `own_code.place` and `own_code.python_object` do so with code of the user's own, whose modules count.
 * `atomic_file`, `checksums`, `training.files` are about files that are written: whole or not at all, believed or made
   again, and their names.
 * `training.saving` decides when the state is saved; a training that goes on from it ends in the same numbers whenever
@@ -86,8 +91,8 @@ def used_code(config: BaseModel, package: Path | None = None) -> UsedCode:
     What starts a trial (`trainers.__main__`, `trainers.ray_worker`) hands a config and a `Runtime` to the loop, and is
     not a part of it.
 
-    Of kinds of somebody else's, all that they import counts but Python's own: installed packages by their version,
-    others module by module, as their source is when they are first asked for.
+    Of kinds of somebody else's, and of own code that a config names, all that they import counts but Python's own:
+    installed packages by their version, others module by module, as their source is when they are first asked for.
 
     Args:
         config: a trial's, or a part of one.
@@ -96,7 +101,9 @@ def used_code(config: BaseModel, package: Path | None = None) -> UsedCode:
     Raises:
         ConfigError: one of its kinds was made without a file of source.
     """
-    return _used_code(frozenset(_modules_of(config)), frozenset(_libraries_of(config)), package or PACKAGE)
+    named = frozenset(own_modules_of(config))
+    kinds = frozenset(_modules_of(config)) | named
+    return _used_code(kinds, frozenset(_libraries_of(config)), package or PACKAGE, own_code_here().folder)
 
 
 @cache
@@ -144,17 +151,19 @@ def _libraries_of(value: object) -> Iterator[str]:
             yield from _libraries_of(part)
 
 
-@cache
-def _used_code(kinds: frozenset[str], libraries: frozenset[str], package: Path) -> UsedCode:
-    others = _others(frozenset(kind for kind in kinds if _top(kind) != __package__))
+@lru_cache(maxsize=512)
+def _used_code(kinds: frozenset[str], libraries: frozenset[str], package: Path, own: Path | None) -> UsedCode:
+    foreign = frozenset(kind for kind in kinds if _top(kind) != __package__)
+    installed = {kind: name for kind in foreign if (name := _distribution_of(_top(kind), own)) is not None}
+    others = _others(foreign - frozenset(installed), own)
     sources = _sources(frozenset(others.places.items()), package)
-    modules = sources.closure((LOOP, *kinds), but=UNCOUNTED)
+    modules = sources.closure((LOOP, *(kinds - installed.keys())), but=UNCOUNTED)
     parts = {module: sources.digest(module) for module in sorted(modules)} | others.versions | library_versions()
-    parts |= {name: _version(name) for name in libraries}
+    parts |= {name: _version(name) for name in (*libraries, *installed.values())}
     return UsedCode(hashlib.sha256(repr(sorted(parts.items())).encode()).hexdigest()[:12], parts)
 
 
-@cache
+@lru_cache(maxsize=64)
 def _sources(others: frozenset[tuple[str, Path]], package: Path) -> Sources:
     return Sources({**dict(others), __package__: package}, _AT_START)
 
@@ -168,10 +177,10 @@ class _Others(NamedTuple):
     """Of what is not followed: of a library its version, of a binary file its digest."""
 
 
-@cache
-def _others(kinds: frozenset[str]) -> _Others:
+@lru_cache(maxsize=512)
+def _others(kinds: frozenset[str], own: Path | None) -> _Others:
     """What kinds of somebody else's consist of, and what they import."""
-    others = _Others({_top(kind): _required_place(_top(kind)) for kind in kinds}, {})
+    others = _Others({_top(kind): _required_place(_top(kind), own) for kind in kinds}, {})
     asked: set[str] = {__package__}
     while True:
         sources = Sources(others.places)
@@ -181,7 +190,7 @@ def _others(kinds: frozenset[str]) -> _Others:
             return others
         asked |= new
         for name in new:
-            distribution, place = _distribution_of(name), _place_of(name)
+            distribution, place = _distribution_of(name, own), _place_of(name, own)
             if distribution is not None:
                 others.versions[distribution] = _version(distribution)
             elif place is not None and (place.suffix == ".py" or place.is_dir()):
@@ -194,8 +203,8 @@ def _top(module: str) -> str:
     return module.partition(".")[0]
 
 
-def _required_place(package: str) -> Path:
-    place = _place_of(package)
+def _required_place(package: str, own: Path | None) -> Path:
+    place = _place_of(package, own)
     if place is None:
         raise ConfigError(
             f"a kind was made in {package}, which is not a file of source (a notebook, or a line typed): put its "
@@ -204,8 +213,10 @@ def _required_place(package: str) -> Path:
     return place
 
 
-def _place_of(package: str) -> Path | None:
+def _place_of(package: str, own: Path | None) -> Path | None:
     """A package's folder, or the file of a module that lies in none (`None`: there is neither)."""
+    if own is not None and (place := in_folder(own, package)) is not None:
+        return place
     module = sys.modules.get(package)
     paths, file = getattr(module, "__path__", None), getattr(module, "__file__", None)
     if module is None and (spec := find_spec(package)) is not None:
@@ -215,9 +226,9 @@ def _place_of(package: str) -> Path | None:
     return None if file is None else Path(file)
 
 
-def _distribution_of(package: str) -> str | None:
+def _distribution_of(package: str, own: Path | None) -> str | None:
     """Whose version stands for a package's code (`None`: its source does, wherever it lies)."""
-    place = _place_of(package)
+    place = _place_of(package, own)
     libraries = [Path(sysconfig.get_path(name)) for name in ("purelib", "platlib")]
     if place is None or not any(place.is_relative_to(folder) for folder in libraries):
         # An editable install has a version, too, which says nothing of an edit.

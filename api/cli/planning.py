@@ -6,6 +6,7 @@ from api.planning import plan_view
 from api.views import PlanView
 from orchestrator.capacity import missing_gpus
 from orchestrator.errors import OldSchemaError
+from orchestrator.kept_code import with_code
 from orchestrator.planning.plan import Plan, make_plan
 from orchestrator.settings import Settings, settings_here
 from orchestrator.spec.experiment import ExperimentSpec, Resources, parse_spec
@@ -24,7 +25,10 @@ def plan_here(text: bytes) -> PlanView:
     """
     spec, settings = parse_spec(text), settings_here()
     file = settings.database_file
-    with fenced(Fence(settings.data_roots)):
+    with (
+        with_code(spec, settings.effective_storage, roots=None, keep=False) as spec,
+        fenced(Fence(settings.data_roots)),
+    ):
         if file is not None and not file.is_file():
             plan = make_plan(spec, data_root=settings.effective_data_root)
         else:

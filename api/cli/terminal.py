@@ -17,6 +17,7 @@ from api.local_stack import StackError
 from orchestrator.errors import SpecError
 from orchestrator.null_spec import null_spec
 from orchestrator.overrides import with_overrides
+from orchestrator.spec.code import with_code_beside
 from trainers import program
 from trainers.document import decode_document
 from trainers.errors import DocumentError
@@ -125,6 +126,8 @@ def read_spec(file: Path, overrides: Sequence[str] | None, *, is_null: bool = Fa
     except SpecError as error:
         complain_of_spec(error)
         raise typer.Exit(Exit.REFUSED) from error
+    if isinstance(document, dict):
+        document = with_code_beside(document, Path() if str(file) == "-" else file.parent)
     return json.dumps(null_spec(document) if is_null else document).encode()
 
 

@@ -11,7 +11,7 @@ import signal
 import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from types import FrameType
 
 from orchestrator.capacity import refusal
@@ -33,6 +33,7 @@ from orchestrator.driving.waiting import WaitingNote
 from orchestrator.driving.watch import StopReason, Watch
 from orchestrator.driving.work import Ending, OpenTrial, Work
 from orchestrator.errors import SpecError, StaleAttemptError, StatusConflictError
+from orchestrator.kept_code import code_at, with_code
 from orchestrator.planning.expansion import CellArm, Expansion
 from orchestrator.planning.hardware import Hardware
 from orchestrator.search.space import Params
@@ -150,9 +151,11 @@ class _Driver:
         with (
             Watch(self._database, self._experiment_id, self._attempt, heartbeat_seconds=heartbeat_seconds) as watch,
             self._shipping(watch),
+            ExitStack() as code,
         ):
             try:
                 self._begin()
+                self._enter_code(code)
                 expansion = self._expand()
                 self._progress = PairProgress(
                     self._database, self._experiment_id, self._attempt, self._spec, expansion.cells, self.say
@@ -174,6 +177,13 @@ class _Driver:
         with self._database.write() as session:
             if get_experiment(session, self._experiment_id, lock=True).status == ExperimentStatus.STARTING:
                 move(session, self._experiment_id, ExperimentStatus.RUNNING, attempt=self._attempt)
+
+    def _enter_code(self, stack: ExitStack) -> None:
+        try:
+            # Whoever took the experiment in has seen to it that this code may run.
+            stack.enter_context(with_code(self._spec, self._settings.effective_storage, roots=None, keep=True))
+        except SpecError as error:
+            raise _ExperimentFailedError(f"the experiment can't be run here: {error}") from error
 
     def _expand(self) -> Expansion:
         try:
@@ -375,6 +385,7 @@ class _Driver:
             # A folder of its own: nothing of another experiment may be taken up by accident.
             storage=storage / self._experiment_id if self._reuse.is_own_only else storage,
             checkpoint_minutes=self._settings.checkpoint_minutes,
+            code=code_at(self._spec, storage),
             data_root=self._settings.effective_data_root,
             storage_token=token,
             umask=self._settings.umask,

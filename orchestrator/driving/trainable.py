@@ -23,6 +23,7 @@ from orchestrator.spec.experiment import Resources
 from trainers.config import TrialConfig
 from trainers.errors import InterruptedTrainingError, TrainerError
 from trainers.fence import Fence, fenced
+from trainers.own_code.place import running
 from trainers.result import EpochReport
 from trainers.runtime import Runtime
 from trainers.trial_log import kept_output
@@ -104,7 +105,7 @@ def _run_patiently(
     while True:
         try:
             runtime.require_storage()
-            with kept_output(runtime.storage), fenced(Fence(runtime.data_roots)):
+            with kept_output(runtime.storage), fenced(Fence(runtime.data_roots)), running(runtime.code):
                 unequal = _unequal_arms(config["arms"], runtime)
                 return {UNEQUAL: unequal} if unequal else _train(trial, runtime, resources, config, limit)
         except Exception as error:  # noqa: BLE001 (whatever it is, `_ended_by` raises it again)

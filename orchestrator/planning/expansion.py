@@ -25,8 +25,9 @@ from orchestrator.planning.planned import PlannedSearch, PlannedTrial
 from orchestrator.planning.point import with_point
 from orchestrator.planning.space_rules import of_other_kinds, space_complaints
 from orchestrator.planning.stem import Stem
-from orchestrator.planning.trial_rules import broken_rules
+from orchestrator.planning.trial_rules import broken_rules, fields_with_own_code, own_code_complaints
 from orchestrator.search.space import Params
+from orchestrator.spec.complaints import Path as Place
 from orchestrator.spec.complaints import complaints_of, json_pointer
 from orchestrator.spec.experiment import Arm, ExperimentSpec
 from orchestrator.spec.patch import UnknownPathError
@@ -36,10 +37,11 @@ from trainers.config import TrialConfig, canonical_json
 from trainers.data.account import DataAccount
 from trainers.data.splitting import SplitSizes
 from trainers.data.survey import Survey, require_readable
-from trainers.errors import CheckpointError, DataError
+from trainers.errors import CheckpointError, DataError, OwnCodeError
 from trainers.export_note import ExportNote, note_of
 from trainers.kinds import DatasetConfig
 from trainers.models.weights_file import WeightsFile
+from trainers.own_code.asking import require_it_fits
 from trainers.strict_json import JsonObject
 from trainers.version import code_version
 
@@ -200,14 +202,12 @@ class Expansion:
             for pointer, message in error.complaints:
                 self._findings.add_for_trial(pointer, message, cell=cell, arm=arm.name)
             return None
+        if not self._check_own_code(config, composition, cell, arm):
+            return None
         pointer = composition.pointer_to(("dataset",))
         survey = self._survey(config.dataset, pointer)
         num_train = None if survey is None else survey.sizes.train
-        weights = self._weights_of(config)
-        if weights.trouble is not None:
-            self._findings.add(composition.pointer_to(("model", "weights")), weights.trouble)
-        elif (trouble := _trouble_with_note(weights.note, config)) is not None:
-            self._findings.add_for_trial(composition.pointer_to(("model", "weights")), trouble, cell=cell, arm=arm.name)
+        self._check_weights(config, composition, cell, arm)
         for path, message in broken_rules(config, self.spec.resources, arm.search, num_train=num_train):
             self._findings.add_for_trial(composition.pointer_to(path), message, cell=cell, arm=arm.name)
         if arm.search is not None:
@@ -219,6 +219,20 @@ class Expansion:
         if survey.account is not None:
             self._check_account(survey.account, config, pointer)
         return Stem(cell, arm.name, {}, config, survey.fingerprint)
+
+    def _check_own_code(self, config: TrialConfig, composition: Composition, cell: Cell, arm: Arm) -> bool:
+        """Whether the user's own code is there, may be run, and fits."""
+        troubles = _own_code_troubles(config, self.data_root)
+        for path, message in troubles:
+            self._findings.add_for_trial(composition.pointer_to(path), message, cell=cell, arm=arm.name)
+        return not troubles
+
+    def _check_weights(self, config: TrialConfig, composition: Composition, cell: Cell, arm: Arm) -> None:
+        weights, pointer = self._weights_of(config), composition.pointer_to(("model", "weights"))
+        if weights.trouble is not None:
+            self._findings.add(pointer, weights.trouble)
+        elif (trouble := _trouble_with_note(weights.note, config)) is not None:
+            self._findings.add_for_trial(pointer, trouble, cell=cell, arm=arm.name)
 
     def _weights_of(self, config: TrialConfig) -> "_Weights":
         """The file of weights that a trial starts from; looked at once."""
@@ -303,7 +317,9 @@ class Expansion:
 
     def _digest(self) -> str:
         data = [f"{name}={digest}" for name, digest in sorted(self.dataset_fingerprints.items())]
-        text = "\n".join((canonical_json(self.spec), *sorted(self._codes()), *data))
+        # Where own code was taken from is not the question, and what of it is used is in the codes.
+        asked = self.spec.model_copy(update={"code": None})
+        text = "\n".join((canonical_json(asked), *sorted(self._codes()), *data))
         return hashlib.sha256(text.encode()).hexdigest()[:20]
 
     def _codes(self) -> set[str]:
@@ -314,6 +330,18 @@ class Expansion:
             if stem.arm in searches:
                 codes.update(map(code_version, of_other_kinds(stem.config, searches[stem.arm].space)))
         return codes
+
+
+def _own_code_troubles(config: TrialConfig, data_root: Path | None) -> list[tuple[Place, str]]:
+    """Place in the trial and what is wrong with the user's own code there: first by its source, then tried."""
+    troubles = own_code_complaints(config)
+    if troubles:
+        return troubles
+    try:
+        require_it_fits(config, data_root)
+    except OwnCodeError as error:
+        return [((next(fields_with_own_code(config)),), str(error))]
+    return []
 
 
 def _trouble_with_note(note: ExportNote | None, config: TrialConfig) -> str | None:

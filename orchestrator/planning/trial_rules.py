@@ -6,7 +6,10 @@ from orchestrator.spec.complaints import Path
 from orchestrator.spec.experiment import ArmSearch, Resources
 from trainers.config import TrialConfig
 from trainers.counted import counted
+from trainers.errors import OwnCodeError
 from trainers.models.weights_file import WITHOUT_WEIGHTS
+from trainers.own_code.place import require_own_code
+from trainers.own_code.python_object import own_modules_of
 
 
 def broken_rules(
@@ -20,6 +23,36 @@ def broken_rules(
         search: the search of its arm, if there is one.
         num_train: images of the training split (`None`: the data are a finding of their own).
     """
+    own = own_code_complaints(config)
+    if own:
+        # What else is asked of a config may ask its code.
+        return own
+    try:
+        return _rules_of_kinds(config, resources, search, num_train)
+    except OwnCodeError as error:
+        return [((next(fields_with_own_code(config)),), str(error))]
+
+
+def own_code_complaints(config: TrialConfig) -> list[tuple[Path, str]]:
+    """Place in the trial config and message of own code that is not there, or may not be run here."""
+    complaints: list[tuple[Path, str]] = []
+    for field in fields_with_own_code(config):
+        complaint = require_own_code(own_modules_of(getattr(config, field)))
+        if complaint is not None:
+            complaints.append(((field,), complaint))
+    return complaints
+
+
+def fields_with_own_code(config: TrialConfig) -> Iterator[str]:
+    """Fields of a trial config that name objects of the user's own."""
+    for field in type(config).model_fields:
+        if any(True for _ in own_modules_of(getattr(config, field))):
+            yield field
+
+
+def _rules_of_kinds(
+    config: TrialConfig, resources: Resources, search: ArmSearch | None, num_train: int | None
+) -> list[tuple[Path, str]]:
     return [
         *_bias(config),
         *_batch(config, resources, num_train),

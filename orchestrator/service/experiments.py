@@ -2,13 +2,14 @@
 
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
 from orchestrator.errors import IdempotencyInFlightError, Problem, SpecError, StatusConflictError
+from orchestrator.kept_code import with_code
 from orchestrator.planning.cost import Cost
 from orchestrator.planning.expansion import Expansion
 from orchestrator.planning.hardware import Hardware
@@ -171,7 +172,7 @@ class Experiments:
             SpecError: with all problems.
             ReadingStoppedError: nobody waits for it any more.
         """
-        with fenced(self._settings.service_fence(is_cancelled)):
+        with self._own_code(spec, keep=False), fenced(self._settings.service_fence(is_cancelled)):
             plan = preview(spec, self._database, data_root=self._settings.effective_data_root)
         return with_room(plan, spec.resources, self._jobs)
 
@@ -464,9 +465,11 @@ class Experiments:
             _refuse_open(experiment_id, ExperimentStatus(row.status), "resumed")
             trials = summaries_of(session, experiment_id)
         _refuse_complete(row, trials, retry=retry)
-        if self._expand(stored_spec(row), is_cancelled).digest != row.digest:
+        with self._own_code(stored_spec(row)) as spec:
+            is_the_same = self._expand(spec, is_cancelled).digest == row.digest
             with self._database.read() as session:
-                changes = changes_of_code(session, experiment_id)
+                changes = "" if is_the_same else changes_of_code(session, experiment_id)
+        if not is_the_same:
             what = f"the code differs ({changes})" if changes else "the code or the data differ"
             raise StatusConflictError(
                 f"{what} from what experiment {experiment_id} was submitted with; one table must not mix the two: "
@@ -501,7 +504,20 @@ class Experiments:
             _refuse_open(experiment_id, ExperimentStatus(row.status))
             rows = summaries_of(session, experiment_id)
         reached = {trial.seed for trial in rows if trial.phase == Phase.CONFIRM}
-        spec, chosen = _with_seeds(stored_spec(row), seeds, reached), chosen_params(row)
+        longer = _with_seeds(stored_spec(row), seeds, reached)
+        with self._own_code(longer) as spec:
+            self._extend(row, rows, spec, seeds, is_cancelled)
+        return self.get(experiment_id)
+
+    def _extend(
+        self,
+        row: ExperimentRow,
+        rows: Sequence[TrialRow],
+        spec: ExperimentSpec,
+        seeds: Sequence[int],
+        is_cancelled: IsCancelled,
+    ) -> None:
+        experiment_id, chosen = row.id, chosen_params(row)
         expansion = self._expand(spec, is_cancelled)
         others = unplanned(expansion, chosen, rows)
         if others:
@@ -524,7 +540,6 @@ class Experiments:
             reopen_trials(session, experiment_id, (TrialStatus.CANCELLED, TrialStatus.RUNNING))
             added = ", ".join(map(str, seeds))
             move(session, experiment_id, ExperimentStatus.QUEUED, f"{EXTENDED} {added}")
-        return self.get(experiment_id)
 
     def cost_of_extension(self, experiment_id: str, seeds: Sequence[int], is_cancelled: IsCancelled = _never) -> Cost:
         """What `extend` by these seeds would take. Nothing is written.
@@ -538,8 +553,8 @@ class Experiments:
             _refuse_open(experiment_id, ExperimentStatus(row.status))
             rows = summaries_of(session, experiment_id)
         reached = {trial.seed for trial in rows if trial.phase == Phase.CONFIRM}
-        expansion = self._expand(_with_seeds(stored_spec(row), seeds, reached), is_cancelled)
-        return extension_cost(expansion, chosen_params(row), rows)
+        with self._own_code(_with_seeds(stored_spec(row), seeds, reached)) as spec:
+            return extension_cost(self._expand(spec, is_cancelled), chosen_params(row), rows)
 
     # ---- inside ----
 
@@ -554,6 +569,9 @@ class Experiments:
     def _check_folders(self) -> None:
         if self._folders is not None:
             self._folders.check()
+
+    def _own_code(self, spec: ExperimentSpec, *, keep: bool = True) -> AbstractContextManager[ExperimentSpec]:
+        return with_code(spec, self._settings.effective_storage, roots=self._settings.allow_code, keep=keep)
 
     def _expand(self, spec: ExperimentSpec, is_cancelled: IsCancelled) -> Expansion:
         with fenced(self._settings.service_fence(is_cancelled)):
@@ -586,6 +604,12 @@ class Experiments:
         is_cancelled: IsCancelled,
     ) -> "_Stored":
         self._check_folders()
+        with self._own_code(spec) as pinned:
+            return self._store_pinned(pinned, key, body, unless_running=unless_running, is_cancelled=is_cancelled)
+
+    def _store_pinned(
+        self, spec: ExperimentSpec, key: str | None, body: bytes, *, unless_running: bool, is_cancelled: IsCancelled
+    ) -> "_Stored":
         expansion = self._expand(spec, is_cancelled)
         trials = expansion.confirm_trials({}, expansion.first_reach)
         with self._database.write() as session:

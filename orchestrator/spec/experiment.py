@@ -26,6 +26,7 @@ from orchestrator.search.early_stopping import NoEarlyStopping
 from orchestrator.search.kinds import AlgorithmConfig, EarlyStoppingConfig
 from orchestrator.search.random_draws import RandomSearch
 from orchestrator.search.space import Choice, Distribution, Space, is_below
+from orchestrator.spec.code import Code
 from orchestrator.spec.complaints import Path, complaints_of, json_pointer, refuse, suggestion
 from orchestrator.spec.patch_schema import TRIAL_PATCH, patch_definitions
 from orchestrator.spec.recipes import RecipeName, recipe_of, with_recipe
@@ -306,6 +307,9 @@ class ExperimentSpec(StrictModel):
     """Name of the experiment (and of the MLflow experiment)."""
     question: str = Field(default="", max_length=2000)
     """The question in words."""
+    code: Code = Field(default=None, exclude_if=lambda code: code is None)
+    """The folder that holds your own packages and modules, such as `"."`: what a kind `python` names is sought there
+    first. A snapshot of those that are used is kept with the trials (`null`: what is installed)."""
     recipe: RecipeName | None = None
     """A named way to train (`sigmalab recipes` lists them), below everything written here: it sets task, augmentation,
     mixing, normalization and optimization as far as these are left open (`null`: the defaults)."""

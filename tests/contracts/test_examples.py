@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.kept_code import with_code
 from orchestrator.planning.plan import make_plan
+from orchestrator.spec.code import with_code_beside
 from orchestrator.spec.experiment import parse_spec
 from trainers.data.prepare import SETS
 
@@ -30,8 +32,9 @@ def folder_of_the_user(tmp_path):
 
 @pytest.mark.parametrize("file", sorted(EXAMPLES.rglob("*.json")), ids=lambda file: file.stem)
 def test_an_example_can_be_planned(file, tmp_path):
-    spec = parse_spec(file.read_bytes())
-    plan = make_plan(spec, data_root=tmp_path)
+    document = with_code_beside(json.loads(file.read_bytes()), file.parent)
+    with with_code(parse_spec(document), tmp_path, roots=None, keep=False) as spec:
+        plan = make_plan(spec, data_root=tmp_path)
     assert plan.num_confirm_trials == len(plan.cells) * len(spec.arms) * len(spec.seeds)
     assert plan.cost.cpu_hours > 0
 

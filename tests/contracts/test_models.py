@@ -25,8 +25,11 @@ from trainers.models.gaussian import GaussianBias
 from trainers.models.grids import grids_of
 from trainers.models.model import Model
 from trainers.models.position import find_position, set_position_embedding
+from trainers.models.python_model import PythonModel
 from trainers.models.small_vit import SmallVitConfig
 from trainers.models.timm_model import TimmConfig
+from trainers.own_code.place import running
+from trainers.strict_json import JsonObject
 
 
 @pytest.fixture(params=EXAMPLES)
@@ -56,7 +59,7 @@ def one_thread() -> Iterator[None]:
 
 
 def test_every_kind_of_model_and_every_family_has_an_example() -> None:
-    assert {each.config_class for each in EXAMPLES.values()} == set(get_args(ModelConfig))
+    assert {each.config_class for each in EXAMPLES.values()} == set(get_args(ModelConfig)) - {PythonModel}
     names = [each.fields["name"] for each in EXAMPLES.values() if "name" in each.fields]
     for family in FAMILIES:
         assert set(names) & set(timm.list_models(module=list(family.timm_files))), family.title
@@ -75,6 +78,17 @@ class TestTimm(ModelContract):
 class TestTimmWithoutAttention(ModelContract):
     def make(self) -> Model:
         return TimmConfig(name="test_resnet", image_size_px=32)
+
+
+class TestOwnModel(ModelContract):
+    @pytest.fixture(autouse=True)
+    def in_this_process(self) -> Iterator[None]:
+        with running(None):
+            yield
+
+    def make(self) -> Model:
+        sizes: JsonObject = {"img_size": 16, "patch_size": 4, "embed_dim": 12, "depth": 2, "num_heads": 2}
+        return PythonModel(target="timm.models.vision_transformer:VisionTransformer", arguments=sizes, image_size_px=16)
 
 
 def test_every_kind_of_model_is_asked_by_itself() -> None:

@@ -257,6 +257,9 @@ def test_no_module_is_imported_by_a_name_made_at_run_time() -> None:
     assert {file: names for file, names in found.items() if names} == {
         # Nothing is imported by these: they ask where things lie, and what their versions are.
         "data/digits.py": ["importlib.util.find_spec"],
+        "own_code/place.py": ["importlib", "importlib.util.find_spec", "sys.modules"],
+        # What a config names of the user's own: its module is one of the kinds whose code counts.
+        "own_code/loading.py": ["importlib"],
         "version.py": [
             "importlib.metadata.PackageNotFoundError",
             "importlib.metadata.packages_distributions",
@@ -281,6 +284,7 @@ def test_only_what_reads_configs_names_the_registry() -> None:
         # Looking at a model without a trial.
         "analyses/subject.py",
         "analyses/__main__.py",
+        "own_code/__main__.py",
     }
 
 
@@ -331,6 +335,14 @@ RUNS: dict[str, dict[str, object]] = {
     "ema_bf16": {"optimization": CONTROL["optimization"] | {"ema": {"kind": "ema"}, "precision": "bf16"}},
     "receptive_field": {"analyses": [{"kind": "receptive_field", "num_images": 4, "every_epochs": 1}]},
     "learned_bias": {"analyses": [{"kind": "learned_bias"}]},
+    "own_model": {
+        "model": {
+            "kind": "python",
+            "target": "timm.models.vision_transformer:VisionTransformer",
+            "arguments": {"img_size": 16, "patch_size": 4, "embed_dim": 12, "depth": 1, "num_heads": 2},
+            "image_size_px": 16,
+        }
+    },
     "nothing_trained": {"optimization": {"epochs": 0}},
 }
 
@@ -339,6 +351,7 @@ import json, os, sys, threading
 from pathlib import Path
 import trainers
 from trainers.config import TrialConfig
+from trainers.own_code.place import running
 from trainers.runtime import Runtime
 from trainers.training.trial import train
 from trainers.version import used_code
@@ -367,7 +380,8 @@ def run(name, document):
     threading.settrace(note)
     sys.settrace(note)
     try:
-        train(config, runtime)
+        with running(runtime.code):
+            train(config, runtime)
     finally:
         sys.settrace(None)
         threading.settrace(None)

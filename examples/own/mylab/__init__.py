@@ -1,0 +1,1 @@
+"""Somebody's own package, as docs/your-own-change.md uses it."""

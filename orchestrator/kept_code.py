@@ -1,0 +1,104 @@
+"""The own code of an experiment, kept on the storage beside its trials."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from pydantic import JsonValue
+
+from orchestrator.errors import Problem, SpecError
+from orchestrator.spec.code import CodeFolder
+from orchestrator.spec.experiment import ExperimentSpec
+from trainers.errors import OwnCodeError
+from trainers.own_code.place import OwnCode, outside, own_code, refused
+from trainers.own_code.python_object import is_target
+from trainers.own_code.snapshot import snapshot
+
+FOLDER = ".code"
+"""Below the storage; one folder in it for each snapshot."""
+
+
+def code_at(spec: ExperimentSpec, storage: Path) -> Path | None:
+    """Where the snapshot of an experiment's own code lies (`None`: it has none)."""
+    return None if spec.code is None or spec.code.kept is None else storage / FOLDER / spec.code.kept
+
+
+@contextmanager
+def with_code(
+    spec: ExperimentSpec, storage: Path, *, roots: tuple[Path, ...] | None, keep: bool
+) -> Iterator[ExperimentSpec]:
+    """Let the configs of an experiment mean its own code, as it is now or as it was kept; nothing of it is imported.
+
+    Args:
+        spec: the experiment.
+        storage: of the trials.
+        roots: folders whose code may be run (`None`: any).
+        keep: whether it is to run: a snapshot is kept then, else it is gone afterwards.
+
+    Yields:
+        The spec with its snapshot's name.
+
+    Raises:
+        SpecError: the code may not be run, is not there, or can't be kept.
+    """
+    if spec.code is None:
+        with own_code(OwnCode(None, roots)):
+            yield spec
+        return
+    with ExitStack() as stack:
+        store = storage / FOLDER
+        if not keep and spec.code.kept is None:
+            store = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sigmalab-code-")))
+        try:
+            folder = _snapshot_of(spec, spec.code, store, roots)
+        except OwnCodeError as error:
+            raise SpecError([Problem("/code", str(error))]) from None
+        except OSError as error:
+            raise SpecError([Problem("/code", f"the code can't be read or kept: {error}")]) from None
+        pinned = CodeFolder(path=spec.code.path, kept=folder.name)
+        with own_code(OwnCode(folder, roots)):
+            yield spec.model_copy(update={"code": pinned}) if keep else spec
+
+
+def _snapshot_of(spec: ExperimentSpec, code: CodeFolder, store: Path, roots: tuple[Path, ...] | None) -> Path:
+    root = _allowed(code.path, roots)
+    if code.kept is None:
+        if not root.is_dir():
+            raise OwnCodeError(f"there is no folder {code.path}: name the folder that holds your package or module")
+        targets = _targets_in(spec.model_dump(mode="json"))
+        return snapshot(root, [target.partition(":")[0] for target in targets], store)
+    if not (store / code.kept).is_dir():
+        raise OwnCodeError(
+            f"no code is kept here under {code.kept}; leave `kept` out, and the folder is taken as it is now"
+        )
+    return store / code.kept
+
+
+def _allowed(written: str, roots: tuple[Path, ...] | None) -> Path:
+    if roots == ():
+        raise OwnCodeError(refused())
+    path = Path(written)
+    if not path.is_absolute():
+        raise OwnCodeError(
+            f"the code {written!r} is a relative path, and only who writes a file of a spec has a place that it starts "
+            "from: write an absolute path"
+        )
+    real = path.resolve()
+    if roots is not None and not any(real.is_relative_to(root.resolve()) for root in roots):
+        raise OwnCodeError(outside(written, roots))
+    if "site-packages" in real.parts:
+        raise OwnCodeError(f"the code {written!r} is installed: leave `code` out, and name its objects")
+    return real
+
+
+def _targets_in(document: JsonValue) -> Iterator[str]:
+    """Every text that may name an object: of patches and searches nobody knows yet what they will be."""
+    if isinstance(document, str) and is_target(document):
+        yield document
+    elif isinstance(document, dict):
+        for value in document.values():
+            yield from _targets_in(value)
+    elif isinstance(document, list):
+        for value in document:
+            yield from _targets_in(value)

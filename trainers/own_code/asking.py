@@ -1,0 +1,129 @@
+"""Asks the user's own code what only it can say, in a process of its own: it may do anything, hang or crash.
+
+Whoever runs trials answers by itself. What was answered is remembered for as long as code and libraries stay the same.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ValidationError
+
+from trainers.errors import OwnCodeError
+from trainers.own_code.facts import ModelFacts
+from trainers.own_code.place import is_running, own_code_here
+from trainers.own_code.python_object import own_modules_of
+from trainers.remembered import remembered
+from trainers.strict import StrictModel
+from trainers.version import code_version
+
+if TYPE_CHECKING:
+    from trainers.config import TrialConfig
+    from trainers.models.model import Model
+
+MAX_SECONDS = 300.0
+_FIELDS = {"task", "model", "attention_bias", "dataset", "augmentation", "optimization"}
+"""Of a trial, what own code may stand in or has to fit."""
+
+
+class Answer(StrictModel):
+    """What a child process says."""
+
+    trouble: str | None = None
+    """What is wrong (`None`: nothing)."""
+    model: ModelFacts | None = None
+    """Of a model that was asked about."""
+
+
+def model_facts(model: "Model") -> ModelFacts:
+    """What is found of a model of the user's own.
+
+    Raises:
+        OwnCodeError: it can't be built, or does not fit.
+    """
+    about = f"{code_version(model)} {model.model_dump_json()}"
+    return remembered("own_model", about, ModelFacts, lambda: _facts_of(model))
+
+
+def _facts_of(model: "Model") -> ModelFacts:
+    if is_running():
+        from trainers.own_code.examining import facts_of  # noqa: PLC0415  it needs torch
+
+        return facts_of(model)
+    facts = _ask("model", model, None).model
+    assert facts is not None
+    return facts
+
+
+def require_it_fits(config: "TrialConfig", data_root: Path | None) -> None:
+    """See that a trial's own code imports, builds and fits together, if it has any.
+
+    Args:
+        config: the trial's.
+        data_root: where relative paths start.
+
+    Raises:
+        OwnCodeError: says whose and what.
+    """
+    if not any(True for _ in own_modules_of(config)):
+        return
+    asked = config.model_dump_json(include=_FIELDS)
+    remembered("own_trial", f"{code_version(config)} {asked} {data_root}", Answer, lambda: _tried(config, data_root))
+
+
+def _tried(config: "TrialConfig", data_root: Path | None) -> Answer:
+    if is_running():
+        from trainers.own_code.examining import try_trial  # noqa: PLC0415  it needs torch
+
+        try_trial(config, data_root)
+        return Answer()
+    return _ask("trial", config, data_root)
+
+
+def _ask(question: str, about: BaseModel, data_root: Path | None) -> Answer:
+    """Ask a child process.
+
+    Raises:
+        OwnCodeError: with its complaint, or the end of what it wrote if it crashed.
+    """
+    folder = own_code_here().folder
+    request = {
+        "question": question,
+        "about": about.model_dump(mode="json"),
+        "folder": None if folder is None else str(folder),
+        "data_root": None if data_root is None else str(data_root),
+    }
+    # Its own output is the user's; the answer has a file.
+    with tempfile.TemporaryDirectory(prefix="sigmalab-") as place:
+        file = Path(place) / "answer.json"
+        try:
+            ended = subprocess.run(  # noqa: S603  our own program; what it imports is asked of `own_code_here`
+                [sys.executable, "-m", "trainers.own_code", str(file)],
+                input=json.dumps(request).encode(),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, "OMP_NUM_THREADS": "1"},
+                timeout=MAX_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            modules = ", ".join(dict.fromkeys(own_modules_of(about)))
+            raise OwnCodeError(
+                f"{modules} took more than {MAX_SECONDS:.0f} s to import, build and see one batch; what takes long "
+                "(training, downloads) must not happen on import or in a constructor"
+            ) from error
+        try:
+            answer = Answer.model_validate_json(file.read_bytes())
+        except (OSError, ValidationError) as error:
+            lines = ended.stdout.decode(errors="replace").strip().splitlines()
+            raise OwnCodeError(
+                f"the process that looked at {', '.join(dict.fromkeys(own_modules_of(about)))} ended with exit code "
+                f"{ended.returncode}: {lines[-1] if lines else 'it wrote nothing'}"
+            ) from error
+    if answer.trouble is not None:
+        raise OwnCodeError(answer.trouble)
+    return answer
