@@ -117,6 +117,16 @@ class ReportDesk:
         version = await run_in_threadpool(self._experiments.pairs_version_of, experiment_id)
         return await self._answer(version, work, experiment_id, args, kwargs)
 
+    async def once(self, work: "Work[P, ResultT]", experiment_id: str, *args: P.args, **kwargs: P.kwargs) -> ResultT:
+        """What the work gives, which is not kept: many small answers would drive the reports out.
+
+        Raises:
+            ExperimentNotFoundError: there is none.
+            RequestError: as `ask`.
+        """
+        built: ResultT = _read(await self._build(work, experiment_id, args, kwargs))
+        return built
+
     async def glimpse(
         self, seconds: float, work: "Work[P, ResultT]", experiment_id: str, *args: P.args, **kwargs: P.kwargs
     ) -> Glimpse[ResultT] | None:

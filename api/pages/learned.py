@@ -83,6 +83,8 @@ class Learned(NamedTuple):
     """What is looked at -> a group for each moment."""
     field_courses: tuple[tuple[str, Markup], ...]
     num_left_out: int
+    """Of the position bias."""
+    num_fields_left_out: int
 
 
 @router.get("/experiments/{experiment_id}/learned")
@@ -114,14 +116,16 @@ def learned(experiments: Experiments, experiment_id: str) -> Learned:
     report = experiments.report(experiment_id).for_people()
     position, fields = list(_position(report)), list(_fields(report))
     num_maps = sum(len(group.maps) for group in position)
+    shown_fields = list(_first_looks(fields, _MAX_MAPS))
     tables = [bias_table(report.bias), sigma_by_dataset_table(report.bias)] if report.bias else []
     return Learned(
         courses=tuple(_courses(report.bias)),
         tables=tuple(table for table in tables if table.rows),
         position=tuple(_first(position, _MAX_MAPS)),
-        fields=tuple(fields),
+        fields=tuple(shown_fields),
         field_courses=tuple(_field_courses(report)),
         num_left_out=max(0, num_maps - _MAX_MAPS),
+        num_fields_left_out=sum(map(_num_maps, fields)) - sum(map(_num_maps, shown_fields)),
     )
 
 
@@ -130,6 +134,24 @@ def _first(groups: Iterable[MapGroup], limit: int) -> Iterable[MapGroup]:
         if limit > 0:
             yield group._replace(maps=group.maps[:limit])
         limit -= len(group.maps)
+
+
+_Look = tuple[str, tuple[MapGroup, ...]]
+"""What is looked at, and a group for each moment."""
+
+
+def _num_maps(look: _Look) -> int:
+    return sum(len(group.maps) for group in look[1])
+
+
+def _first_looks(looks: Iterable[_Look], limit: int) -> Iterable[_Look]:
+    """Whole ones, for the slider needs every moment; the first in any case."""
+    left = limit
+    for look in looks:
+        if left < limit and left < _num_maps(look):
+            return
+        left -= _num_maps(look)
+        yield look
 
 
 def _courses(bias: Sequence[BiasSeries]) -> Iterable[Course]:
@@ -185,14 +207,16 @@ def _layer_and_head(view: BiasView, head: int) -> str:
 
 
 def _ellipse(view: BiasView, head: int) -> str:
-    fit = view.fit(head if view.shape[0] > 1 else None) or view.fit()
+    # The mean over heads says nothing of one of them.
+    fit = view.fit(head if view.shape[0] > 1 else None)
     if fit is None or fit.sigma_x is None or fit.sigma_y is None or not fit.is_gaussian:
         return ""
     row, column = view.query
-    return f"{column + 0.5} {row + 0.5} {fit.sigma_x:.3f} {fit.sigma_y:.3f}"
+    square = _square(view.shape[1:])
+    return " ".join(f"{part / square:.3f}" for part in (column + 0.5, row + 0.5, fit.sigma_x, fit.sigma_y))
 
 
-def _fields(report: Report) -> Iterable[tuple[str, tuple[MapGroup, ...]]]:
+def _fields(report: Report) -> Iterable[_Look]:
     fields = report.receptive_fields
     if fields is None:
         return
@@ -242,9 +266,14 @@ def _map(
     )
 
 
+def _square(shape: tuple[int, ...]) -> int:
+    """Side of the squares that become one cell of a map."""
+    return -(-max(shape) // _MAX_SIDE)
+
+
 def _pooled(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Means over squares of pixels, so that no side is longer than a page has room for."""
-    square = -(-max(values.shape) // _MAX_SIDE)
+    square = _square(values.shape)
     height, width = (side - side % square for side in values.shape)
     cut = values[:height, :width].reshape(height // square, square, width // square, square)
     pooled: npt.NDArray[np.float64] = cut.mean(axis=(1, 3))

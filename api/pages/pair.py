@@ -14,6 +14,7 @@ from api.errors import RequestError
 from api.pages.experiment import report_for_page
 from api.pages.rendering import page
 from api.pages.route import pages_router
+from orchestrator.errors import OrchestratorError
 from orchestrator.report import Report
 from orchestrator.report.drawing.difference_glyph import difference_glyph
 from orchestrator.report.drawing.slope_glyph import slope_glyph
@@ -23,7 +24,7 @@ from orchestrator.service.pair import PairTrials
 from orchestrator.service.views import ExperimentView
 from orchestrator.statistics.comparison import Comparison
 from orchestrator.status import TrialStatus
-from orchestrator.stored.disagreements import Disagreement, Disagreements, Kind
+from orchestrator.stored.disagreements import Disagreement, Kind
 from trainers.errors import DataError
 
 router = pages_router()
@@ -64,7 +65,7 @@ async def show_pair(
     experiments: ExperimentsDep,
     reports: ReportsDep,
     seed: _Seed = None,
-    images: Annotated[str, Query(max_length=20)] = "",
+    images: Kind | None = None,
     after: Annotated[int, Query(ge=0, lt=2**31)] = 0,
 ) -> Response:
     """All pairs of a comparison; of one of them curves, circumstances, and images that both trials disagree on."""
@@ -72,6 +73,8 @@ async def show_pair(
     view, told = await asyncio.gather(
         run_in_threadpool(experiments.get, experiment_id), report_for_page(reports, experiment_id)
     )
+    # Whoever writes an address by hand may take the label, which is no other arm's name.
+    treatment = {label: name for name, label in view.arm_labels.items()}.get(treatment, treatment)
     glimpse, trouble = (None, told) if isinstance(told, str) else (told, "")
     comparison = None
     if glimpse is not None:
@@ -162,7 +165,7 @@ def _drawn(comparison: Comparison, report: Report, path: str, seed: int | None) 
 
 
 async def _images(
-    reports: ReportsDep, experiment_id: str, trials: PairTrials, kind: str, after: int
+    reports: ReportsDep, experiment_id: str, trials: PairTrials, kind: Kind | None, after: int
 ) -> _Shown | str | None:
     """Images of one kind (`None`: still being looked for), or why there are none."""
     control, treatment = trials
@@ -170,21 +173,26 @@ async def _images(
         return "the trials of this pair are not planned yet"
     if any(each.record.status is not TrialStatus.SUCCEEDED for each in (control, treatment)):
         return "both trials must have succeeded first"
-    glimpse = await reports.glimpse(IMAGES_SECONDS, disagreements, experiment_id, control.id, treatment.id)
-    if glimpse is None:
-        return None
-    found: Disagreements | str = glimpse.answer
+    try:
+        glimpse = await reports.glimpse(
+            IMAGES_SECONDS, disagreements, experiment_id, control.id, treatment.id, kind, after
+        )
+    except (RequestError, OrchestratorError) as error:
+        return str(error)
+    return None if glimpse is None else glimpse.answer
+
+
+def disagreements(
+    experiments: Experiments, experiment_id: str, control: int, treatment: int, kind: Kind | None, after: int
+) -> _Shown | str:
+    """One page of the test images on which both disagree: there may be tens of thousands."""
+    found = experiments.disagreements(experiment_id, control, treatment)
     if isinstance(found, str):
         return found
     counts = {each: len(found.images[each]) for each in Kind}
-    wanted = Kind(kind) if kind in set(Kind) else next((each for each in Kind if counts[each]), Kind.ONLY_TREATMENT)
+    wanted = kind or next((each for each in Kind if counts[each]), Kind.ONLY_TREATMENT)
     rest = found.images[wanted][after:]
     return _Shown(counts, found.num_images, wanted, rest[:IMAGES], after + IMAGES if len(rest) > IMAGES else None)
-
-
-def disagreements(experiments: Experiments, experiment_id: str, control: int, treatment: int) -> Disagreements | str:
-    """Test images on which both disagree."""
-    return experiments.disagreements(experiment_id, control, treatment)
 
 
 def drawn_picture(experiments: Experiments, experiment_id: str, trial_id: int, place: int) -> bytes | str:
@@ -203,7 +211,7 @@ async def show_picture(
     reports: ReportsDep,
 ) -> Response:
     """A scored image, as the trial's model gets it."""
-    png = await reports.ask_of_pairs(drawn_picture, experiment_id, trial_id, place)
+    png = await reports.once(drawn_picture, experiment_id, trial_id, place)
     if isinstance(png, str):
         raise RequestError(HTTPStatus.NOT_FOUND, "image_not_found", png)
     headers = {"X-Content-Type-Options": "nosniff", "Cache-Control": "private, max-age=3600", "Vary": "Cookie"}

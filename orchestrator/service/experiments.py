@@ -354,12 +354,19 @@ class Experiments:
 
         Raises:
             TrialNotFoundError: the experiment has no such trial.
-            DataError: the data can't be reached, or no scored image has this place.
+            DataError: the data can't be reached or have changed, or no scored image has this place.
         """
         with self._database.read() as session:
-            config = TrialConfig.model_validate_json(get_trial_of(session, experiment_id, trial_id).config)
+            row = get_trial_of(session, experiment_id, trial_id)
+        config = TrialConfig.model_validate_json(row.config)
+        scored = None if row.result is None else TrialResult.model_validate_json(row.result).provenance
         with fenced(self._settings.service_fence(_never)):
-            return picture(config, self._settings.effective_data_root, place)
+            return picture(
+                config,
+                self._settings.effective_data_root,
+                place,
+                fingerprint=None if scored is None else scored.get("data_fingerprint"),
+            )
 
     def curves(self, experiment_id: str, trial_id: int) -> Curves:
         """Metric -> (epoch, value) of a trial so far; of a reused one, those of the trial that stands in for it.

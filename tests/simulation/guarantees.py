@@ -13,6 +13,7 @@ _SIMULATION = "tests/simulation/test_simulation.py::test_a_schedule_of_faults_br
 class Promise(NamedTuple):
     text: str
     unless: str
+    """Empty: it holds always."""
     tests: tuple[str, ...]
     """Those that fail without it, beside the simulation."""
     is_simulated: bool = True
@@ -74,8 +75,9 @@ PROMISES = (
         ),
     ),
     Promise(
-        "An experiment is given up only after drivers crashed, or fell silent, one after another without any progress.",
-        "never: restarts, preemptions, lost heads and slow starts do not count",
+        "An experiment is given up only after drivers crashed, or fell silent, one after another without any progress: "
+        "restarts, preemptions, lost heads and slow starts do not count.",
+        "",
         (
             "tests/orchestrator/service/test_reconciler.py::test_five_polite_ends_are_no_reason_to_give_up",
             "tests/orchestrator/service/test_reconciler.py::test_crashes_with_progress_in_between_are_no_reason_to_give_up",
@@ -127,7 +129,8 @@ def page() -> str:
     ]
     for number, promise in enumerate(PROMISES, start=1):
         tests = [*promise.tests, *([_SIMULATION] if promise.is_simulated else [])]
-        lines += [f"{number}. **{promise.text}** Holds unless: {promise.unless}."]
+        holds = f"Holds unless: {promise.unless}." if promise.unless else "Holds always."
+        lines += [f"{number}. **{promise.text}** {holds}"]
         lines += [f"   `{test}`" + (";" if test != tests[-1] else "") for test in tests] + [""]
     lines += ["## Last run of the simulation", "", *_simulation(figures["simulation"]), ""]
     lines += ["## Last run of the mutants", "", *_mutants(figures["mutants"])]
@@ -156,8 +159,12 @@ def _simulation(run: dict[str, Any]) -> list[str]:
 def _mutants(run: dict[str, Any]) -> list[str]:
     found: dict[str, int | None] = run["caught"]
     caught = sum(seed is not None for seed in found.values())
-    told = f"{caught} of {len(found)} precautions that were taken out were noticed, in {run['cpu_seconds']} s of CPU"
+    number = len(found) + len(run["not_tried"])
+    told = (
+        f"Of {number} precautions that were taken out one by one, the lack of {caught} was noticed, "
+        f"in {run['cpu_seconds']} s of CPU"
+    )
     rows = [f"| {name} | {'not noticed' if seed is None else seed} |" for name, seed in found.items()]
     if run["not_tried"]:
-        told += f" (without an answer in that run: {'; '.join(run['not_tried'])})"
-    return [told, "", "| taken out | noticed by the schedule of seed |", "|---|---|", *rows]
+        told += f"; {len(run['not_tried'])} had no answer in that run ({'; '.join(run['not_tried'])})"
+    return [f"{told}.", "", "| taken out | noticed by the schedule of seed |", "|---|---|", *rows]

@@ -12,6 +12,7 @@ from orchestrator.status import AttemptEnd, ExperimentStatus
 from orchestrator.store.experiments import get_experiment, insert_experiment
 from orchestrator.store.tables import DriverAttemptRow, EventRow, ExperimentRow, MetricRow, TrialRow
 from orchestrator.store.trials import plan_trials
+from orchestrator.tracking.naming import trial_key
 from orchestrator.tracking.outbox import Outbox
 from tests.simulation.coverage import Coverage
 from tests.simulation.scheduler import EndlessError, Process
@@ -273,11 +274,15 @@ class Scene:
             self.world.complain(f"the tracker has runs twice: {sorted(key for key in keys if keys.count(key) > 1)}")
         if len(keys) != len(rows) + len(experiments):
             self.world.complain(f"the tracker has {len(keys)} runs for {len(rows)} trials")
+        keys_of = {row.id: trial_key(row) for row in rows}
+        times = {(keys_of[each.trial_id], each.key, each.step): each.recorded_at for each in metrics}
         for run in runs:
             if run.status not in ("succeeded", *(["cancelled"] if run.key.endswith("summary") else [])):
                 self.world.complain(f"the tracker's run {run.key} was not closed: {run.status!r}")
             curves = [point for point in run.points if point.key.startswith(("train/", "val/"))]
             places = [(point.key, point.step) for point in curves]
+            if any(times.get((run.key, point.key, point.step), point.at) != point.at for point in curves):
+                self.world.complain(f"the tracker has points of {run.key} with another time than their own")
             if len(places) != len(set(places)):
                 self.world.complain(f"the tracker has points of {run.key} twice")
             if not run.key.endswith("summary") and len(set(places)) != 3 * EPOCHS:

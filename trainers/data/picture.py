@@ -15,22 +15,27 @@ if TYPE_CHECKING:
     from trainers.data.splits import ImageSplit
 
 
-def picture(config: TrialConfig, data_root: Path | None, place: int) -> bytes:
+def picture(config: TrialConfig, data_root: Path | None, place: int, *, fingerprint: str | None) -> bytes:
     """A PNG of a test or validation image, before it is normalised.
 
     Args:
         config: of a trial that scored it.
         data_root: where relative paths start (`None`: the current folder).
         place: of the image in the whole data set, as the stored predictions have it.
+        fingerprint: of the data that were scored (`None`: not known).
 
     Raises:
-        DataError: the data are absent or broken, or no scored image has this place.
+        DataError: the data are absent, broken or others by now, or no scored image has this place.
     """
     import numpy as np
     import torch
     from PIL import Image
 
-    for split, positions in _scored(canonical_json(config.model_copy(update={"seed": 0})), data_root):
+    found, splits = _scored(canonical_json(config.model_copy(update={"seed": 0})), data_root)
+    if fingerprint is not None and found != fingerprint:
+        # The same place may be another image's.
+        raise DataError(f"the images of {config.dataset.label} have changed since this trial scored them")
+    for split, positions in splits:
         if place in positions:
             image = torch.as_tensor(split[positions[place]][0])
             pixels = image if image.dtype == torch.uint8 else (image * 255).round().to(torch.uint8)
@@ -41,8 +46,8 @@ def picture(config: TrialConfig, data_root: Path | None, place: int) -> bytes:
 
 
 @lru_cache(maxsize=2)
-def _scored(written: str, data_root: Path | None) -> "list[tuple[ImageSplit, Mapping[int, int]]]":
-    """Test and validation, each with the position of every place."""
+def _scored(written: str, data_root: Path | None) -> "tuple[str, list[tuple[ImageSplit, Mapping[int, int]]]]":
+    """The data's fingerprint; test and validation, each with the position of every place."""
     config = TrialConfig.model_validate_json(written)
     side = config.model.input_size_px
     view = scored_view(config.normalization, input_size_px=side, published=config.model.published_view)
@@ -53,7 +58,7 @@ def _scored(written: str, data_root: Path | None) -> "list[tuple[ImageSplit, Map
         seed=0,
         view=config.task.scored_view(view, input_size_px=side),
     )
-    return [
+    return config.dataset.fingerprint(data_root), [
         (split, {int(place): position for position, place in enumerate(split.indices.tolist())})
         for split in (splits.test, splits.val)
     ]

@@ -8,6 +8,9 @@ let due = null;
 let isBusy = false;
 let isDirty = false;
 
+/** How much is not there yet: with less of it missing the page has other sections. */
+function missing(element) { return element.hasAttribute("data-incomplete") ? Number(element.dataset.incomplete) || 1 : 0; }
+
 async function show() {
   due = null;
   if (isBusy) { isDirty = true; return; }
@@ -17,7 +20,7 @@ async function show() {
   const state = page?.getElementById("live");
   const isLeft = !page || state?.hasAttribute("data-waiting");
   // Sections that were not there yet come with the whole page.
-  if (state && live.hasAttribute("data-incomplete") && !state.hasAttribute("data-incomplete")) { location.reload(); return; }
+  if (state && missing(state) < missing(live)) { location.reload(); return; }
   live.toggleAttribute("data-waiting", Boolean(isLeft));
   if (isDirty || isLeft) { isDirty = false; soon(); }
 }

@@ -111,22 +111,33 @@ function diagnosticsOf(state, page) {
 }
 
 let due = null;
-let newest = 0;
+let asking = null;
 async function plan() {
-  const mine = ++newest;
+  // The service stops reading data for whoever does not wait any more.
+  asking?.abort();
+  const mine = asking = new AbortController();
   const fields = new URLSearchParams(new FormData(form));
   fields.set("spec", view.state.doc.toString());
   fields.set("action", "plan");
-  let answer;
+  let page;
   try {
-    answer = await fetch("/new", { method: "POST", body: fields, headers: { Accept: "text/html" }, credentials: "same-origin" });
+    const answer = await fetch("/new", { method: "POST", body: fields, headers: { Accept: "text/html" }, credentials: "same-origin", signal: mine.signal });
+    page = new DOMParser().parseFromString(await answer.text(), "text/html");
   } catch {
+    page = null;
+  }
+  // An answer to what has changed meanwhile says nothing.
+  if (mine.signal.aborted) return;
+  const found = page?.getElementById("plan");
+  if (!found) {
+    // A plan of another text must not stay beside this one.
+    const why = page?.querySelector("main p")?.textContent ?? "the service does not answer";
+    const told = document.createElement("p");
+    told.className = "ill";
+    told.textContent = `The plan could not be made: ${why}`;
+    document.getElementById("plan").replaceChildren(document.getElementById("plan-title"), told);
     return;
   }
-  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-  const found = page.getElementById("plan");
-  // An answer to what has changed meanwhile says nothing.
-  if (mine !== newest || !found) return;
   document.getElementById("plan").replaceChildren(...found.childNodes);
   view.dispatch(setDiagnostics(view.state, diagnosticsOf(view.state, document)));
 }
@@ -171,6 +182,10 @@ const view = new EditorView({
 view.scrollDOM.tabIndex = 0;
 area.hidden = true;
 area.required = false;
-form.addEventListener("submit", () => { area.value = view.state.doc.toString(); });
+form.addEventListener("submit", () => {
+  clearTimeout(due);
+  asking?.abort();
+  area.value = view.state.doc.toString();
+});
 form.dataset.ready = "";
 plan();

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 from markupsafe import escape
 
+from trainers.counted import counted
+
 _LEFT, _RIGHT, _TOP, _BOTTOM, _WIDTH, _HEIGHT = 48, 400, 8, 178, 484, 200
 _MAX_POINTS = 120
 _NUM_LOOKS = 6
@@ -16,6 +18,7 @@ class Band(NamedTuple):
 
     name: str
     epochs: Sequence[int]
+    """Epochs trained (0: before training)."""
     seeds: Sequence[Sequence[float]]
     """Each seed's value at each of these epochs."""
 
@@ -44,8 +47,9 @@ def band_glyph(bands: Sequence[Band], *, title: str) -> str:
         f'<text x="{_LEFT - 6}" y="{y(value) + 4}" text-anchor="end">{value:.3g}</text>'
         for value in (low + margin, (low + high) / 2, high - margin)
     ]
-    shapes.append(f'<text x="{_LEFT}" y="{_HEIGHT - 6}">epoch 0</text>')
-    shapes.append(f'<text x="{_RIGHT}" y="{_HEIGHT - 6}" text-anchor="end">{last}</text>')
+    shapes.append(f'<text x="{_LEFT}" y="{_HEIGHT - 6}">before training</text>')
+    after = f"after {counted(last, 'epoch')}"
+    shapes.append(f'<text x="{_RIGHT}" y="{_HEIGHT - 6}" text-anchor="end">{after}</text>')
     labels = _apart([y(_mean(band, len(band.epochs) - 1)) for band in bands])
     for nth, band in enumerate(bands):
         step = max(1, len(band.epochs) // _MAX_POINTS)
@@ -59,7 +63,9 @@ def band_glyph(bands: Sequence[Band], *, title: str) -> str:
             f'<polygon points="{" ".join([*upper, *reversed(lower)])}"/><polyline points="{line}"/>'
             f'<text x="{_RIGHT + 6}" y="{labels[nth] + 4}">{escape(band.name)}</text></g>'
         )
-    size = f'viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}" height="{_HEIGHT}"'
+    # Names that are moved apart may need more room than the lines.
+    height = round(max(_HEIGHT, max(labels) + 12))
+    size = f'viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}" height="{height}"'
     return f'<svg class="bands" {size} role="img" aria-label="{escape(title)}">{"".join(shapes)}</svg>'
 
 

@@ -19,7 +19,7 @@ class HeatRow(NamedTuple):
 
 
 def heat_glyph(rows: Sequence[HeatRow], columns: Sequence[str], *, title: str, unit: str = "") -> str:
-    """Dark is much, in the colour of the text around it; hovering tells the number.
+    """Strong is much, in the colour of the text around it; hovering tells the number.
 
     Of more columns than fit, every so many are drawn, the first and the last among them.
 
@@ -46,7 +46,7 @@ def heat_glyph(rows: Sequence[HeatRow], columns: Sequence[str], *, title: str, u
             shapes.append(f"<rect {box} {shade}><title>{escape(told)}</title></rect>")
     for anchor, x, place in (("start", _LEFT, 0), ("end", _LEFT + _WIDTH, len(columns) - 1)):
         shapes.append(f'<text x="{x}" y="{height - 5}" text-anchor="{anchor}">{escape(columns[place])}</text>')
-    middle = f"{low:.3g} (light) to {high:.3g} (dark){' ' + unit if unit else ''}"
+    middle = f"{low:.3g} (faint) to {high:.3g} (strong){' ' + unit if unit else ''}"
     shapes.append(f'<text x="{_LEFT + _WIDTH / 2}" y="{height - 5}" text-anchor="middle">{escape(middle)}</text>')
     size = f'viewBox="0 0 {_LEFT + _WIDTH + 4} {height}" width="{_LEFT + _WIDTH + 4}" height="{height}"'
     return f'<svg class="heat" {size} role="img" aria-label="{escape(title)}">{"".join(shapes)}</svg>'

@@ -221,6 +221,11 @@ def test_the_editor_completes_and_marks_what_is_wrong_while_the_plan_follows(
     keys.type("-3")
     expect(page.locator('#problems [data-pointer="/equivalence_margin"]')).to_be_visible(timeout=PATIENCE)
     expect(page.locator(".cm-lintRange-error").filter(has_text="3")).to_be_visible(timeout=PATIENCE)
+    # No plan of another text stays beside this one.
+    refusal = "<main><p>too many read</p></main>"
+    page.route("**/new", lambda route: route.fulfill(content_type="text/html", body=refusal))
+    keys.type("0")
+    expect(page.locator("#plan .ill")).to_have_text("The plan could not be made: too many read", timeout=PATIENCE)
     assert complaints == []
     context.close()
 

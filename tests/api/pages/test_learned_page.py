@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
-from api.pages.learned import _pooled
+from api.pages.learned import HeatMap, MapGroup, _ellipse, _first_looks, _pooled
+from orchestrator.report.content.position_bias import BiasView, ViewFit
 from orchestrator.report.drawing.band_glyph import Band, band_glyph
 from orchestrator.report.drawing.heat_glyph import HeatRow, heat_glyph
 from orchestrator.settings import Settings
+from orchestrator.statistics.comparison import Cell
 from orchestrator.store.database import Database
 from orchestrator.store.trials import trials_of
 from tests.api import playing
@@ -63,6 +65,33 @@ def test_large_maps_are_averaged_over_squares() -> None:
     assert pooled[-1, -1] == values[96:99, 93:96].mean()
 
 
+def view(num_heads: int, side: int, *heads: int | None) -> BiasView:
+    fits = [
+        ViewFit(head=head, num_seeds=2, num_gaussian=2, num_not_fitted=0, sigma_x=4, sigma_y=2, r_squared=1)
+        for head in heads
+    ]
+    cell, middle = Cell(model="vit", dataset="digits"), ((side - 1) // 2, (side - 1) // 2)
+    return BiasView(
+        cell=cell, arm="a", part="own", layer=0, query=middle, shape=(num_heads, side, side), seeds=(0, 1), fits=fits
+    )
+
+
+def test_an_ellipse_stands_in_its_own_map_in_the_cells_that_are_drawn() -> None:
+    assert _ellipse(view(1, 9, None), 0) == "4.500 4.500 4.000 2.000"
+    # 64 tokens become 32 cells of a map.
+    assert _ellipse(view(1, 64, None), 0) == "15.750 15.750 2.000 1.000"
+    # Only the mean over heads was fitted: that is not what one head sees.
+    assert _ellipse(view(2, 9, None), 1) == ""
+    assert _ellipse(view(2, 9, None, 0, 1), 1) == "4.500 4.500 4.000 2.000"
+
+
+def test_of_many_maps_whole_looks_are_shown() -> None:
+    group = MapGroup("after training", (HeatMap("a", (1, 1), "1", 0, 1),) * 3)
+    looks = [(name, (group, group)) for name in "abc"]
+    assert [name for name, _ in _first_looks(looks, 12)] == ["a", "b"]
+    assert [name for name, _ in _first_looks(looks, 5)] == ["a"]
+
+
 def test_shades_and_bands() -> None:
     shades = heat_glyph([HeatRow("<b>", [1.0] * 99 + [3.0])], [f"epoch {place}" for place in range(100)], title="&")
     assert shades.count("<rect") == 48
@@ -74,3 +103,8 @@ def test_shades_and_bands() -> None:
     first, second = re.findall(r'<text x="406" y="([\d.]+)">[ab]<', lines)
     # Both end at 4: their names still stand apart.
     assert abs(float(second) - float(first)) == 13
+    assert ">before training<" in lines
+    assert ">after 2 epochs<" in lines
+    many = band_glyph([Band(f"layer {layer}", [0, 1], [[1, 2]]) for layer in range(24)], title="")
+    height = float(re.search(r'viewBox="0 0 \d+ (\d+)"', many).group(1))  # type: ignore[union-attr]
+    assert max(float(y) for y in re.findall(r'<text x="406" y="([\d.]+)"', many)) < height

@@ -68,7 +68,9 @@ def test_it_shows_curves_circumstances_and_the_images_that_both_disagree_on(
     small = np.asarray(Image.fromarray(shown.astype(np.uint8)).resize((8, 8), Image.Resampling.BOX), dtype=float)
     assert np.corrcoef(small.ravel(), known.ravel())[0, 1] > 0.9
     assert browser.get(address.replace(f"/{places[0]}.png", "/999999.png")).status_code == 404
+    assert re.search(r'"right">0 .*"wrong">', page)
     others = browser.get(path, params={"seed": 1, "images": "both-wrong"}).text
+    assert "no more of this kind" in text_of(browser.get(path, params={"seed": 1, "after": 24}).text)
     assert "label 2 control 3 100 % gaussian 1 100 %" in text_of(others)
 
 
@@ -76,9 +78,10 @@ def test_what_is_not_there_yet_is_said(
     http: TestClient, browser: TestClient, spec: JsonObject, database: Database
 ) -> None:
     experiment_id = ask(http, {**spec, "arms": [spec["arms"][0], {**spec["arms"][1], "label": "Gaussian, (ours)"}]})
-    playing.begin(database, experiment_id)
+    attempt = playing.begin(database, experiment_id)
     path = path_of(browser, experiment_id)
     assert path.endswith("/gaussian")
+    assert "data-incomplete" not in browser.get(path).text
     text = text_of(browser.get(path).text)
     assert "Gaussian, (ours) on small_vit_12x1_rel_bias_h1 / digits-100" in text
     assert "no pair is complete yet" in text
@@ -86,6 +89,16 @@ def test_what_is_not_there_yet_is_said(
     answer = browser.get(path.replace("/gaussian", "/nobody"))
     assert answer.status_code == 404
     assert "compares no 'nobody'" in text_of(answer.text)
+    assert "both trials must have succeeded first" in text_of(
+        browser.get(path.replace("/gaussian", "/Gaussian, (ours)")).text
+    )
+    playing.train(database, experiment_id, attempt)
+    page = browser.get(path).text
+    assert '<p class="interim">' in page
+    # The trials' files are not there; all else is shown.
+    assert "no predictions.npz in the trial's folder" in text_of(page)
+    playing.finish(database, experiment_id, attempt)
+    assert "interim" not in text_of(browser.get(path).text)
 
 
 def test_curves_are_told_as_far_as_they_are(http: TestClient, spec: JsonObject, database: Database) -> None:
