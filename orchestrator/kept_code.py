@@ -84,7 +84,10 @@ def _allowed(written: str, roots: tuple[Path, ...] | None) -> Path:
             f"the code {written!r} is a relative path, and only who writes a file of a spec has a place that it starts "
             "from: write an absolute path"
         )
-    real = path.resolve()
+    try:
+        real = path.resolve()
+    except (ValueError, RuntimeError) as error:
+        raise OwnCodeError(f"the code {written!r} is not a path that can be followed: {error}") from error
     if roots is not None and not any(real.is_relative_to(root.resolve()) for root in roots):
         raise OwnCodeError(outside(written, roots))
     if "site-packages" in real.parts:

@@ -74,7 +74,7 @@ def remembered_arrays(question: str, about: str, answer: Callable[[], Arrays]) -
         # numpy leaves a file open in which it finds no archive.
         with (cache_folder() / place).open("rb") as file, np.load(file) as kept:
             return dict(kept)
-    except (OSError, ValueError, zipfile.BadZipFile):
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile):
         found = answer()
     with suppress(OSError):
         content = io.BytesIO()

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from trainers.closure import Sources
 from trainers.errors import ConfigError
-from trainers.own_code.place import in_folder, own_code_here
+from trainers.own_code.place import files_of, in_folder, own_code_here
 from trainers.own_code.python_object import own_modules_of
 
 NUMERIC_LIBRARIES = ("torch", "torchvision", "timm", "numpy", "scipy", "scikit-learn", "pillow")
@@ -92,7 +92,8 @@ def used_code(config: BaseModel, package: Path | None = None) -> UsedCode:
     not a part of it.
 
     Of kinds of somebody else's, and of own code that a config names, all that they import counts but Python's own:
-    installed packages by their version, others module by module, as their source is when they are first asked for.
+    installed packages by their version, others module by module, as their source is when they are first asked for. Of
+    packages in a snapshot of own code, tables and whatever else lies in them count, too.
 
     Args:
         config: a trial's, or a part of one.
@@ -160,7 +161,26 @@ def _used_code(kinds: frozenset[str], libraries: frozenset[str], package: Path, 
     modules = sources.closure((LOOP, *(kinds - installed.keys())), but=UNCOUNTED)
     parts = {module: sources.digest(module) for module in sorted(modules)} | others.versions | library_versions()
     parts |= {name: _version(name) for name in (*libraries, *installed.values())}
+    parts |= _data_beside(others.places, own)
     return UsedCode(hashlib.sha256(repr(sorted(parts.items())).encode()).hexdigest()[:12], parts)
+
+
+def _data_beside(places: Mapping[str, Path], own: Path | None) -> dict[str, str]:
+    """Digests of what lies beside the modules of packages in a folder of own code: nobody knows which of it is read."""
+    digests = {}
+    for package, place in places.items():
+        if own is None or not place.is_dir() or not place.is_relative_to(own):
+            continue
+        files = sorted(file for file in files_of(place) if file.suffix != ".py" and file.is_file())
+        if files:
+            contents = [(file.relative_to(place).as_posix(), _content_digest(file)) for file in files]
+            digests[f"{package}'s tables"] = hashlib.sha256(repr(contents).encode()).hexdigest()[:12]
+    return digests
+
+
+def _content_digest(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 @lru_cache(maxsize=64)

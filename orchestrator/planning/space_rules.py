@@ -71,7 +71,7 @@ def space_complaints(
 
 
 def of_other_kinds(config: TrialConfig, space: Space) -> Iterator[TrialConfig]:
-    """The trials of a valid space that may be of another `kind` somewhere than the arm's own.
+    """The trials of a valid space that may be of another `kind` or `target` somewhere than the arm's own.
 
     One for each whole value, with every combination of the values that its path lies in, as `space_complaints` tries
     them: some kinds come about in such a combination only.
@@ -85,7 +85,7 @@ def of_other_kinds(config: TrialConfig, space: Space) -> Iterator[TrialConfig]:
         outer = list(outer_paths(path, space))
         for values in product(*(_ends(space[name]) for name in (*outer, path))):
             point: Params = {name: value for name, (_, value) in zip((*outer, path), values, strict=True)}
-            if isinstance(point[path], dict) or path.endswith(".kind"):
+            if isinstance(point[path], dict) or path.endswith((".kind", ".target")):
                 yield validated_trial(with_point(document, point))
 
 

@@ -87,6 +87,7 @@ def test_a_service_runs_code_of_the_listed_folders_only(folder: Path, tmp_path: 
     (elsewhere / "link").symlink_to(folder)
     assert "outside of the folders" in refusal(spec_of(str(elsewhere / "link")), tmp_path, (elsewhere,))
     assert "outside of the folders" in refusal(spec_of(f"{elsewhere}/../mine"), tmp_path, (elsewhere,))
+    assert "is not a path that can be followed" in refusal(spec_of(f"{folder}\0"), tmp_path, (folder,))
     assert "is a relative path" in refusal(spec_of("mine"), tmp_path, (folder,))
     assert "there is no folder" in refusal(spec_of(f"{folder}/none"), tmp_path, (folder,))
     assert "no code is kept here under" in refusal(
@@ -126,7 +127,11 @@ def test_a_service_runs_code_of_the_listed_folders_only(folder: Path, tmp_path: 
         {"models": [{"kind": "python", "target": "labk.net:Net", "arguments": {"x": {"target": "os:getcwd"}}}]},
     ],
 )
-def test_an_installed_object_is_refused_wherever_it_is_named(folder: Path, tmp_path: Path, change: dict) -> None:
+def test_an_installed_object_is_refused_wherever_it_is_named(
+    folder: Path, tmp_path: Path, change: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Modules of Python's own have no place: they lie in no folder, wherever the service was started.
+    monkeypatch.chdir(folder)
     plain = {"models": [{"kind": "small_vit", "width": 12, "depth": 1, "num_heads": 1, "image_size_px": 16}]}
     assert "this service runs no code of its users'" in refusal(spec_of(None, **{**plain, **change}), tmp_path, ())
     assert "os is installed outside of the folders" in refusal(

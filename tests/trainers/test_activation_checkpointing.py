@@ -1,8 +1,8 @@
 """Computing activations again: less memory, the same bits."""
 
 import pytest
-import timm
 import torch
+from torch import nn
 
 from tests.trainers.tasks.test_segmentation import BACKBONES, SMALL_UPERNET
 from tests.trainers.test_loop import assert_same_weights, numbers, stored
@@ -52,8 +52,14 @@ def test_dense_backbones_keep_less_and_give_the_same_gradients(name):
     assert all(torch.equal(once, again) for once, again in zip(*gradients, strict=True))
 
 
-def test_a_model_that_can_not_is_refused():
-    network = timm.create_model("selecsls42", num_classes=2)
-    refused = r"optimization.activation_checkpointing: timm's SelecSls can't compute its activations again"
+@pytest.mark.parametrize(
+    ("network", "why"),
+    [
+        (nn.Linear(1, 1), "Linear can't compute its activations again"),
+        (nn.Sequential(nn.BatchNorm2d(1)), "Sequential has batch norms, whose running statistics"),
+    ],
+)
+def test_a_model_that_can_not_is_refused(network, why):
+    refused = f"optimization.activation_checkpointing: {why}"
     with pytest.raises(ConfigError, match=refused), activation_checkpointing(network, AGAIN):
         pass

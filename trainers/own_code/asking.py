@@ -45,7 +45,7 @@ def model_facts(model: "Model") -> ModelFacts:
     Raises:
         OwnCodeError: it can't be built, or does not fit.
     """
-    about = f"{code_version(model)} {model.model_dump_json()}"
+    about = f"{_version_of(model)} {model.model_dump_json()}"
     return remembered("own_model", about, ModelFacts, lambda: _facts_of(model))
 
 
@@ -72,7 +72,16 @@ def require_it_fits(config: "TrialConfig", data_root: Path | None) -> None:
     if not any(True for _ in own_modules_of(config)):
         return
     asked = config.model_dump_json(include=_FIELDS)
-    remembered("own_trial", f"{code_version(config)} {asked} {data_root}", Answer, lambda: _tried(config, data_root))
+    remembered("own_trial", f"{_version_of(config)} {asked} {data_root}", Answer, lambda: _tried(config, data_root))
+
+
+def _version_of(about: BaseModel) -> str:
+    try:
+        return code_version(about)
+    except ModuleNotFoundError as error:
+        raise OwnCodeError(str(error)) from error
+    except SyntaxError as error:
+        raise OwnCodeError(f"{error.filename} line {error.lineno} is not Python: {error.msg}") from error
 
 
 def _tried(config: "TrialConfig", data_root: Path | None) -> Answer:

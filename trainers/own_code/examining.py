@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from trainers.activation_checkpointing import activation_checkpointing
 from trainers.config import TrialConfig
 from trainers.errors import AnalysisError, ConfigError, OwnCodeError
 from trainers.initial_model import initial_network
@@ -26,15 +27,18 @@ def facts_of(model: Model) -> ModelFacts:
     Raises:
         OwnCodeError: it can't be built, or does not fit.
     """
-    network = model.build(_NUM_CLASSES).eval()
     counter = FlopCounterMode(display=False)
-    with torch.no_grad(), counter:
-        network(torch.zeros(1, 3, model.input_size_px, model.input_size_px))
     no_grids, grids = None, ModelGrids((), ())
-    try:
-        grids = grids_of(network, model.input_size_px)
-    except AnalysisError as error:
-        no_grids = str(error).replace("timm's ", "", 1)
+    # A trial under way may ask, too.
+    with torch.random.fork_rng(devices=()):
+        network = model.build(_NUM_CLASSES).eval()
+        image = torch.zeros(1, 3, model.input_size_px, model.input_size_px)
+        with torch.no_grad(), counter:
+            called(network, f"{model.label} can't see one image {list(image.shape)}", image)
+        try:
+            grids = grids_of(network, model.input_size_px)
+        except AnalysisError as error:
+            no_grids = str(error).replace("timm's ", "", 1)
     return ModelFacts(
         forward_flops_per_image=float(counter.get_total_flops()),
         features=grids.features,
@@ -65,7 +69,13 @@ def try_trial(config: TrialConfig, data_root: Path | None) -> None:
         require_copies(config.model.label, network)
         # Kept for the plan, which asks for them next.
         config.model.forward_flops_per_image()
-    _try_loss(config, network)
+    try:
+        with activation_checkpointing(config.task.backbone(network), config.optimization):
+            _try_loss(config, network)
+    except OwnCodeError:
+        raise
+    except ConfigError as error:
+        raise OwnCodeError(str(error)) from error
 
 
 def _try_loss(config: TrialConfig, network: torch.nn.Module) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import JsonValue
 
 from trainers.errors import OwnCodeError, TrainerError
+from trainers.own_code.generators import generators_for_import
 from trainers.own_code.place import is_running, own_code_here
 from trainers.own_code.python_object import PythonObject, is_object
 
@@ -54,7 +55,8 @@ def loaded(name: str) -> Any:  # noqa: ANN401 (theirs)
     own_code_here().require(name.partition(":")[0])
     module_name, _, path = name.partition(":")
     try:
-        found: Any = importlib.import_module(module_name)
+        with generators_for_import():
+            found: Any = importlib.import_module(module_name)
     except Exception as error:
         raise OwnCodeError(f"{name}: the module {module_name} does not import: {told(error)}") from error
     folder, file = own_code_here().folder, getattr(found, "__file__", None)
@@ -113,16 +115,6 @@ def _argument(value: JsonValue) -> Any:  # noqa: ANN401 (theirs)
     if isinstance(value, dict):
         return {name: _argument(inner) for name, inner in value.items()}
     return [_argument(inner) for inner in value] if isinstance(value, list) else value
-
-
-def takes(name: str, argument: str) -> bool:
-    """Whether a target has a parameter of this name, or takes any.
-
-    Raises:
-        OwnCodeError: it does not import.
-    """
-    taken = _parameters(loaded(name))
-    return taken is None or argument in taken
 
 
 def _parameters(target: Callable[..., Any]) -> list[str] | None:

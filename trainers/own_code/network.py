@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from trainers.errors import OwnCodeError
+from trainers.own_code.generators import generators_for_building
 from trainers.own_code.loading import built, called, told
 
 if TYPE_CHECKING:
@@ -27,7 +28,8 @@ def own_network(named: "PythonObject", num_classes: int, image_size_px: int) -> 
     Raises:
         OwnCodeError: it can't be built, is no module, or does not fit.
     """
-    network = built(named, wanted="a model", given={"num_classes": num_classes})
+    with generators_for_building():
+        network = built(named, wanted="a model", given={"num_classes": num_classes})
     if not isinstance(network, nn.Module):
         raise OwnCodeError(
             f"{named.target} gives an object of the type {type(network).__name__}; a model is an nn.Module, or a "

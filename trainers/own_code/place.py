@@ -12,6 +12,7 @@ Folders are those of `trainers.own_code.snapshot`, named by their content, so wh
 """
 
 import importlib
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -57,7 +58,9 @@ class OwnCode:
             raise OwnCodeError(
                 f"no package {top} {where}: name the folder that holds {top}/ or {top}.py as `code` of the experiment"
             )
-        if self.roots is not None and not any(_lies_in(spec.origin, root) for root in self.roots):
+        # Python's own say `built-in` or `frozen` instead of a place.
+        origin = spec.origin if spec.has_location else None
+        if self.roots is not None and not any(_lies_in(origin, root) for root in self.roots):
             raise OwnCodeError(
                 f"the package {top} is installed outside of the folders whose code this service runs "
                 f"({_listed(self.roots)}): name a folder in one of them as `code`"
@@ -144,6 +147,21 @@ def in_folder(folder: Path, top: str) -> Path | None:
     if package.is_dir() and any(package.rglob("*.py")):
         return package
     return module if module.is_file() else None
+
+
+def files_of(package: Path) -> Iterator[Path]:
+    """Files of a package, but for hidden ones and what Python has compiled.
+
+    Raises:
+        OwnCodeError: a folder in it is a link: what is behind it would be left out.
+    """
+    for folder, folders, names in os.walk(package):
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and name != "__pycache__")
+        for name in folders:
+            if Path(folder, name).is_symlink():
+                shown = Path(folder, name).relative_to(package.parent)
+                raise OwnCodeError(f"{shown} is a link to a folder, which is not followed; put a copy")
+        yield from (Path(folder, name) for name in names if not name.startswith(".") and not name.endswith(".pyc"))
 
 
 def _has_source(place: Path, module: str) -> bool:

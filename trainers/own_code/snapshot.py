@@ -10,12 +10,14 @@ import os
 import shutil
 import sys
 from collections.abc import Collection, Iterable, Iterator
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 from trainers.closure import Sources
 from trainers.counted import counted
 from trainers.errors import OwnCodeError
-from trainers.own_code.place import in_folder
+from trainers.own_code.place import files_of, in_folder
+from trainers.version import NUMERIC_LIBRARIES
 
 OURS = frozenset({"trainers", "orchestrator", "api"})
 MAX_FILES, MAX_BYTES = 5_000, 50 * 2**20
@@ -87,6 +89,12 @@ def _imported(root: Path, places: dict[str, Path], module: str) -> Iterable[str]
 
 
 def _refuse_taken(top: str) -> None:
+    library = next(iter(packages_distributions().get(top, ())), "").lower()
+    if library in NUMERIC_LIBRARIES:
+        raise OwnCodeError(
+            f"{top} is the name of a library that sigmalab computes with, and a process has one of a name: give yours "
+            "another name, or install it in that one's place and leave `code` out"
+        )
     if top in OURS or top in sys.stdlib_module_names:
         whose = "sigmalab's own" if top in OURS else "one of Python's"
         raise OwnCodeError(f"{top} is the name of {whose} package, which would be hidden: give yours another name")
@@ -96,12 +104,7 @@ def _files_of(root: Path, tops: Iterable[str]) -> Iterator[Path]:
     for top in tops:
         place = in_folder(root, top)
         assert place is not None
-        if place.is_file():
-            yield place
-            continue
-        for folder, folders, names in os.walk(place):
-            folders[:] = sorted(name for name in folders if not name.startswith(".") and name != "__pycache__")
-            yield from (Path(folder, name) for name in names if not name.startswith(".") and not name.endswith(".pyc"))
+        yield from [place] if place.is_file() else files_of(place)
 
 
 def _within_limits(root: Path, files: list[Path]) -> list[Path]:

@@ -10,6 +10,7 @@ import torch
 from trainers.config import TrialConfig
 from trainers.errors import OwnCodeError
 from trainers.models.python_model import PythonModel
+from trainers.own_code.asking import require_it_fits
 from trainers.own_code.examining import facts_of, try_trial
 from trainers.own_code.place import OwnCode, own_code, running
 from trainers.own_code.python_object import own_modules_of
@@ -70,6 +71,23 @@ class Act(nn.Module):
         return torch.nn.functional.leaky_relu(x, self.slope)
 
 five = 5
+"""
+SEEDS = """
+import random
+
+import numpy
+import torch
+from labx.net import Net
+
+random.seed(0)
+numpy.random.seed(0)
+torch.manual_seed(0)
+drawn = torch.rand(1).item()
+
+class Seeded(Net):
+    def __init__(self, num_classes):
+        super().__init__(num_classes)
+        self.of_numpy, self.of_python, self.on_import = numpy.random.rand(), random.random(), drawn
 """
 FILES = {
     "labx/__init__.py": "",
@@ -140,6 +158,15 @@ def _grows(folder: Path) -> None:
         (folder / f"labx/{number}.txt").touch()
 
 
+def _links(folder: Path) -> None:
+    (folder / "labx/sub").symlink_to(folder / "other")
+
+
+def _stands_in(folder: Path) -> None:
+    (folder / "labx/net.py").write_text("import timm\n")
+    (folder / "timm.py").touch()
+
+
 def _hides(folder: Path) -> None:
     (folder / "labx/net.py").write_text("import json\n")
     (folder / "json.py").touch()
@@ -151,6 +178,8 @@ def _hides(folder: Path) -> None:
         (_leads_out, "labx/link.py is a link that leads out"),
         (_breaks_off, "labx/net.py line 1 is not Python: "),
         (_grows, "hold 5,007 files"),
+        (_links, "labx/sub is a link to a folder"),
+        (_stands_in, "timm is the name of a library that sigmalab computes with"),
         (_hides, "json is the name of one of Python's package"),
     ],
 )
@@ -171,12 +200,18 @@ def code(folder: Path, **model: object) -> str:
 
 def test_an_edit_counts_where_the_model_imports_it(folder: Path) -> None:
     before = code(folder)
-    for name, text in {"labx/unused.py": "raise SystemExit", "labx/table.txt": "new", "shared.py": "x = 1"}.items():
+    for name, text in {"labx/unused.py": "raise SystemExit", "data.bin": "new", "shared.py": "x = 1"}.items():
         (folder / name).write_text(text)
         assert code(folder) == before, name
     (folder / "labx/net.py").write_text(f"# why\n{NET}")
     assert code(folder) == before
     (folder / "labx/parts.py").write_text("from torch import nn\n\ndef norm(width):\n    return nn.Identity()\n")
+    assert code(folder) != before
+
+
+def test_a_table_in_a_package_that_is_used_counts(folder: Path) -> None:
+    before = code(folder)
+    (folder / "labx/table.txt").write_text("new")
     assert code(folder) != before
 
 
@@ -229,6 +264,22 @@ def test_looking_at_a_model_moves_no_random_number(folder: Path) -> None:
     assert all(torch.equal(weight, plain.state_dict()[name]) for name, weight in built.state_dict().items())
 
 
+def test_weights_follow_the_seed_whatever_is_set_or_drawn_on_import(folder: Path) -> None:
+    (folder / "labx/seeds.py").write_text(SEEDS)
+    drawn = []
+    for seed in (1, 2, 1):
+        # Imported anew each time, as in a trial's own process.
+        with running(None):
+            pass
+        with running(kept(folder, "labx.seeds")):
+            torch.manual_seed(seed)
+            network = PythonModel.model_validate(MODEL | {"target": "labx.seeds:Seeded"}).build(3)
+        drawn.append((network.head.weight[0, 0].item(), network.of_numpy, network.of_python, network.on_import))
+    (first, second, again) = drawn
+    assert first == again
+    assert [one == other for one, other in zip(first, second, strict=True)] == [False, False, False, True]
+
+
 def test_its_operations_are_counted(folder: Path) -> None:
     with running(kept(folder)):
         facts = facts_of(PythonModel.model_validate(MODEL))
@@ -268,6 +319,17 @@ def test_what_does_not_fit_says_whose_and_what(folder: Path, target: str, messag
 def test_an_argument_that_it_does_not_take_names_the_nearest(folder: Path) -> None:
     with running(kept(folder)), pytest.raises(OwnCodeError, match="takes no argument `widht`; it takes width"):
         try_trial(config(arguments={"widht": 4}), None)
+
+
+def test_a_module_that_is_not_there_is_said_before_a_process_is_asked() -> None:
+    with pytest.raises(OwnCodeError, match=r"there is no source of trainers\.nothere in"):
+        require_it_fits(config(target="trainers.nothere:Net"), None)
+
+
+def test_computing_activations_again_needs_a_way(folder: Path) -> None:
+    again = config().model_dump() | {"optimization": {"activation_checkpointing": True}}
+    with running(kept(folder)), pytest.raises(OwnCodeError, match="Net can't compute its activations again"):
+        try_trial(TrialConfig.model_validate(again), None)
 
 
 def test_a_bias_needs_attention_that_it_knows(folder: Path) -> None:
