@@ -91,7 +91,9 @@ def build_report(
     exclusions = tuple(_exclusions(trials, is_over=is_over))
     contrasts = placebo_contrasts(comparisons, {arm.name for arm in arms if arm.is_placebo}, trials)
     starts = equal_starts(comparisons, trials)
-    provenance = _provenance(digest, trials, {**(facts or {}), **({"pairs start from": starts} if starts else {})})
+    found = {"pairs start from": starts, "own code": spec.code.kept if spec.code else None}
+    of_all = {**(facts or {}), **{name: fact for name, fact in found.items() if fact}}
+    provenance = _provenance(digest, trials, of_all)
     # Sentences are for people, in a report for machines too: they call arms by their labels.
     labels = arm_labels(spec.arms)
     told = [labelled(comparison, labels) for comparison in comparisons]

@@ -22,8 +22,16 @@ def equal_starts(comparisons: Sequence[Comparison], trials: Sequence[TrialRecord
     known = [pair for comparison in comparisons for pair in _pairs(comparison, by_key)]
     if not known:
         return None
-    num_equal = sum(not differing(_start(treatment), _start(control)) for treatment, control in known)
-    return f"the same {', '.join(START_WORDS.values())} in {num_equal} of {counted(len(known), 'pair')}"
+    in_all = f"of {counted(len(known), 'pair')}"
+    starts = [(_start(treatment), _start(control)) for treatment, control in known]
+    if not any(differing(mine, other) for mine, other in starts):
+        return f"the same {', '.join(START_WORDS.values())} in {len(known)} {in_all}"
+    # An arm that changes the network draws other weights, and still sees the same batches.
+    equal = (
+        f"{words} in {sum(mine.get(fact, '') == other.get(fact) for mine, other in starts)}"
+        for fact, words in START_WORDS.items()
+    )
+    return f"the same {', '.join(equal)} {in_all}"
 
 
 def unequal_starts(comparisons: Sequence[Comparison], trials: Sequence[TrialRecord]) -> list[str]:

@@ -30,7 +30,8 @@ def simultaneous_means(num_comparisons: int) -> str:
     Args:
         num_comparisons: rows of the experiment.
     """
-    rows = "the test that gives p" if num_comparisons == 1 else f"right for all {num_comparisons} rows at once"
+    one = "the interval of the test that gives p"
+    rows = one if num_comparisons == 1 else f"right for all {num_comparisons} rows at once"
     return f"simultaneous: {rows}; excludes 0 exactly where the verdict names a direction"
 
 

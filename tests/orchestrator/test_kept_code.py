@@ -81,7 +81,7 @@ def test_a_plan_keeps_nothing_and_a_submission_keeps_a_snapshot(folder: Path, tm
 
 def test_a_service_runs_code_of_the_listed_folders_only(folder: Path, tmp_path: Path) -> None:
     spec, elsewhere = spec_of(str(folder)), tmp_path / "elsewhere"
-    assert "/code: this service runs no code of its users'" in refusal(spec, tmp_path, ())
+    assert "/code: this service does not run code of its users" in refusal(spec, tmp_path, ())
     assert f"outside of the folders whose code this service runs ({elsewhere})" in refusal(spec, tmp_path, (elsewhere,))
     elsewhere.mkdir()
     (elsewhere / "link").symlink_to(folder)
@@ -133,7 +133,7 @@ def test_an_installed_object_is_refused_wherever_it_is_named(
     # Modules of Python's own have no place: they lie in no folder, wherever the service was started.
     monkeypatch.chdir(folder)
     plain = {"models": [{"kind": "small_vit", "width": 12, "depth": 1, "num_heads": 1, "image_size_px": 16}]}
-    assert "this service runs no code of its users'" in refusal(spec_of(None, **{**plain, **change}), tmp_path, ())
+    assert "this service does not run code of its users" in refusal(spec_of(None, **{**plain, **change}), tmp_path, ())
     assert "os is installed outside of the folders" in refusal(
         spec_of(str(folder), **{**plain, **change}), tmp_path, (folder,)
     )

@@ -68,10 +68,10 @@ class OwnCode:
 
 
 def refused() -> str:
-    """What a service says that runs no code of its users'."""
+    """What a service says that does not run code of its users."""
     return (
-        "this service runs no code of its users': whoever starts it lists the folders that such code may lie in, "
-        f"{SETTING}=<folder>[:<folder>...]; a command in a terminal (`python -m orchestrator run`) runs any"
+        "this service does not run code of its users: whoever starts it lists the folders that such code may lie in, "
+        f"{SETTING}=<folder>[:<folder>...]; `sigmalab run` in a terminal runs any"
     )
 
 

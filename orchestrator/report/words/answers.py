@@ -94,8 +94,8 @@ def _without_interval(comparison: Comparison, num_comparisons: int) -> str:
         )
     what = "control and treatment score alike" if comparison.effect == 0 else "the differences are all equal"
     return (
-        f"{evidence}: inconclusive; {what}, which gives no interval and is unlikely of independent repetitions: check "
-        "whether the seed and the change have any effect on what is scored"
+        f"{evidence}: inconclusive; {what}, which gives no interval. Very few scored images do that; with many it is "
+        "unlikely of independent repetitions: check whether the seed and the change have any effect on what is scored"
     )
 
 

@@ -59,9 +59,9 @@ def test_what_an_arm_changes_is_no_caveat_and_still_counted():
     ]
     report = report_on(SPEC, trials)
     assert told(report) == []
-    assert report.provenance.facts["pairs start from"][0].endswith(
-        f"in {len(SPEC.seeds)} of {2 * len(SPEC.seeds)} pairs"
-    )
+    num_pairs = 2 * len(SPEC.seeds)
+    counts = f"initial weights in {num_pairs}, first batches in {len(SPEC.seeds)}, random state in {num_pairs}"
+    assert report.provenance.facts["pairs start from"] == (f"the same {counts} of {num_pairs} pairs",)
     # Flips draw no weight.
     others = [
         trial.model_copy(
@@ -77,6 +77,12 @@ def test_what_an_arm_changes_is_no_caveat_and_still_counted():
     assert (
         f"(initial weights in {len(SPEC.seeds)} pairs), though gaussian changes the attention bias and the aug" in first
     )
+
+
+def test_own_code_is_named_by_its_content():
+    spec = make_spec(code={"path": "/here", "kept": "0123456789abcdef0123"})
+    assert report_on(spec, make_records(spec)).provenance.facts["own code"] == ("0123456789abcdef0123",)
+    assert "own code" not in report_on(SPEC, make_records(SPEC)).provenance.facts
 
 
 def test_trials_of_older_code_say_nothing():

@@ -469,8 +469,8 @@ def test_pairs_that_all_agree_are_not_told_as_one_pair() -> None:
     (sentence,) = report_on(spec, trials).answers
     assert sentence.endswith(
         "by +5.0 pp in each of 3 pairs (p = 0.250): inconclusive; the differences are all equal, which gives no "
-        "interval and is unlikely of independent repetitions: check whether the seed and the change have any effect on "
-        "what is scored."
+        "interval. Very few scored images do that; with many it is unlikely of independent repetitions: check whether "
+        "the seed and the change have any effect on what is scored."
     )
 
 
