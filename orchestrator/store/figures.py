@@ -68,7 +68,7 @@ def operating_figures(session: Session, trackers: Collection[str]) -> Figures:
 
 
 def _counted(session: Session, column: InstrumentedAttribute[Any], kinds: Iterable[StrEnum]) -> dict[str, int]:
-    found: dict[str, int] = dict(session.execute(select(column, func.count()).group_by(column)).tuples().all())
+    found = {str(kind): int(number) for kind, number in session.execute(select(column, func.count()).group_by(column))}
     return {str(kind): found.get(str(kind), 0) for kind in kinds}
 
 

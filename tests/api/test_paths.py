@@ -16,7 +16,7 @@ PATHS = {
     (f"{config}{patch}", "path")
     for config in ("CocoFormatConfig", "FolderConfig", "ManifestConfig", "MaskFolderConfig", "WeightsFile")
     for patch in ("", "Patch")
-}
+} | {("CodeFolder", "path")}
 """Of entries, and of patches of arms and cells."""
 BELOW = {
     (f"MaskFolderConfig{patch}", f"{split}_folder") for split in ("train", "val", "test") for patch in ("", "Patch")

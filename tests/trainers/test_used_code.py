@@ -257,6 +257,7 @@ def test_no_module_is_imported_by_a_name_made_at_run_time() -> None:
     assert {file: names for file, names in found.items() if names} == {
         # Nothing is imported by these: they ask where things lie, and what their versions are.
         "data/digits.py": ["importlib.util.find_spec"],
+        "own_code/snapshot.py": ["importlib.metadata.packages_distributions"],
         "own_code/place.py": ["importlib", "importlib.util.find_spec", "sys.modules"],
         # What a config names of the user's own: its module is one of the kinds whose code counts.
         "own_code/loading.py": ["importlib"],

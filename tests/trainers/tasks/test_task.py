@@ -110,7 +110,9 @@ class BrightnessTask(Task):
 
 class BrightnessTrial(TrialConfig):
     task: BrightnessTask = BrightnessTask()
+    """What is learned."""
     dataset: HalvesConfig
+    """What it is learned from."""
 
 
 @pytest.fixture
