@@ -16,7 +16,7 @@ PATHS = {
     (f"{config}{patch}", "path")
     for config in ("CocoFormatConfig", "FolderConfig", "ManifestConfig", "MaskFolderConfig", "WeightsFile")
     for patch in ("", "Patch")
-} | {("CodeFolder", "path")}
+}
 """Of entries, and of patches of arms and cells."""
 BELOW = {
     (f"MaskFolderConfig{patch}", f"{split}_folder") for split in ("train", "val", "test") for patch in ("", "Patch")
@@ -24,7 +24,7 @@ BELOW = {
 """Names of folders below a path."""
 PARTS = {(f"CocoPart{patch}", field) for field in ("annotations_file", "images_folder") for patch in ("", "Patch")}
 """Names of files and folders below a path, in a part of a data set."""
-FIELDS = PATHS | BELOW | PARTS
+FIELDS = PATHS | BELOW | PARTS | {("CodeFolder", "path")}  # of own code: tests/orchestrator/test_kept_code.py
 HOSTILE = [
     *("/proc/self", "/proc/self/root", "/proc/self/fd/0", "/proc/kcore", "/sys", "/dev/zero", "/dev/stdin", "/dev/fd"),
     *(
