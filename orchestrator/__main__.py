@@ -33,7 +33,7 @@ from orchestrator.private_folder import OpenFolderError, current_umask, private_
 from orchestrator.settings import Settings, WrongSettingsError, settings_here  # noqa: E402
 from orchestrator.spec.code import with_code_beside  # noqa: E402
 from orchestrator.spec.experiment import parse_spec  # noqa: E402
-from orchestrator.statistics.requirement import Requirement  # noqa: E402
+from orchestrator.statistics.requirement import Requirement, complaints, unmet  # noqa: E402
 from orchestrator.status import ExperimentStatus  # noqa: E402
 from orchestrator.store.database import Database, open_database  # noqa: E402
 from orchestrator.store.experiments import begin_attempt, get_experiment, insert_experiment, move  # noqa: E402
@@ -136,10 +136,9 @@ def _run(database: Database, settings: Settings, options: argparse.Namespace) ->
         _complain(str(error))
         return 2
     treatments = [arm.name for arm in spec.treatments]
-    margin = spec.equivalence_margin
-    complaints = [text for requirement in options.require if (text := requirement.complaint(treatments, margin))]
-    if complaints:
-        _complain(*complaints)
+    unmeetable = complaints(options.require, treatments, spec.equivalence_margin)
+    if unmeetable:
+        _complain(*unmeetable)
         return 2
     from orchestrator.driving.driver import run_experiment  # noqa: PLC0415
     from orchestrator.report.formats.folder import write_report  # noqa: PLC0415
@@ -182,10 +181,10 @@ def _run(database: Database, settings: Settings, options: argparse.Namespace) ->
     else:
         sys.stdout.write(f"\n{to_text(report.for_people())}\n")
     say(f"report: {files['md'].absolute().parent}")
-    unmet = [sentence for requirement in options.require for sentence in requirement.unmet(report.comparisons)]
-    unmet += [check.text for check in report.repeats if options.null and not check.is_exact]
-    if status is ExperimentStatus.SUCCEEDED and unmet:
-        _complain(*unmet)
+    not_shown = unmet(options.require, report.comparisons)
+    not_shown += [check.text for check in report.repeats if options.null and not check.is_exact]
+    if status is ExperimentStatus.SUCCEEDED and not_shown:
+        _complain(*not_shown)
         return _NOT_SHOWN
     return _EXIT_CODES[status]
 

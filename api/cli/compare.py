@@ -10,9 +10,10 @@ import typer
 
 from api.cli.readings import ReportReading
 from api.cli.report_tables import print_report
-from api.cli.requirements import Requirements
+from api.cli.requirements import Requirements, end_unless_shown
 from api.cli.results import write_text
 from api.cli.terminal import AsJson, Exit, complain, out, write_json
+from orchestrator.statistics.requirement import complaints, unmet
 
 if TYPE_CHECKING:
     from orchestrator.foreign.results import Table
@@ -123,16 +124,12 @@ def compare(
         complain("\n  ".join(error.problems))
         raise typer.Exit(Exit.REFUSED) from error
     treatments = [arm.name for arm in report.arms if arm.role == "treatment"]
-    unknown = [text for requirement in requirements or () if (text := requirement.complaint(treatments, margin))]
-    if unknown:
-        complain("\n  ".join(unknown))
+    unmeetable = complaints(requirements or (), treatments, margin)
+    if unmeetable:
+        complain("\n  ".join(unmeetable))
         raise typer.Exit(Exit.USAGE)
     _show(report, document, output, as_json=as_json)
-    unmet = [sentence for requirement in requirements or () for sentence in requirement.unmet(report.comparisons)]
-    for sentence in unmet:
-        complain(sentence)
-    if unmet:
-        raise typer.Exit(Exit.NOT_SHOWN)
+    end_unless_shown(unmet(requirements or (), report.comparisons))
 
 
 def _table(source: str, tracking_uri: str | None, pattern: str) -> "Table":

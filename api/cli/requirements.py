@@ -9,7 +9,7 @@ import typer
 from api.cli.readings import ReportReading
 from api.cli.terminal import Exit, complain
 from api.client import Client
-from orchestrator.statistics.requirement import Requirement
+from orchestrator.statistics.requirement import Requirement, complaints, unmet
 
 
 def _parsed(text: str) -> Requirement:
@@ -44,10 +44,10 @@ def refuse_unmeetable(spec: bytes, requirements: Sequence[Requirement]) -> None:
     named = [arm for arm in arms if isinstance(arm, dict)] if isinstance(arms, list) else []
     treatments = [str(arm.get("name")) for arm in named if arm.get("role") != "control"]
     margin = document.get("equivalence_margin") if isinstance(document, dict) else None
-    complaints = [text for requirement in requirements if (text := requirement.complaint(treatments, margin or 0.0))]
-    for text in complaints:
+    found = complaints(requirements, treatments, margin or 0.0)
+    for text in found:
         complain(text)
-    if complaints:
+    if found:
         raise typer.Exit(Exit.USAGE)
 
 
@@ -57,12 +57,8 @@ def require_of(client: Client, experiment_id: str, requirements: Sequence[Requir
     Raises:
         typer.Exit: something required is not shown.
     """
-    comparisons = client.comparisons(experiment_id) if requirements else ()
-    unmet = [sentence for requirement in requirements for sentence in requirement.unmet(comparisons)]
-    for sentence in unmet:
-        complain(sentence)
-    if unmet:
-        raise typer.Exit(Exit.NOT_SHOWN)
+    if requirements:
+        end_unless_shown(unmet(requirements, client.comparisons(experiment_id)))
 
 
 def require_equal_repeats(client: Client, experiment_id: str) -> None:
@@ -72,8 +68,16 @@ def require_equal_repeats(client: Client, experiment_id: str) -> None:
         typer.Exit: it did, or no pair was complete.
     """
     report = ReportReading.model_validate_json(client.report(experiment_id))
-    unequal = [check.text for check in report.repeats if not 0 < check.num_pairs == check.num_equal]
-    for sentence in unequal:
+    end_unless_shown([check.text for check in report.repeats if not 0 < check.num_pairs == check.num_equal])
+
+
+def end_unless_shown(not_shown: Sequence[str]) -> None:
+    """Say each of these sentences.
+
+    Raises:
+        typer.Exit: there is one.
+    """
+    for sentence in not_shown:
         complain(sentence)
-    if unequal:
+    if not_shown:
         raise typer.Exit(Exit.NOT_SHOWN)

@@ -12,15 +12,14 @@ from pydantic import JsonValue
 
 from api.abandonment import WhileWaitedForDep
 from api.dependencies import ExperimentsDep, ReportsDep, get_extension
-from api.errors import RequestError
 from api.pages.brief import brief_report
 from api.pages.forms import form_token, keep_form_token, read_form
+from api.pages.glimpsed import glimpse_or_why
 from api.pages.matrix import matrix_of
 from api.pages.rendering import page
 from api.pages.route import pages_router
 from api.report_desk import Glimpse, ReportDesk
 from api.routes.results import ReportFormat
-from orchestrator.errors import OrchestratorError
 from orchestrator.overrides import with_overrides
 from orchestrator.report import Report
 from orchestrator.report.sections.comparisons.tables import comparison_table, footnotes
@@ -102,10 +101,7 @@ async def show_experiment(
 
 async def report_for_page(reports: ReportDesk, experiment_id: str) -> Glimpse[Report] | str | None:
     """What it says, or why it can't be made (`None`: nothing yet). The rest of the page does without."""
-    try:
-        return await reports.glimpse(REPORT_SECONDS, brief_report, experiment_id)
-    except (RequestError, OrchestratorError) as error:
-        return str(error)
+    return await glimpse_or_why(reports, REPORT_SECONDS, brief_report, experiment_id)
 
 
 @router.post("/experiments/{experiment_id}/cancel")

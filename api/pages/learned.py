@@ -7,14 +7,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 from fastapi import Request, Response
-from fastapi.concurrency import run_in_threadpool
 from markupsafe import Markup
 
 from api.dependencies import ExperimentsDep, ReportsDep
-from api.errors import RequestError
-from api.pages.rendering import page
+from api.pages.glimpsed import subject_page
 from api.pages.route import pages_router
-from orchestrator.errors import OrchestratorError
 from orchestrator.report import Report
 from orchestrator.report.content.curves import BiasSeries
 from orchestrator.report.content.position_bias import BiasView
@@ -92,22 +89,14 @@ async def show_learned(
     request: Request, experiment_id: str, experiments: ExperimentsDep, reports: ReportsDep
 ) -> Response:
     """What the arms' biases became, and what the models see."""
-    last_event = await run_in_threadpool(experiments.last_event, experiment_id)
-    view = await run_in_threadpool(experiments.get, experiment_id)
-    glimpse, trouble = None, ""
-    try:
-        glimpse = await reports.glimpse(LEARNED_SECONDS, learned, experiment_id)
-    except (RequestError, OrchestratorError) as error:
-        trouble = str(error)
-    return page(
+    return await subject_page(
         request,
         "learned",
-        view=view,
-        path=f"/experiments/{experiment_id}",
-        learned=None if glimpse is None else glimpse.answer,
-        is_newest=glimpse is not None and glimpse.is_newest,
-        trouble=trouble,
-        last_event=last_event,
+        experiment_id,
+        experiments=experiments,
+        reports=reports,
+        work=learned,
+        seconds=LEARNED_SECONDS,
     )
 
 

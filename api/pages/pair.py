@@ -12,9 +12,10 @@ from markupsafe import Markup
 from api.dependencies import ExperimentsDep, ReportsDep
 from api.errors import RequestError
 from api.pages.experiment import report_for_page
+from api.pages.glimpsed import glimpse_or_why
 from api.pages.rendering import page
 from api.pages.route import pages_router
-from orchestrator.errors import OrchestratorError
+from api.report_desk import Glimpse
 from orchestrator.report import Report
 from orchestrator.report.drawing.difference_glyph import difference_glyph
 from orchestrator.report.drawing.slope_glyph import slope_glyph
@@ -173,13 +174,10 @@ async def _images(
         return "the trials of this pair are not planned yet"
     if any(each.record.status is not TrialStatus.SUCCEEDED for each in (control, treatment)):
         return "both trials must have succeeded first"
-    try:
-        glimpse = await reports.glimpse(
-            IMAGES_SECONDS, disagreements, experiment_id, control.id, treatment.id, kind, after
-        )
-    except (RequestError, OrchestratorError) as error:
-        return str(error)
-    return None if glimpse is None else glimpse.answer
+    told = await glimpse_or_why(
+        reports, IMAGES_SECONDS, disagreements, experiment_id, control.id, treatment.id, kind, after
+    )
+    return told.answer if isinstance(told, Glimpse) else told
 
 
 def disagreements(

@@ -3,14 +3,11 @@
 from typing import NamedTuple
 
 from fastapi import Request, Response
-from fastapi.concurrency import run_in_threadpool
 from markupsafe import Markup
 
 from api.dependencies import ExperimentsDep, ReportsDep
-from api.errors import RequestError
-from api.pages.rendering import page
+from api.pages.glimpsed import subject_page
 from api.pages.route import pages_router
-from orchestrator.errors import OrchestratorError
 from orchestrator.report.sections.search.figure import score_range
 from orchestrator.report.sections.search.glyph import search_glyph
 from orchestrator.report.sections.search.tables import control_words, search_overview, search_table
@@ -48,22 +45,14 @@ async def show_search(
     request: Request, experiment_id: str, experiments: ExperimentsDep, reports: ReportsDep
 ) -> Response:
     """Every search with its candidates, beside the control."""
-    last_event = await run_in_threadpool(experiments.last_event, experiment_id)
-    view = await run_in_threadpool(experiments.get, experiment_id)
-    glimpse, trouble = None, ""
-    try:
-        glimpse = await reports.glimpse(SEARCH_SECONDS, searches, experiment_id)
-    except (RequestError, OrchestratorError) as error:
-        trouble = str(error)
-    return page(
+    return await subject_page(
         request,
         "search",
-        view=view,
-        path=f"/experiments/{experiment_id}",
-        found=None if glimpse is None else glimpse.answer,
-        is_newest=glimpse is not None and glimpse.is_newest,
-        trouble=trouble,
-        last_event=last_event,
+        experiment_id,
+        experiments=experiments,
+        reports=reports,
+        work=searches,
+        seconds=SEARCH_SECONDS,
     )
 
 

@@ -77,6 +77,16 @@ class Requirement(NamedTuple):
                 yield f"{row.treatment} in {row.cell.key} is not shown to be {self.demand.value}: {reason}"
 
 
+def complaints(requirements: Sequence[Requirement], treatments: Collection[str], margin: float) -> list[str]:
+    """Of all of them, see `Requirement.complaint`."""
+    return [text for requirement in requirements if (text := requirement.complaint(treatments, margin))]
+
+
+def unmet(requirements: Sequence[Requirement], comparisons: Sequence[Comparison]) -> list[str]:
+    """Of all of them, see `Requirement.unmet`."""
+    return [sentence for requirement in requirements for sentence in requirement.unmet(comparisons)]
+
+
 def _why_unmet(row: Comparison, demand: Demand) -> str:
     if demand is not Demand.EQUIVALENT and row.higher_is_better is None:
         return f"neither more nor less of {row.metric} is better"

@@ -15,19 +15,9 @@ from orchestrator.spec.code import with_code_beside
 from orchestrator.spec.experiment import ExperimentSpec, parse_spec
 from orchestrator.store.database import Database
 from orchestrator.store.tables import ExperimentRow
+from tests.orchestrator.own_net import NET
 from trainers.own_code.place import own_code_here
 
-NET = """
-from torch import nn
-
-class Net(nn.Module):
-    def __init__(self, num_classes, width=4):
-        super().__init__()
-        self.layers = nn.Sequential(nn.Flatten(), nn.Linear(192, width), nn.GELU(), nn.Linear(width, num_classes))
-
-    def forward(self, images):
-        return self.layers(images)
-"""
 SPEC = {
     "name": "own",
     "models": [{"kind": "python", "target": "labk.net:Net", "arguments": {"width": 4}, "image_size_px": 8}],

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from markupsafe import escape
 
+from orchestrator.report.drawing.svg import svg
 from trainers.counted import counted
 
 _LEFT, _RIGHT, _TOP, _BOTTOM, _WIDTH, _HEIGHT = 48, 400, 8, 178, 484, 200
@@ -65,8 +66,7 @@ def band_glyph(bands: Sequence[Band], *, title: str) -> str:
         )
     # Names that are moved apart may need more room than the lines.
     height = round(max(_HEIGHT, max(labels) + 12))
-    size = f'viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}" height="{height}"'
-    return f'<svg class="bands" {size} role="img" aria-label="{escape(title)}">{"".join(shapes)}</svg>'
+    return svg("bands", _WIDTH, height, shapes, words=title)
 
 
 def _mean(band: Band, place: int) -> float:

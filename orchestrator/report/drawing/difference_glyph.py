@@ -1,8 +1,7 @@
 """The differences of one comparison as dots over their interval: a small SVG element for pages."""
 
-from markupsafe import escape
-
 from orchestrator.report.drawing.interval_glyph import Scale
+from orchestrator.report.drawing.svg import svg
 from orchestrator.report.words.numbers import signed, with_unit
 from orchestrator.statistics.comparison import Comparison
 
@@ -60,11 +59,8 @@ def difference_glyph(comparison: Comparison, decimals: int, *, is_interim: bool 
         # Not over one another.
         if value == 0 or abs(x(value) - x(0)) > 60
     ]
-    words = escape(f"{len(effects)} differences, {comparison.treatment} - {comparison.control}")
-    size = f'viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}" height="{height}"'
-    return (
-        f'<svg class="differences {comparison.verdict}" {size} role="img" aria-label="{words}">{"".join(shapes)}</svg>'
-    )
+    words = f"{len(effects)} differences, {comparison.treatment} - {comparison.control}"
+    return svg(f"differences {comparison.verdict}", _WIDTH, height, shapes, words=words)
 
 
 def _scale(comparison: Comparison, effects: list[float]) -> Scale:

@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 from markupsafe import escape
 
+from orchestrator.report.drawing.svg import svg
+
 _LEFT, _TOP, _CELL_HEIGHT, _WIDTH = 64, 4, 18, 420
 _MAX_COLUMNS = 48
 
@@ -48,8 +50,7 @@ def heat_glyph(rows: Sequence[HeatRow], columns: Sequence[str], *, title: str, u
         shapes.append(f'<text x="{x}" y="{height - 5}" text-anchor="{anchor}">{escape(columns[place])}</text>')
     middle = f"{low:.3g} (faint) to {high:.3g} (strong){' ' + unit if unit else ''}"
     shapes.append(f'<text x="{_LEFT + _WIDTH / 2}" y="{height - 5}" text-anchor="middle">{escape(middle)}</text>')
-    size = f'viewBox="0 0 {_LEFT + _WIDTH + 4} {height}" width="{_LEFT + _WIDTH + 4}" height="{height}"'
-    return f'<svg class="heat" {size} role="img" aria-label="{escape(title)}">{"".join(shapes)}</svg>'
+    return svg("heat", _LEFT + _WIDTH + 4, height, shapes, words=title)
 
 
 def _spread(length: int) -> list[int]:

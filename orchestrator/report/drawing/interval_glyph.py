@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from orchestrator.report.drawing.svg import svg
 from orchestrator.report.words.numbers import fixed, percent, signed
 from orchestrator.statistics.comparison import Comparison, Verdict
 
@@ -64,11 +65,10 @@ def interval_glyph(comparison: Comparison, scale: Scale, decimals: int, *, is_in
         place = f'transform="translate({x(comparison.effect)} {middle})"'
         look = "hollow" if is_interim else "filled"
         shapes.append(f'<path class="mark {look}" d="{_MARKS[comparison.verdict]}" {place}/>')
-    size = f'width="{_WIDTH}" height="{_HEIGHT}" viewBox="0 0 {_WIDTH} {_HEIGHT}"'
     words = _in_words(comparison, decimals)
     if is_interim:
         words = f"interim: {words}"
-    return f'<svg class="interval {comparison.verdict}" {size} role="img" aria-label="{words}">{"".join(shapes)}</svg>'
+    return svg(f"interval {comparison.verdict}", _WIDTH, _HEIGHT, shapes, words=words)
 
 
 def _in_words(comparison: Comparison, decimals: int) -> str:

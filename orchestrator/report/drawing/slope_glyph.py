@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from markupsafe import escape
 
+from orchestrator.report.drawing.svg import svg
 from orchestrator.report.words.numbers import fixed, level_unit, signed, with_unit
 from orchestrator.statistics.comparison import Comparison, Pair
 
@@ -52,11 +53,8 @@ def slope_glyph(
     if pairs and comparison.control_mean is not None:
         ends = f'y1="{y(comparison.control_mean)}" y2="{y(comparison.treatment_mean)}"'
         shapes.append(f'<line class="mean" x1="{_LEFT}" x2="{_RIGHT}" {ends}><title>means</title></line>')
-    words = escape(f"{len(pairs)} pairs, from {comparison.control} to {comparison.treatment}")
-    size = f'viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}" height="{_HEIGHT}"'
-    # Links inside of an element with the role of an image would be hidden from who does not see it.
-    role = "group" if link else "img"
-    return f'<svg class="slopes" {size} role="{role}" aria-label="{words}">{"".join(shapes)}</svg>'
+    words = f"{len(pairs)} pairs, from {comparison.control} to {comparison.treatment}"
+    return svg("slopes", _WIDTH, _HEIGHT, shapes, words=words, role="group" if link else "img")
 
 
 def _line(

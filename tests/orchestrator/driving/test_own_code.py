@@ -7,6 +7,7 @@ import pytest
 from orchestrator.kept_code import with_code
 from orchestrator.status import ExperimentStatus
 from orchestrator.store.database import Database
+from tests.orchestrator.own_net import NET
 from tests.orchestrator.small_experiments import (
     experiment_of,
     metrics_by_trial,
@@ -17,18 +18,6 @@ from tests.orchestrator.small_experiments import (
 )
 
 pytestmark = pytest.mark.ray
-
-NET = """
-from torch import nn
-
-class Net(nn.Module):
-    def __init__(self, num_classes, width=4):
-        super().__init__()
-        self.layers = nn.Sequential(nn.Flatten(), nn.Linear(192, width), nn.GELU(), nn.Linear(width, num_classes))
-
-    def forward(self, images):
-        return self.layers(images)
-"""
 
 
 def test_two_versions_of_a_package_give_two_results(tmp_path: Path, database: Database, ray_cluster: str) -> None:  # noqa: F811

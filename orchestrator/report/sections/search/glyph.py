@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from markupsafe import escape
 
 from orchestrator.report.content.search import Candidate, SearchSummary
+from orchestrator.report.drawing.svg import svg
 from orchestrator.report.sections.search.axis import height_of, marks_of
 from orchestrator.report.sections.search.tables import interval_of_level
 from orchestrator.report.words.numbers import params_text
@@ -38,8 +39,7 @@ def search_glyph(search: SearchSummary, scores: tuple[float, float], confidence:
         shapes.append(f'<text x="{where}" y="{y(level) + 4}" text-anchor="{anchor}">{level:.4g}</text>')
     width = right + 70
     words = f"{search.arm} on {search.cell.key}: {search.metric} of {len(search.candidates)} candidates"
-    size = f'viewBox="0 0 {width} {_HEIGHT}" width="{width}" height="{_HEIGHT}"'
-    return f'<svg class="search" {size} role="img" aria-label="{escape(words)}">{"".join(shapes)}</svg>'
+    return svg("search", width, _HEIGHT, shapes, words=words)
 
 
 def _control(
