@@ -10,6 +10,7 @@ from fastapi_offline import FastAPIOffline
 
 from api.background import Background
 from api.errors import install_error_handlers
+from api.event_looks import EventLooks
 from api.guard import Guard
 from api.metrics import MeasureRequests, Metrics
 from api.openapi import complete_openapi
@@ -49,7 +50,9 @@ def create_app(settings: Settings, *, with_background: bool = True) -> FastAPI:
             open_database, settings.effective_database_url, silence_seconds=settings.heartbeat_timeout_seconds
         )
         use_cases = Experiments(database, settings, folders)
-        state = AppState(settings, metrics, use_cases, folders.id, ReportDesk(settings, use_cases), Health(use_cases))
+        reports, pictures = ReportDesk(settings, use_cases), ReportDesk(settings, use_cases, most_processes=1)
+        looks, health = EventLooks(use_cases), Health(use_cases)
+        state = AppState(settings, metrics, use_cases, folders.id, reports, pictures, looks, health)
         app.state.sigmalab = state
         background = Background(database, settings, folders)
         if with_background:
@@ -58,7 +61,8 @@ def create_app(settings: Settings, *, with_background: bool = True) -> FastAPI:
             yield
         finally:
             state.stopping.set()
-            state.reports.close()
+            reports.close()
+            pictures.close()
             await run_in_threadpool(background.stop)
             database.close()
 
@@ -66,7 +70,7 @@ def create_app(settings: Settings, *, with_background: bool = True) -> FastAPI:
     install_error_handlers(app)
     # Before the rest: they take only requests that prefer HTML.
     shown = (experiments_page.router, experiment.router, pair.router, learned.router, search.router, new.router)
-    for pages in (sign_in.router, *shown, figures.router, pair.pictures):
+    for pages in (sign_in.router, *shown, figures.router, pair.pictures_router):
         app.include_router(pages)
     app.mount(ASSETS_PATH, assets_app())
     for routes in (service, experiments, trials, results, receptive_fields, learned_bias, events):

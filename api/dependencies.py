@@ -41,6 +41,12 @@ def get_reports(state: StateDep) -> ReportDesk:
     return state.reports
 
 
+def get_pictures(state: StateDep) -> ReportDesk:
+    """Where single images are found and drawn."""
+    return state.pictures
+
+
+PicturesDep = Annotated[ReportDesk, Depends(get_pictures)]
 ReportsDep = Annotated[ReportDesk, Depends(get_reports)]
 
 

@@ -85,14 +85,17 @@ class ReportDesk:
     answer waits until that one has ended.
     """
 
-    def __init__(self, settings: Settings, experiments: Experiments) -> None:
+    def __init__(self, settings: Settings, experiments: Experiments, *, most_processes: int | None = None) -> None:
         """No process is started yet.
 
         Args:
             settings: how many processes (0: threads of this one), and which database they read.
             experiments: the use cases in this process.
+            most_processes: of this desk (`None`: as many as the settings say).
         """
         self._settings, self._experiments = settings, experiments
+        allowed = settings.report_processes
+        self._num_processes = allowed if most_processes is None else min(allowed, most_processes)
         self._pool: ProcessPoolExecutor | None = None
         self._guard = threading.Lock()
         self._kept: OrderedDict[_Question, _Kept] = OrderedDict()
@@ -215,7 +218,7 @@ class ReportDesk:
         self, work: Callable[..., object], experiment_id: str, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> bytes:
         try:
-            if self._settings.report_processes == 0:
+            if self._num_processes == 0:
                 return await run_in_threadpool(
                     lambda: pickle.dumps(work(self._experiments, experiment_id, *args, **kwargs))
                 )
@@ -267,7 +270,7 @@ class ReportDesk:
         with self._guard:
             if self._pool is None:
                 self._pool = ProcessPoolExecutor(
-                    self._settings.report_processes,
+                    self._num_processes,
                     # A fork would copy threads in mid-step, and the listening socket.
                     mp_context=multiprocessing.get_context("spawn"),
                     initializer=_begin,

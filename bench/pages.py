@@ -128,10 +128,12 @@ def main() -> None:
             with httpx.Client(base_url=url, headers=BROWSER, timeout=600, trust_env=False) as http:
                 # The socket listens already: the first answer comes when the server is up.
                 http.get("/healthz")
+                pair = f"/experiments/{large}/pairs/small_vit_12x1_rel_bias_h1/digits-100/gaussian"
                 for name, path in (
                     ("experiments", "/"),
                     ("experiments, searched", "/?search=small&status=succeeded"),
                     ("experiment of 5,000 trials", f"/experiments/{large}"),
+                    ("one of its 2,500 pairs", pair),
                     ("what it learned", f"/experiments/{large}/learned"),
                     ("what it searched", f"/experiments/{large}/search"),
                     ("new question", "/new"),

@@ -24,6 +24,11 @@ def code_at(spec: ExperimentSpec, storage: Path) -> Path | None:
     return None if spec.code is None or spec.code.kept is None else storage / FOLDER / spec.code.kept
 
 
+def names_own_code(spec: ExperimentSpec) -> bool:
+    """Whether a plan of the experiment runs code of the user's own, be it in a folder or installed."""
+    return spec.code is not None or any(True for _ in _targets_in(spec.model_dump(mode="json")))
+
+
 @contextmanager
 def with_code(
     spec: ExperimentSpec, storage: Path, *, roots: tuple[Path, ...] | None, keep: bool

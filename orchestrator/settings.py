@@ -151,8 +151,8 @@ class Settings(BaseSettings):
     reconcile_interval_seconds: float = Field(default=1.0, gt=0)
     """Pause between two rounds of the reconciler, which starts and ends drivers."""
     report_processes: int = Field(default=1, ge=0)
-    """Processes that build reports beside the API's own, each some 550 MB from the first report on (0: none; a large
-    report then keeps all other requests waiting)."""
+    """Processes that build reports beside the API's own, each some 550 MB from the first report on, and one more for
+    single images once a pair's page is looked at (0: none; a large report then keeps all other requests waiting)."""
     trial_silence_hours: float = Field(default=24.0, gt=0)
     """How long a trial may train without ending an epoch before it is taken for hung, ended, and tried again."""
     log_format: LogFormat = "text"

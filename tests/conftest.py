@@ -22,6 +22,7 @@ from sqlalchemy import make_url
 from orchestrator.spec.experiment import ExperimentSpec
 from orchestrator.store.database import Database, open_database
 from orchestrator.store.tables import Table
+from tests.chromium import running_chromium
 from tests.orchestrator.mlflow_server import MlflowServer
 
 if TYPE_CHECKING:
@@ -39,8 +40,11 @@ _QUEUES = {
     "tests/orchestrator/driving/": "ray",
     "tests/orchestrator/test_search.py": "ray",
     "tests/orchestrator/service/test_jobs.py": "ray",
+    "tests/api/pages/test_in_browser.py": "browser",
+    "tests/orchestrator/report/test_page_width.py": "browser",
 }
-"""Tests that start servers wait for each other: on two cores, three heads that start at once take too long for Ray."""
+"""Tests that start servers wait for each other: on two cores, three heads that start at once take too long for Ray; and
+those that look at pages share a browser."""
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -59,7 +63,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: "Producer") -> "Load
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Of `make test`: the queues first, for they are long."""
     if hasattr(config, "workerinput"):
-        items.sort(key=lambda item: ["stack", "ray", ""].index(_queue(item.nodeid)))
+        items.sort(key=lambda item: ["stack", "ray", "browser", ""].index(_queue(item.nodeid)))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -94,6 +98,12 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SIGMALAB_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a browser that runs as long as the session; `tests/chromium.py` connects to it."""
+    yield from running_chromium(tmp_path_factory.mktemp("chromium"))
 
 
 @pytest.fixture(scope="session")

@@ -50,6 +50,7 @@ def keep_report(client: Client, view: ExperimentView) -> dict[str, str]:
         "what it sees": files.get(_MAPS_FIGURE),
         "API": f"{client.endpoint.shown}/docs",
         "MLflow": view.mlflow_url,
+        "page": f"{client.endpoint.shown}/experiments/{view.id}",
     }
     return {name: str(place) for name, place in links.items() if place is not None}
 

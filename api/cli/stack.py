@@ -130,7 +130,9 @@ def _run_demo(client: Client, text: bytes, *, as_json: bool, stays_up: bool) -> 
     print_links(links)
     if not stays_up:
         out.print(
-            "The servers stop now; `make serve` (or `sigmalab serve`) brings both links back, experiment included."
+            "The servers stop now. To look at the pairs, curves and images of this page in a browser: "
+            "`make serve` (or `sigmalab serve`).",
+            soft_wrap=True,
         )
 
 

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from api.views import PlanView
+from orchestrator.device_hours import device_hours
 from orchestrator.service.views import ExperimentView
 from orchestrator.statistics.allocation_plan import Allocation
 from orchestrator.statistics.comparison import Cell
@@ -45,7 +46,7 @@ def print_plan(console: Console, plan: PlanView) -> None:
     if plan.looks is not None:
         _print_wrapped(console, "looks", _looks(plan.looks))
     amounts = ((plan.cost.cpu_hours, "CPU core"), (plan.cost.gpu_hours, "GPU"))
-    time_needed = " and ".join(_duration(hours, kind) for hours, kind in amounts if hours) or "no time"
+    time_needed = " and ".join(device_hours(hours, kind) for hours, kind in amounts if hours) or "no time"
     trainings = counted(plan.cost.num_trials, "training")
     if plan.allocation is not None:
         trainings += " if all rows vary alike"
@@ -206,18 +207,6 @@ def fixed(value: float | None, decimals: int, sign: str = "") -> str:
         return MISSING
     rounded = round(value, decimals) + 0.0
     return f"{rounded:{sign if rounded else ''}.{decimals}f}"
-
-
-def _duration(hours: float, kind: str) -> str:
-    """`1.5 CPU core hours`, `30 CPU core seconds`."""
-    if hours >= 0.01:
-        return f"{_rounded(hours)} {kind} hours"
-    return f"{_rounded(3600 * hours)} {kind} seconds" if hours >= 1 / 3600 else f"less than 1 {kind} second"
-
-
-def _rounded(amount: float) -> str:
-    """Two digits, without an exponent."""
-    return f"{float(f'{amount:.2g}'):,.10g}"
 
 
 def _counted(values: Sequence[str], noun: str) -> str:

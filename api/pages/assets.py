@@ -6,10 +6,14 @@ from fastapi.staticfiles import StaticFiles
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import ASGIApp
 
+from orchestrator.report.page.templating import STYLES
+
 ASSETS_PATH = "/assets"
 FILES = Path(__file__).with_name("browser")
 
 
 def assets_app() -> ASGIApp:
     """The files, packed where the client can unpack them; they hold nothing that only some may see."""
-    return GZipMiddleware(StaticFiles(directory=FILES), minimum_size=1024)
+    # The stylesheet lies where the page that is a file finds it, too.
+    styles = ("orchestrator.report.page", STYLES.name)
+    return GZipMiddleware(StaticFiles(directory=FILES, packages=[styles]), minimum_size=1024)

@@ -12,16 +12,15 @@ from pydantic import JsonValue
 
 from api.abandonment import WhileWaitedForDep
 from api.dependencies import ExperimentsDep, ReportsDep, get_extension
-from api.pages.brief import brief_report
+from api.pages.brief import BriefReport, brief_report
 from api.pages.forms import form_token, keep_form_token, read_form
 from api.pages.glimpsed import glimpse_or_why
-from api.pages.matrix import matrix_of
 from api.pages.rendering import page
 from api.pages.route import pages_router
 from api.report_desk import Glimpse, ReportDesk
 from api.routes.results import ReportFormat
 from orchestrator.overrides import with_overrides
-from orchestrator.report import Report
+from orchestrator.report.page.matrix import matrix_of
 from orchestrator.report.sections.comparisons.tables import comparison_table, footnotes
 from orchestrator.report.words.table import without_constant_columns
 from orchestrator.status import TrialStatus
@@ -68,7 +67,8 @@ async def show_experiment(
         report_for_page(reports, experiment_id),
     )
     glimpse, trouble = (None, told) if isinstance(told, str) else (told, "")
-    report = None if glimpse is None else glimpse.answer
+    brief = None if glimpse is None else glimpse.answer
+    report = None if brief is None else brief.report
     shown_trials, is_last = found[:TRIALS], len(found) <= TRIALS
     path = f"/experiments/{experiment_id}"
     kept = {"trials": wanted} if wanted else {}
@@ -84,6 +84,8 @@ async def show_experiment(
         pairs_version="" if glimpse is None else glimpse.version,
         num_compared=0 if report is None else sum(comparison.num_pairs for comparison in report.comparisons),
         trouble=trouble,
+        has_learned=brief is not None and brief.has_learned,
+        has_search=brief is not None and brief.has_search,
         matrix=None if report is None else matrix_of(report, view.arm_labels),
         comparisons=None if report is None else without_constant_columns(comparison_table(report)),
         footnotes=() if report is None else footnotes(report),
@@ -99,7 +101,7 @@ async def show_experiment(
     return keep_form_token(request, answer, token)
 
 
-async def report_for_page(reports: ReportDesk, experiment_id: str) -> Glimpse[Report] | str | None:
+async def report_for_page(reports: ReportDesk, experiment_id: str) -> Glimpse[BriefReport] | str | None:
     """What it says, or why it can't be made (`None`: nothing yet). The rest of the page does without."""
     return await glimpse_or_why(reports, REPORT_SECONDS, brief_report, experiment_id)
 

@@ -13,6 +13,7 @@ from fastapi import Request, Response
 
 from api.body import read_bounded
 from api.errors import RequestError
+from api.pages.refreshing import is_refresh
 from api.pages.session import own_cookie
 
 FORM_FIELD = "form_token"
@@ -28,12 +29,16 @@ def form_cookie(request: Request) -> str:
 
 
 def form_token(request: Request) -> str:
-    """What the forms of this browser's pages carry."""
+    """What the forms of this browser's pages carry; nothing where a script takes no form from the page."""
+    if is_refresh(request.headers):
+        return ""
     return request.cookies.get(form_cookie(request)) or secrets.token_urlsafe(24)
 
 
 def keep_form_token(request: Request, response: Response, token: str) -> Response:
     """Let the browser carry it, too, for a week from now."""
+    if not token:
+        return response
     keep_cookie(request, response, form_cookie(request), token)
     return response
 

@@ -16,7 +16,8 @@ from orchestrator.report import Report
 from orchestrator.report.content.curves import BiasSeries
 from orchestrator.report.content.position_bias import BiasView
 from orchestrator.report.drawing.band_glyph import Band, band_glyph
-from orchestrator.report.drawing.heat_glyph import HeatRow, heat_glyph
+from orchestrator.report.drawing.heat_glyph import heat_glyph
+from orchestrator.report.sections.learned_sigma.glyphs import layers_over_epochs
 from orchestrator.report.sections.learned_sigma.tables import bias_table, layer_name, sigma_by_dataset_table
 from orchestrator.report.words.table import Table
 from orchestrator.service.experiments import Experiments
@@ -145,12 +146,12 @@ def _first_looks(looks: Iterable[_Look], limit: int) -> Iterable[_Look]:
 
 def _courses(bias: Sequence[BiasSeries]) -> Iterable[Course]:
     def place(each: BiasSeries) -> tuple[str, str, str]:
-        return each.cell.key, each.arm, each.quantity
+        return each.cell.key, each.arm, "" if each.quantity == "sigma" else each.quantity
 
-    for (cell, arm, quantity), found in groupby(sorted(bias, key=place), key=place):
+    for (cell, arm, _), found in groupby(sorted(bias, key=place), key=place):
         series = sorted(found, key=lambda each: (each.layer, each.head or 0))
-        columns = ["before training", *(f"epoch {epoch}" for epoch in range(len(series[0].mean_by_epoch)))]
-        rows = [HeatRow(layer_name(each), (each.initial, *each.mean_by_epoch)) for each in series]
+        quantity = series[0].quantity
+        rows, columns = layers_over_epochs(series)
         bands = [
             Band(
                 layer_name(each),

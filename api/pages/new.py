@@ -20,6 +20,7 @@ from api.pages.rendering import page
 from api.pages.route import pages_router
 from api.planning import plan_view
 from orchestrator.errors import Problem, SpecError
+from orchestrator.kept_code import names_own_code
 from orchestrator.planning.plan import Plan
 from orchestrator.spec.experiment import parse_spec
 from trainers.errors import DocumentError
@@ -40,14 +41,21 @@ async def show_new(request: Request, template: Annotated[str, Query(max_length=1
 
 @router.post("/new")
 async def plan_or_submit(request: Request, waited_for: WhileWaitedForDep, experiments: ExperimentsDep) -> Response:
-    """The plan of what was written; with `action=submit` it is stored, and runs from then on."""
+    """The plan of what was written; with `action=submit` it is stored, and runs from then on, once for all clicks.
+
+    With `action=look`, which a script asks for while somebody types, no code of the user's own is run.
+    """
     fields = await read_form(request, max_bytes=_MAX_BYTES)
     written, is_submitted = fields.get("spec", ""), fields.get("action") == "submit"
     try:
         spec = parse_spec(decode_json(written.encode()))
         if is_submitted:
-            submission = await waited_for(lambda is_cancelled: experiments.hand_in(spec, is_cancelled=is_cancelled))
+            submission = await waited_for(
+                lambda is_cancelled: experiments.hand_in(spec, unless_running=True, is_cancelled=is_cancelled)
+            )
             return RedirectResponse(f"/experiments/{submission.view.id}", HTTPStatus.SEE_OTHER)
+        if fields.get("action") == "look" and names_own_code(spec):
+            return _shown(request, written, runs_code=True)
         plan = await waited_for(lambda is_cancelled: experiments.plan(spec, is_cancelled))
     except DocumentError as error:
         return _shown(request, written, problems=[Problem("", str(error))], is_refused=is_submitted)
@@ -64,6 +72,7 @@ def _shown(
     problems: list[Problem] | None = None,
     plan: str | None = None,
     is_refused: bool = False,
+    runs_code: bool = False,
 ) -> Response:
     token = form_token(request)
     answer = page(
@@ -75,6 +84,7 @@ def _shown(
         chosen=chosen,
         problems=problems or [],
         plan=plan,
+        runs_code=runs_code,
         form_token=token,
     )
     return keep_form_token(request, answer, token)

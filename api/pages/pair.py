@@ -9,15 +9,16 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from markupsafe import Markup
 
-from api.dependencies import ExperimentsDep, ReportsDep
+from api.dependencies import ExperimentsDep, PicturesDep, ReportsDep
 from api.errors import RequestError
 from api.pages.experiment import report_for_page
 from api.pages.glimpsed import glimpse_or_why
 from api.pages.rendering import page
 from api.pages.route import pages_router
-from api.report_desk import Glimpse
+from api.report_desk import Glimpse, ReportDesk
 from orchestrator.report import Report
 from orchestrator.report.drawing.difference_glyph import difference_glyph
+from orchestrator.report.drawing.drawn_pairs import not_all_words
 from orchestrator.report.drawing.slope_glyph import slope_glyph
 from orchestrator.report.words.answers import pairing_words
 from orchestrator.service.experiments import Experiments
@@ -29,18 +30,12 @@ from orchestrator.stored.disagreements import Disagreement, Kind
 from trainers.errors import DataError
 
 router = pages_router()
-pictures = APIRouter(include_in_schema=False)
+pictures_router = APIRouter(include_in_schema=False)
 
 IMAGES = 24
 """On one page."""
 IMAGES_SECONDS = 1.0
-"""How long the page waits for images; the report's processes may be busy."""
-
-KIND_WORDS = {
-    Kind.ONLY_TREATMENT: "only the treatment is right",
-    Kind.ONLY_CONTROL: "only the control is right",
-    Kind.BOTH_WRONG: "both are wrong, in different ways",
-}
+"""How long the page waits for images: the first time a process starts for them."""
 
 _Text = Annotated[str, Path(max_length=300)]
 _Seed = Annotated[int | None, Query(ge=0, lt=2**63)]
@@ -65,6 +60,7 @@ async def show_pair(
     treatment: _Text,
     experiments: ExperimentsDep,
     reports: ReportsDep,
+    pictures: PicturesDep,
     seed: _Seed = None,
     images: Kind | None = None,
     after: Annotated[int, Query(ge=0, lt=2**31)] = 0,
@@ -79,7 +75,7 @@ async def show_pair(
     glimpse, trouble = (None, told) if isinstance(told, str) else (told, "")
     comparison = None
     if glimpse is not None:
-        comparison = _comparison(glimpse.answer, view, model, dataset, treatment)
+        comparison = glimpse.answer.whole(_comparison(glimpse.answer.report, view, model, dataset, treatment))
     parts = "/".join(quote(part, safe="") for part in (model, dataset, treatment))
     path = f"/experiments/{experiment_id}/pairs/{parts}"
     chosen = _chosen_seed(comparison, seed)
@@ -88,7 +84,8 @@ async def show_pair(
         trials = await run_in_threadpool(
             experiments.pair, experiment_id, cell=f"{model}/{dataset}", treatment=treatment, seed=chosen
         )
-    shown = await _images(reports, experiment_id, trials, images, after)
+    control, name = (view.arm_labels.get(arm, arm) for arm in (view.control, treatment))
+    shown = await _images(pictures, experiment_id, trials, images, after)
     return page(
         request,
         "pair",
@@ -97,9 +94,10 @@ async def show_pair(
         path=path,
         model=model,
         dataset=dataset,
-        treatment=view.arm_labels.get(treatment, treatment),
+        control=control,
+        treatment=name,
         comparison=comparison,
-        report=None if glimpse is None else glimpse.answer,
+        report=None if glimpse is None else glimpse.answer.report,
         is_newest=glimpse is not None and glimpse.is_newest,
         trouble=trouble,
         last_event=last_event,
@@ -107,10 +105,17 @@ async def show_pair(
         trials=trials,
         metric=_metric_to_begin_with(comparison),
         pairing=_pairing(comparison),
-        kinds=KIND_WORDS,
+        not_all="" if comparison is None else not_all_words([comparison]),
+        kinds={
+            Kind.ONLY_TREATMENT: f"only {name} is right",
+            Kind.ONLY_CONTROL: f"only {control} is right",
+            Kind.BOTH_WRONG: "both are wrong, in different ways",
+        },
         shown=shown,
         image_link=lambda **asked: f"{path}?{urlencode({'seed': chosen, **asked})}#images",
-        drawn=None if glimpse is None or comparison is None else _drawn(comparison, glimpse.answer, path, chosen),
+        drawn=None
+        if glimpse is None or comparison is None
+        else _drawn(comparison, glimpse.answer.report, path, chosen),
     )
 
 
@@ -166,7 +171,7 @@ def _drawn(comparison: Comparison, report: Report, path: str, seed: int | None) 
 
 
 async def _images(
-    reports: ReportsDep, experiment_id: str, trials: PairTrials, kind: Kind | None, after: int
+    pictures: ReportDesk, experiment_id: str, trials: PairTrials, kind: Kind | None, after: int
 ) -> _Shown | str | None:
     """Images of one kind (`None`: still being looked for), or why there are none."""
     control, treatment = trials
@@ -175,7 +180,7 @@ async def _images(
     if any(each.record.status is not TrialStatus.SUCCEEDED for each in (control, treatment)):
         return "both trials must have succeeded first"
     told = await glimpse_or_why(
-        reports, IMAGES_SECONDS, disagreements, experiment_id, control.id, treatment.id, kind, after
+        pictures, IMAGES_SECONDS, disagreements, experiment_id, control.id, treatment.id, kind, after
     )
     return told.answer if isinstance(told, Glimpse) else told
 
@@ -201,15 +206,15 @@ def drawn_picture(experiments: Experiments, experiment_id: str, trial_id: int, p
         return str(error)
 
 
-@pictures.get("/experiments/{experiment_id}/trials/{trial_id}/images/{place}.png")
+@pictures_router.get("/experiments/{experiment_id}/trials/{trial_id}/images/{place}.png")
 async def show_picture(
     experiment_id: str,
     trial_id: Annotated[int, Path(ge=0, lt=2**63)],
     place: Annotated[int, Path(ge=0, lt=2**63)],
-    reports: ReportsDep,
+    pictures: PicturesDep,
 ) -> Response:
     """A scored image, as the trial's model gets it."""
-    png = await reports.once(drawn_picture, experiment_id, trial_id, place)
+    png = await pictures.once(drawn_picture, experiment_id, trial_id, place)
     if isinstance(png, str):
         raise RequestError(HTTPStatus.NOT_FOUND, "image_not_found", png)
     headers = {"X-Content-Type-Options": "nosniff", "Cache-Control": "private, max-age=3600", "Vary": "Cookie"}

@@ -2,18 +2,13 @@
 
 import gzip
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from http import HTTPStatus
 from importlib.metadata import version
 
 from fastapi import Request, Response
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
 from api.pages.session import is_signed_in
-from orchestrator.report.words.numbers import duration, fixed, in_unit, interval, percent, signed, with_unit
-from orchestrator.statistics.p_text import p_text
-from trainers.counted import counted
+from orchestrator.report.page.templating import with_templates_of
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'"
@@ -30,33 +25,8 @@ HEADERS = {
 _WORTH_PACKING_BYTES = 1024
 
 
-def _when(moment: datetime) -> Markup:
-    """A time that a script may show in the reader's zone."""
-    utc = moment.astimezone(UTC)
-    text = f"{utc:%Y-%m-%d %H:%M} UTC"
-    return Markup('<time datetime="{}">{}</time>').format(utc.isoformat(timespec="seconds"), text)
-
-
-# Autoescape is on for all names: what a user wrote is text, never markup.
-_TEMPLATES = Environment(
-    loader=PackageLoader("api.pages", "templates"),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
-_TEMPLATES.filters |= {
-    "counted": counted,
-    "duration": duration,
-    "fixed": fixed,
-    "in_unit": in_unit,
-    "p_text": p_text,
-    "percent": percent,
-    "signed": signed,
-    "when": _when,
-    "with_unit": with_unit,
-}
-_TEMPLATES.globals |= {"interval_text": interval, "version": version("sigmalab")}
+_TEMPLATES = with_templates_of("api.pages")
+_VERSION = version("sigmalab")
 
 
 def page(
@@ -67,7 +37,7 @@ def page(
     headers: Mapping[str, str] | None = None,
     **names: object,
 ) -> Response:
-    """A page from a template of this package.
+    """A page from a template of this package, or of what it shares with the report's file.
 
     Args:
         request: what is answered.
@@ -78,6 +48,7 @@ def page(
     """
     token: str | None = request.app.state.sigmalab.settings.api_token
     text = _TEMPLATES.get_template(f"{template}.html.jinja").render(
+        version=_VERSION,
         here=request.url.path,
         origin=str(request.base_url).rstrip("/"),
         is_signed_in=token is not None and is_signed_in(request.headers, token),

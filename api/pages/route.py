@@ -12,6 +12,7 @@ from starlette.types import Scope
 
 from api.errors import RequestError, problem_of
 from api.pages.accept import prefers_html
+from api.pages.refreshing import Refreshing, is_refresh
 from api.pages.rendering import page
 from orchestrator.errors import OrchestratorError
 
@@ -31,6 +32,9 @@ class PageRoute(APIRoute):
 
         async def show_problems(request: Request) -> Response:
             try:
+                if request.method == "GET" and is_refresh(request.headers):
+                    refreshing: Refreshing = request.app.state.sigmalab.refreshing
+                    return await refreshing.page(request, lambda: handle(request))
                 return await handle(request)
             except (RequestError, OrchestratorError, RequestValidationError) as error:
                 return problem_page(request, error)

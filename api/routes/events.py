@@ -1,6 +1,5 @@
 """What happens to an experiment, as server-sent events."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from typing import Annotated
 
@@ -15,7 +14,6 @@ from orchestrator.service.views import EventView, ExperimentView
 
 router = APIRouter(prefix="/experiments/{experiment_id}", tags=["results"], responses=PROBLEMS)
 
-_BATCH = 500
 _SHORTEST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 1.0
 _RECONNECT_MILLISECONDS = 1000
@@ -36,15 +34,16 @@ async def watch_events(
 ) -> AsyncIterator[ServerSentEvent]:
     """All events since `Last-Event-ID` (without it: all), then each as it happens, `end` as the last.
 
-    Between two looks at the database nothing is held but a coroutine: a thousand watchers take no thread.
+    Between two looks at the database nothing is held but a coroutine, and who waits for the same shares a look: a
+    thousand watchers take no thread.
     A comment every 15 seconds keeps the connection open.
     """
     with state.metrics.streams.track_inprogress():
-        seen, pause = last_event_id or after, _SHORTEST_PAUSE_SECONDS
+        seen, pause = last_event_id or after, 0.0
         # A watcher who has had the `end` of a finished experiment is told again.
         end = _end_of(experiment) if experiment.status.is_final else None
         while not state.stopping.is_set():
-            events = await run_in_threadpool(_next_events, state.experiments, experiment.id, seen)
+            events = await state.looks.after(experiment.id, seen, pause_seconds=pause)
             for event in events:
                 seen = event.id
                 if event.kind == "end":
@@ -52,19 +51,14 @@ async def watch_events(
                 else:
                     yield _as_sent(event, event.id)
             if events:
-                pause = _SHORTEST_PAUSE_SECONDS
+                pause = 0.0
                 continue
             if end is not None and await run_in_threadpool(_is_over, state.experiments, experiment.id):
                 yield _as_sent(end, seen)
                 return
             # An experiment that was extended has an `end` in the middle of its history.
             end = None
-            await asyncio.sleep(pause)
-            pause = min(pause * 1.5, _LONGEST_PAUSE_SECONDS)
-
-
-def _next_events(experiments: Experiments, experiment_id: str, after: int) -> tuple[EventView, ...]:
-    return experiments.events(experiment_id, after, _BATCH)
+            pause = min(max(_SHORTEST_PAUSE_SECONDS, pause * 1.5), _LONGEST_PAUSE_SECONDS)
 
 
 def _is_over(experiments: Experiments, experiment_id: str) -> bool:

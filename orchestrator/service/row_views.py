@@ -9,6 +9,7 @@ from orchestrator.status import ExperimentStatus, Phase, TrialStatus
 from orchestrator.store.experiments import EXTENDED, RESUMED
 from orchestrator.store.progress import ExpectedEnd, TrialCounts
 from orchestrator.store.tables import DriverAttemptRow, EventRow, ExperimentRow, TrialRow
+from orchestrator.stored.spec import stored_devices
 from trainers.counted import counted
 
 
@@ -26,6 +27,9 @@ def experiment_view(
     status = ExperimentStatus(row.status)
     # A search that has ended may have needed fewer trials than it might have.
     num_search_trials = counts.known_search if status.is_final else max(row.num_search_trials, counts.known_search)
+    num_trials = row.num_confirm_trials + num_search_trials
+    cores, gpus = stored_devices(row)
+    used_hours, expected_hours = _hours(counts, num_trials, is_over=status is ExperimentStatus.SUCCEEDED)
     return ExperimentView(
         id=row.id,
         name=row.name,
@@ -41,18 +45,32 @@ def experiment_view(
         expected_end_basis=_basis(expected_end) if expected_end else "",
         attempt=row.attempt,
         progress=Progress(
-            trials_total=row.num_confirm_trials + num_search_trials,
+            trials_total=num_trials,
             trials_done=counts.done,
             trials_failed=counts.failed,
             trials_reused=counts.reused,
             trials_running=counts.running,
             pairs_total=row.num_pairs,
             pairs_complete=pairs_complete,
+            cpu_hours_used=cores * used_hours,
+            cpu_hours_expected=None if expected_hours is None else cores * expected_hours,
+            gpu_hours_used=gpus * used_hours,
+            gpu_hours_expected=None if expected_hours is None else gpus * expected_hours,
         ),
         conditions=tuple(conditions),
+        control=row.control,
         arm_labels=dict(labels),
         mlflow_url=mlflow_url,
     )
+
+
+def _hours(counts: TrialCounts, num_trials: int, *, is_over: bool) -> tuple[float, float | None]:
+    """Hours that trials have trained, and that all planned ones will have (`None`: no trial tells yet)."""
+    used = counts.trained_seconds / 3600
+    num_unknown = max(0, num_trials - counts.known)
+    if is_over or counts.open_seconds is None or (num_unknown and counts.mean_seconds is None):
+        return used, used if is_over else None
+    return used, used + (counts.open_seconds + num_unknown * (counts.mean_seconds or 0.0)) / 3600
 
 
 def _basis(expected: ExpectedEnd) -> str:

@@ -45,6 +45,14 @@ class Progress(View):
     """Pairs of the confirm phase."""
     pairs_complete: int
     """Pairs whose control and treatment both succeeded."""
+    cpu_hours_used: float = 0.0
+    """CPU core hours of training by trials that have ended; what stands in from elsewhere took none."""
+    cpu_hours_expected: float | None = None
+    """CPU core hours once all planned trials have trained: an estimate from those that have (`null`: none tells)."""
+    gpu_hours_used: float = 0.0
+    """GPU hours of the same training."""
+    gpu_hours_expected: float | None = None
+    """GPU hours once all planned trials have trained."""
 
 
 class ExperimentView(View):
@@ -80,6 +88,8 @@ class ExperimentView(View):
     """How far it is."""
     conditions: tuple[Condition, ...]
     """What is well and what is not (empty in lists)."""
+    control: str = ""
+    """Name of the control arm."""
     arm_labels: dict[str, str] = {}
     """Name of an arm -> what people read in its place, of the arms that have a label (empty in lists)."""
     mlflow_url: str | None

@@ -56,6 +56,31 @@ class TrialCounts(NamedTuple):
     reused: int = 0
     running: int = 0
     cancelled: int = 0
+    trained_seconds: float = 0.0
+    """Training time of those that ended here: what stands in from elsewhere took none."""
+    open_seconds: float | None = 0.0
+    """What those that may still train will take, by the mean of their cell, else of all (`None`: no trial tells)."""
+    mean_seconds: float | None = None
+    """Of those whose time is known, stand-ins included (`None`: there is none)."""
+
+
+class _CellCounts(NamedTuple):
+    """Trials of one cell of an experiment."""
+
+    known: int
+    known_search: int
+    done: int
+    failed: int
+    reused: int
+    running: int
+    cancelled: int
+    num_timed: int
+    timed_seconds: float
+    trained_seconds: float
+
+    @property
+    def num_open(self) -> int:
+        return self.known - self.done - self.failed
 
 
 def count_trials(session: Session, experiment_ids: Collection[str]) -> dict[str, TrialCounts]:
@@ -64,6 +89,7 @@ def count_trials(session: Session, experiment_ids: Collection[str]) -> dict[str,
     rows = session.execute(
         select(
             TrialRow.experiment_id,
+            TrialRow.cell,
             func.count(),
             func.count().filter(TrialRow.phase == Phase.SEARCH),
             func.count().filter(done),
@@ -71,13 +97,39 @@ def count_trials(session: Session, experiment_ids: Collection[str]) -> dict[str,
             func.count().filter(TrialRow.reused_from.is_not(None)),
             func.count().filter(TrialRow.status == TrialStatus.RUNNING),
             func.count().filter(TrialRow.status == TrialStatus.CANCELLED),
+            func.count(TrialRow.training_seconds),
+            func.coalesce(func.sum(TrialRow.training_seconds), 0.0),
+            func.coalesce(func.sum(TrialRow.training_seconds).filter(TrialRow.reused_from.is_(None)), 0.0),
         )
         .where(TrialRow.experiment_id.in_(experiment_ids))
-        .group_by(TrialRow.experiment_id)
+        .group_by(TrialRow.experiment_id, TrialRow.cell)
     )
-    counts = dict.fromkeys(experiment_ids, TrialCounts())
-    counts.update({experiment_id: TrialCounts(*numbers) for experiment_id, *numbers in rows})
-    return counts
+    cells: dict[str, list[_CellCounts]] = {experiment_id: [] for experiment_id in experiment_ids}
+    for experiment_id, _, *numbers in rows:
+        cells[experiment_id].append(_CellCounts(*numbers))
+    return {experiment_id: _counted_up(found) for experiment_id, found in cells.items()}
+
+
+def _counted_up(cells: Collection[_CellCounts]) -> TrialCounts:
+    num_timed = sum(cell.num_timed for cell in cells)
+    mean = sum(cell.timed_seconds for cell in cells) / num_timed if num_timed else None
+    open_seconds: float | None = None
+    if mean is not None or not any(cell.num_open for cell in cells):
+        open_seconds = sum(
+            cell.num_open * (cell.timed_seconds / cell.num_timed if cell.num_timed else mean or 0.0) for cell in cells
+        )
+    return TrialCounts(
+        known=sum(cell.known for cell in cells),
+        known_search=sum(cell.known_search for cell in cells),
+        done=sum(cell.done for cell in cells),
+        failed=sum(cell.failed for cell in cells),
+        reused=sum(cell.reused for cell in cells),
+        running=sum(cell.running for cell in cells),
+        cancelled=sum(cell.cancelled for cell in cells),
+        trained_seconds=sum(cell.trained_seconds for cell in cells),
+        open_seconds=open_seconds,
+        mean_seconds=mean,
+    )
 
 
 def count_complete_pairs(session: Session, experiment_ids: Collection[str]) -> dict[str, int]:

@@ -33,6 +33,13 @@ def stored_arm_labels(row: ExperimentRow) -> dict[str, str]:
     return {arm["name"]: arm["label"] for arm in json.loads(row.spec)["arms"] if arm.get("label")}
 
 
+def stored_devices(row: ExperimentRow) -> tuple[float, float]:
+    """CPU cores and GPUs that each trial takes, whatever version wrote the spec."""
+    resources = json.loads(row.spec)["resources"]
+    num_workers = resources["num_workers"]
+    return num_workers * resources["cpus_per_worker"], num_workers * resources["gpus_per_worker"]
+
+
 def stored_cells(spec: ExperimentSpec) -> list[Cell]:
     """Models x data sets, in the order of a spec that was validated when it came in: nothing is left to find."""
     return [entry.cell for entry in cells_of(spec, Findings())]

@@ -1,12 +1,16 @@
 """Server-sent events: replay, resumption, the last one."""
 
+import asyncio
 import threading
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
+from api.event_looks import EventLooks
 from api.sse import Event, read_events
+from orchestrator.service.views import EventView
 from orchestrator.store.database import Database
 from orchestrator.store.events import append_event
 from tests.api import playing
@@ -31,6 +35,29 @@ def test_replay_of_a_finished_experiment(http: TestClient, database: Database, e
     assert [event.kind for event in events].count("end") == 1
     assert events[-1].kind == "end"
     assert [event.id for event in events] == sorted({event.id for event in events})
+
+
+def test_watchers_of_one_experiment_share_their_looks(
+    app: FastAPI, http: TestClient, database: Database, experiment_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    playing.play(database, experiment_id)
+    experiments, asked = app.state.sigmalab.experiments, []
+    real = experiments.events
+    monkeypatch.setattr(experiments, "events", lambda *args: asked.append(args) or real(*args))
+    looks = EventLooks(experiments)
+
+    async def watch() -> list[tuple[EventView, ...]]:
+        both = [looks.after(experiment_id, seen, pause_seconds=0) for seen in (0, 3) for _ in range(50)]
+        return await asyncio.gather(*both)
+
+    found = asyncio.run(watch())
+    assert len(asked) == 2
+    assert found[0] == found[49] == real(experiment_id, 0)
+    assert found[50] == found[99] == real(experiment_id, 3)
+    # What one has waited for is not what the next one gets.
+    with database.write() as session:
+        append_event(session, experiment_id, "late", {})
+    assert len(asyncio.run(watch())[0]) == len(found[0]) + 1
 
 
 def test_a_second_connection_goes_on_where_the_first_one_ended(

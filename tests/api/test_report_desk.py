@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from api.app import create_app
-from api.dependencies import ReportsDep
+from api.dependencies import PicturesDep, ReportsDep
 from orchestrator.service.experiments import Experiments
 from orchestrator.settings import Settings
 from orchestrator.store.database import Database
@@ -51,6 +51,10 @@ def app(settings: Settings) -> FastAPI:
     @app.get("/who/{experiment_id}")
     async def who(experiment_id: str, reports: ReportsDep) -> str:
         return await reports.ask(written_by, experiment_id)
+
+    @app.get("/picture/{experiment_id}")
+    async def picture(experiment_id: str, pictures: PicturesDep) -> str:
+        return await pictures.once(written_by, experiment_id)
 
     @app.get("/kill/{experiment_id}")
     async def kill(experiment_id: str, reports: ReportsDep) -> str:
@@ -132,6 +136,8 @@ def test_one_build_at_a_time_and_the_last_answer_meanwhile(
     playing.train(database, experiment_id, attempt, limit=1)
     # The build of the first trial is under way; that of the second is not queued behind it.
     assert http.get(f"{path}&seconds=0").json() == ["0 ended", False]
+    # Whoever looks at a picture meanwhile does not wait behind it.
+    assert "small" in http.get(f"/picture/{experiment_id}").json()
     gate.write_text("")
     with ThreadPoolExecutor() as pool:
         newest = pool.submit(http.get, f"{path}&seconds=60")

@@ -1,6 +1,7 @@
 """`sigmalab demo` and `sigmalab run`: a stack for one experiment, and a second run that finds everything done."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,9 @@ def test_from_nothing_to_a_verdict(folder: Path) -> None:
     paths = [Path(line.split()[-1]) for line in demo.stdout.splitlines() if line.startswith(("report ", "LaTeX "))]
     assert [path.name for path in paths] == ["report.html", "table.tex"]
     assert all(path.stat().st_size > 500 for path in paths)
+    page, last = demo.stdout.splitlines()[-2:]
+    assert re.fullmatch(r"page +http://127\.0\.0\.1:\d+/experiments/\w+", page)
+    assert "in a browser: `make serve`" in last
     assert_nothing_is_left(folder, [])
 
 

@@ -4,6 +4,8 @@ import { refresh } from "./regions.js";
 const live = document.getElementById("live");
 const SOONEST = 1500;
 const AGAIN = 5000;
+// How long the service took for the last one: when it is busy it is asked less often.
+let took = 0;
 let due = null;
 let isBusy = false;
 let isDirty = false;
@@ -15,7 +17,9 @@ async function show() {
   due = null;
   if (isBusy) { isDirty = true; return; }
   isBusy = true;
+  const begun = performance.now();
   const page = await refresh();
+  took = performance.now() - begun;
   isBusy = false;
   const state = page?.getElementById("live");
   const isLeft = !page || state?.hasAttribute("data-waiting");
@@ -26,7 +30,7 @@ async function show() {
 }
 
 // Watchers do not all ask in the same moment.
-function soon() { due ??= setTimeout(show, SOONEST * (1 + Math.random())); }
+function soon() { due ??= setTimeout(show, Math.max(SOONEST, 4 * took) * (1 + Math.random())); }
 
 function say(words) {
   const place = document.getElementById("connection");

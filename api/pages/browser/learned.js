@@ -65,24 +65,40 @@ function draw(figure) {
   figure.querySelector("figcaption").after(canvas, told);
 }
 
-for (const figure of document.querySelectorAll(".map")) draw(figure);
+// Which moment was chosen of each place, so that it stays chosen when newer maps come.
+const chosen = new Map();
 
-// A slider over the moments: the maps change in place, on the scale that they share.
-for (const group of document.querySelectorAll(".moments")) {
+/** A slider over the moments: the maps change in place, on the scale that they share. */
+function slide(group) {
   const moments = [...group.querySelectorAll(".moment")];
-  if (moments.length < 2) continue;
+  if (moments.length < 2) return;
+  const title = group.querySelector("h3");
   const label = document.createElement("label");
   label.className = "choice";
   const slider = document.createElement("input");
-  Object.assign(slider, { type: "range", min: 0, max: moments.length - 1, step: 1, value: moments.length - 1 });
+  const before = moments.findIndex((moment) => moment.dataset.moment === chosen.get(title.textContent));
+  Object.assign(slider, { type: "range", min: 0, max: moments.length - 1, step: 1, value: before < 0 ? moments.length - 1 : before });
   const choose = () => {
     moments.forEach((moment, index) => { moment.hidden = index !== Number(slider.value); });
     slider.setAttribute("aria-valuetext", moments[slider.value].dataset.moment);
   };
-  slider.addEventListener("input", choose);
+  slider.addEventListener("input", () => {
+    chosen.set(title.textContent, moments[slider.value].dataset.moment);
+    choose();
+  });
   label.append("Moment ", slider);
-  group.querySelector("h3").after(label);
+  title.after(label);
   choose();
+}
+
+function dress(section) {
+  section.querySelectorAll(".map").forEach(draw);
+  section.querySelectorAll(".moments").forEach(slide);
+}
+
+for (const section of document.querySelectorAll("#position, #fields")) {
+  dress(section);
+  section.addEventListener("renewed", () => dress(section));
 }
 
 follow();

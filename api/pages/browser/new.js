@@ -112,13 +112,14 @@ function diagnosticsOf(state, page) {
 
 let due = null;
 let asking = null;
-async function plan() {
+/** Whether somebody asks (a click), or only types: code of the spec's own is not run for who types. */
+async function plan(isAsked = false) {
   // The service stops reading data for whoever does not wait any more.
   asking?.abort();
   const mine = asking = new AbortController();
   const fields = new URLSearchParams(new FormData(form));
   fields.set("spec", view.state.doc.toString());
-  fields.set("action", "plan");
+  fields.set("action", isAsked ? "plan" : "look");
   let page;
   try {
     const answer = await fetch("/new", { method: "POST", body: fields, headers: { Accept: "text/html" }, credentials: "same-origin", signal: mine.signal });
@@ -141,7 +142,7 @@ async function plan() {
   document.getElementById("plan").replaceChildren(...found.childNodes);
   view.dispatch(setDiagnostics(view.state, diagnosticsOf(view.state, document)));
 }
-function soon() { clearTimeout(due); due = setTimeout(plan, PAUSE); }
+function soon() { clearTimeout(due); due = setTimeout(() => plan(), PAUSE); }
 
 const colours = HighlightStyle.define([
   { tag: tags.propertyName, color: "var(--blue)" },
@@ -182,10 +183,20 @@ const view = new EditorView({
 view.scrollDOM.tabIndex = 0;
 area.hidden = true;
 area.required = false;
-form.addEventListener("submit", () => {
+form.addEventListener("submit", (event) => {
   clearTimeout(due);
+  if (event.submitter?.value === "plan") {
+    event.preventDefault();
+    plan(true);
+    return;
+  }
+  // Whoever clicks twice means it once.
+  if ("sent" in form.dataset) { event.preventDefault(); return; }
+  form.dataset.sent = "";
   asking?.abort();
   area.value = view.state.doc.toString();
 });
+// Back on the page, as the browser has kept it.
+addEventListener("pageshow", () => { delete form.dataset.sent; });
 form.dataset.ready = "";
 plan();

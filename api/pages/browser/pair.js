@@ -32,7 +32,7 @@ function joined(curves) {
 }
 
 function options(height, series, axis) {
-  const line = { stroke: colour("--soft"), grid: { stroke: colour("--line") }, ticks: { stroke: colour("--line") } };
+  const line = { stroke: colour("--soft"), grid: { stroke: colour("--line"), width: 1 }, ticks: { stroke: colour("--line"), width: 1 } };
   return {
     width: place.clientWidth,
     height,
@@ -59,7 +59,7 @@ function draw(control, treatment, metric) {
   shown = metric;
   const points = { show: epochs.length < 30 };
   const lines = [
-    { label: "control", stroke: colour("--soft"), width: 2, dash: [6, 4], points, value },
+    { label: place.dataset.controlName, stroke: colour("--soft"), width: 2, dash: [6, 4], points, value },
     { label: place.dataset.name, stroke: colour("--blue"), width: 2, points, value },
   ];
   const below = [

@@ -1,9 +1,11 @@
 """The differences of one comparison as dots over their interval: a small SVG element for pages."""
 
-from orchestrator.report.drawing.interval_glyph import Scale
+from orchestrator.report.drawing.drawn_pairs import MAX_LINES
+from orchestrator.report.drawing.interval_glyph import common_scale
 from orchestrator.report.drawing.svg import svg
 from orchestrator.report.words.numbers import signed, with_unit
 from orchestrator.statistics.comparison import Comparison
+from trainers.counted import counted
 
 _WIDTH, _AXIS, _STEP, _DOT = 440, 22, 9, 4
 
@@ -11,13 +13,15 @@ _WIDTH, _AXIS, _STEP, _DOT = 440, 22, 9, 4
 def difference_glyph(comparison: Comparison, decimals: int, *, is_interim: bool = False) -> str:
     """A dot for each pair's difference, heaped up where they coincide; below them the intervals and the mean.
 
+    Of many pairs each heap is a bar.
+
     Args:
         comparison: the numbers.
         decimals: digits after the point.
         is_interim: whether more pairs may come: lines are dashed and the mark hollow then.
     """
     effects = {pair.seed: pair.effect for pair in comparison.pairs if pair.effect is not None}
-    low, high = _scale(comparison, list(effects.values()))
+    low, high = common_scale([comparison], with_pairs=True)
 
     def x(value: float) -> float:
         return round(30 + (_WIDTH - 60) * (value - low) / (high - low), 1)
@@ -35,6 +39,13 @@ def difference_glyph(comparison: Comparison, decimals: int, *, is_interim: bool 
     height = round(ground + 42 + _AXIS)
     middle = round(ground + 22, 1)
     shapes = [f'<line class="zero" x1="{x(0)}" x2="{x(0)}" y1="0" y2="{height - _AXIS}"/>']
+    if len(dots) > MAX_LINES:
+        shapes += [
+            f'<rect class="dot" x="{(2 * place - 1) * _DOT}" y="{round(ground - step * number, 1)}" '
+            f'width="{2 * _DOT}" height="{round(step * number, 1)}"><title>{counted(number, "pair")}</title></rect>'
+            for place, number in heaps.items()
+        ]
+        dots = []
     for place, nth, told in dots:
         centre = f'cx="{place}" cy="{round(ground - step * (nth - 0.5), 1)}"'
         shapes.append(f'<circle class="dot" {centre} r="{_DOT}"><title>{told}</title></circle>')
@@ -61,11 +72,3 @@ def difference_glyph(comparison: Comparison, decimals: int, *, is_interim: bool 
     ]
     words = f"{len(effects)} differences, {comparison.treatment} - {comparison.control}"
     return svg(f"differences {comparison.verdict}", _WIDTH, height, shapes, words=words)
-
-
-def _scale(comparison: Comparison, effects: list[float]) -> Scale:
-    simultaneous = comparison.simultaneous_low, comparison.simultaneous_high
-    ends = [end for end in (comparison.ci_low, comparison.ci_high, *simultaneous, *effects, 0.0) if end is not None]
-    low, high = min(ends), max(ends)
-    margin = 0.04 * (high - low) or 1.0
-    return low - margin, high + margin

@@ -20,7 +20,14 @@ class HeatRow(NamedTuple):
     """One for each column."""
 
 
-def heat_glyph(rows: Sequence[HeatRow], columns: Sequence[str], *, title: str, unit: str = "") -> str:
+def heat_glyph(
+    rows: Sequence[HeatRow],
+    columns: Sequence[str],
+    *,
+    title: str,
+    unit: str = "",
+    scale: tuple[float, float] | None = None,
+) -> str:
     """Strong is much, in the colour of the text around it; hovering tells the number.
 
     Of more columns than fit, every so many are drawn, the first and the last among them.
@@ -30,10 +37,11 @@ def heat_glyph(rows: Sequence[HeatRow], columns: Sequence[str], *, title: str, u
         columns: what hovering calls each column.
         title: for who does not see it.
         unit: of the numbers.
+        scale: what is faintest and strongest, where several are compared (`None`: the least and the greatest number).
     """
     shown = _spread(len(columns))
     values = [row.values[place] for row in rows for place in shown]
-    low, high = min(values), max(values)
+    low, high = scale or (min(values), max(values))
     width = _WIDTH / len(shown)
     height = _TOP + _CELL_HEIGHT * len(rows) + 20
     shapes = []

@@ -22,13 +22,20 @@ Scale = tuple[float, float]
 """Least and greatest effect that a row of glyphs has room for."""
 
 
-def common_scale(comparisons: Sequence[Comparison]) -> Scale:
-    """The range that all intervals of a table share, with 0 in it and a margin, so that rows can be compared."""
+def common_scale(comparisons: Sequence[Comparison], *, with_pairs: bool = False) -> Scale:
+    """The range that all intervals of a table share, with 0 in it and a margin, so that rows can be compared.
+
+    Args:
+        comparisons: the rows.
+        with_pairs: whether there must be room for the effect of every pair, too.
+    """
     ends = [0.0]
     for comparison in comparisons:
         found = (comparison.ci_low, comparison.effect, comparison.ci_high)
         simultaneous = (comparison.simultaneous_low, comparison.simultaneous_high)
         ends += [end for end in (*found, *simultaneous) if end is not None]
+        if with_pairs:
+            ends += [pair.effect for pair in comparison.pairs if pair.effect is not None]
     low, high = min(ends), max(ends)
     margin = 0.06 * (high - low) or 1.0
     return low - margin, high + margin

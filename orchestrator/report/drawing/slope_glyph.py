@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from markupsafe import escape
 
+from orchestrator.report.drawing.drawn_pairs import drawn_pairs
 from orchestrator.report.drawing.svg import svg
 from orchestrator.report.words.numbers import fixed, level_unit, signed, with_unit
 from orchestrator.statistics.comparison import Comparison, Pair
@@ -24,12 +25,12 @@ def slope_glyph(
     Hovering tells seed and values; it says what it shows to a screen reader. Colours are the page's.
 
     Args:
-        comparison: its complete pairs are drawn.
+        comparison: its complete pairs are drawn, of many those that `drawn_pairs` chooses.
         decimals: digits after the point.
         link: seed -> address that its line leads to (`None`: lines lead nowhere).
         chosen: seed whose line stands out.
     """
-    pairs = [pair for pair in comparison.pairs if pair.effect is not None]
+    pairs = drawn_pairs(comparison, also=chosen)
     values = [value for pair in pairs for value in (pair.control, pair.treatment) if value is not None]
     low, high = min(values, default=0.0), max(values, default=1.0)
     span = high - low or 1.0
@@ -53,7 +54,7 @@ def slope_glyph(
     if pairs and comparison.control_mean is not None:
         ends = f'y1="{y(comparison.control_mean)}" y2="{y(comparison.treatment_mean)}"'
         shapes.append(f'<line class="mean" x1="{_LEFT}" x2="{_RIGHT}" {ends}><title>means</title></line>')
-    words = f"{len(pairs)} pairs, from {comparison.control} to {comparison.treatment}"
+    words = f"{comparison.num_pairs} pairs, from {comparison.control} to {comparison.treatment}"
     return svg("slopes", _WIDTH, _HEIGHT, shapes, words=words, role="group" if link else "img")
 
 

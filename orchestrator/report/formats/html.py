@@ -1,29 +1,16 @@
-"""The report as one self-contained page: no script, no font, no picture from elsewhere."""
+"""The report as one of the service's pages, frozen: one file without script, font or picture from elsewhere."""
 
 from collections.abc import Iterator, Mapping
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from orchestrator.report.content.report import Report
 from orchestrator.report.drawing.panels import render
+from orchestrator.report.page.matrix import matrix_of
+from orchestrator.report.page.templating import TEMPLATES, stylesheet
 from orchestrator.report.sections.order import chapters_of, pictures_of
-from orchestrator.report.sections.section import Chapter, Mention, Note, Part, Picture, Place, ShownTable
+from orchestrator.report.sections.section import Chapter, Mention, Part, Place, ShownTable
 from orchestrator.report.words.table import without_constant_columns
-
-# Autoescape is on for all names: what a spec says is text, never markup.
-_TEMPLATES = Environment(
-    loader=PackageLoader("orchestrator.report.formats", "."),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
-_TEMPLATES.tests |= {
-    "a_table": lambda part: isinstance(part, ShownTable),
-    "a_note": lambda part: isinstance(part, Note),
-    "a_picture": lambda part: isinstance(part, Picture),
-}
 
 
 def to_html(report: Report, pictures: Mapping[str, bytes] | None = None) -> str:
@@ -33,12 +20,16 @@ def to_html(report: Report, pictures: Mapping[str, bytes] | None = None) -> str:
         report: the report.
         pictures: its figures as SVG, if they are drawn already.
     """
-    svgs = pictures or {name: render(picture.draw(), "svg") for name, picture in pictures_of(report).items()}
+    found = pictures_of(report)
+    svgs = pictures or {name: render(found[name].draw(), "svg") for name in found if found[name].glyphs is None}
     chapters = [chapter._replace(parts=list(_on_page(chapter))) for chapter in chapters_of(report)]
-    return _TEMPLATES.get_template("report.html.jinja").render(
+    return TEMPLATES.get_template("report.html.jinja").render(
         report=report,
         chapters=[chapter for chapter in chapters if chapter.place < Place.DETAILS],
         details=[chapter for chapter in chapters if chapter.place >= Place.DETAILS],
+        # Of one cell the first table says all.
+        matrix=matrix_of(report) if len(report.cells) > 1 else None,
+        stylesheet=stylesheet(),
         svgs={name: _inline(svg) for name, svg in svgs.items()},
     )
 

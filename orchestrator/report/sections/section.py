@@ -83,6 +83,15 @@ class Note(NamedTuple):
     """Which formats show it; a terminal shows all notes behind all tables."""
 
 
+class Glyph(NamedTuple):
+    """A small picture on a page, in the page's own colours."""
+
+    caption: str
+    """Above it."""
+    drawn: str
+    """An SVG element; names in it are escaped."""
+
+
 class Picture(NamedTuple):
     """A figure: a file in the report's folder, and part of a page."""
 
@@ -92,6 +101,8 @@ class Picture(NamedTuple):
     """Draws it anew."""
     caption: str = ""
     """Below it on a page; in Markdown behind a link to it (empty: Markdown does not name it by itself)."""
+    glyphs: Callable[[], Sequence[Glyph]] | None = None
+    """Draws what stands in its place on a page (`None`: the figure itself)."""
 
 
 class FileName(NamedTuple):

@@ -71,6 +71,36 @@ def test_what_may_change_is_said_to_be_interim(
     assert "mark filled" in page
 
 
+def test_what_was_trained_is_told_beside_what_is_expected(
+    http: TestClient, browser: TestClient, spec: JsonObject, database: Database
+) -> None:
+    experiment_id = ask(http, {**spec, "resources": {"cpus_per_worker": 2}})
+    paths = ("/", f"/experiments/{experiment_id}")
+    assert not any("CPU core" in text_of(browser.get(path).text) for path in paths)
+    attempt = playing.begin(database, experiment_id)
+    playing.train(database, experiment_id, attempt, limit=2)
+    # A second each, on two cores; six trials.
+    for path in paths:
+        assert "trained 4 of about 12 CPU core seconds" in text_of(browser.get(path).text)
+    playing.train(database, experiment_id, attempt)
+    playing.finish(database, experiment_id, attempt)
+    for path in paths:
+        assert "trained 12 CPU core seconds" in text_of(browser.get(path).text)
+
+
+def test_links_stand_where_there_is_something(
+    http: TestClient, browser: TestClient, spec: JsonObject, database: Database
+) -> None:
+    experiment_id = ask(http, spec)
+    attempt = playing.begin(database, experiment_id)
+    path = f"/experiments/{experiment_id}"
+    assert "What was learned" not in browser.get(path).text
+    playing.train(database, experiment_id, attempt)
+    page = browser.get(path).text
+    assert f'href="{path}/learned"' in page
+    assert f'href="{path}/search"' not in page
+
+
 def test_the_page_says_what_the_report_says(
     http: TestClient, browser: TestClient, spec: JsonObject, database: Database
 ) -> None:

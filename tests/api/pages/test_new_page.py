@@ -4,8 +4,11 @@ import html
 import json
 import re
 
+import pytest
 from fastapi.testclient import TestClient
 
+from orchestrator.errors import Problem, SpecError
+from orchestrator.service.experiments import Experiments
 from tests.api.conftest import JsonObject
 from tests.api.pages.test_experiment_pages import HOSTILE, text_of
 
@@ -52,3 +55,25 @@ def test_it_submits_what_stands_in_it_but_only_from_a_page_of_ours(browser: Test
     answer = post(browser, json.dumps(spec), "submit")
     assert answer.status_code == 303
     assert f"<h1>{spec['name']}</h1>" in browser.get(answer.headers["location"]).text
+    # Clicked twice, it is asked once.
+    assert post(browser, json.dumps(spec), "submit").headers["location"] == answer.headers["location"]
+
+
+def test_own_code_is_not_run_for_who_only_types(
+    browser: TestClient, spec: JsonObject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def planned(*_: object) -> None:
+        asked.append(True)
+        raise SpecError([Problem("/models/0", "asked")])
+
+    monkeypatch.setattr(Experiments, "plan", planned)
+    own = {"kind": "python", "target": "mine.models:Net", "image_size_px": 16}
+    for code in ({"code": {"path": "/home/me"}, "models": [own]}, {"models": [own]}):
+        text = json.dumps({**spec, **code})
+        assert "names code of its own" in text_of(post(browser, text, "look").text)
+        assert asked == []
+        assert "/models/0 asked" in text_of(post(browser, text, "plan").text)
+        asked.clear()
+    assert "/models/0 asked" in text_of(post(browser, json.dumps(spec), "look").text)

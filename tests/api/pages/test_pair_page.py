@@ -18,7 +18,7 @@ from tests.api.pages.test_experiment_pages import HOSTILE, ask, text_of
 from trainers.data.digits import DigitsConfig, _digits
 from trainers.tasks.evidence import EVIDENCE_FILE
 
-SAID = {"control": [0, 1, 2, 3], "gaussian": [9, 1, 2, 1]}
+SAID = {"control": [0, 1, 2, 3], "plain": [0, 1, 2, 3], "gaussian": [9, 1, 2, 1]}
 """Of four test images, which are the classes 0, 1, 1 and 2."""
 
 
@@ -56,7 +56,7 @@ def test_it_shows_curves_circumstances_and_the_images_that_both_disagree_on(
     assert "attention_bias.kind none gaussian" in text
     assert "device cpu" in text
     # Image 0: the control alone is right; 1: both are; 2: both say 2; 3: both are wrong, in different ways.
-    assert re.search(r"only the treatment is right: 0 .*only the control is right: 1 .*different ways: 1", text)
+    assert re.search(r"only gaussian is right: 0 .*only control is right: 1 .*different ways: 1", text)
     assert "of 4 images that both scored" in text
     assert f"label 0 control 0 25 % gaussian {HOSTILE} 25 %" in text
     assert "<script>alert" not in page
@@ -99,6 +99,20 @@ def test_what_is_not_there_yet_is_said(
     assert "no predictions.npz in the trial's folder" in text_of(page)
     playing.finish(database, experiment_id, attempt)
     assert "interim" not in text_of(browser.get(path).text)
+
+
+def test_a_control_is_called_by_its_name(
+    http: TestClient, browser: TestClient, spec: JsonObject, database: Database, settings: Settings
+) -> None:
+    experiment_id = ask(http, {**spec, "arms": [{**spec["arms"][0], "name": "plain"}, spec["arms"][1]]})
+    playing.play(database, experiment_id)
+    keep_predictions(database, experiment_id, settings.effective_storage, [3, 5, 7, 9])
+    page = browser.get(path_of(browser, experiment_id)).text
+    text = text_of(page)
+    assert "only plain is right: 1" in text
+    assert "label 0 plain 0" in text
+    assert 'data-control-name="plain"' in page
+    assert "control" not in text
 
 
 def test_curves_are_told_as_far_as_they_are(http: TestClient, spec: JsonObject, database: Database) -> None:

@@ -19,6 +19,7 @@ from orchestrator.report.formats.html import to_html
 from orchestrator.report.formats.latex import to_latex
 from orchestrator.report.formats.markdown import to_markdown, to_short_markdown
 from orchestrator.report.formats.terminal import to_text
+from orchestrator.report.page.templating import STYLES
 from orchestrator.report.sections.comparisons.csv import comparisons_to_csv
 from orchestrator.report.sections.comparisons.figures import forest_figure, pair_figure
 from orchestrator.report.sections.comparisons.tables import comparison_table
@@ -31,7 +32,7 @@ from orchestrator.report.words.latex_text import escape
 from orchestrator.statistics.comparison import Cell, Verdict
 from orchestrator.statistics.discordant import DiscordantImages
 from orchestrator.status import ExperimentStatus, TrialStatus
-from tests.orchestrator.synthetic import DIGEST, make_record, make_records, make_spec, report_on
+from tests.orchestrator.synthetic import CELL, DIGEST, make_record, make_records, make_spec, report_on
 
 
 @pytest.fixture(scope="module")
@@ -208,6 +209,19 @@ def test_html_is_self_contained_and_escaped(report: Report, nasty: Report) -> No
     assert page.count('<svg class="interval ') == 2
 
 
+def test_the_page_is_one_of_the_service_frozen(report: Report) -> None:
+    page = to_html(report)
+    assert (STYLES / "sigmalab.css").read_text() in page
+    assert "default-src 'none'" in page
+    # One cell: the first table says all. Of several there is the matrix, whose cells lead nowhere.
+    assert '<table class="matrix' not in page
+    cells, spec = [CELL, Cell(model=CELL.model, dataset="other")], make_spec()
+    trials = [make_record(arm.name, seed, cell) for cell in cells for seed in spec.seeds for arm in spec.arms]
+    several = to_html(report_on(spec, trials, cells=cells))
+    assert '<table class="matrix">' in several
+    assert several.count('<td data-column="other">\n<div class="line"><span class="arm">') == 1
+
+
 def test_simultaneous_intervals_are_drawn_beside_the_single_ones(report: Report) -> None:
     bounded = report.comparisons[0].model_copy(update={"simultaneous_low": 1.5, "simultaneous_high": 12.5})
     unbounded = report.comparisons[1].model_copy(update={"simultaneous_low": None, "simultaneous_high": None})
@@ -231,11 +245,14 @@ def test_what_may_still_change_is_drawn_and_said_as_interim(report: Report) -> N
     running = report.model_copy(
         update={"experiment": report.experiment.model_copy(update={"status": ExperimentStatus.RUNNING})}
     )
-    assert "interim" not in to_html(report)
+    assert "nterim" not in to_html(report).partition("</style>")[2]
     page = to_html(running)
-    assert (
-        page.count('aria-label="interim: effect') == page.count("stroke-dasharray=") == page.count("mark hollow") == 2
-    )
+    assert page.count('aria-label="interim: effect') == 2
+    assert '<p class="interim">' in page
+    # Of each comparison the interval in the table, and its pairs' differences with both intervals.
+    assert page.count("stroke-dasharray=") == 2 * (1 + 2)
+    assert page.count("mark hollow") == 2 * 2
+    assert "mark filled" not in page
 
 
 @pytest.mark.parametrize("draw", [forest_figure, pair_figure, curve_figure, sigma_figure])

@@ -1,9 +1,11 @@
 """Slopes and differences as small pictures: what is drawn where, and that names can't break out."""
 
 import re
+from itertools import pairwise
 from xml.etree import ElementTree as ET
 
 from orchestrator.report.drawing.difference_glyph import difference_glyph
+from orchestrator.report.drawing.drawn_pairs import not_all_words
 from orchestrator.report.drawing.slope_glyph import slope_glyph
 from orchestrator.statistics.compare import compare_arms
 from orchestrator.statistics.comparison import Cell, Comparison
@@ -63,3 +65,17 @@ def test_differences_stand_on_one_axis_with_zero_in_it() -> None:
     assert abs((xs[2] - zero) - 2 * (xs[0] - zero)) <= 12
     assert "stroke-dasharray" not in drawn
     assert "stroke-dasharray" in difference_glyph(compared((0.5, 0.6), (0.5, 0.7)), 1, is_interim=True)
+
+
+def test_of_many_pairs_some_lines_are_drawn_and_heaps_are_bars() -> None:
+    many = compared(*((0.5, 0.5 + 0.0001 * seed) for seed in range(1000)))
+    drawn = slope_glyph(many, 1, chosen=501)
+    seeds = [int(seed) for seed in re.findall(r"<title>seed (\d+):", drawn)]
+    assert {0, 501, 999} <= set(seeds)
+    assert len(seeds) in (200, 201)
+    assert max(later - earlier for earlier, later in pairwise(sorted(seeds))) <= 6
+    assert "of many, 200" in not_all_words([many])
+    assert not_all_words([compared((0.5, 0.6), (0.5, 0.7))]) == ""
+    bars = difference_glyph(many, 1)
+    assert '<circle class="dot"' not in bars
+    assert sum(map(int, re.findall(r"<title>(\d+) pairs?</title>", bars))) == 1000

@@ -204,17 +204,17 @@ def test_a_new_section_is_on_the_page(report: Report, drawings: list[Figure]) ->
     page = to_html(report)
     order_of_parts = [
         f"<h2>Toys of {report.experiment.name}</h2>",
-        '<p class="note">Toys are new.</p>',
+        '<p class="facts">Toys are new.</p>',
         "<figcaption>All toys.</figcaption>",
-        '<p class="note">Toys by size [small]</p>',
-        "<th>look</th>",
+        '<p class="facts">Toys by size [small]</p>',
+        '<th scope="col">look</th>',
         "&lt;car&gt;",
         "<svg>2</svg>",
-        '<p class="note">size: in cm</p>',
+        '<p class="facts">size: in cm</p>',
         "<details><summary>Detail</summary>",
-        '<p class="note">No toy is counted twice.</p>',
+        '<p class="facts">No toy is counted twice.</p>',
         "<h2>Caveats</h2>",
-        '<p class="note">Every toy [small]</p>',
+        '<p class="facts">Every toy [small]</p>',
     ]
     places = [page.index(part) for part in order_of_parts]
     assert places == sorted(places)

@@ -40,7 +40,19 @@ def test_trials_are_counted_by_what_became_of_them(
     with database.read() as session:
         counts = count_trials(session, [running.id, empty])
     assert counts == {
-        running.id: TrialCounts(known=6, known_search=2, done=2, failed=1, reused=0, running=1, cancelled=0),
+        running.id: TrialCounts(
+            known=6,
+            known_search=2,
+            done=2,
+            failed=1,
+            reused=0,
+            running=1,
+            cancelled=0,
+            trained_seconds=result.training_seconds,
+            # What stopped early has no time; three trials may still train.
+            open_seconds=3 * result.training_seconds,
+            mean_seconds=result.training_seconds,
+        ),
         empty: TrialCounts(),
     }
 

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from orchestrator.report.content.report import Report
+from orchestrator.report.drawing.drawn_pairs import drawn_pairs, not_all_words
 from orchestrator.report.drawing.panels import (
     INCHES_PER_CHARACTER,
     INK,
@@ -84,7 +85,7 @@ def _comparison_row(comparison: Comparison, report: Report) -> _ForestRow:
         low=comparison.ci_low,
         high=comparison.ci_high,
         simultaneous=None if comparison.ci_low is None else (comparison.simultaneous_low, comparison.simultaneous_high),
-        pairs=tuple(pair.effect for pair in comparison.pairs if pair.effect is not None),
+        pairs=tuple(pair.effect for pair in drawn_pairs(comparison) if pair.effect is not None),
         color=VERDICT_COLORS[comparison.verdict],
         mark=VERDICT_MARKS[comparison.verdict],
     )
@@ -175,7 +176,8 @@ def _forest_frame(axes: Axes, report: Report, num_lines: int, left_out: str) -> 
     ends = [(each.simultaneous_low, each.simultaneous_high) for each in report.comparisons if each.ci_low is not None]
     if any(None in both for both in ends):
         at_once += " (to the frame: without an end)"
-    axes.set_xlabel(f"{what}\nsmall ticks: single pairs; thin: simultaneous, {at_once}{left_out}", fontsize=SMALL)
+    ticks = f"small ticks: single pairs{not_all_words(report.comparisons)}"
+    axes.set_xlabel(f"{what}\n{ticks}; thin: simultaneous, {at_once}{left_out}", fontsize=SMALL)
 
 
 def pair_figure(report: Report) -> Figure:
@@ -186,7 +188,7 @@ def pair_figure(report: Report) -> Figure:
     figure, panels = panel_grid(len(shown), width=_PAIR_INCHES, height=2.9, columns=num_treatments)
     for axes, comparison in zip(panels, shown, strict=True):
         color = VERDICT_COLORS[comparison.verdict]
-        for pair in comparison.pairs:
+        for pair in drawn_pairs(comparison):
             if pair.control is not None and pair.treatment is not None:
                 axes.plot([0, 1], [pair.control, pair.treatment], "-o", color=color, lw=1, ms=3, alpha=0.45)
         if comparison.control_mean is not None and comparison.treatment_mean is not None:
@@ -203,5 +205,5 @@ def pair_figure(report: Report) -> Figure:
     unit = level_unit(report.unit)
     figure.supylabel(f"{metric_words(report.metric)}{f' ({unit})' if unit else ''}", fontsize=NORMAL)
     words = more_words(len(found) - len(shown), "comparison")
-    figure.supxlabel(f"thin: one seed each; thick: mean{words}", fontsize=SMALL)
+    figure.supxlabel(f"thin: one seed each{not_all_words(shown)}; thick: mean{words}", fontsize=SMALL)
     return figure

@@ -7,6 +7,7 @@ from orchestrator.report.content.report import Report
 from orchestrator.report.drawing.interval_glyph import common_scale, interval_glyph
 from orchestrator.report.sections.comparisons.csv import comparisons_to_csv
 from orchestrator.report.sections.comparisons.figures import forest_figure, pair_figure
+from orchestrator.report.sections.comparisons.glyphs import first_only, pair_glyphs
 from orchestrator.report.sections.comparisons.latex import comparison_rows
 from orchestrator.report.sections.comparisons.latex_matrix import matrix_tables
 from orchestrator.report.sections.comparisons.latex_published import published_table
@@ -41,8 +42,8 @@ class ComparisonsSection(Section):
         if pooled.rows:
             yield Chapter(pooled.title, [ShownTable(pooled, above="")])
         yield Chapter("", [Picture("effects", partial(forest_figure, report))])
-        pairs = Picture("pairs", partial(pair_figure, report))
-        yield Chapter("Pair by pair", [pairs, ShownTable(pairing_table(report))])
+        pairs = Picture("pairs", partial(pair_figure, report), glyphs=partial(pair_glyphs, report))
+        yield Chapter("Pair by pair", [pairs, *first_only(report), ShownTable(pairing_table(report))])
         every = pair_table(report)
         yield Chapter(
             "",

@@ -24,6 +24,7 @@ from orchestrator.report.drawing.panels import (
     wrapped,
 )
 from orchestrator.report.sections.learned_sigma.curves_figure import MIN_SIGMA_RANGE, sigma_figure
+from orchestrator.report.sections.learned_sigma.glyphs import sigma_glyphs
 from orchestrator.report.sections.section import Picture
 
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#1A1A1A")
@@ -37,7 +38,7 @@ def sigma_pictures(report: Report) -> Iterator[Picture]:
     if report.bias:
         yield Picture("sigma", partial(sigma_figure, report))
     if any(series.is_learned and series.quantity == "sigma" for series in report.bias):
-        yield Picture("sigma_heat_map", partial(heat_figure, report))
+        yield Picture("sigma_heat_map", partial(heat_figure, report), glyphs=partial(sigma_glyphs, report))
         if len({series.cell.dataset for series in report.bias}) > 1:
             yield Picture("sigma_by_data_set", partial(dataset_figure, report))
 

@@ -1,12 +1,13 @@
 """Models x data sets: what each cell of an experiment's table says, on one shared axis."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 from urllib.parse import quote
 
 from markupsafe import Markup
 
-from orchestrator.report import Report
+from orchestrator.report.content.report import Report
 from orchestrator.report.drawing.interval_glyph import common_scale, interval_glyph
 from orchestrator.report.words.numbers import interval, signed, with_unit
 from orchestrator.statistics.comparison import Comparison
@@ -22,6 +23,7 @@ class MatrixLine(NamedTuple):
     glyph: Markup
     effect: str
     interval: str
+    """Empty: so few pairs give none."""
     num_pairs: int
     num_planned_pairs: int
     has_pairs: bool
@@ -38,12 +40,12 @@ class Matrix(NamedTuple):
     """Model -> the lines of each of its cells (none: the spec has no such cell)."""
 
 
-def matrix_of(report: Report, labels: Mapping[str, str]) -> Matrix:
+def matrix_of(report: Report, labels: Mapping[str, str] = MappingProxyType({})) -> Matrix:
     """The table.
 
     Args:
         report: for people.
-        labels: name of an arm -> what people read in its place, of arms that have a label.
+        labels: name of an arm -> what people read in its place, of arms that have a label; for links.
     """
     names = {label: name for name, label in labels.items()}
     scale = common_scale(report.comparisons)
@@ -74,7 +76,7 @@ def _line(comparison: Comparison, report: Report, scale: tuple[float, float], na
         words=comparison.verdict_text(is_over=report.is_over, is_repeated=report.is_repeated(comparison)),
         glyph=glyph,
         effect=with_unit(signed(comparison.effect, report.decimals), comparison.unit),
-        interval=interval(comparison.ci_low, comparison.ci_high, report.decimals),
+        interval="" if comparison.ci_low is None else interval(comparison.ci_low, comparison.ci_high, report.decimals),
         num_pairs=comparison.num_pairs,
         num_planned_pairs=comparison.num_planned_pairs,
         has_pairs=comparison.num_pairs > 0,
