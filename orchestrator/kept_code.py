@@ -10,10 +10,12 @@ from pydantic import JsonValue
 from orchestrator.errors import Problem, SpecError
 from orchestrator.spec.code import CodeFolder
 from orchestrator.spec.experiment import ExperimentSpec
+from trainers.command.model import named_files, started_modules
 from trainers.errors import OwnCodeError
 from trainers.own_code.place import OwnCode, outside, own_code, refused
 from trainers.own_code.python_object import is_target
 from trainers.own_code.snapshot import snapshot
+from trainers.strict_json import JsonObject
 
 FOLDER = ".code"
 """Below the storage; one folder in it for each snapshot."""
@@ -71,13 +73,44 @@ def _snapshot_of(spec: ExperimentSpec, code: CodeFolder, store: Path, roots: tup
     if code.kept is None:
         if not root.is_dir():
             raise OwnCodeError(f"there is no folder {code.path}: name the folder that holds your package or module")
-        targets = _targets_in(spec.model_dump(mode="json"))
+        document = spec.model_dump(mode="json")
+        if spec.task.runs_itself:
+            return _snapshot_of_commands(document, root, store)
+        targets = _targets_in(document)
         return snapshot(root, [target.partition(":")[0] for target in targets], store)
     if not (store / code.kept).is_dir():
         raise OwnCodeError(
             f"no code is kept here under {code.kept}; leave `kept` out, and the folder is taken as it is now"
         )
     return store / code.kept
+
+
+def _snapshot_of_commands(document: JsonObject, root: Path, store: Path) -> Path:
+    """All files that some arm's command may name."""
+    asked: JsonObject = {field: document[field] for field in ("models", "datasets", "cell_patches", "arms")}
+    words = list(_texts_in(asked))
+    modules, named = list(started_modules(words, root)), list(named_files(words, root))
+    return snapshot(root, modules, store, named=[*named, *_files_in(asked)], is_apart=True)
+
+
+def _texts_in(document: JsonValue) -> Iterator[str]:
+    """Every text, in the order of its list."""
+    if isinstance(document, str):
+        yield document
+    elif isinstance(document, dict | list):
+        for value in document.values() if isinstance(document, dict) else document:
+            yield from _texts_in(value)
+
+
+def _files_in(document: JsonValue) -> Iterator[str]:
+    """What stands under `files`."""
+    if isinstance(document, dict):
+        files = document.get("files")
+        if isinstance(files, list):
+            yield from (file for file in files if isinstance(file, str))
+    if isinstance(document, dict | list):
+        for value in document.values() if isinstance(document, dict) else document:
+            yield from _files_in(value)
 
 
 def _allowed(written: str, roots: tuple[Path, ...] | None) -> Path:

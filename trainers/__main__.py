@@ -20,10 +20,11 @@ from types import FrameType
 from pydantic import ValidationError
 
 from trainers.atomic_file import replaced_file
+from trainers.command import trial as command
 from trainers.config import TrialConfig
 from trainers.document import read_document
 from trainers.errors import ConfigError, DocumentError, InterruptedTrainingError, TrainerError
-from trainers.own_code.place import running
+from trainers.own_code.place import OwnCode, own_code, running
 from trainers.program import run_program, write_json
 from trainers.result import EpochReport
 from trainers.runtime import Runtime
@@ -63,9 +64,12 @@ def main(arguments: list[str] | None = None) -> int:
         _say(f"error: {error}")
         return 2
     caught: list[int] = []
+    code = None if options.code is None else options.code.resolve()
+    runs_itself = config.task.runs_itself
+    make = command.run if runs_itself else train
     try:
-        with _signals_that_stop(caught) as stop, running(None if options.code is None else options.code.resolve()):
-            result = train(config, runtime, on_epoch=lambda report: _say(progress_line(report, config)), stop=stop)
+        with _signals_that_stop(caught) as stop, own_code(OwnCode(code)) if runs_itself else running(code):
+            result = make(config, runtime, on_epoch=lambda report: _say(progress_line(report, config)), stop=stop)
     except TrainerError as error:
         _say(f"error ({error.code}): {error}")
         return 1
@@ -104,6 +108,9 @@ def _signals_that_stop(caught: list[int]) -> Iterator[threading.Event]:
 def progress_line(report: EpochReport, config: TrialConfig) -> str:
     """One epoch on one line."""
     metrics = report.metrics
+    if not config.task.watched:
+        told = "  ".join(f"{name} {value:.5g}" for name, value in metrics.items())
+        return f"epoch {report.epoch + 1}  {told}"
     watched = (
         f"val {metric.words or metric.name} {metric.told(metrics[f'val/{metric.name}'])}"
         for metric in map(config.task.metric, config.task.watched)

@@ -23,7 +23,14 @@ from trainers.optimization.recipe import OptimizationConfig
 from trainers.strict import StrictModel
 from trainers.tasks.task import Task
 
-_TARGETS = {"class": "a class of each image", "mask": "a mask of each image", "objects": "the objects of each image"}
+_TARGETS = {
+    "class": "a class of each image",
+    "mask": "a mask of each image",
+    "objects": "the objects of each image",
+    "command": "what a command reads",
+}
+OWN_AFFAIRS = ("attention_bias", "augmentation", "mixing", "normalization", "optimization", "analyses")
+"""Fields of a trial that a program of the user's own decides by itself: nobody reads them there."""
 
 
 class TrialConfig(StrictModel):
@@ -63,7 +70,39 @@ class TrialConfig(StrictModel):
     score_test: bool = True
     """Whether the test split is scored at the best validation epoch (search trials never do)."""
 
+    @property
+    def unread_fields(self) -> frozenset[str]:
+        """Fields that decide nothing of this trial, and are not shown: those that a user's own program decides."""
+        return frozenset(OWN_AFFAIRS) if self.task.runs_itself else frozenset()
+
     # Each complaint stands at the field that has to give way: that of an experiment points at who wrote it, once.
+    @field_validator("model")
+    @classmethod
+    def _command_is_scored_by_what_it_writes(cls, model: ModelConfig, info: ValidationInfo) -> ModelConfig:
+        task: Task | None = info.data.get("task")
+        if task is not None and model.runs_itself and not task.runs_itself:
+            raise ValueError(
+                f"a command trains and scores by itself, and the task is {task.kind}: take the task command, which "
+                "says where its numbers are"
+            )
+        if task is not None and task.runs_itself and not model.runs_itself:
+            raise ValueError(
+                f"the task command reads what a command writes, and the model {model.kind} is trained here: take a "
+                "model of the kind command, or another task"
+            )
+        return model
+
+    @field_validator(*OWN_AFFAIRS)
+    @classmethod
+    def _command_decides_by_itself(cls, value: object, info: ValidationInfo) -> object:
+        task: Task | None = info.data.get("task")
+        if task is not None and task.runs_itself and value != cls.model_fields[str(info.field_name)].default:
+            raise ValueError(
+                f"a command trains by itself, and nothing of `{info.field_name}` would reach it: leave it out, and "
+                "give the command an argument"
+            )
+        return value
+
     @field_validator("dataset")
     @classmethod
     def _data_say_what_the_task_learns(cls, dataset: DatasetConfig, info: ValidationInfo) -> DatasetConfig:

@@ -6,6 +6,7 @@
     |  |- OwnCodeError           code of the user's own is not there, breaks, or gives what does not fit
     |- DataError              a data folder or file is missing, corrupt, or not what the config says
     |- NonFiniteLossError     the loss became NaN or infinite
+    |- CommandError           a training script of the user's own failed, hung, or wrote no numbers that count
     |- GpuMemoryError         the GPU is too small for a batch
     |- CheckpointError        a checkpoint can't be read, or belongs to another trial
     |- StorageNotSharedError  a node sees another storage, or none, where all must see one
@@ -63,6 +64,12 @@ class DataError(TrainerError):
     """The data are missing, corrupt or not what the config says."""
 
     code = "data_invalid"
+
+
+class CommandError(TrainerError):
+    """A training script of the user's own failed, took too long, or wrote no numbers that count."""
+
+    code = "command_failed"
 
 
 class GpuMemoryError(TrainerError):

@@ -12,6 +12,9 @@ from pydantic import AfterValidator, Field
 from trainers.analyses.analysis import one_of_each
 from trainers.analyses.learned_bias_in_trial import LearnedBiasAnalysis
 from trainers.analyses.receptive_field_in_trial import ReceptiveFieldAnalysis
+from trainers.command.dataset import CommandDataset
+from trainers.command.model import CommandModel
+from trainers.command.task import CommandTask
 from trainers.data.augmentation import NoAugmentation
 from trainers.data.coco_format import CocoFormatConfig
 from trainers.data.crop_flip import CropFlipAugmentation
@@ -60,11 +63,12 @@ __all__ = [
 ]
 """The unions, and the kinds that a config takes where a user names none."""
 
-TASKS = (ClassificationConfig, DetectionConfig, SegmentationConfig)
-TaskConfig = ClassificationConfig | DetectionConfig | SegmentationConfig
+TASKS = (ClassificationConfig, CommandTask, DetectionConfig, SegmentationConfig)
+TaskConfig = ClassificationConfig | CommandTask | DetectionConfig | SegmentationConfig
 
 DatasetConfig = (
     CocoFormatConfig
+    | CommandDataset
     | DigitsConfig
     | FolderConfig
     | ManifestConfig
@@ -84,7 +88,7 @@ AugmentationConfig = (
 
 MixingConfig = NoMixing | MixupMixing
 
-ModelConfig = PythonModel | SmallVitConfig | TimmConfig
+ModelConfig = CommandModel | PythonModel | SmallVitConfig | TimmConfig
 AttentionBiasConfig = NoBias | GaussianBias | PermutedGaussianBias | StoredGaussianBias
 
 OptimizerConfig = SgdConfig | AdamWConfig | TimmOptimizerConfig

@@ -26,7 +26,7 @@ class Metric(NamedTuple):
 
     def told(self, value: float) -> str:
         """The recorded value on a line of progress: `51.7 %`, `0.8312`."""
-        return f"{100 * value:.1f} %" if self.unit == "pp" else f"{value * self.scale:.4f}"
+        return f"{value * self.scale:.1f} %" if self.unit == "pp" else f"{value * self.scale:.4f}"
 
 
 def share(

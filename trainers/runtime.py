@@ -41,6 +41,8 @@ class Runtime(StrictModel):
     image_cache_gib: float = Field(default=0.0, ge=0)
     """RAM for decoded images of a data set (0: none), shared by all processes of the machine that read it with the same
     setting. Worth it where the whole set fits; augmentation and results stay the same."""
+    limit_seconds: float | None = Field(default=None, gt=0)
+    """How long a program of the user's own may run (`None`: for ever); our own loop ends by its epochs."""
     num_threads: int | None = None
     """CPU threads for torch (`None`: leave torch's own choice)."""
     gpu_share: float = Field(default=1.0, gt=0, le=1)

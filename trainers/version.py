@@ -3,7 +3,7 @@
 import hashlib
 import sys
 import sysconfig
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import cache, lru_cache
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from importlib.util import find_spec
@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from trainers.closure import Sources
 from trainers.errors import ConfigError
 from trainers.own_code.place import files_of, in_folder, own_code_here
-from trainers.own_code.python_object import own_modules_of
+from trainers.own_code.python_object import own_files_of, own_modules_of
 
 NUMERIC_LIBRARIES = ("torch", "torchvision", "timm", "numpy", "scipy", "scikit-learn", "pillow")
 """Of every trial; kinds name others that they compute with (`libraries`)."""
@@ -86,6 +86,8 @@ def code_version(config: BaseModel) -> str:
 def used_code(config: BaseModel, package: Path | None = None) -> UsedCode:
     """The modules that the training loop and the kinds in a config import, and the numeric libraries.
 
+    The loop is `trainers.training.trial`, unless the config's task names another (`Task.loop`).
+
     Read from source (`trainers.closure`), so what is imported only by other kinds does not count: a new data set or a
     change of another model leaves a trial what it was. Nor do the modules of `UNCOUNTED`, nor comments and docstrings.
     What starts a trial (`trainers.__main__`, `trainers.ray_worker`) hands a config and a `Runtime` to the loop, and is
@@ -93,7 +95,8 @@ def used_code(config: BaseModel, package: Path | None = None) -> UsedCode:
 
     Of kinds of somebody else's, and of own code that a config names, all that they import counts but Python's own:
     installed packages by their version, others module by module, as their source is when they are first asked for. Of
-    packages in a snapshot of own code, tables and whatever else lies in them count, too.
+    packages in a snapshot of own code, tables and whatever else lies in them count, too. Of a command, all files count
+    that are copied for it, as they are: nobody knows what a program reads.
 
     Args:
         config: a trial's, or a part of one.
@@ -104,7 +107,9 @@ def used_code(config: BaseModel, package: Path | None = None) -> UsedCode:
     """
     named = frozenset(own_modules_of(config))
     kinds = frozenset(_modules_of(config)) | named
-    return _used_code(kinds, frozenset(_libraries_of(config)), package or PACKAGE, own_code_here().folder)
+    files = frozenset(own_files_of(config))
+    loops = frozenset(_loops_of(config)) or frozenset({LOOP})
+    return _used_code(kinds, frozenset(_libraries_of(config)), package or PACKAGE, own_code_here().folder, loops, files)
 
 
 @cache
@@ -152,16 +157,31 @@ def _libraries_of(value: object) -> Iterator[str]:
             yield from _libraries_of(part)
 
 
+def _loops_of(config: BaseModel) -> Iterator[str]:
+    """What makes a result of the task of a config, if it has one."""
+    for part in vars(config).values():
+        yield from [part.loop] if hasattr(type(part), "loop") else ()
+
+
 @lru_cache(maxsize=512)
-def _used_code(kinds: frozenset[str], libraries: frozenset[str], package: Path, own: Path | None) -> UsedCode:
+def _used_code(
+    kinds: frozenset[str],
+    libraries: frozenset[str],
+    package: Path,
+    own: Path | None,
+    loops: frozenset[str],
+    files: frozenset[str],
+) -> UsedCode:
     foreign = frozenset(kind for kind in kinds if _top(kind) != __package__)
     installed = {kind: name for kind in foreign if (name := _distribution_of(_top(kind), own)) is not None}
     others = _others(foreign - frozenset(installed), own)
     sources = _sources(frozenset(others.places.items()), package)
-    modules = sources.closure((LOOP, *(kinds - installed.keys())), but=UNCOUNTED)
+    modules = sources.closure((*loops, *(kinds - installed.keys())), but=UNCOUNTED)
     parts = {module: sources.digest(module) for module in sorted(modules)} | others.versions | library_versions()
     parts |= {name: _version(name) for name in (*libraries, *installed.values())}
     parts |= _data_beside(others.places, own)
+    if files and own is not None:
+        parts |= _files_as_they_are(files, others.places, own)
     return UsedCode(hashlib.sha256(repr(sorted(parts.items())).encode()).hexdigest()[:12], parts)
 
 
@@ -176,6 +196,13 @@ def _data_beside(places: Mapping[str, Path], own: Path | None) -> dict[str, str]
             contents = [(file.relative_to(place).as_posix(), _content_digest(file)) for file in files]
             digests[f"{package}'s tables"] = hashlib.sha256(repr(contents).encode()).hexdigest()[:12]
     return digests
+
+
+def _files_as_they_are(named: Collection[str], places: Mapping[str, Path], own: Path) -> dict[str, str]:
+    """Digests of files that are named, and of all in packages and modules of the folder of own code."""
+    found = [own / name for name in named] + [place for place in places.values() if place.is_relative_to(own)]
+    files = {file for place in found for file in ([place] if place.is_file() else files_of(place)) if file.is_file()}
+    return {f"file {file.relative_to(own).as_posix()}": _content_digest(file)[:12] for file in sorted(files)}
 
 
 def _content_digest(file: Path) -> str:

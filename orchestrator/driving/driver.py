@@ -265,7 +265,8 @@ class _Driver:
         )
         if reach == expansion.first_reach:
             planned = expansion.confirm_trials(self._chosen, reach)
-            remaining = with_arms(remaining, planned, self._spec.control.name)
+            if not self._spec.task.runs_itself:
+                remaining = with_arms(remaining, planned, self._spec.control.name)
         self._train(ConfirmPhase(remaining), watch, Phase.CONFIRM)
         if watch.reason is None:
             self._settle_twins(remaining)
@@ -394,6 +395,7 @@ class _Driver:
             device="cuda" if resources.gpus_per_worker > 0 else "cpu",
             loader_workers=resources.loader_workers,
             image_cache_gib=resources.image_cache_gib,
+            limit_seconds=60 * resources.limit_minutes,
             num_threads=max(1, int(resources.cpus_per_worker)),
             gpu_share=min(1.0, resources.gpus_per_worker or 1.0),
         )

@@ -65,7 +65,7 @@ class SearchPhase:
         self._database, self._experiment_id, self._attempt = reuse.database, reuse.experiment_id, reuse.attempt
         self._expansion, self._reuse = expansion, reuse
         self._metric = expansion.spec.search_metric
-        self._sign = 1.0 if metric_named(self._metric).higher_is_better else -1.0
+        self._sign = 1.0 if metric_named(self._metric, expansion.spec.task).higher_is_better else -1.0
         arms = {arm.name: arm.search for arm in expansion.spec.arms if arm.search is not None}
         self.searches: dict[CellArm, CellSearch] = {
             (planned.cell.key, planned.arm): CellSearch(planned, arms[planned.arm])

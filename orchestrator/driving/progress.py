@@ -36,8 +36,8 @@ class PairProgress:
     ) -> None:
         self._database, self._experiment_id, self._attempt, self._say = database, experiment_id, attempt, say
         self._control, self._treatments = spec.control.name, [arm.name for arm in spec.treatments]
-        self._metric_name, self._metric = spec.primary_metric, metric_named(spec.primary_metric)
-        self._selecting = spec.task.metric(spec.task.selects_by)
+        self._metric_name, self._metric = spec.primary_metric, metric_named(spec.primary_metric, spec.task)
+        self._task = spec.task
         self._has_many_cells = len(list(cells)) > 1
         self.num_pairs = spec.num_pairs
         self._values: dict[tuple[str, str, int], float | None] = {}
@@ -148,5 +148,6 @@ class PairProgress:
     def _outcome(self, ending: Ending) -> str:
         if ending.status is not TrialStatus.SUCCEEDED:
             return ending.error
-        best = f"best_val/{self._selecting.name}"
-        return f"best val/{self._selecting.name} {self._selecting.told(ending.metrics[best])}"
+        selecting = self._task.metric(self._task.selects_by)
+        best = f"best_val/{selecting.name}"
+        return f"best val/{selecting.name} {selecting.told(ending.metrics[best])}"

@@ -23,7 +23,7 @@ from orchestrator.spec.experiment import Resources
 from trainers.config import TrialConfig
 from trainers.errors import InterruptedTrainingError, TrainerError
 from trainers.fence import Fence, fenced
-from trainers.own_code.place import running
+from trainers.own_code.place import OwnCode, own_code, running
 from trainers.result import EpochReport
 from trainers.runtime import Runtime
 from trainers.trial_log import kept_output
@@ -105,7 +105,9 @@ def _run_patiently(
     while True:
         try:
             runtime.require_storage()
-            with kept_output(runtime.storage), fenced(Fence(runtime.data_roots)), running(runtime.code):
+            # A command's code is for its own process: here it may even bear the name of a library.
+            code = own_code(OwnCode(runtime.code)) if trial.task.runs_itself else running(runtime.code)
+            with kept_output(runtime.storage), fenced(Fence(runtime.data_roots)), code:
                 unequal = _unequal_arms(config["arms"], runtime)
                 return {UNEQUAL: unequal} if unequal else _train(trial, runtime, resources, config, limit)
         except Exception as error:  # noqa: BLE001 (whatever it is, `_ended_by` raises it again)
@@ -168,6 +170,7 @@ def _train(
     trial: TrialConfig, runtime: Runtime, resources: Resources, config: dict[str, Any], limit: SilenceLimit
 ) -> dict[str, str]:
     from trainers.__main__ import progress_line  # noqa: PLC0415
+    from trainers.command import trial as command  # noqa: PLC0415
     from trainers.ray_worker import stop_when_drained, train_with_ray  # noqa: PLC0415
     from trainers.training.trial import train  # noqa: PLC0415
 
@@ -179,7 +182,10 @@ def _train(
     try:
         if resources.num_workers == 1:
             with stop_when_drained([get_runtime_context().get_node_id()]) as stop:
-                result = train(trial, runtime, on_epoch=report, stop=stop)
+                if trial.task.runs_itself:
+                    result = command.run(trial, runtime, on_epoch=report, stop=stop, on_life=limit.touch)
+                else:
+                    result = train(trial, runtime, on_epoch=report, stop=stop)
         else:
             result = train_with_ray(
                 trial,

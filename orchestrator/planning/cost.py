@@ -74,6 +74,11 @@ class CostModel:
         if measured is not None:
             self._num_measured += count
             return measured
+        if config.task.runs_itself:
+            self._num_assumed["by the time limit of a command (`resources.max_trial_minutes`), the most it takes"] += (
+                count
+            )
+            return self._resources.limit_minutes * 60
         rate = self._rate(config)
         self._num_assumed[
             f"by floating-point operations at an assumed {rate.flops_per_second:.0e} per second and {rate.unit} "

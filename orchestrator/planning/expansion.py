@@ -202,7 +202,9 @@ class Expansion:
             for pointer, message in error.complaints:
                 self._findings.add_for_trial(pointer, message, cell=cell, arm=arm.name)
             return None
-        if not self._check_own_code(config, composition, cell, arm):
+        if not self._check_own_code(config, composition, cell, arm) or not self._check_task(
+            config, composition, cell, arm
+        ):
             return None
         pointer = composition.pointer_to(("dataset",))
         survey = self._survey(config.dataset, pointer)
@@ -226,6 +228,14 @@ class Expansion:
         for path, message in troubles:
             self._findings.add_for_trial(composition.pointer_to(path), message, cell=cell, arm=arm.name)
         return not troubles
+
+    def _check_task(self, config: TrialConfig, composition: Composition, cell: Cell, arm: Arm) -> bool:
+        """Whether a program of the user's own is compared with others whose numbers are read alike."""
+        if not (config.task.runs_itself or self.spec.task.runs_itself) or config.task == self.spec.task:
+            return True
+        message = "what is read of a command is one for all arms: write `task` beside `arms`, and leave it out here"
+        self._findings.add_for_trial(composition.pointer_to(("task",)), message, cell=cell, arm=arm.name)
+        return False
 
     def _check_weights(self, config: TrialConfig, composition: Composition, cell: Cell, arm: Arm) -> None:
         weights, pointer = self._weights_of(config), composition.pointer_to(("model", "weights"))

@@ -110,7 +110,7 @@ def plan_of(
     trials = expansion.confirm_trials({}, expansion.first_reach if allocation is not None else None)
     done = frozenset(finished) if spec.reuse == "identical" else frozenset()
     reusable = tuple(trial.identity for trial in trials if trial.identity in done)
-    metric = metric_named(spec.primary_metric)
+    metric = metric_named(spec.primary_metric, spec.task)
     num_comparisons = spec.num_rows
     power = forecast_power(
         len(spec.seeds) if allocation is None else allocation.total // num_comparisons,

@@ -29,6 +29,7 @@ def warnings_of(spec: ExperimentSpec) -> tuple[str, ...]:
         *_about_fields(spec),
         *_about_searches(spec),
         *_about_comparability(spec),
+        *_about_commands(spec),
         *_about_loading(spec),
     )
 
@@ -88,7 +89,7 @@ def _confirmed_from(forecast: PowerForecast) -> str:
 def _about_replicates(spec: ExperimentSpec) -> Iterator[str]:
     """Seeds that change nothing are one measurement told several times: their p would be small for no reason."""
     given = [model.label for model in spec.models if model.brings_weights]
-    if spec.optimization.epochs or not given or len(spec.seeds) == 1:
+    if spec.task.runs_itself or spec.optimization.epochs or not given or len(spec.seeds) == 1:
         return
     if any(analysis.draws_images for analysis in spec.analyses):
         return
@@ -121,7 +122,7 @@ def token_warnings(expansion: Expansion) -> Iterator[str]:
 def resolution_warnings(expansion: Expansion) -> Iterator[str]:
     """Splits so small that a single image moves an accuracy by more than most changes do."""
     split = expansion.spec.primary_metric.partition("/")[0]
-    if not metric_named(expansion.spec.primary_metric).counts_images:
+    if not metric_named(expansion.spec.primary_metric, expansion.spec.task).counts_images:
         return
     datasets = {
         cell.dataset: expansion.config_of(cell, expansion.spec.control.name).dataset for cell in expansion.cells
@@ -166,6 +167,15 @@ def _about_loading(spec: ExperimentSpec) -> Iterator[str]:
             f"`resources.loader_workers` is {asked.loader_workers}, but each training process reserves "
             f"{counted(cpus, 'CPU')}: where a cluster is full they take the others' time; set `cpus_per_worker` to "
             f"{asked.loader_workers + 1}"
+        )
+
+
+def _about_commands(spec: ExperimentSpec) -> Iterator[str]:
+    if spec.task.runs_itself:
+        yield (
+            "the script trains by itself: sigmalab hands it each pair's seed, and can't see whether the arms of a pair "
+            "start from the same weights and see the same batches; `--null` shows whether a repeated run gives the "
+            "same numbers. Nor does it look at the data"
         )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from orchestrator.spec.complaints import Path
 from orchestrator.spec.experiment import ArmSearch, Resources
+from trainers.command.checks import command_complaints
 from trainers.config import TrialConfig
 from trainers.counted import counted
 from trainers.errors import OwnCodeError
@@ -27,10 +28,23 @@ def broken_rules(
     if own:
         # What else is asked of a config may ask its code.
         return own
+    if config.task.runs_itself:
+        return [*command_complaints(config), *_around_commands(resources, search)]
     try:
         return _rules_of_kinds(config, resources, search, num_train)
     except OwnCodeError as error:
         return [((next(fields_with_own_code(config)),), str(error))]
+
+
+def _around_commands(resources: Resources, search: ArmSearch | None) -> Iterator[tuple[Path, str]]:
+    """What is not there for programs of the user's own."""
+    if search is not None:
+        yield (), "arguments of a command can't be searched yet: list the values as arms, or search in the script"
+    if resources.num_workers > 1:
+        yield (
+            (),
+            "a command is one process on one node, which may start others: `resources.num_workers` has to be 1",
+        )
 
 
 def own_code_complaints(config: TrialConfig) -> list[tuple[Path, str]]:

@@ -7,6 +7,7 @@ from orchestrator.spec.experiment import ExperimentSpec
 from orchestrator.statistics.compare import compare_arms
 from orchestrator.statistics.comparison import Cell, Comparison
 from orchestrator.statistics.inference import Inference
+from orchestrator.statistics.metric import metric_named
 from orchestrator.statistics.pairing import TrialOutcome
 
 
@@ -54,6 +55,7 @@ def compared_beside(
         confidence=spec.confidence,
         equivalence_margin=0.0,
         inference=inference,
+        measure=metric_named(metric, spec.task),
     )
     # The family that Holm corrects is the question's; these describe.
     return tuple(comparison.model_copy(update={"p_holm": None}) for comparison in found)

@@ -98,7 +98,7 @@ def build_report(
     labels = arm_labels(spec.arms)
     told = [labelled(comparison, labels) for comparison in comparisons]
     by_label = {arm.label or arm.name: arm for arm in arms}
-    unit = metric_named(spec.primary_metric).unit
+    unit = metric_named(spec.primary_metric, spec.task).unit
     pooled = tuple(pooled) if len(cells) > 1 else ()
     repeats = repeat_checks(told, [_called(trial, labels) for trial in trials])
     repeated = {(check.cell.key, check.treatment): check.text for check in repeats if check.num_pairs}
@@ -172,7 +172,7 @@ def build_report(
             class_scores or {}, metrics=spec.task.class_metrics, confidence=spec.confidence, inference=beside
         ),
         image_effects=image_effects(
-            image_scores or {}, metrics=spec.task.metrics, confidence=spec.confidence, inference=beside
+            image_scores or {}, metrics=spec.task.measured, confidence=spec.confidence, inference=beside
         ),
         shown_images=shown_images_of(spec, cells, kept_images or {}),
         discordant=tuple(discordant),

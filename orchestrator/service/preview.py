@@ -24,10 +24,12 @@ def preview(spec: ExperimentSpec, database: Database, *, data_root: Path | None)
     with database.read() as session:
         finished = finished_identities(session, identities, hardware)
         configs = {cell.key: [expansion.config_of(cell, arm.name) for arm in spec.arms] for cell in expansion.cells}
+        # A command's rows are not epochs of the spec's number.
+        num_epochs = 0 if spec.task.runs_itself else spec.optimization.epochs
         seconds = median_seconds_by_cell(
             session,
             configs,
-            spec.optimization.epochs,
+            num_epochs,
             hardware,
             accelerator_type=spec.resources.accelerator_type,
         )

@@ -56,21 +56,34 @@ Name = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[a-z0-9][a-z
 Patch = JsonObject
 
 
-def _known_metric(name: str) -> str:
-    known = tuple(ever_claimable())
+def _known_metric(name: str, info: ValidationInfo) -> str:
+    task = info.data.get("task")
+    known = (*ever_claimable(), *(() if task is None else task.claims))
     if name not in known:
-        raise ValueError(f'"{name}" is not valid{suggestion(name, known)}')
+        listed = task.claims if task is not None and task.runs_itself else known
+        raise ValueError(f'"{name}" is not valid{suggestion(name, listed)}')
     return name
 
 
+_DECLARED_METRIC = f"^({'|'.join(CLAIMED_ON)})/[a-z][a-z0-9_]*$"
+"""A metric of a command, which a user has declared."""
 PrimaryMetric = Annotated[
-    str, AfterValidator(_known_metric), WithJsonSchema({"type": "string", "enum": list(ever_claimable())})
+    str,
+    AfterValidator(_known_metric),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "enum": list(ever_claimable())},
+                {"type": "string", "pattern": _DECLARED_METRIC},
+            ]
+        }
+    ),
 ]
 
 
-def _what_the_task_selects_by(data: dict[str, Any]) -> str:
+def _what_the_task_claims(data: dict[str, Any]) -> str:
     # Without a task that is valid, there is a complaint about that one already.
-    return f"test/{data.get('task', ClassificationConfig()).selects_by}"
+    return str(data.get("task", ClassificationConfig()).default_claim)
 
 
 MAX_TRIALS = 100_000
@@ -229,6 +242,7 @@ class CellPatch(StrictModel):
     """JSON merge patch, applied before the arm's."""
 
 
+_DAY_MINUTES = 24.0 * 60
 _RAY_COUNTS = 0.0001
 _MAX_CONFIDENCE = 0.999999
 _MAX_CONFIDENCE_OF_LOOKS = 0.9999
@@ -249,12 +263,22 @@ class Resources(StrictModel):
     )
     """Model of these GPUs as Ray names it, such as `H100` or `A100` (`null`: any). The halves of a pair belong on one
     model: others draw dropout and add up otherwise, and the report names pairs that are mixed."""
+    max_trial_minutes: float | None = Field(
+        default=None, gt=0, le=60 * 24 * 100, allow_inf_nan=False, exclude_if=lambda value: value is None
+    )
+    """How long a command (a training script of your own) may run before it is ended as one that hangs (`null`: a day).
+    sigmalab's own trainings end by their epochs and have no limit."""
     max_concurrent_trials: int | None = Field(default=None, ge=1)
     """Upper bound on trials at once (`null`: as many as the cluster has room for)."""
     loader_workers: int = Field(default=0, ge=0, le=256)
     """Data loading processes per training process; no more are started than its machine or container has cores for."""
     image_cache_gib: float = Field(default=0.0, ge=0, le=100_000)
     """RAM for decoded images of a data set, on each node (0: none); worth it where the whole set fits."""
+
+    @property
+    def limit_minutes(self) -> float:
+        """How long a command may run."""
+        return self.max_trial_minutes or _DAY_MINUTES
 
     @field_validator("gpus_per_worker", mode="before")
     @classmethod
@@ -339,7 +363,7 @@ class ExperimentSpec(StrictModel):
     seeds: Seeds = Field(default=(0, 1, 2, 3, 4, 5), min_length=1, max_length=10_000)
     """Replicates: every cell and arm is trained once per seed. In place of a list, `{"total": 60, "allocate":
     "by_variance"}` shares 60 pairs out, more where they vary most."""
-    primary_metric: PrimaryMetric = Field(default_factory=_what_the_task_selects_by)
+    primary_metric: PrimaryMetric = Field(default_factory=_what_the_task_claims)
     """The metric that carries the claim; unless you say otherwise `test/top1` of a classification, `test/miou` of a
     segmentation. The epoch that is scored has the best `val/top1` (`val/miou`), whatever this is, so
     `best_val/...` flatters every arm. `balanced_accuracy` and `macro_f1` weigh all classes alike, `ece` is the expected
@@ -487,6 +511,13 @@ class ExperimentSpec(StrictModel):
                 f"{_some_words(looks.at)} seeds"
             )
             refuse("experiment", [(("seeds",), message)])
+        return self
+
+    @model_validator(mode="after")
+    def _time_limits_are_for_commands(self) -> Self:
+        if self.resources.max_trial_minutes is not None and not self.task.runs_itself:
+            message = "only a command has a time limit; a training of sigmalab's own ends by its epochs: leave it out"
+            refuse("experiment", [(("resources", "max_trial_minutes"), message)])
         return self
 
     @model_validator(mode="after")

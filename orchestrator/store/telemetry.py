@@ -62,7 +62,7 @@ def record_epoch(
         "seed": trial.seed,
         "phase": trial.phase,
         "epoch": report.epoch,
-        "metrics": {key: report.metrics[key] for key in _told_metrics(task) if key in report.metrics},
+        "metrics": {key: report.metrics[key] for key in _told_metrics(report, task) if key in report.metrics},
         "told": _most_telling(report, task),
     }
     append_event(session, trial.experiment_id, "epoch", payload)
@@ -75,8 +75,12 @@ def _task_of(config: str) -> type[Task]:
     return next((task for task in TASKS if kind_of(task) == kind), TASKS[0])
 
 
-def _told_metrics(task: type[Task]) -> Iterator[str]:
+def _told_metrics(report: EpochReport, task: type[Task]) -> Iterator[str]:
     """What an `epoch` event carries, where the trial has it; the rest is in the metrics table."""
+    if not task.watched:
+        # The few that a user has declared.
+        yield from report.metrics
+        return
     yield "train/loss"
     yield from (f"val/{name}" for name in task.watched)
 
@@ -85,7 +89,8 @@ def _most_telling(report: EpochReport, task: type[Task]) -> str:
     """`val top-1 51.7 %`: of the metrics that a task watches the last that is there (empty: none is)."""
     watched = [task.metric(name) for name in task.watched if f"val/{name}" in report.metrics]
     if not watched:
-        return ""
+        name = next((name for name in report.metrics if name.startswith("val/")), next(iter(report.metrics)))
+        return "" if task.watched else f"{name.replace('/', ' ')} {report.metrics[name]:.5g}"
     metric = watched[-1]
     return f"val {metric.words or metric.name} {metric.told(report.metrics[f'val/{metric.name}'])}"
 

@@ -10,7 +10,6 @@ from orchestrator.statistics.by_class import ClassRow, ClassScores
 from orchestrator.statistics.by_image import ImageRow
 from orchestrator.statistics.comparison import Comparison
 from orchestrator.statistics.discordant import DiscordantImages, discordant_images
-from orchestrator.statistics.metric import metric_named
 from orchestrator.status import Phase, TrialStatus
 from orchestrator.store.tables import TrialRow
 from orchestrator.stored.files import UNREADABLE_ARRAYS, find_trial_file
@@ -25,7 +24,7 @@ ReadT = TypeVar("ReadT")
 
 
 def discordant_images_of(
-    comparisons: Sequence[Comparison], rows: Sequence[TrialRow], storage: Path | None
+    comparisons: Sequence[Comparison], rows: Sequence[TrialRow], storage: Path | None, metric: Metric
 ) -> tuple[DiscordantImages | None, ...]:
     """One entry per comparison; `None` where no pair's predictions can be read.
 
@@ -36,16 +35,13 @@ def discordant_images_of(
         comparisons: the comparisons.
         rows: one row per confirm trial.
         storage: folder that holds the trials' folders (`None`: it can't be reached from here).
+        metric: the compared one.
     """
-    if storage is None or not storage.is_dir():
+    if storage is None or not storage.is_dir() or not metric.per_image:
         return tuple(None for _ in comparisons)
     read = _image_score_reader(rows, storage)
     found: list[DiscordantImages | None] = []
     for comparison in comparisons:
-        metric = metric_named(comparison.metric)
-        if not metric.per_image:
-            found.append(None)
-            continue
         pairs = _pairs(comparison, partial(read, _split_of(comparison), metric.per_image))
         found.append(discordant_images(pairs, higher_is_better=metric.higher_is_better is not False))
     return tuple(found)

@@ -16,6 +16,7 @@ from orchestrator.statistics.comparison import Cell, Comparison
 from orchestrator.statistics.inference import AnyTime, FixedNumber, Inference
 from orchestrator.statistics.look_plan import Looks
 from orchestrator.statistics.looks import PlannedLooks
+from orchestrator.statistics.metric import metric_named
 from orchestrator.statistics.pairing import TrialOutcome
 from orchestrator.statistics.pooling import pool_effects
 from orchestrator.statistics.two_stage import TwoStages
@@ -104,9 +105,9 @@ def report_of(
         chosen_params=row.chosen_params,
         comparisons=comparisons,
         pooled=pool_effects(comparisons),
-        discordant=discordant_images_of(comparisons, rows, storage),
+        discordant=discordant_images_of(comparisons, rows, storage, metric_named(spec.primary_metric, spec.task)),
         class_scores=class_scores_of(comparisons, rows, storage, metrics=spec.task.class_metrics),
-        image_scores=image_scores_of(comparisons, rows, storage, metrics=spec.task.metrics),
+        image_scores=image_scores_of(comparisons, rows, storage, metrics=spec.task.measured),
         kept_images=kept_images_of(spec, cells, rows, storage) if with_maps else {},
         maps=maps_of(trials, storage) if with_maps else {},
         views=views_of(trials, storage) if with_maps else {},
@@ -186,4 +187,5 @@ def compare_rows(
         equivalence_margin=spec.equivalence_margin,
         inference=inference,
         reach=reach,
+        measure=metric_named(spec.primary_metric, spec.task),
     )

@@ -29,7 +29,7 @@ def kept_images_of(
         rows: one row per confirm trial.
         storage: folder that holds the trials' folders (`None`: it can't be reached from here).
     """
-    metric = image_metric(spec.task.metrics)
+    metric = image_metric(spec.task.measured)
     if storage is None or metric is None or not spec.task.shows_images:
         return {}
     found = {cell.key: _pair_of(spec, cell, rows, storage, metric) for cell in cells[:MAX_CELLS]}

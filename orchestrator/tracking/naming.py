@@ -86,7 +86,7 @@ def closing_tags(trial: TrialRow) -> dict[str, str]:
 def params_of(config: TrialConfig) -> dict[str, bool | float | str]:
     """The config, flat: `attention_bias.sigma` -> 2.0; what is `None` or empty is left out."""
     flat: dict[str, bool | float | str] = {}
-    _flatten(config.model_dump(mode="json", exclude={"score_test"}), "", flat)
+    _flatten(config.model_dump(mode="json", exclude={"score_test", *config.unread_fields}), "", flat)
     return flat
 
 

@@ -74,7 +74,7 @@ class TrialRuns:
         self._group = group
         self._storage = storage
         spec = stored_spec(experiment)
-        self._metric = spec.primary_metric
+        self._metric, self._measure = spec.primary_metric, metric_named(spec.primary_metric, spec.task)
         self._arms = spec.arms
 
     def ship(self, trial: OpenTrial) -> Shipped:
@@ -181,8 +181,8 @@ class TrialRuns:
                 return None
             if self._metric not in row.final_metrics:
                 return None
-        scale = metric_named(self._metric).scale
-        return float(treatment.final_metrics[self._metric] - control.final_metrics[self._metric]) * scale
+        difference = float(treatment.final_metrics[self._metric] - control.final_metrics[self._metric])
+        return difference * self._measure.scale
 
     def _attach(self, run: str, trial: TrialRow, record: TrialRecord, bias: Sequence[BiasSeries]) -> None:
         """What there is to see of it: sigma layer by layer, its own maps; nothing where these can't be read.
@@ -283,12 +283,13 @@ def _note(
     if trial.error:
         lines.append(f"**{trial.status.value}**: {escape(trial.error)}")
     if trial.result is not None and metric in trial.result.metrics:
-        shown = metric_named(metric)
+        shown = metric_named(metric, trial.config.task)
         unit = "%" if shown.unit == "pp" else shown.unit
         best_epoch = trial.result.best_epoch
         at = "of the initial weights" if best_epoch is None else f"at the best validation epoch ({best_epoch}, from 0)"
         text = with_unit(f"{metric} = {trial.result.metrics[metric] * shown.scale:.2f}", unit)
-        lines.append(escape(f"{text}, measured once {at}"))
+        measured = "as its script wrote it" if trial.config.task.runs_itself else f"measured once {at}"
+        lines.append(escape(f"{text}, {measured}"))
         if effect is not None:
             lines.append(f"Difference from the control of the same seed: **{with_unit(f'{effect:+.2f}', shown.unit)}**")
     if bias:

@@ -17,6 +17,8 @@ from orchestrator.statistics.look_plan import Looks
 from trainers import kinds
 from trainers.analyses.analysis import Analysis
 from trainers.analyses.targets import TargetConfig
+from trainers.command import results
+from trainers.command.results import Results
 from trainers.data.augmentation import Augmentation
 from trainers.data.dataset import Dataset
 from trainers.models.bias import AttentionBias
@@ -41,6 +43,7 @@ BASES = {
     Analysis: kinds.ANALYSES,
     Mixing: get_args(kinds.MixingConfig),
     Head: get_args(heads.HeadConfig),
+    Results: get_args(results.ResultsConfig),
     View: get_args(view.ViewConfig),
     recipe._WarmupSchedule: get_args(recipe.ScheduleConfig),
     SearchAlgorithm: get_args(search_kinds.AlgorithmConfig),

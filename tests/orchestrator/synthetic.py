@@ -14,6 +14,7 @@ from orchestrator.report import ExperimentFacts, Report, TrialRecord, build_repo
 from orchestrator.spec.experiment import ExperimentSpec
 from orchestrator.statistics.compare import compare_arms
 from orchestrator.statistics.comparison import Cell
+from orchestrator.statistics.metric import metric_named
 from orchestrator.statistics.pairing import TrialOutcome
 from orchestrator.statistics.pooling import pool_effects
 from orchestrator.status import ExperimentStatus, Phase, TrialStatus
@@ -176,6 +177,7 @@ def report_on(
         metric=spec.primary_metric,
         confidence=spec.confidence,
         equivalence_margin=spec.equivalence_margin,
+        measure=metric_named(spec.primary_metric, spec.task),
     )
     return build_report(
         experiment=ExperimentFacts(

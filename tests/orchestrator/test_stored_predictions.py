@@ -8,6 +8,7 @@ import pytest
 from orchestrator.planning.hardware import trial_folder
 from orchestrator.statistics.compare import compare_arms
 from orchestrator.statistics.comparison import Cell, Comparison
+from orchestrator.statistics.metric import metric_named
 from orchestrator.statistics.pairing import TrialOutcome
 from orchestrator.status import Phase, TrialStatus
 from orchestrator.store.tables import TrialRow
@@ -65,8 +66,8 @@ def storage(tmp_path: Path) -> Path:
 
 def test_discordant_images_are_counted_on_the_split_of_the_metric(storage: Path) -> None:
     rows = [row(arm, seed) for arm, seed in CORRECT]
-    (on_test,) = discordant_images_of([comparison("test/top1")], rows, storage)
-    (on_val,) = discordant_images_of([comparison("best_val/top1")], rows, storage)
+    (on_test,) = discordant_images_of([comparison("test/top1")], rows, storage, metric_named("test/top1"))
+    (on_val,) = discordant_images_of([comparison("best_val/top1")], rows, storage, metric_named("best_val/top1"))
     assert on_test is not None
     assert on_val is not None
     assert (on_test.num_pairs, on_test.num_images, on_test.only_treatment, on_test.only_control) == (2, 8, 3, 1)
@@ -75,13 +76,14 @@ def test_discordant_images_are_counted_on_the_split_of_the_metric(storage: Path)
 
 @pytest.mark.parametrize("metric", ["test/loss", "test/top5", "receptive_field/sigma_tokens"])
 def test_hits_stand_beside_no_other_metric(storage: Path, metric: str) -> None:
-    assert discordant_images_of([comparison(metric)], [row(arm, seed) for arm, seed in CORRECT], storage) == (None,)
+    rows = [row(arm, seed) for arm, seed in CORRECT]
+    assert discordant_images_of([comparison(metric)], rows, storage, metric_named(metric)) == (None,)
 
 
 def test_pairs_without_files_are_left_out(storage: Path) -> None:
     rows = [row(arm, seed) for arm, seed in CORRECT]
     (storage / trial_folder("gaussian-0", "cpu-1") / EVIDENCE_FILE).write_bytes(b"broken")
-    (found,) = discordant_images_of([comparison("test/top1")], rows, storage)
+    (found,) = discordant_images_of([comparison("test/top1")], rows, storage, metric_named("test/top1"))
     assert found is not None
     assert (found.num_pairs, found.only_treatment, found.only_control) == (1, 1, 0)
-    assert discordant_images_of([comparison("test/top1")], rows, None) == (None,)
+    assert discordant_images_of([comparison("test/top1")], rows, None, metric_named("test/top1")) == (None,)

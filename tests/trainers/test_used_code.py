@@ -453,6 +453,8 @@ def test_every_kind_is_run(told: dict[str, dict[str, list[str]]]) -> None:
         for member in get_args(union)
     }
     kinds |= {analysis.__module__ for analysis in ANALYSES} | {task.__module__ for task in TASKS}
+    # A command is run by another loop: `tests/trainers/command` asks for its code.
+    kinds = {kind for kind in kinds if not kind.startswith("trainers.command.")}
     assert kinds <= {module for each in told.values() for module in each["used"]}
 
 

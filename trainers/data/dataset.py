@@ -19,9 +19,9 @@ class Dataset(StrictModel, ABC):
     `trainers.contracts.DatasetContract` asks what holds for every kind.
     """
 
-    targets: ClassVar[Literal["class", "mask", "objects"]] = "class"
+    targets: ClassVar[Literal["class", "mask", "objects", "command"]] = "class"
     """What it says of an image: its class, a mask with the class of each pixel (`MaskSplit` has the shapes), or its
-    objects (`ObjectSplit`)."""
+    objects (`ObjectSplit`); `command`: only a program of the user's own reads it."""
     reads_files: ClassVar[bool] = False
     """Whether images are decoded from files whenever they are needed."""
     libraries: ClassVar[tuple[str, ...]] = ()

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from pydantic import JsonValue
 
@@ -25,6 +25,9 @@ class Model(StrictModel, ABC):
     A kind is one file here and one line in `trainers.kinds`; a family of timm's models is one file in `families`.
     Configs are hashable. `trainers.contracts.ModelContract` asks what holds for every kind.
     """
+
+    runs_itself: ClassVar[bool] = False
+    """Whether it is a program of the user's own that trains by itself: see `Task.runs_itself`."""
 
     if TYPE_CHECKING:
         # A field, or a property where it starts from no file: pydantic lets no field take a base's property.

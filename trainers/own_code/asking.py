@@ -69,7 +69,8 @@ def require_it_fits(config: "TrialConfig", data_root: Path | None) -> None:
     Raises:
         OwnCodeError: says whose and what.
     """
-    if not any(True for _ in own_modules_of(config)):
+    if config.task.runs_itself or not any(True for _ in own_modules_of(config)):
+        # Nothing of a command is imported here.
         return
     asked = config.model_dump_json(include=_FIELDS)
     remembered("own_trial", f"{_version_of(config)} {asked} {data_root}", Answer, lambda: _tried(config, data_root))

@@ -34,7 +34,21 @@ def is_target(text: str) -> bool:
     return _TARGET.fullmatch(text) is not None
 
 
-class PythonObject(StrictModel):
+class OwnCodeUser(StrictModel):
+    """A part of a config that names code of the user's own."""
+
+    @property
+    def own_modules(self) -> Iterator[str]:
+        """Modules that it names."""
+        yield from ()
+
+    @property
+    def own_files(self) -> Iterator[str]:
+        """Files and folders of the folder of code that it names, and that are no packages for this process."""
+        yield from ()
+
+
+class PythonObject(OwnCodeUser):
     """What a class or function of the user's own makes of some arguments."""
 
     target: Target
@@ -83,11 +97,22 @@ def _targets_in(value: JsonValue) -> Iterator[str]:
 
 def own_modules_of(value: object) -> Iterator[str]:
     """Modules of the user's own that a config names anywhere."""
-    if isinstance(value, PythonObject):
-        yield from value.own_modules
+    for user in _users_in(value):
+        yield from user.own_modules
+
+
+def own_files_of(value: object) -> Iterator[str]:
+    """Files of the user's own that a config names anywhere, beside modules."""
+    for user in _users_in(value):
+        yield from user.own_files
+
+
+def _users_in(value: object) -> Iterator[OwnCodeUser]:
+    if isinstance(value, OwnCodeUser):
+        yield value
     if isinstance(value, StrictModel):
         for part in vars(value).values():
-            yield from own_modules_of(part)
+            yield from _users_in(part)
     elif isinstance(value, tuple | list):
         for part in value:
-            yield from own_modules_of(part)
+            yield from _users_in(part)

@@ -58,8 +58,12 @@ class Task(StrictModel, ABC):
     published: ClassVar[Mapping[str, str]] = {}
     """Metrics that publications of the task print side by side -> their headings (`_` begins an index); empty: the
     claimed one alone is printed."""
-    targets: ClassVar[Literal["class", "mask", "objects"]] = "class"
+    targets: ClassVar[Literal["class", "mask", "objects", "command"]] = "class"
     """What a data set has to say of each image: see `Dataset.targets`."""
+    runs_itself: ClassVar[bool] = False
+    """Whether a program of the user's own trains and scores, and its numbers are read: nothing below is asked then."""
+    loop: ClassVar[str] = "trainers.training.trial"
+    """The module that makes a result of a config: its code is that of every such trial."""
     libraries: ClassVar[tuple[str, ...]] = ()
     """Distributions that compute in it beside those that every trial needs."""
     is_whole_model: ClassVar[bool] = False
@@ -74,6 +78,21 @@ class Task(StrictModel, ABC):
     """Whether it has something to draw of single images: see `shown`."""
 
     kind: str
+
+    @property
+    def measured(self) -> tuple[Metric, ...]:
+        """What every scored split is measured by; `metrics`, unless a user declares them."""
+        return self.metrics
+
+    @property
+    def claims(self) -> tuple[str, ...]:
+        """Names of the metrics that a claim may rest on; `best_val` is validation at the epoch that it has chosen."""
+        return tuple(f"{split}/{metric.name}" for split in ("test", "best_val") for metric in self.metrics)
+
+    @property
+    def default_claim(self) -> str:
+        """The claim of a user who names none."""
+        return f"test/{self.selects_by}"
 
     @property
     def sees_any_size(self) -> bool:

@@ -1,5 +1,6 @@
-"""Files of weights in a trial's folder, by name; needs no torch."""
+"""Files in a trial's folder, by name; needs no torch."""
 
+RESULT, CONFIG = "result.json", "trial.json"
 CHECKPOINT = "checkpoint.pt"
 PREVIOUS = "checkpoint.previous.pt"
 BEST_WEIGHTS = "best_weights.pt"

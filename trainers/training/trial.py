@@ -49,12 +49,11 @@ from trainers.tasks.evidence import EVIDENCE_FILE, Evidence, write_evidence
 from trainers.tasks.shown_images import SHOWN_IMAGES, write_shown_images
 from trainers.training.checkpoint import CheckpointFolder, Identity, RankState, StateDict, TrainingState
 from trainers.training.descent import Descent, PartOfEpoch
+from trainers.training.files import CONFIG, RESULT
 from trainers.training.saving import Saver
 from trainers.training.scoring import score_split
 from trainers.training.showing import shown_images
 from trainers.version import code_version, library_versions
-
-RESULT, CONFIG = "result.json", "trial.json"
 
 logger = logging.getLogger(__name__)
 

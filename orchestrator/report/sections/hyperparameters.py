@@ -33,7 +33,7 @@ def settings_of(trials: Iterable[TrialRecord]) -> tuple[Setting, ...]:
     for trial in trials:
         if trial.phase is not Phase.CONFIRM:
             continue
-        for path, value in flat_settings(trial.config.model_dump(mode="json")):
+        for path, value in flat_settings(trial.config.model_dump(mode="json", exclude=set(trial.config.unread_fields))):
             if path not in _OF_ONE_TRIAL:
                 values.setdefault(path, {}).setdefault(value, {})[f"{trial.cell.key}/{trial.arm}"] = None
     return tuple(

@@ -80,6 +80,13 @@ def _leaks(data_found: Mapping[str, str]) -> Iterator[str]:
 
 
 def _scope(spec: ExperimentSpec) -> str:
+    if spec.task.runs_itself:
+        return (
+            "A script of the user's own trained and scored: sigmalab called it with each pair's seed and read what it "
+            "wrote. It could not see the script's data, whether the arms of a pair start from the same weights and see "
+            "the same batches, or which split a number is of. The answers hold for these arguments; intervals are over "
+            "seeds on one set of scored data."
+        )
     epochs = spec.optimization.epochs
     recipe = f"{counted(epochs, 'epoch')}, batch {spec.optimization.global_batch_size}"
     if not epochs:
@@ -197,7 +204,7 @@ def _on_validation(spec: ExperimentSpec) -> list[str]:
     if not spec.primary_metric.startswith("best_val/"):
         return []
     start = f"{spec.primary_metric} is a validation score, and validation also chose the epoch"
-    return [f"{start}: levels are too good by chance, and the test split was not scored."]
+    return [f"{start}: levels are too good by chance, and the test split does not carry the claim."]
 
 
 def _several_changes(spec: ExperimentSpec, trials: Sequence[TrialRecord]) -> list[str]:

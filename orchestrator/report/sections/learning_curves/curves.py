@@ -27,7 +27,7 @@ def learning_curves(trials: Iterable[TrialRecord], primary_metric: str) -> tuple
             values = [report.metrics[metric] for report in trial.result.epochs if metric in report.metrics]
             if not values or len(values) < len(trial.result.epochs):
                 continue
-            scale = metric_named(metric).scale
+            scale = metric_named(metric, trial.config.task).scale
             seed = SeedCurve(seed=trial.seed, values=tuple(scale * value for value in values))
             key = (trial.cell.key, metric, trial.arm)
             before = found[key].seeds if key in found else ()

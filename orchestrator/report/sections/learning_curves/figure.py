@@ -44,7 +44,7 @@ def curve_figure(report: Report) -> Figure:
         for curve in sorted(curves, key=lambda each: arms.index(each.arm)):
             drawn.setdefault(curve.arm, _draw(axes, curve, report))
         first = curves[0]
-        unit = level_unit(metric_named(first.metric).unit)
+        unit = level_unit(metric_named(first.metric, report.spec.task if report.spec else None).unit)
         name = metric_words(first.metric.replace("val/", "validation/").replace("train/", "training/"))
         title = f"{name}{f' ({unit})' if unit else ''}"
         axes.set_title(f"{title}\n{wrapped(cell_title(first.cell), _INCHES)}", fontsize=SMALL)

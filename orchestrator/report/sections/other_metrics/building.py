@@ -26,6 +26,6 @@ def other_metrics_of(
     confirmed = [trial for trial in trials if trial.phase is Phase.CONFIRM]
     return tuple(
         comparison
-        for metric in spec.task.metrics
+        for metric in spec.task.measured
         for comparison in compared_beside(spec, cells, confirmed, f"{split}/{metric.name}", inference=inference)
     )

@@ -55,7 +55,7 @@ def other_metrics_table(report: Report) -> Table:
         ),
         num_text_columns=4,
         rows=[
-            _row(comparison, _decimals(comparison, report.other_metrics))
+            _row(comparison, _decimals(comparison, report.other_metrics), report)
             for cell in report.cells
             for comparison in report.other_metrics
             if comparison.cell == cell
@@ -68,8 +68,8 @@ def _decimals(comparison: Comparison, comparisons: Sequence[Comparison]) -> int:
     return decimals_for(each for each in comparisons if each.metric == comparison.metric)
 
 
-def _row(comparison: Comparison, decimals: int) -> tuple[str, ...]:
-    unit = level_unit(metric_named(comparison.metric).unit)
+def _row(comparison: Comparison, decimals: int, report: Report) -> tuple[str, ...]:
+    unit = level_unit(metric_named(comparison.metric, report.spec.task if report.spec else None).unit)
     return (
         comparison.cell.model,
         comparison.cell.dataset,

@@ -68,7 +68,7 @@ def shown_images_of(
         cells: models x data sets, in the order of the spec.
         kept: cell key -> what its arms have kept.
     """
-    metric = image_metric(spec.task.metrics)
+    metric = image_metric(spec.task.measured)
     if metric is None:
         return ()
     return tuple(_shown(cell, kept[cell.key], metric, spec.control.name) for cell in cells if cell.key in kept)
