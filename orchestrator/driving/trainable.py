@@ -176,7 +176,9 @@ def _train(
 
     def report(epoch: EpochReport) -> None:
         limit.touch()
-        sys.stdout.write(progress_line(epoch, trial) + "\n")
+        if not trial.task.runs_itself:
+            # A script's own words are in the log already.
+            sys.stdout.write(progress_line(epoch, trial) + "\n")
         tune.report({REPORT: epoch.model_dump_json()})
 
     try:

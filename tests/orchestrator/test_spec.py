@@ -107,7 +107,7 @@ SPACE = ("arms", 1, "search", "space", "attention_bias.sigma")
             ("task",),
             {"kind": "ranking"},
             "/task/kind",
-            "unknown kind `ranking`; valid: classification, detection, segmentation",
+            "unknown kind `ranking`; valid: classification, command, detection, segmentation",
         ),
         (("datasets", 0), {}, "/datasets/0", "the field `kind` is required: it says which"),
         # wrong types, taken at their word

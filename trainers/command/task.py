@@ -51,6 +51,14 @@ class CommandTask(Task):
         """The first metric of `test/`, else of `val/`."""
         return next(iter(self.claims), "")
 
+    @property
+    def chosen_words(self) -> str:
+        """Which row counts."""
+        best_by = self.results.best_by
+        if self.results.row == "best" and best_by is not None:
+            return f"Of each training the row with the best {best_by[0]} counts."
+        return "Of each training the last row counts." if self.results.row == "last" else ""
+
     def network(
         self, model: "Model", class_names: Sequence[str], *, position_seed: int, data_root: Path | None
     ) -> "nn.Module":

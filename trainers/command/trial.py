@@ -110,8 +110,10 @@ class _Call:
         }
         self.words = command_line(model.argv, values)
         self.env = _environment(config, runtime, folder)
-        self._device = runtime.device
-        if shutil.which(self.words[0], path=self.env["PATH"]) is None:
+        self._device, self._config = runtime.device, config
+        program = shutil.which(self.words[0], path=self.env["PATH"])
+        self._is_ours = program is not None and Path(program).parent == Path(sys.executable).parent
+        if program is None:
             raise ConfigError(
                 f"there is no program `{self.words[0]}` on this node; a script is run as `python train.py`, or "
                 "`bash train.sh`"
@@ -123,6 +125,8 @@ class _Call:
             "num_workers": "1",
             "device": _device_name(self._device),
             "threads": self.env.get("OMP_NUM_THREADS", "not set"),
+            # Of another environment nobody here knows what is in it.
+            **({"python": platform.python_version(), **library_versions(self._config)} if self._is_ours else {}),
         }
 
 
@@ -318,7 +322,7 @@ def _result(
         metrics=metrics,
         predictions_file=None,
         training_seconds=seconds,
-        provenance={**provenance, "python": platform.python_version(), **library_versions(config)},
+        provenance=dict(provenance),
     )
 
 

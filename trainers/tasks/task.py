@@ -95,6 +95,11 @@ class Task(StrictModel, ABC):
         return f"test/{self.selects_by}"
 
     @property
+    def chosen_words(self) -> str:
+        """Which of the numbers counts that a program of the user's own has written, as a sentence."""
+        return ""
+
+    @property
     def sees_any_size(self) -> bool:
         """Whether its network is shown images of other sizes than the model's input: see `Model.takes_any_size`."""
         return False

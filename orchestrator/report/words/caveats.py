@@ -84,9 +84,9 @@ def _scope(spec: ExperimentSpec) -> str:
         return (
             "A script of the user's own trained and scored: sigmalab called it with each pair's seed and read what it "
             "wrote. It could not see the script's data, whether the arms of a pair start from the same weights and see "
-            "the same batches, or which split a number is of. The answers hold for these arguments; intervals are over "
-            "seeds on one set of scored data."
-        )
+            f"the same batches, or which split a number is of. {spec.task.chosen_words} The answers hold for these "
+            "arguments; intervals are over seeds on one set of scored data."
+        ).replace("  ", " ")
     epochs = spec.optimization.epochs
     recipe = f"{counted(epochs, 'epoch')}, batch {spec.optimization.global_batch_size}"
     if not epochs:

@@ -1,6 +1,7 @@
 """Training scripts as arms: what a plan says of them, what is refused, and what makes another trial."""
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -259,3 +260,21 @@ def test_only_commands_have_a_time_limit() -> None:
 def test_a_plan_without_code_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="name it as `code`"):
         make_plan(spec_of(None), data_root=None)
+
+
+def specs_in(page: Path) -> dict[str, JsonObject]:
+    """Specs that a page shows, by their names."""
+    blocks = re.findall(r"^    (\{\"name\".*?\})\n\n", page.read_text(), re.MULTILINE | re.DOTALL)
+    return {spec["name"]: spec for spec in map(json.loads, blocks)}
+
+
+def test_the_page_shows_the_example_and_timms_form_as_they_plan(tmp_path: Path) -> None:
+    shown = specs_in(Path("docs/your-own-change.md"))
+    example = json.loads(Path("examples/scripts/digits/width.json").read_text())
+    del example["question"]
+    assert shown["script-width"] == example
+    (tmp_path / "train.py").write_text("")
+    with expanded(parse_spec(shown["timm-script"] | {"code": str(tmp_path)}), tmp_path) as expansion:
+        plan = plan_of(expansion)
+    assert plan.num_confirm_trials == 12
+    assert expansion.spec.primary_metric == "test/top1"

@@ -182,3 +182,14 @@ def test_units_become_those_of_comparisons() -> None:
 def test_what_is_said_of_results_that_are_declared_wrongly(changes: JsonObject, message: str) -> None:
     with pytest.raises(ValidationError, match=message.replace("(", r"\(")):
         results_of(**changes)  # type: ignore[arg-type]
+
+
+def test_what_timms_own_writer_writes_is_read(tmp_path: Path) -> None:
+    """`train.py` itself is not in timm's package; what writes its table is."""
+    from timm.utils import update_summary
+
+    for epoch in range(3):
+        scores = {"loss": 2.0 - epoch / 10, "top1": 60.0 + epoch, "top5": 80.0 + epoch}
+        update_summary(epoch, {"loss": 2.5 - epoch}, scores, str(tmp_path / "summary.csv"), lr=0.1)
+    results = results_of(metrics={"test/top1": TOP1 | {"column": "eval_top1"}}, row="last")
+    assert counted(results, tmp_path, None).values == {"test/top1": 62.0}

@@ -118,6 +118,8 @@ def _scored(report: Report) -> str:
     """On which images, and with which weights."""
     if report.origin is not None:
         return f"results of {escape(report.origin.source)}, not trained by sigmalab"
+    if report.spec is not None and report.spec.task.runs_itself:
+        return "trained and scored by a script of our own"
     is_trained = report.spec is None or report.spec.optimization.epochs > 0
     group = report.metric.partition("/")[0]
     if group == "best_val" and is_trained:
