@@ -24,6 +24,13 @@ BELOW = {
 """Names of folders below a path."""
 PARTS = {(f"CocoPart{patch}", field) for field in ("annotations_file", "images_folder") for patch in ("", "Patch")}
 """Names of files and folders below a path, in a part of a data set."""
+OF_COMMANDS = {
+    (f"{config}{patch}", field)
+    for config, field in (("CommandModel", "files"), ("CsvResults", "file"), ("JsonResults", "file"))
+    for patch in ("", "Patch")
+}
+"""Below the folder of code, and below that in which a script runs: tests/orchestrator/planning/test_commands.py and
+tests/trainers/command/test_results.py."""
 FIELDS = PATHS | BELOW | PARTS | {("CodeFolder", "path")}  # of own code: tests/orchestrator/test_kept_code.py
 HOSTILE = [
     *("/proc/self", "/proc/self/root", "/proc/self/fd/0", "/proc/kcore", "/sys", "/dev/zero", "/dev/stdin", "/dev/fd"),
@@ -61,7 +68,7 @@ def path_fields(schema: object, title: str = "") -> Iterator[tuple[str, str]]:
 
 def test_these_are_all_fields_that_hold_a_path() -> None:
     """Another one must be fenced (`trainers.fence.reach`), and be tried below."""
-    assert set(path_fields(ExperimentSpec.model_json_schema())) == FIELDS
+    assert set(path_fields(ExperimentSpec.model_json_schema())) == FIELDS | OF_COMMANDS
 
 
 @pytest.fixture

@@ -176,5 +176,5 @@ def _is_file(folder: Path, name: str) -> bool:
         return False
     try:
         return (folder / name).is_file()
-    except OSError:
+    except (OSError, ValueError):
         return False

@@ -63,8 +63,14 @@ def snapshot(
 def _files_named(root: Path, named: Iterable[str]) -> Iterator[Path]:
     for name in named:
         place = root / name
-        if not place.exists():
-            raise OwnCodeError(f"there is no {name} in the folder of code, which `files` names")
+        try:
+            is_inside = ".." not in place.parts and place.resolve().is_relative_to(root.resolve())
+            is_there = is_inside and (place.is_dir() or place.is_file())
+        except (OSError, ValueError, RuntimeError):
+            is_there = False
+        if not is_there:
+            # What lies elsewhere is told as what is not there.
+            raise OwnCodeError(f"there is no {name!r} in the folder of code, which `files` names")
         yield from files_of(place) if place.is_dir() else [place]
 
 

@@ -1,9 +1,10 @@
 """Training scripts as arms: what a plan says of them, what is refused, and what makes another trial."""
 
 import json
+import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -208,7 +209,7 @@ def test_the_control_against_itself_is_the_same_command_again(folder: Path, tmp_
             "there is no more.py in the folder that `code` names",
         ),
         ({"models": model(files=["../secret"])}, "is not a path inside of the folder that `code` names"),
-        ({"models": model(files=["nothere"])}, "there is no nothere in the folder of code, which `files` names"),
+        ({"models": model(files=["nothere"])}, "there is no 'nothere' in the folder of code, which `files` names"),
         ({"optimization": {"epochs": 3}}, "/optimization: arm `small`"),
         ({"attention_bias": 1}, "unknown field"),
         ({"analyses": [{"kind": "receptive_field"}]}, "nothing of `analyses` would reach it"),
@@ -249,6 +250,31 @@ def test_a_service_runs_scripts_of_the_listed_folders_only(folder: Path, tmp_pat
     assert "this service does not run code of its users" in refusal(tmp_path, None, ())
     assert "outside of the folders whose code this service runs" in refusal(tmp_path, folder, (elsewhere,))
     assert "name it as `code` of the experiment" in refusal(tmp_path, None, (folder,))
+
+
+HOSTILE = [
+    *("/etc/passwd", "/", "/dev/zero", "../../etc/passwd", "tools/../../secret", "~root", "-", "x" * 300, "x/" * 2000),
+    *("a\0b", "pipe", "loop", "out", "out/passwd", "dead"),
+]
+
+
+@pytest.mark.parametrize("name", HOSTILE, ids=lambda name: ascii(name)[:20])
+def test_nothing_outside_of_the_folder_is_kept(name: str, folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("root:")
+    (folder / "out").symlink_to("/etc")
+    (folder / "loop").symlink_to("loop")
+    (folder / "dead").symlink_to("/nowhere/else")
+    os.mkfifo(folder / "pipe")
+    of_files = [SPEC["arms"][0], {"name": "b", "patch": {"model": {"files": [name], "arguments": {"lr": 2}}}}]
+    told = refusal(tmp_path, folder, (folder,), arms=of_files)
+    assert "in the folder of code, which `files` names" in told
+    assert "/nowhere/else" not in told
+    # As an argument it is a text like any other: whatever it names stays where it is.
+    of_arguments = [SPEC["arms"][0], {"name": "b", "patch": {"model": {"arguments": {"lr": name}}}}]
+    with suppress(SpecError), expanded(spec_of(folder, arms=of_arguments), tmp_path):
+        pass
+    kept = [file for file in (tmp_path / "trials").rglob("*") if file.is_file()]
+    assert all("root:" not in file.read_text() for file in kept)
 
 
 def test_only_commands_have_a_time_limit() -> None:
