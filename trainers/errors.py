@@ -55,9 +55,17 @@ class ConfigError(TrainerError):
 
 
 class OwnCodeError(ConfigError):
-    """Code of the user's own is not there, breaks, or gives what does not fit its place."""
+    """Code of the user's own is not there, breaks, or gives what does not fit its place.
+
+    Attributes:
+        field: of the trial's config that names it (`None`: not told).
+    """
 
     code = "own_code_invalid"
+
+    def __init__(self, message: str, *, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
 
 
 class DataError(TrainerError):

@@ -25,18 +25,23 @@ from trainers.data.mask_folder import MaskFolderConfig
 from trainers.data.multi_scale import MultiScaleAugmentation
 from trainers.data.neighbor_texture import NeighborTextureConfig
 from trainers.data.paper_augmentation import PaperAugmentation
+from trainers.data.python_augmentation import PythonAugmentation
+from trainers.data.python_dataset import PythonDataset
 from trainers.data.rand_augment import RandAugmentation
 from trainers.data.scale_crop import ScaleCropAugmentation
 from trainers.data.shapes import ShapesConfig
 from trainers.data.shapes_objects import ShapesObjectsConfig
 from trainers.models.bias import NoBias
 from trainers.models.gaussian import GaussianBias, PermutedGaussianBias, StoredGaussianBias
+from trainers.models.python_bias import PythonBias
 from trainers.models.python_model import PythonModel
 from trainers.models.small_vit import SmallVitConfig
 from trainers.models.timm_model import TimmConfig
 from trainers.optimization.adamw import AdamWConfig
+from trainers.optimization.python_optimizer import PythonOptimizer
 from trainers.optimization.sgd import SgdConfig
 from trainers.optimization.timm_optimizer import TimmOptimizerConfig
+from trainers.tasks.classification.losses import LossConfig
 from trainers.tasks.classification.mixing import NoMixing
 from trainers.tasks.classification.mixup import MixupMixing
 from trainers.tasks.classification.task import ClassificationConfig
@@ -53,6 +58,7 @@ __all__ = [
     "AugmentationConfig",
     "ClassificationConfig",
     "DatasetConfig",
+    "LossConfig",
     "MixingConfig",
     "ModelConfig",
     "NoAugmentation",
@@ -74,6 +80,7 @@ DatasetConfig = (
     | ManifestConfig
     | MaskFolderConfig
     | NeighborTextureConfig
+    | PythonDataset
     | ShapesConfig
     | ShapesObjectsConfig
 )
@@ -82,6 +89,7 @@ AugmentationConfig = (
     | CropFlipAugmentation
     | MultiScaleAugmentation
     | PaperAugmentation
+    | PythonAugmentation
     | RandAugmentation
     | ScaleCropAugmentation
 )
@@ -89,9 +97,9 @@ AugmentationConfig = (
 MixingConfig = NoMixing | MixupMixing
 
 ModelConfig = CommandModel | PythonModel | SmallVitConfig | TimmConfig
-AttentionBiasConfig = NoBias | GaussianBias | PermutedGaussianBias | StoredGaussianBias
+AttentionBiasConfig = NoBias | GaussianBias | PermutedGaussianBias | StoredGaussianBias | PythonBias
 
-OptimizerConfig = SgdConfig | AdamWConfig | TimmOptimizerConfig
+OptimizerConfig = SgdConfig | AdamWConfig | PythonOptimizer | TimmOptimizerConfig
 
 ANALYSES = (ReceptiveFieldAnalysis, LearnedBiasAnalysis)
 AnalysisConfig = Annotated[ReceptiveFieldAnalysis | LearnedBiasAnalysis, Field(discriminator="kind")]

@@ -11,6 +11,7 @@ from trainers.config import TrialConfig
 from trainers.data.sampling import TrainSampler
 from trainers.data.splits import ImageSplit
 from trainers.initial_model import initial_network
+from trainers.models.added import added_to
 from trainers.models.attached_bias import AttachedBias
 from trainers.nested import tensors_in
 from trainers.ranks import ALONE
@@ -29,9 +30,9 @@ def start_of(model: nn.Module, split: ImageSplit, sampler: TrainSampler) -> dict
         sampler: of this rank.
 
     Returns:
-        `start_weights`: all weights and buffers but those of an attention bias; `start_batches`: the order of the first
-        epoch's images on this rank, and the first of them as the model gets them; `start_random`: torch's random state,
-        which dropout and stochastic depth draw from.
+        `start_weights`: all weights and buffers but those that an attention bias, or a change of the user's own, adds;
+        `start_batches`: the order of the first epoch's images on this rank, and the first of them as the model gets
+        them; `start_random`: torch's random state, which dropout and stochastic depth draw from.
 
     Raises:
         DataError: one of these images can't be read.
@@ -83,9 +84,14 @@ def starts_of(configs: Sequence[TrialConfig], data_root: Path | None) -> Iterato
 
 
 def _common_state(model: nn.Module) -> dict[str, Tensor]:
-    """The state without that of attached biases."""
+    """The state without that of attached biases, and of what a change of the user's own has added."""
     prefixes = tuple(f"{name}." for name, module in model.named_modules() if isinstance(module, AttachedBias))
-    return {name: tensor for name, tensor in model.state_dict().items() if not name.startswith(prefixes)}
+    added = added_to(model)
+    return {
+        name: tensor
+        for name, tensor in model.state_dict().items()
+        if not name.startswith(prefixes) and name not in added
+    }
 
 
 def _digest(tensors: Iterable[Tensor]) -> str:

@@ -39,6 +39,7 @@ UNCOUNTED = frozenset(
         "trainers.user_path",
         "trainers.atomic_file",
         "trainers.checksums",
+        "trainers.tasks.classification.losses",
         "trainers.training.files",
         "trainers.training.saving",
     }
@@ -46,7 +47,7 @@ UNCOUNTED = frozenset(
 """Modules of the loop that move no number, so an edit of them leaves all trials what they were. What they import counts
 where a module that counts imports it, too. Why each of them may be here:
 
-* `kinds` names all kinds; those of a config count by themselves.
+* `kinds` and `tasks.classification.losses` name all kinds; those of a config count by themselves.
 * `version`, `closure`, `planned_identity` say what counts, and refuse what was planned otherwise.
 * `runtime`, `storage_token`, `socket_folder`, `gpu_memory` are about the place where a trial runs, and by its contract
   nothing of that changes a result; a batch that a GPU does not hold ends the trial.

@@ -17,6 +17,7 @@ from api.cli import (
     export,
     learned_bias,
     local,
+    new,
     receptive_field,
     recipes,
     results,
@@ -57,8 +58,9 @@ application = typer.Typer(
     rich_markup_mode=None,
     cls=_Commands,
 )
-_GROUPS = (stack, experiments, results, compare, export, doctor, local, receptive_field, learned_bias, recipes, data)
-for _group in _GROUPS:
+_RUNNING = (stack, experiments, results, compare, export, doctor, local, new)
+_LOOKING = (receptive_field, learned_bias, recipes, data)
+for _group in (*_RUNNING, *_LOOKING):
     _group.add_commands(application)
 
 

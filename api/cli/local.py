@@ -1,6 +1,5 @@
 """Commands that need no service: plan, run."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -25,9 +24,7 @@ from api.cli.terminal import (
     read_spec,
     write_json,
 )
-from api.local_stack import AlreadyRunningError, LocalStack, StackOptions
-from api.local_stack.record import read_record
-from orchestrator.state_folder import state_folder
+from api.running_here import ray_here
 
 _EXITS = {0: Exit.OK, 2: Exit.REFUSED, 5: Exit.STACK, 7: Exit.NOT_SHOWN}
 """Exit status of `python -m orchestrator run` -> ours."""
@@ -81,21 +78,6 @@ def run(
     command += ["--json"] if as_json else []
     command += ["--null"] if is_null else []
     command += [text for requirement in requirements or () for text in ("--require", str(requirement))]
-    if "RAY_ADDRESS" in os.environ:
-        raise typer.Exit(_drive(command, dict(os.environ)))
-    with errors_as_exits():
-        try:
-            with LocalStack(StackOptions(home=state_folder(), only_ray=True), tell) as stack:
-                code = _drive(command, stack.driver_environment)
-        except AlreadyRunningError as error:
-            record = read_record(state_folder())
-            if record is None or not record.driver_variables:
-                raise
-            err.print(f"using the Ray of the service that runs at {error.url}")
-            code = _drive(command, {**os.environ, **record.driver_variables})
-    raise typer.Exit(code)
-
-
-def _drive(command: list[str], environment: dict[str, str]) -> int:
-    status = subprocess.run(command, env=environment, check=False).returncode  # noqa: S603 (our own command)
-    return _EXITS.get(status, Exit.NOT_SUCCEEDED)
+    with errors_as_exits(), ray_here(tell, err.print) as environment:
+        status = subprocess.run(command, env=environment, check=False).returncode  # noqa: S603 (our own command)
+    raise typer.Exit(_EXITS.get(status, Exit.NOT_SUCCEEDED))

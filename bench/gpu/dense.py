@@ -114,7 +114,7 @@ def _step(
     def loss() -> Tensor:
         with _autocast(device):
             outputs = arm.task.outputs(network, seen, targets)
-        total: Tensor = arm.task.loss(outputs, targets)
+        total: Tensor = arm.task.criterion((), device)(outputs, targets)
         return total
 
     return _timed(network, loss, device)

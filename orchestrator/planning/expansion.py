@@ -202,12 +202,12 @@ class Expansion:
             for pointer, message in error.complaints:
                 self._findings.add_for_trial(pointer, message, cell=cell, arm=arm.name)
             return None
-        if not self._check_own_code(config, composition, cell, arm) or not self._check_task(
-            config, composition, cell, arm
-        ):
-            return None
         pointer = composition.pointer_to(("dataset",))
-        survey = self._survey(config.dataset, pointer)
+        troubles, survey = self._own_code_and_data(config, pointer)
+        for path, message in troubles:
+            self._findings.add_for_trial(composition.pointer_to(path), message, cell=cell, arm=arm.name)
+        if troubles:
+            return None
         num_train = None if survey is None else survey.sizes.train
         self._check_weights(config, composition, cell, arm)
         for path, message in broken_rules(config, self.spec.resources, arm.search, num_train=num_train):
@@ -222,20 +222,22 @@ class Expansion:
             self._check_account(survey.account, config, pointer)
         return Stem(cell, arm.name, {}, config, survey.fingerprint)
 
-    def _check_own_code(self, config: TrialConfig, composition: Composition, cell: Cell, arm: Arm) -> bool:
-        """Whether the user's own code is there, may be run, and fits."""
-        troubles = _own_code_troubles(config, self.data_root)
-        for path, message in troubles:
-            self._findings.add_for_trial(composition.pointer_to(path), message, cell=cell, arm=arm.name)
-        return not troubles
+    def _own_code_and_data(self, config: TrialConfig, pointer: str) -> tuple[list[tuple[Place, str]], Survey | None]:
+        """What is wrong with the user's own code in a trial, and what is known of its data (`None`: nothing)."""
+        troubles = [*own_code_complaints(config), *self._task_troubles(config)]
+        if troubles:
+            # What is not there, or may not be run, is not asked for data either.
+            return troubles, None
+        survey = self._survey(config.dataset, pointer)
+        # A loss must fit the data.
+        return [] if survey is None else _misfits(config, self.data_root, survey), survey
 
-    def _check_task(self, config: TrialConfig, composition: Composition, cell: Cell, arm: Arm) -> bool:
-        """Whether a program of the user's own is compared with others whose numbers are read alike."""
+    def _task_troubles(self, config: TrialConfig) -> list[tuple[Place, str]]:
+        """A program of the user's own must be compared with others whose numbers are read alike."""
         if not (config.task.runs_itself or self.spec.task.runs_itself) or config.task == self.spec.task:
-            return True
+            return []
         message = "what is read of a command is one for all arms: write `task` beside `arms`, and leave it out here"
-        self._findings.add_for_trial(composition.pointer_to(("task",)), message, cell=cell, arm=arm.name)
-        return False
+        return [(("task",), message)]
 
     def _check_weights(self, config: TrialConfig, composition: Composition, cell: Cell, arm: Arm) -> None:
         weights, pointer = self._weights_of(config), composition.pointer_to(("model", "weights"))
@@ -280,7 +282,7 @@ class Expansion:
         if dataset not in self._surveys:
             try:
                 self._surveys[dataset] = dataset.survey(self.data_root)
-            except DataError as error:
+            except (DataError, OwnCodeError) as error:
                 sizes = published_sizes(dataset, self.data_root) if self._is_preview else None
                 if sizes is not None:
                     self._surveys[dataset] = Survey(ABSENT, sizes, None)
@@ -342,15 +344,13 @@ class Expansion:
         return codes
 
 
-def _own_code_troubles(config: TrialConfig, data_root: Path | None) -> list[tuple[Place, str]]:
-    """Place in the trial and what is wrong with the user's own code there: first by its source, then tried."""
-    troubles = own_code_complaints(config)
-    if troubles:
-        return troubles
+def _misfits(config: TrialConfig, data_root: Path | None, survey: Survey) -> list[tuple[Place, str]]:
+    """Place in the trial and what is wrong with the user's own code there, tried."""
+    num_classes = None if survey.account is None else survey.account.num_classes
     try:
-        require_it_fits(config, data_root)
+        require_it_fits(config, data_root, num_classes=num_classes)
     except OwnCodeError as error:
-        return [((next(fields_with_own_code(config)),), str(error))]
+        return [((error.field or next(fields_with_own_code(config)),), str(error))]
     return []
 
 

@@ -81,7 +81,7 @@ def _bias(config: TrialConfig) -> Iterator[tuple[Path, str]]:
     bias = config.attention_bias
     if bias.is_none:
         return
-    if config.model.no_bias is not None:
+    if bias.needs_attention and config.model.no_bias is not None:
         yield ("attention_bias",), f"{config.model.label} takes no attention bias: {config.model.no_bias}"
     elif bias.starts_from_weights and config.model.weights is None:
         yield ("attention_bias",), WITHOUT_WEIGHTS

@@ -1,7 +1,7 @@
 """Our data sets, asked what every data set must do. A new one is asked by an example and a class here."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import get_args
 
@@ -24,9 +24,12 @@ from trainers.data.mask_folder import MaskFolderConfig
 from trainers.data.neighbor_texture import NeighborTextureConfig
 from trainers.data.prepare import SETS
 from trainers.data.prepare.preparation import prepare
+from trainers.data.python_dataset import PythonDataset
 from trainers.data.shapes import ShapesConfig
 from trainers.data.shapes_objects import ShapesObjectsConfig
 from trainers.kinds import DatasetConfig
+from trainers.own_code.place import running
+from trainers.strict_json import JsonObject
 
 
 def make_digits(root: Path) -> Dataset:
@@ -86,10 +89,9 @@ OBJECT_EXAMPLES = {"coco_format": make_coco_format, "shapes_objects": make_shape
 
 def test_every_member_of_the_union_has_an_example(tmp_path: Path) -> None:
     examples = EXAMPLES | MASK_EXAMPLES | OBJECT_EXAMPLES
-    assert {type(make(tmp_path / name)) for name, make in examples.items()} == set(get_args(DatasetConfig)) - {
-        # What only a script reads has nothing to be asked.
-        CommandDataset
-    }
+    # Own ones run in a process that may import them: see below. What only a script reads has nothing to be asked.
+    own = {PythonDataset, CommandDataset}
+    assert {type(make(tmp_path / name)) for name, make in examples.items()} == set(get_args(DatasetConfig)) - own
 
 
 class TestDigits(DatasetContract):
@@ -110,6 +112,18 @@ class TestManifest(DatasetContract):
 class TestNeighborTexture(DatasetContract):
     def make(self, data_root: Path) -> Dataset:
         return make_neighbor_texture(data_root)
+
+
+class TestOwn(DatasetContract):
+    @pytest.fixture(autouse=True)
+    def in_this_process(self) -> Iterator[None]:
+        with running(None):
+            yield
+
+    def make(self, data_root: Path) -> Dataset:
+        # Some that torchvision makes up, of PIL images.
+        arguments: JsonObject = {"size": 30, "image_size": [3, 16, 16], "num_classes": 3}
+        return PythonDataset(target="torchvision.datasets:FakeData", arguments=arguments)
 
 
 class TestMaskFolder(MaskSetContract):

@@ -26,6 +26,7 @@ from trainers.models.model import Model
 from trainers.optimization import recipe
 from trainers.optimization.optimizer import Optimizer
 from trainers.strict import StrictModel, kind_of
+from trainers.tasks.classification.loss import Loss
 from trainers.tasks.classification.mixing import Mixing
 from trainers.tasks.detection import view
 from trainers.tasks.detection.view import View
@@ -42,6 +43,7 @@ BASES = {
     Optimizer: get_args(kinds.OptimizerConfig),
     Analysis: kinds.ANALYSES,
     Mixing: get_args(kinds.MixingConfig),
+    Loss: get_args(kinds.LossConfig),
     Head: get_args(heads.HeadConfig),
     Results: get_args(results.ResultsConfig),
     View: get_args(view.ViewConfig),

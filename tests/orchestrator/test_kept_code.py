@@ -167,3 +167,56 @@ def test_what_does_not_fit_stands_at_the_model_of_its_arm(folder: Path, tmp_path
     wrong = [{"name": "a", "role": "control"}, {"name": "b", "patch": {"model": {"arguments": {"widht": 8}}}}]
     assert "/arms/1/patch/model: " in (told := refusal(spec_of(str(folder), arms=wrong), tmp_path, None))
     assert "labk.net:Net takes no argument `widht`; it takes width" in told
+
+
+DATA_AND_LOSSES = """
+import torch
+from torch.nn import functional as F
+from torch.utils.data import Dataset
+
+class Squares(Dataset):
+    classes = ["dark", "light"]
+
+    def __init__(self, num=40):
+        self.targets = [place % 2 for place in range(num)]
+
+    def __len__(self):
+        return len(self.targets)
+
+    def __getitem__(self, place):
+        return torch.full((3, 8, 8), place / 100 + self.targets[place] / 2), self.targets[place]
+
+def weighted(logits, labels):
+    return F.cross_entropy(logits, labels, weight=torch.tensor([1.0, 2.0]))
+
+def of_each(logits, labels):
+    return F.cross_entropy(logits, labels, reduction="none")
+"""
+
+
+def test_own_data_and_losses_are_asked_in_a_process_of_their_own(folder: Path, tmp_path: Path) -> None:
+    (folder / "labk" / "parts.py").write_text(DATA_AND_LOSSES)
+
+    def loss(name: str) -> dict[str, object]:
+        return {"name": name, "patch": {"task": {"loss": {"kind": "python", "target": f"labk.parts:{name}"}}}}
+
+    changes = {
+        "models": [{"kind": "small_vit", "width": 12, "depth": 1, "num_heads": 1, "image_size_px": 8}],
+        "datasets": [{"kind": "python", "target": "labk.parts:Squares"}],
+        "optimization": {"epochs": 1, "global_batch_size": 10},
+    }
+    arms = [{"name": "a", "role": "control"}, loss("weighted")]
+    with with_code(spec_of(str(folder), arms=arms, **changes), tmp_path, roots=None, keep=False) as spec:
+        # A loss with a weight for each class is tried with as many classes as the data have.
+        expansion = Expansion(spec, data_root=None)
+    assert expansion.data_found == {"Squares": "2 classes, 28/6/6 images"}
+    told = refusal(spec_of(str(folder), arms=[*arms, loss("of_each")], **changes), tmp_path, None)
+    assert told.startswith("/arms/2/patch/task: ")
+    assert "labk.parts:of_each gives [2] for logits [2, 2] and labels [2], where a scalar is needed" in told
+    broken = [{"kind": "python", "target": "labk.parts:Squares", "arguments": {"num": 2}}]
+    told = refusal(spec_of(str(folder), arms=arms, **changes | {"datasets": broken}), tmp_path, None)
+    assert told == (
+        "/datasets/0: labk.parts:Squares has no image left for val: 2 images can't be shared out so; give a part for "
+        "val, or change val_fraction and test_fraction"
+    )
+    assert "labk.parts" not in sys.modules

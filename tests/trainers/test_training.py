@@ -67,6 +67,7 @@ def descend(
         optimization.optimizer.build([group]),
         None,
         task=task,
+        criterion=task.criterion((), device.torch_device),
         normalize=normalize,
         prepare=mixing,
         config=optimization,
@@ -186,7 +187,7 @@ def test_a_group_may_learn_faster():
 def test_label_smoothing_is_torchs_own(smoothing):
     logits = torch.randn(7, 5, generator=torch.Generator().manual_seed(0))
     labels = torch.arange(7) % 5
-    loss = ClassificationConfig(label_smoothing=smoothing).loss(logits, labels)
+    loss = ClassificationConfig(label_smoothing=smoothing).criterion((), torch.device("cpu"))(logits, labels)
     targets = F.one_hot(labels, 5) * (1 - smoothing) + smoothing / 5
     assert loss == pytest.approx(float(-(targets * logits.log_softmax(1)).sum(1).mean()), abs=1e-6)
 

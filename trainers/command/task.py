@@ -1,6 +1,6 @@
 """How a training is scored that is a program of the user's own: by the numbers that it writes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, NoReturn
 
@@ -12,6 +12,7 @@ from trainers.metrics import Metric
 from trainers.tasks.task import BatchEvidence, Outputs, Task
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor, nn
 
     from trainers.models.model import Model
@@ -85,7 +86,7 @@ class CommandTask(Task):
         """
         self._refuse()
 
-    def loss(self, outputs: Outputs, targets: "Nested") -> "Tensor":
+    def criterion(self, class_names: Sequence[str], device: "torch.device") -> "Callable[[Outputs, Nested], Tensor]":
         """There is none.
 
         Raises:

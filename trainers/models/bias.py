@@ -29,6 +29,8 @@ class AttentionBias(StrictModel, ABC):
     is_placebo: ClassVar[bool] = False
     """Whether it keeps the numbers of another kind and drops what that is about: the Gaussian's lies over permuted
     tokens."""
+    needs_attention: ClassVar[bool] = True
+    """Whether it is added to attention logits only, and a model without them can't take it."""
     starts_from_weights: ClassVar[bool] = False
     """Whether it starts at what the model's file of weights holds."""
 

@@ -1,17 +1,15 @@
 """A network of the user's own: any module that makes logits of images."""
 
-import json
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field, JsonValue
+from pydantic import Field
 
 from trainers.errors import AnalysisError
 from trainers.models.grids import ModelGrids
 from trainers.models.model import Channels, Model
 from trainers.own_code.asking import model_facts
-from trainers.own_code.python_object import PythonObject, is_object
+from trainers.own_code.python_object import PythonObject
 
 if TYPE_CHECKING:
     from torch import nn
@@ -37,7 +35,7 @@ class PythonModel(Model, PythonObject):
     @property
     def label(self) -> str:
         """Short name: that of the class, and its arguments."""
-        return "_".join([self.name, *(_mark(name, value) for name, value in self.arguments.items())])
+        return self.written_name
 
     @property
     def architecture(self) -> str:
@@ -101,11 +99,3 @@ class PythonModel(Model, PythonObject):
         if facts.no_grids is not None:
             raise AnalysisError(facts.no_grids)
         return ModelGrids(facts.features, facts.attention)
-
-
-def _mark(name: str, value: JsonValue) -> str:
-    if is_object(value):
-        assert isinstance(value, dict)
-        value = str(value["target"]).rpartition(":")[2]
-    text = value if isinstance(value, str) else json.dumps(value)
-    return f"{name}{'_' if isinstance(value, str) else ''}{re.sub(r'[^A-Za-z0-9.]+', '-', text).strip('-')[:40]}"

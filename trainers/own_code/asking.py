@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ValidationError
 
-from trainers.errors import OwnCodeError
-from trainers.own_code.facts import ModelFacts
+from trainers.errors import DataError, OwnCodeError
+from trainers.own_code.facts import DatasetFacts, ModelFacts
 from trainers.own_code.place import is_running, own_code_here
 from trainers.own_code.python_object import own_modules_of
 from trainers.remembered import remembered
@@ -23,11 +23,22 @@ from trainers.version import code_version
 
 if TYPE_CHECKING:
     from trainers.config import TrialConfig
+    from trainers.data.python_dataset import PythonDataset
     from trainers.models.model import Model
 
 MAX_SECONDS = 300.0
-_FIELDS = {"task", "model", "attention_bias", "dataset", "augmentation", "optimization"}
+_FIELDS = {"task", "model", "attention_bias", "dataset", "augmentation", "mixing", "optimization"}
 """Of a trial, what own code may stand in or has to fit."""
+
+
+_TAKES = {
+    "dataset": "be read; state a `version`, and its images are not all read",
+    **dict.fromkeys(
+        ("model", "trial"),
+        "see one batch; what takes long (training, downloads) must not happen on import or in a constructor",
+    ),
+}
+"""Question -> the end of what is said of a process that takes too long."""
 
 
 class Answer(StrictModel):
@@ -37,6 +48,12 @@ class Answer(StrictModel):
     """What is wrong (`None`: nothing)."""
     model: ModelFacts | None = None
     """Of a model that was asked about."""
+    dataset: DatasetFacts | None = None
+    """Of a data set that was asked about."""
+    is_of_data: bool = False
+    """Whether the trouble is with data, and not with code."""
+    field: str | None = None
+    """Of a trial, where the trouble is (`None`: not told)."""
 
 
 def model_facts(model: "Model") -> ModelFacts:
@@ -59,21 +76,39 @@ def _facts_of(model: "Model") -> ModelFacts:
     return facts
 
 
-def require_it_fits(config: "TrialConfig", data_root: Path | None) -> None:
-    """See that a trial's own code imports, builds and fits together, if it has any.
+def dataset_facts(dataset: "PythonDataset", data_root: Path | None) -> DatasetFacts:
+    """What is found of a data set of the user's own; never remembered, for its files may change and its code not.
+
+    Raises:
+        OwnCodeError: it can't be built.
+        DataError: it does not give images and labels.
+    """
+    if is_running():
+        from trainers.own_code.images import look_at  # noqa: PLC0415  it needs torch
+
+        return look_at(dataset, data_root)
+    facts = _ask("dataset", dataset, data_root).dataset
+    assert facts is not None
+    return facts
+
+
+def require_it_fits(config: "TrialConfig", data_root: Path | None, *, num_classes: int | None = None) -> None:
+    """See that a trial's own code imports, builds and fits together, if it has any but its data.
 
     Args:
         config: the trial's.
         data_root: where relative paths start.
+        num_classes: of the data set (`None`: it is asked, if somebody needs to know).
 
     Raises:
         OwnCodeError: says whose and what.
     """
-    if config.task.runs_itself or not any(True for _ in own_modules_of(config)):
+    others = [value for name, value in config if name != "dataset"]
+    if config.task.runs_itself or not any(True for _ in own_modules_of(others)):
         # Nothing of a command is imported here.
         return
-    asked = config.model_dump_json(include=_FIELDS)
-    remembered("own_trial", f"{_version_of(config)} {asked} {data_root}", Answer, lambda: _tried(config, data_root))
+    asked = f"{config.model_dump_json(include=_FIELDS)} {data_root} {num_classes}"
+    remembered("own_trial", f"{_version_of(config)} {asked}", Answer, lambda: _tried(config, data_root, num_classes))
 
 
 def _version_of(about: BaseModel) -> str:
@@ -85,25 +120,27 @@ def _version_of(about: BaseModel) -> str:
         raise OwnCodeError(f"{error.filename} line {error.lineno} is not Python: {error.msg}") from error
 
 
-def _tried(config: "TrialConfig", data_root: Path | None) -> Answer:
+def _tried(config: "TrialConfig", data_root: Path | None, num_classes: int | None) -> Answer:
     if is_running():
         from trainers.own_code.examining import try_trial  # noqa: PLC0415  it needs torch
 
-        try_trial(config, data_root)
+        try_trial(config, data_root, num_classes)
         return Answer()
-    return _ask("trial", config, data_root)
+    return _ask("trial", config, data_root, num_classes=num_classes)
 
 
-def _ask(question: str, about: BaseModel, data_root: Path | None) -> Answer:
+def _ask(question: str, about: BaseModel, data_root: Path | None, *, num_classes: int | None = None) -> Answer:
     """Ask a child process.
 
     Raises:
         OwnCodeError: with its complaint, or the end of what it wrote if it crashed.
+        DataError: with its complaint about data.
     """
     folder = own_code_here().folder
     request = {
         "question": question,
         "about": about.model_dump(mode="json"),
+        "num_classes": num_classes,
         "folder": None if folder is None else str(folder),
         "data_root": None if data_root is None else str(data_root),
     }
@@ -123,8 +160,7 @@ def _ask(question: str, about: BaseModel, data_root: Path | None) -> Answer:
         except subprocess.TimeoutExpired as error:
             modules = ", ".join(dict.fromkeys(own_modules_of(about)))
             raise OwnCodeError(
-                f"{modules} took more than {MAX_SECONDS:.0f} s to import, build and see one batch; what takes long "
-                "(training, downloads) must not happen on import or in a constructor"
+                f"{modules} took more than {MAX_SECONDS:.0f} s to import, build and {_TAKES[question]}"
             ) from error
         try:
             answer = Answer.model_validate_json(file.read_bytes())
@@ -135,5 +171,7 @@ def _ask(question: str, about: BaseModel, data_root: Path | None) -> Answer:
                 f"{ended.returncode}: {lines[-1] if lines else 'it wrote nothing'}"
             ) from error
     if answer.trouble is not None:
-        raise OwnCodeError(answer.trouble)
+        if answer.is_of_data:
+            raise DataError(answer.trouble)
+        raise OwnCodeError(answer.trouble, field=answer.field)
     return answer

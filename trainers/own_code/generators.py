@@ -7,6 +7,8 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
+from trainers.seeding import Stream, derive_seed
+
 
 @contextmanager
 def generators_for_import() -> Iterator[None]:
@@ -23,6 +25,15 @@ def generators_for_import() -> Iterator[None]:
 def generators_for_building() -> Iterator[None]:
     """Python's and numpy's generators follow the seed that torch's was set from last; torch's goes on."""
     with _python_and_numpy(torch.initial_seed()):
+        yield
+
+
+@contextmanager
+def generators_apart() -> Iterator[None]:
+    """As for building, and torch's goes on afterwards where it stood: what is drawn meanwhile moves nothing else."""
+    seed = torch.initial_seed()
+    with torch.random.fork_rng(devices=()), _python_and_numpy(seed):
+        torch.default_generator.manual_seed(derive_seed(seed % 2**63, Stream.WEIGHTS, 1))
         yield
 
 

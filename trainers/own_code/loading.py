@@ -6,6 +6,7 @@ import inspect
 import sys
 import traceback
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +31,24 @@ def built(named: PythonObject, *, wanted: str, given: Mapping[str, Any] | None =
     Raises:
         OwnCodeError: it does not import, is not there, takes no such argument, or raises.
     """
+    making = bound(named, wanted=wanted, given=given)
+    return called(making, f"{named.target}({_shown(making.keywords)}) can't be built")
+
+
+def bound(named: PythonObject, *, wanted: str, given: Mapping[str, Any] | None = None) -> "partial[Any]":
+    """A target with its arguments, not called yet.
+
+    Args:
+        named: target and arguments.
+        wanted: what it should be, for messages.
+        given: further arguments, each passed on if the target takes one of this name.
+
+    Raises:
+        OwnCodeError: it does not import, is not there, or takes no such argument.
+    """
     target = loaded(named.target)
     if not callable(target):
-        raise OwnCodeError(f"{named.target} is {_kind(target)}; {wanted} needs a class or a function")
+        raise OwnCodeError(f"{named.target} is {kind_of_object(target)}; {wanted} needs a class or a function")
     arguments = {name: _argument(value) for name, value in named.arguments.items()}
     taken = _parameters(target)
     if taken is not None:
@@ -40,7 +56,40 @@ def built(named: PythonObject, *, wanted: str, given: Mapping[str, Any] | None =
     for name, value in (given or {}).items():
         if (taken is None or name in taken) and name not in arguments:
             arguments[name] = value
-    return called(target, f"{named.target}({_shown(arguments)}) can't be built", **arguments)
+    return partial(target, **arguments)
+
+
+def as_function(named: PythonObject, *, wanted: str, given: Mapping[str, Any] | None = None) -> Callable[..., Any]:
+    """What is called later: a function with its arguments, or what a class makes of them.
+
+    Args:
+        named: target and arguments.
+        wanted: what it should be, for messages.
+        given: further arguments, each passed on if the target takes one of this name.
+
+    Raises:
+        OwnCodeError: it can't be made, or not be called.
+    """
+    if not isinstance(loaded(named.target), type):
+        return bound(named, wanted=wanted, given=given)
+    made = built(named, wanted=wanted, given=given)
+    if not callable(made):
+        raise OwnCodeError(
+            f"{named.target} gives {kind_of_object(made)} that can't be called; {wanted} is a function, or a class "
+            "whose objects are called like one (`__call__`, or `forward` of an nn.Module)"
+        )
+    function: Callable[..., Any] = made
+    return function
+
+
+def takes(named: PythonObject, argument: str) -> bool:
+    """Whether a target has an argument of this name, which the config does not give.
+
+    Raises:
+        OwnCodeError: it does not import, or is not there.
+    """
+    target = loaded(named.target)
+    return callable(target) and argument in (_parameters(target) or ()) and argument not in named.arguments
 
 
 def loaded(name: str) -> Any:  # noqa: ANN401 (theirs)
@@ -108,6 +157,11 @@ def told(error: BaseException) -> str:
     return f"{type(error).__name__}: {words}{shown}"
 
 
+def kind_of_object(value: object) -> str:
+    """What messages call something that does not fit."""
+    return f"an object of the type {type(value).__name__}"
+
+
 def _argument(value: JsonValue) -> Any:  # noqa: ANN401 (theirs)
     if is_object(value):
         assert isinstance(value, dict)
@@ -152,10 +206,6 @@ def _file_of(file: str) -> str:
 
 def _lies_in(file: str | None, folder: Path) -> bool:
     return file is None or Path(file).is_relative_to(folder)
-
-
-def _kind(value: object) -> str:
-    return f"an object of the type {type(value).__name__}"
 
 
 def _shown(arguments: Mapping[str, Any]) -> str:

@@ -1,5 +1,6 @@
 """An object of the user's own code, as a config names it: `{"target": "mylab.vit:MyViT", "arguments": {...}}`."""
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Annotated
@@ -72,12 +73,29 @@ class PythonObject(OwnCodeUser):
     @property
     def name(self) -> str:
         """The last part of its target."""
-        return self.target.rpartition(":")[2].rpartition(".")[2]
+        return _last_name(self.target)
+
+    @property
+    def written_name(self) -> str:
+        """Its name and arguments, for tables and paths."""
+        return "_".join([self.name, *(_mark(name, value) for name, value in self.arguments.items())])
 
 
 def is_object(value: JsonValue) -> bool:
     """Whether an argument stands for an object of the user's code."""
     return isinstance(value, dict) and "target" in value and value.keys() <= _OBJECT and _names_one(value["target"])
+
+
+def _last_name(target: str) -> str:
+    return target.rpartition(":")[2].rpartition(".")[2]
+
+
+def _mark(name: str, value: JsonValue) -> str:
+    if is_object(value):
+        assert isinstance(value, dict)
+        value = _last_name(str(value["target"]))
+    text = value if isinstance(value, str) else json.dumps(value)
+    return f"{name}{'_' if isinstance(value, str) else ''}{re.sub(r'[^A-Za-z0-9.]+', '-', text).strip('-')[:40]}"
 
 
 def _names_one(target: JsonValue) -> bool:
@@ -116,3 +134,8 @@ def _users_in(value: object) -> Iterator[OwnCodeUser]:
     elif isinstance(value, tuple | list):
         for part in value:
             yield from _users_in(part)
+
+
+def objects_in(value: object) -> Iterator[PythonObject]:
+    """Objects of the user's own that a config names anywhere, but for those among arguments."""
+    return (user for user in _users_in(value) if isinstance(user, PythonObject))

@@ -19,7 +19,7 @@ from trainers.errors import OwnCodeError
 from trainers.own_code.place import files_of, in_folder
 from trainers.version import NUMERIC_LIBRARIES
 
-OURS = frozenset({"trainers", "orchestrator", "api"})
+OURS = frozenset({"trainers", "orchestrator", "api", "sigmalab"})
 MAX_FILES, MAX_BYTES = 5_000, 50 * 2**20
 """Of all packages that are used; code is small, data belong elsewhere."""
 

@@ -1,7 +1,7 @@
 """What a task decides, and the loop does not know: network, loss, evidence, metrics, and which epoch is the best."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias
 
@@ -10,6 +10,7 @@ from trainers.metrics import Metric
 from trainers.strict import StrictModel
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor, nn
 
     from trainers.models.model import Model
@@ -177,12 +178,17 @@ class Task(StrictModel, ABC):
         """
 
     @abstractmethod
-    def loss(self, outputs: Outputs, targets: "Nested") -> "Tensor":
-        """Mean training loss over a batch, a scalar in fp32.
+    def criterion(self, class_names: Sequence[str], device: "torch.device") -> "Callable[[Outputs, Nested], Tensor]":
+        """The training loss: of the outputs of a forward pass in training, and targets as `preparation` has left them.
+
+        It gives the mean over a batch, a scalar in fp32.
 
         Args:
-            outputs: of a forward pass in training.
-            targets: as `preparation` has left them.
+            class_names: of the data set.
+            device: where outputs and targets will be.
+
+        Raises:
+            ConfigError: the config's loss can't be built.
         """
 
     @abstractmethod

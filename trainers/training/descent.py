@@ -18,10 +18,10 @@ from trainers.data.normalization import Normalization
 from trainers.data.splits import Batch
 from trainers.device import Device, Instant
 from trainers.errors import NonFiniteLossError
-from trainers.nested import map_tensors
+from trainers.nested import Nested, map_tensors
 from trainers.optimization.recipe import OptimizationConfig
 from trainers.ranks import World
-from trainers.tasks.task import Preparation, Task
+from trainers.tasks.task import Outputs, Preparation, Task
 
 # Looking at a loss makes a GPU wait, so several steps are looked at together.
 STEPS_BETWEEN_CHECKS = 50
@@ -71,6 +71,7 @@ class Descent:
         ema: ModelEmaV3 | None,
         *,
         task: Task,
+        criterion: Callable[[Outputs, Nested], Tensor],
         normalize: Normalization,
         prepare: Preparation | None,
         config: OptimizationConfig,
@@ -85,7 +86,8 @@ class Descent:
             model: on its device.
             optimizer: of the model's parameters, in groups that carry `lr_multiplier`.
             ema: average to update after each step.
-            task: that the model was built by; gives the loss.
+            task: that the model was built by.
+            criterion: the training loss of its outputs and targets.
             normalize: makes a model's input of pixels, on the device.
             prepare: changes the images and targets of a batch.
             config: the trial's.
@@ -95,7 +97,8 @@ class Descent:
             kernels: notes what computes attention.
         """
         self._model, self._optimizer, self._ema = model, optimizer, ema
-        self._task, self._config, self._device, self._world = task, config, device, world
+        self._task, self._criterion, self._config = task, criterion, config
+        self._device, self._world = device, world
         self._normalize, self._prepare, self._kernels = normalize, prepare, kernels
         self._steps_per_epoch = steps_per_epoch
         self._forward = model
@@ -192,7 +195,7 @@ class Descent:
             with self._synchronized(is_last=part == num_parts - 1):
                 with self._device.autocast(), self._kernels.of("training"):
                     outputs = self._task.outputs(self._forward, images, targets)
-                loss = self._task.loss(outputs, targets) / num_parts
+                loss = self._criterion(outputs, targets) / num_parts
                 loss.backward()  # type: ignore[no-untyped-call]
             total += loss.detach()
         return total

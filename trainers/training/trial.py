@@ -266,6 +266,7 @@ class _Trial:
         if optimization.precision == "bf16":
             config.task.keep_precise(network)
         self._network = network.to(self._device.torch_device)
+        self._criterion = config.task.criterion(self._splits.class_names, self._device.torch_device)
         backbone = self._backbone_of(self._network)
         if optimization.epochs:
             require_batch_norm_to_train(
@@ -364,6 +365,7 @@ class _Trial:
             self._optimizer,
             self._ema,
             task=self._config.task,
+            criterion=self._criterion,
             normalize=self._normalize,
             prepare=self._prepare,
             config=self._config.optimization,

@@ -102,11 +102,11 @@ def test_the_loss_is_the_mean_over_all_pixels_of_which_those_that_are_not_learne
     masks[0, :3] = UNSCORED
     full = F.interpolate(logits, size=(8, 8), mode="bilinear", align_corners=False)
     main = F.cross_entropy(full, masks, ignore_index=UNSCORED) * (masks != UNSCORED).float().mean()
-    assert torch.allclose(TASK.loss(Logits(logits), masks), main)
-    both = TASK.loss(Logits(logits, logits, 0.4), masks)
+    assert torch.allclose(TASK.criterion((), torch.device("cpu"))(Logits(logits), masks), main)
+    both = TASK.criterion((), torch.device("cpu"))(Logits(logits, logits, 0.4), masks)
     assert torch.allclose(both, 1.4 * main)
     nothing = torch.full_like(masks, UNSCORED)
-    assert TASK.loss(Logits(logits), nothing) == 0
+    assert TASK.criterion((), torch.device("cpu"))(Logits(logits), nothing) == 0
 
 
 # Windows
@@ -177,7 +177,7 @@ def test_every_parameter_of_every_backbone_and_head_learns(name, head):
     images = torch.randn(4, 3, side, side, generator=seeded())
     outputs = task.outputs(network, images, torch.zeros(1))
     assert outputs.main.shape[:2] == (4, 3)
-    loss = task.loss(outputs, torch.randint(3, (4, side, side), generator=seeded(1)))
+    loss = task.criterion((), torch.device("cpu"))(outputs, torch.randint(3, (4, side, side), generator=seeded(1)))
     loss.backward()
     # What lies behind the last map has been taken off, so nothing is trained for nothing.
     assert [name for name, parameter in network.named_parameters() if parameter.grad is None] == []
@@ -293,7 +293,7 @@ def test_eight_images_are_learned_by_heart(shapes):
     network.train()
     for _ in range(150):
         optimizer.zero_grad()
-        config.task.loss(config.task.outputs(network, images, masks), masks).backward()
+        config.task.criterion((), torch.device("cpu"))(config.task.outputs(network, images, masks), masks).backward()
         optimizer.step()
     network.eval()
     with torch.inference_mode():

@@ -98,8 +98,8 @@ class BrightnessTask(Task):
     def outputs(self, network, images, targets):
         return network(images, targets)
 
-    def loss(self, outputs, targets):
-        return outputs
+    def criterion(self, class_names, device):
+        return lambda outputs, targets: outputs
 
     def look(self, outputs, targets, indices):
         return indices, (outputs - in_rows(targets)).abs().mean(1)

@@ -1,17 +1,20 @@
-"""Image classification: cross-entropy, and what predictions are scored by."""
+"""Image classification: its loss, and what predictions are scored by."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from trainers.errors import DataError
 from trainers.metrics import Metric, share
+from trainers.tasks.classification.loss import CrossEntropyLoss
+from trainers.tasks.classification.losses import LossConfig
 from trainers.tasks.classification.mixing import Mixing
 from trainers.tasks.task import Preparation, Task
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor, nn
 
     from trainers.models.model import Model
@@ -37,6 +40,17 @@ class ClassificationConfig(Task):
     kind: Literal["classification"] = "classification"
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     """Label smoothing of the training loss."""
+    loss: Annotated[LossConfig, Field(discriminator="kind")] = CrossEntropyLoss()
+    """What training makes small. Whatever it is, `val/loss` and `test/loss` are cross-entropies."""
+
+    @model_validator(mode="after")
+    def _who_smooths(self) -> Self:
+        if self.label_smoothing and not self.loss.smooths_labels:
+            raise ValueError(
+                f"label_smoothing {self.label_smoothing:g} is a part of cross-entropy, and the loss is "
+                f"{self.loss.kind}: set it to 0, and let the loss smooth labels if it should"
+            )
+        return self
 
     def network(
         self, model: "Model", class_names: Sequence[str], *, position_seed: int, data_root: Path | None
@@ -81,16 +95,20 @@ class ClassificationConfig(Task):
         logits: Tensor = network(images)
         return logits
 
-    def loss(self, outputs: "Tensor", targets: "Tensor") -> "Tensor":
-        """Mean cross-entropy, in fp32.
+    def criterion(self, class_names: Sequence[str], device: "torch.device") -> "Callable[[Tensor, Tensor], Tensor]":
+        """The config's loss.
 
         Args:
-            outputs: logits [B, K].
-            targets: labels [B], or the share of each class [B, K] where images are mixed.
-        """
-        from torch.nn import functional as F
+            class_names: of the data set.
+            device: where logits and labels will be.
 
-        return F.cross_entropy(outputs.float(), targets, label_smoothing=self.label_smoothing)
+        Returns:
+            Of logits [B, K] and labels [B], or the share of each class [B, K] where images are mixed.
+
+        Raises:
+            OwnCodeError: a loss of the user's own can't be made.
+        """
+        return self.loss.build(num_classes=len(class_names), label_smoothing=self.label_smoothing, device=device)
 
     def look(self, outputs: "Tensor", targets: "Tensor", indices: "Tensor") -> "BatchPredictions":
         """The best classes of each image, their logits and its loss, still on the device.

@@ -1,6 +1,6 @@
 """Detection and instance segmentation: a box, a class and a mask for every object, by Mask R-CNN."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
@@ -14,6 +14,7 @@ from trainers.tasks.detection.view import SquareView, ViewConfig
 from trainers.tasks.task import Task
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor, nn
 
     from trainers.data.objects import Objects
@@ -118,11 +119,11 @@ class DetectionConfig(Task):
         told: Losses | list[Found] = network(images, asked)
         return told
 
-    def loss(self, outputs: "Losses", targets: "list[Objects]") -> "Tensor":
+    def criterion(
+        self, class_names: Sequence[str], device: "torch.device"
+    ) -> "Callable[[Losses, list[Objects]], Tensor]":
         """Sum of the losses of both stages, as Mask R-CNN has it."""
-        import torch
-
-        return torch.stack([loss.float() for loss in outputs.values()]).sum()
+        return _sum_of_losses
 
     def look(self, outputs: "list[Found]", targets: "list[Objects]", indices: "Tensor") -> "list[ScoredImage]":
         """What was found beside the truth, at the size of the stored images.
@@ -163,6 +164,12 @@ class DetectionConfig(Task):
             return count_forward_flops(TrainingPass(network, self.regions_per_image), size_px)
 
         return remembered("detection_flops", f"{self.model_dump_json()} {model.model_dump_json()}", float, count)
+
+
+def _sum_of_losses(outputs: "Losses", targets: "list[Objects]") -> "Tensor":
+    import torch
+
+    return torch.stack([loss.float() for loss in outputs.values()]).sum()
 
 
 def _asked(target: "Objects") -> "dict[str, Tensor]":

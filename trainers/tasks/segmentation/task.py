@@ -1,6 +1,6 @@
 """Semantic segmentation: a class for every pixel, by a head on a backbone's feature maps."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, cast
 
@@ -14,6 +14,7 @@ from trainers.tasks.segmentation.heads import HeadConfig, UperNetHead
 from trainers.tasks.task import Task
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor, nn
 
     from trainers.models.model import Model
@@ -108,17 +109,17 @@ class SegmentationConfig(Task):
             for image in images
         ]
 
-    def loss(self, outputs: "Logits", targets: "Tensor") -> "Tensor":
+    def criterion(self, class_names: Sequence[str], device: "torch.device") -> "Callable[[Logits, Tensor], Tensor]":
         """Mean cross-entropy over all pixels; the second head's, weighted, added.
 
         Args:
-            outputs: logits, resized to the masks.
-            targets: classes [B, S, S]; 255 is not learned, and costs 0.
+            class_names: not used.
+            device: not used.
+
+        Returns:
+            Of logits, resized to the masks, and classes [B, S, S]; 255 is not learned, and costs 0.
         """
-        total = _mean_cross_entropy(outputs.main, targets)
-        if outputs.auxiliary is not None:
-            total = total + outputs.auxiliary_weight * _mean_cross_entropy(outputs.auxiliary, targets)
-        return total
+        return _loss
 
     def look(self, outputs: "list[Tensor]", targets: "list[Tensor]", indices: "Tensor") -> "ImageAreas":
         """Pixels that are right, of each class and image, at the masks' own size.
@@ -171,6 +172,13 @@ class SegmentationConfig(Task):
             return count_forward_flops(network, model.input_size_px)
 
         return remembered("segmentation_flops", f"{self.model_dump_json()} {model.model_dump_json()}", float, count)
+
+
+def _loss(outputs: "Logits", targets: "Tensor") -> "Tensor":
+    total = _mean_cross_entropy(outputs.main, targets)
+    if outputs.auxiliary is not None:
+        total = total + outputs.auxiliary_weight * _mean_cross_entropy(outputs.auxiliary, targets)
+    return total
 
 
 def _mean_cross_entropy(logits: "Tensor", targets: "Tensor") -> "Tensor":

@@ -1,0 +1,1 @@
+"""sigmalab in a notebook: the use cases of `sigmalab plan` and `run`, shown as a terminal shows them."""

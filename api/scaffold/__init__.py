@@ -1,0 +1,1 @@
+"""The package that `sigmalab new` writes: its files, and how they get their name."""
