@@ -1,6 +1,7 @@
 """Fixtures that every folder may use: an empty, migrated database of either kind, an MLflow server."""
 
 import ctypes
+import gc
 import importlib.util
 import os
 import pwd
@@ -34,8 +35,10 @@ pytest.register_assert_rewrite("trainers.contracts", "orchestrator.contracts")
 
 _QUEUES = {
     "tests/end_to_end/": "stack",
-    # It takes the cluster that the other drivers' tests have started.
+    # They take the cluster that the other drivers' tests have started.
     "tests/faults/test_driver_killed.py": "ray",
+    "tests/faults/test_node_taken_away.py": "ray",
+    "tests/faults/test_sick_node.py": "ray",
     "tests/faults/": "stack",
     "tests/orchestrator/driving/": "ray",
     "tests/orchestrator/test_search.py": "ray",
@@ -83,6 +86,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 def _queue(nodeid: str) -> str:
     return next((queue for start, queue in _QUEUES.items() if nodeid.startswith(start)), "")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _light_collections() -> None:
+    """What there is when a module's tests begin is not looked at again: a collection of all took up to 3 s."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -150,12 +150,13 @@ def serving(machine: Machine, checkout: Path) -> Iterator[Machine]:
     make.wait(90)
 
 
-def test_the_first_and_the_third_door_and_the_head_behind_the_first(serving: Machine, checkout: Path) -> None:
+def test_all_doors_give_one_answer(checkout: Path, user: dict[str, str], serving: Machine) -> None:
     plan, submit, report = typed_after("**Laptop.**")
     assert "6 trials" in serving.type(plan)
     assert "succeeded" in serving.type(submit)
     (first,) = json.loads(serving.type(".venv/bin/sigmalab list --json 2>&-"))["items"]
-    assert r"\toprule" in serving.type(report.replace("<id>", first["id"]))
+    table = serving.type(report.replace("<id>", first["id"]) + " 2>&-")
+    assert r"\toprule" in table
 
     post, *rest = typed_after("**HTTP:**")
     second = json.loads(serving.type(post + " 2>&-"))["id"]
@@ -170,9 +171,17 @@ def test_the_first_and_the_third_door_and_the_head_behind_the_first(serving: Mac
     found = json.loads(serving.type(".venv/bin/sigmalab list --json 2>&-"))["items"]
     assert [view["status"] for view in found] == ["succeeded"] * 3
     assert {view["digest"] for view in found} == {first["digest"]}
+    answer = json.loads(serving.type(f".venv/bin/sigmalab report {first['id']} --format json 2>&-"))
+
+    folder = by_the_second_door(checkout, user)
+    by_job = json.loads((folder / "report.json").read_text())
+    assert by_job["provenance"]["digest"] == first["digest"]
+    assert by_job["comparisons"] == answer["comparisons"] != []
+    assert (folder / "table.tex").read_text().strip() == table.strip()
 
 
-def test_the_second_door(checkout: Path, user: dict[str, str]) -> None:
+def by_the_second_door(checkout: Path, user: dict[str, str]) -> Path:
+    """The folder of the report."""
     for _ in range(RAY_STARTS):
         machine = Machine(checkout, user)
         try:
@@ -183,6 +192,14 @@ def test_the_second_door(checkout: Path, user: dict[str, str]) -> None:
         if TOO_BUSY_FOR_RAY not in said:
             break
     assert typed.returncode == 0, said
-    assert re.search(r"pair 4/4 complete", said), said
+    assert re.search(r"pair 4/4 complete: \w+ [+-]\d+\.\d\d pp \(seed \d\)", said), said
+    # Neither the environment nor any state went with it.
+    sent = [*Path(user["RAY_TMPDIR"]).glob("ray/session_2*/runtime_resources/working_dir_files/_ray_pkg_*/")]
+    assert sent
+    for folder in sent:
+        assert {".venv", ".sigmalab", ".tools"}.isdisjoint(path.name for path in folder.iterdir())
+        # The job compiles what it imports.
+        files = [file for file in folder.rglob("*") if file.is_file() and file.suffix != ".pyc"]
+        assert sum(file.stat().st_size for file in files) < 20_000_000
     (report,) = (checkout.parent / "user" / ".sigmalab" / "reports").glob("*/report.json")
-    assert json.loads(report.read_text())["comparisons"]
+    return report.parent

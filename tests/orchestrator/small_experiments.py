@@ -1,5 +1,6 @@
 """Run drivers against a real, private Ray: in this process, or as a process that can be killed."""
 
+import gc
 import os
 import signal
 import subprocess
@@ -7,11 +8,15 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import ray
+from ray.cluster_utils import Cluster
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from orchestrator.driving.driver import run_experiment
 from orchestrator.driving.ray_environment import prepare_ray_environment
@@ -42,40 +47,90 @@ TINY = {
 """Four trials of well under a second each."""
 
 
+_cluster: list[Cluster] = []
+"""The one of this test session, once there is one."""
+
+
 @pytest.fixture(scope="session")
 def ray_cluster() -> Iterator[str]:
     """Address of a Ray cluster of this test session alone, with this process as its driver.
 
     Every module that imports this fixture has one of its own, to pytest; the first one makes the cluster.
     """
-    if ray.is_initialized():
-        yield ray.get_runtime_context().gcs_address
+    if _cluster:
+        yield _cluster[0].address
         return
     folder = Path(tempfile.mkdtemp(prefix="ray", dir="/tmp"))  # short: a socket's path has at most 107 bytes
-    with pytest.MonkeyPatch.context() as environment:
-        environment.delenv("RAY_ADDRESS", raising=False)
-        environment.setenv("RAY_AUTH_MODE", "disabled")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("RAY_ADDRESS", raising=False)
+        patch.setenv("RAY_AUTH_MODE", "disabled")
+        # Nobody else on this machine is to find it.
+        patch.setattr("ray._private.utils.write_ray_address", lambda *_: None)
         before = dict(os.environ)
         prepare_ray_environment()
         with preloaded_workers():
-            _init_ray(folder)
-            yield ray.get_runtime_context().gcs_address
+            _cluster.append(_started(folder))
+            yield _cluster[0].address
             ray.shutdown()
+            _cluster.pop().shutdown()
         for name in os.environ.keys() - before.keys():
             del os.environ[name]
 
 
-def _init_ray(folder: Path) -> None:
+def _started(folder: Path) -> Cluster:
     """Ray gives its own processes 15 and 30 s, which a full machine exceeds (ray-project/ray#65983)."""
+    head = {
+        "num_cpus": NUM_CPUS,
+        "temp_dir": str(folder),
+        "include_dashboard": False,
+        # Any: the default may be taken.
+        "dashboard_port": None,
+        "include_log_monitor": False,
+    }
     for is_last in (False, False, True):
         try:
-            ray.init(num_cpus=NUM_CPUS, include_dashboard=False, log_to_driver=False, _temp_dir=str(folder))
+            cluster = Cluster(initialize_head=True, head_node_args=head)
+            ray.init(address=cluster.address, log_to_driver=False)
         except Exception:
             ray.shutdown()
             if is_last:
                 raise
         else:
-            return
+            return cluster
+    raise AssertionError
+
+
+@contextmanager
+def added_node(num_cpus: int, variables: Mapping[str, str] | None = None) -> Iterator[str]:
+    """Id of another node of the cluster, whose processes have these variables too; it goes at the end."""
+    (cluster,) = _cluster
+    node = cluster.add_node(num_cpus=num_cpus, env_vars=dict(variables or {}))
+    try:
+        yield node.node_id
+    finally:
+        cluster.remove_node(node)
+        # It holds a socket that Ray does not close.
+        with warnings.catch_warnings(action="ignore", category=ResourceWarning):
+            del node
+            gc.collect()
+
+
+@contextmanager
+def full_head() -> Iterator[Callable[[], None]]:
+    """The node that every cluster has takes no trial, until what this gives is called."""
+
+    @ray.remote(num_cpus=NUM_CPUS)
+    class Holder:
+        def hold(self) -> None:
+            pass
+
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    holder = Holder.options(scheduling_strategy=here).remote()
+    ray.get(holder.hold.remote())
+    try:
+        yield lambda: ray.kill(holder)
+    finally:
+        ray.kill(holder)
 
 
 def spec_of(**changes: object) -> ExperimentSpec:

@@ -1,4 +1,4 @@
-"""`python -m orchestrator` as somebody meets it who mistypes (whole runs: tests/end_to_end/test_ray_job_submit.py)."""
+"""`python -m orchestrator` as somebody meets it who mistypes (whole runs: tests/end_to_end/test_readme.py)."""
 
 import json
 import os

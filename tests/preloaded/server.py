@@ -14,6 +14,7 @@ import os
 import runpy
 import selectors
 import signal
+import site
 import socket
 import sys
 import tempfile
@@ -138,6 +139,7 @@ def become(request: Request, name: str) -> None:
     os.environ.clear()
     os.environ.update(request.environment)
     time.tzset()
+    customize(request.environment.get("PYTHONPATH", ""))
     # Found anew: an import may have asked for it.
     tempfile.tempdir = None
     sys.stdin = sys.__stdin__ = open_stream(0, "r") if 0 in request.streams else None
@@ -146,6 +148,15 @@ def become(request: Request, name: str) -> None:
     sys.argv = [name, *request.arguments]
     # The interpreter's own last collection takes everything.
     atexit.register(gc.unfreeze)
+
+
+def customize(path: str) -> None:
+    """What Python does with this variable when it starts."""
+    folders = [folder for folder in path.split(os.pathsep) if folder and folder not in sys.path]
+    if folders:
+        sys.path[:0] = folders
+        sys.modules.pop("sitecustomize", None)
+        site.execsitecustomize()
 
 
 def open_stream(number: int, mode: str, errors: str = "strict") -> TextIOWrapper:

@@ -6,7 +6,7 @@ import pytest
 
 from orchestrator.kept_code import with_code
 from orchestrator.status import ExperimentStatus
-from orchestrator.store.database import Database
+from orchestrator.store.database import open_database
 from tests.orchestrator.own_net import NET
 from tests.orchestrator.small_experiments import (
     experiment_of,
@@ -20,8 +20,9 @@ from tests.orchestrator.small_experiments import (
 pytestmark = pytest.mark.ray
 
 
-def test_two_versions_of_a_package_give_two_results(tmp_path: Path, database: Database, ray_cluster: str) -> None:  # noqa: F811
+def test_two_versions_of_a_package_give_two_results(tmp_path: Path, ray_cluster: str) -> None:  # noqa: F811
     settings, package = settings_in(tmp_path), tmp_path / "mine" / "labr"
+    database = open_database(settings.effective_database_url)
     package.mkdir(parents=True)
     model = {"kind": "python", "target": "labr.net:Net", "arguments": {"width": 4}, "image_size_px": 8}
     arms = [{"name": "a", "role": "control"}, {"name": "b", "patch": {"model": {"arguments": {"width": 8}}}}]
@@ -37,3 +38,4 @@ def test_two_versions_of_a_package_give_two_results(tmp_path: Path, database: Da
         found.append(metrics_by_trial(database, experiment_id))
     assert found[0].keys() == found[1].keys()
     assert all(found[0][trial] != found[1][trial] for trial in found[0])
+    database.close()
