@@ -69,6 +69,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items.sort(key=lambda item: ["stack", "ray", "browser", ""].index(_queue(item.nodeid)))
 
 
+def pytest_unconfigure() -> None:
+    """The interpreter's own last collection takes everything."""
+    gc.unfreeze()
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Of `make test`: what took how long, and which worker others waited for."""
     if not terminalreporter.config.pluginmanager.has_plugin("dsession"):
