@@ -26,6 +26,6 @@ class Shown:
         return self._printed().export_html(inline_styles=True, code_format=_PAGE)
 
     def _printed(self) -> Console:
-        console = Console(record=True, file=io.StringIO(), width=_WIDTH, highlight=False, soft_wrap=True)
+        console = Console(record=True, file=io.StringIO(), width=_WIDTH, highlight=False)
         self._print_it(console)
         return console

@@ -86,6 +86,8 @@ def test_a_plan_is_shown_as_in_a_terminal(tmp_path: Path, monkeypatch: pytest.Mo
     plan = sigmalab.plan(control=CONTROL, treatment=CHANGE, seeds=6)
     assert plan.view.num_pairs == 6
     assert "12 trials make 6 pairs" in repr(plan)
+    # No line runs out of the page.
+    assert max(map(len, repr(plan).splitlines())) <= 120
     assert "What it can show, before anything is spent" in plan._repr_html_()
 
 

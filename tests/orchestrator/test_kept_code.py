@@ -115,6 +115,16 @@ def test_a_service_runs_code_of_the_listed_folders_only(folder: Path, tmp_path: 
             ]
         },
         {"models": [{"kind": "python", "target": "labk.net:Net", "arguments": {"x": {"target": "os:getcwd"}}}]},
+        {"datasets": [{"kind": "python", "target": "os:listdir"}]},
+        {"task": {"kind": "classification", "loss": {"kind": "python", "target": "os:system"}}},
+        {"augmentation": {"kind": "python", "target": "os:system"}},
+        {"optimization": {"optimizer": {"kind": "python", "target": "os:system"}, "global_batch_size": 20}},
+        {
+            "arms": [
+                {"name": "a", "role": "control"},
+                {"name": "b", "patch": {"attention_bias": {"kind": "python", "target": "os:system"}}},
+            ]
+        },
     ],
 )
 def test_an_installed_object_is_refused_wherever_it_is_named(

@@ -1,5 +1,6 @@
 """A change of the network by the user's own code: an attention bias, another position embedding, any other."""
 
+import json
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from trainers.models.bias import AttentionBias
@@ -40,8 +41,9 @@ class PythonBias(AttentionBias, PythonObject):
         return 1.0 if bias is None else bias.lr_factor
 
     def description(self, *, is_trained: bool) -> str:
-        """`own change by mylab.bias:add`."""
-        return f"{self.words} by {self.target}"
+        """`own change by mylab.bias:add, slope 0.5`."""
+        arguments = [f"{name} {json.dumps(value).strip(chr(34))}" for name, value in self.arguments.items()]
+        return ", ".join([f"{self.words} by {self.target}", *arguments])
 
     def of_layer(self, grid: TokenGrid, num_heads: int, device: "torch.device") -> "AttachedBias":
         """As an `AttentionBias` of the user's own makes it.

@@ -154,6 +154,7 @@ def test_an_attention_bias_of_ones_own_is_attached_to_every_layer(lab: Path) -> 
     config = changed_by("FarBias", arguments={"strength": -1.0})
     network = initial_network(config, ["a", "b"], None)
     assert [bias.strength.item() for bias in attached_biases(network)] == [-1.0]
+    assert config.attention_bias.description(is_trained=True) == "own change by labd.changes:FarBias, strength -1.0"
     assert config.attention_bias.lr_factor == 7.0
     try_trial(config, None)
     result = train(config, Runtime(device="cpu"))
