@@ -12,7 +12,6 @@ from api.report_desk import ReportDesk
 from api.state import AppState
 from api.views import ExtendRequest, ProblemItem
 from orchestrator.service.experiments import Experiments
-from orchestrator.service.views import ExperimentView
 from orchestrator.spec.complaints import problems_of
 from orchestrator.spec.experiment import ExperimentSpec, parse_spec
 from trainers.errors import DocumentError
@@ -95,15 +94,3 @@ ExtensionDep = Annotated[ExtendRequest, Depends(get_extension)]
 
 
 SpecDep = Annotated[ExperimentSpec, Depends(get_spec)]
-
-
-def get_known_experiment(experiment_id: str, experiments: ExperimentsDep) -> ExperimentView:
-    """The experiment of the path.
-
-    Raises:
-        ExperimentNotFoundError: there is none.
-    """
-    return experiments.get(experiment_id)
-
-
-KnownExperiment = Annotated[ExperimentView, Depends(get_known_experiment)]

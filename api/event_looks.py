@@ -9,8 +9,8 @@ from orchestrator.service.views import EventView
 
 _BATCH = 500
 
-_Place = tuple[str, int]
-"""An experiment, and the event after which somebody waits."""
+_Place = tuple[str, int, bool]
+"""An experiment, the event after which somebody waits, and whether for a look at once."""
 
 
 class EventLooks:
@@ -31,22 +31,21 @@ class EventLooks:
         Args:
             experiment_id: an experiment that is there.
             seen: id of an event (0: from the beginning).
-            pause_seconds: before the look, unless another watcher's is under way.
+            pause_seconds: before the look, unless another watcher's is under way (0: none, whoever waits).
         """
-        place = (experiment_id, seen)
+        place = (experiment_id, seen, pause_seconds == 0)
         look = self._under_way.get(place)
-        if look is None:
+        if look is None or look.done():
             look = self._under_way[place] = asyncio.create_task(self._look(place, pause_seconds))
-            look.add_done_callback(lambda done: self._forget(place, done))
+            # Asked for, so that nothing is said of a failure that nobody waits for any more.
+            look.add_done_callback(lambda done: done.cancelled() or done.exception())
         # One watcher who leaves must not take it from the others.
         return await asyncio.shield(look)
 
     async def _look(self, place: _Place, pause_seconds: float) -> tuple[EventView, ...]:
-        await asyncio.sleep(pause_seconds)
-        return await run_in_threadpool(self._experiments.events, *place, _BATCH)
-
-    def _forget(self, place: _Place, done: "asyncio.Task[tuple[EventView, ...]]") -> None:
-        del self._under_way[place]
-        if not done.cancelled():
-            # Asked for, so that nothing is said of a failure that nobody waits for any more.
-            done.exception()
+        try:
+            await asyncio.sleep(pause_seconds)
+            return await run_in_threadpool(self._experiments.events, *place[:2], _BATCH)
+        finally:
+            # Before it is done: whoever found one that is would get the same again and again, without ever waiting.
+            self._under_way.pop(place, None)

@@ -28,7 +28,7 @@ from orchestrator.store.database import open_database
 from tests.api import playing
 
 WATCHERS = 200
-ROUNDS = 4
+ROUNDS = 3
 SUBMITS = 40
 """In each round."""
 PAUSE_SECONDS = 0.25

@@ -40,6 +40,7 @@ from orchestrator.service.views import (
     ExperimentPage,
     ExperimentView,
     Origin,
+    Standing,
     Submission,
     TrialView,
 )
@@ -208,6 +209,12 @@ class Experiments:
             expected_end=end,
             mlflow_url=links.get(experiment_id),
         )
+
+    def standing(self, experiment_id: str) -> Standing:
+        """Where an experiment stands, without counting its trials."""
+        with self._database.read() as session:
+            row = get_experiment(session, experiment_id)
+            return Standing(ExperimentStatus(row.status), row.reason, row.attempt, row.updated_at)
 
     def list(
         self,

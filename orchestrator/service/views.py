@@ -96,6 +96,19 @@ class ExperimentView(View):
     """Link to its runs in MLflow (`null`: nothing is there yet)."""
 
 
+class Standing(NamedTuple):
+    """Where an experiment stands, without its counts: for who asks often."""
+
+    status: ExperimentStatus
+    """Where it stands."""
+    reason: str
+    """Why, for people."""
+    attempt: int
+    """Executions of its driver so far."""
+    updated_at: datetime
+    """When its status last changed (UTC)."""
+
+
 class Origin(StrEnum):
     """Where the experiment comes from that a spec handed in is answered with."""
 

@@ -60,6 +60,22 @@ def test_watchers_of_one_experiment_share_their_looks(
     assert len(asyncio.run(watch())[0]) == len(found[0]) + 1
 
 
+def test_a_look_that_is_over_is_found_by_nobody(app: FastAPI, http: TestClient, experiment_id: str) -> None:
+    """A watcher who found it would get nothing again and again, and never let anything else run."""
+    looks = EventLooks(app.state.sigmalab.experiments)
+
+    async def watch() -> None:
+        watcher = asyncio.create_task(looks.after(experiment_id, 10**6, pause_seconds=0.01))
+        await asyncio.sleep(0)
+        (look,) = looks._under_way.values()
+        while not look.done():  # noqa: ASYNC110 (every turn of the loop is looked at)
+            await asyncio.sleep(0)
+        assert looks._under_way == {}
+        assert await watcher == ()
+
+    asyncio.run(watch())
+
+
 def test_a_second_connection_goes_on_where_the_first_one_ended(
     http: TestClient, database: Database, experiment_id: str
 ) -> None:
