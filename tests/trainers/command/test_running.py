@@ -233,12 +233,19 @@ def asker(code: Path, storage: Path) -> Iterator[subprocess.Popen[bytes]]:
         process.wait()
 
 
-def test_a_command_ends_with_the_process_that_asked_for_it(code: Path, tmp_path: Path) -> None:
-    """Ray kills workers without a word when an experiment is cancelled."""
+def children_of(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+@pytest.mark.parametrize("kills_children", [False, True], ids=["alone", "with its children"])
+def test_a_command_ends_with_the_process_that_asked_for_it(code: Path, tmp_path: Path, kills_children: bool) -> None:
+    """Ray kills workers without a word when an experiment is cancelled, and their children, but not those of these."""
     (code / "train.py").write_text(HANGS)
     pids = tmp_path / "trial" / RUN / "pids"
     with asker(code, tmp_path / "trial") as process:
         wait_until(lambda: pids.exists() and pids.read_text())
+        for child in children_of(process.pid) if kills_children else ():
+            os.kill(child, signal.SIGKILL)
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
         wait_until(lambda: all_gone(pids))
