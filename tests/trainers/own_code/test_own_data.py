@@ -9,6 +9,7 @@ import torch
 from trainers.config import TrialConfig
 from trainers.data.augmentation import NoAugmentation
 from trainers.data.crop_flip import CropFlipAugmentation
+from trainers.data.loading import BatchStream, Pass
 from trainers.data.python_dataset import PythonDataset
 from trainers.data.splits import Splits
 from trainers.errors import DataError, OwnCodeError
@@ -224,3 +225,14 @@ def test_a_process_that_runs_no_own_code_says_so() -> None:
         pytest.raises(DataError, match=r"Squares is a data set of the user's own code \(labd.data:Squares\), of which"),
     ):
         load(dataset("Squares"))
+
+
+def test_readers_in_other_processes_give_the_same_images(lab: Path) -> None:
+    splits = load(dataset("Noisy"), augmentation=CropFlipAugmentation())
+    positions = [[0, 3], [5, 1]]
+    stream = BatchStream({"train": splits.train}, [Pass("train", 2, positions)], loader_workers=1, pin=False)
+    read = list(stream.next_pass("train", 2))
+    stream.close()
+    splits.train.set_epoch(2)
+    for batch, chosen in zip(read, positions, strict=True):
+        assert torch.equal(batch.images, splits.train.__getitems__(chosen).images)
