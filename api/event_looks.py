@@ -7,6 +7,10 @@ from fastapi.concurrency import run_in_threadpool
 from orchestrator.service.experiments import Experiments
 from orchestrator.service.views import EventView
 
+SOONEST_SECONDS = 1.5
+"""After something has happened."""
+PAGES_PER_SECOND = 10
+"""That all watchers together load again."""
 _BATCH = 500
 
 _Place = tuple[str, int, bool]
@@ -23,7 +27,13 @@ class EventLooks:
     def __init__(self, experiments: Experiments) -> None:
         """Nobody waits yet."""
         self._experiments = experiments
+        self._num_waiting = 0
         self._under_way: dict[_Place, asyncio.Task[tuple[EventView, ...]]] = {}
+
+    @property
+    def refresh_seconds(self) -> float:
+        """How long a script waits, at the least, before it loads a page again: all together ask for ten a second."""
+        return max(SOONEST_SECONDS, self._num_waiting / PAGES_PER_SECOND)
 
     async def after(self, experiment_id: str, seen: int, *, pause_seconds: float) -> tuple[EventView, ...]:
         """What happened after the event `seen` (empty: nothing by the end of the pause).
@@ -39,8 +49,12 @@ class EventLooks:
             look = self._under_way[place] = asyncio.create_task(self._look(place, pause_seconds))
             # Asked for, so that nothing is said of a failure that nobody waits for any more.
             look.add_done_callback(lambda done: done.cancelled() or done.exception())
-        # One watcher who leaves must not take it from the others.
-        return await asyncio.shield(look)
+        self._num_waiting += 1
+        try:
+            # One watcher who leaves must not take it from the others.
+            return await asyncio.shield(look)
+        finally:
+            self._num_waiting -= 1
 
     async def _look(self, place: _Place, pause_seconds: float) -> tuple[EventView, ...]:
         try:

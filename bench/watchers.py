@@ -2,11 +2,12 @@
 
 A real server process (without Ray and MLflow) and one experiment that runs: made-up results end one of its trials
 each second. Rounds without watchers and with 200 alternate, so that a machine that gets busier meanwhile slows both.
-Watchers do as the page's script does: they follow the event stream, and load the page again 1.5 to 3 s after a trial
-has ended; they live in a process of their own, on the same cores.
+Watchers do as the page's script does: they follow the event stream, and load the page again after a trial
+has ended, as soon as the service says; they live in a process of their own, on the same cores.
 """
 
 import asyncio
+import gzip
 import json
 import os
 import random
@@ -23,6 +24,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from api.event_looks import SOONEST_SECONDS
 from orchestrator.settings import Settings
 from orchestrator.store.database import open_database
 from tests.api import playing
@@ -35,8 +37,6 @@ PAUSE_SECONDS = 0.25
 """Between two of them, so that a round is long enough for watchers to load pages in it."""
 SPEC = json.loads((Path(__file__).parents[1] / "examples" / "digits.json").read_text())
 WATCHED = {**SPEC, "name": "watched", "seeds": list(range(300))}
-SOONEST = 1.5
-"""As in `api/pages/browser/following.js`."""
 
 
 # ---- the process of the watchers ----
@@ -46,6 +46,7 @@ async def watch(url: str, path: str, after: int, seen: Counter[str], opened: asy
     """One browser."""
     host, port = urlsplit(url).netloc.split(":")
     due: asyncio.Task[None] | None = None
+    pause = SOONEST_SECONDS
 
     async def ask(path: str, accept: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         reader, writer = await asyncio.open_connection(host, int(port))
@@ -56,10 +57,14 @@ async def watch(url: str, path: str, after: int, seen: Counter[str], opened: asy
         return reader, writer
 
     async def load_soon() -> None:
-        await asyncio.sleep(SOONEST * (1 + random.random()))
+        nonlocal pause
+        await asyncio.sleep(pause * (1 + random.random()))
+        begun = time.perf_counter()
         reader, writer = await ask(path, "text/html\r\nSigmalab-Refresh: 1")
-        await reader.read()
+        page = await reader.read()
         writer.close()
+        # As in `api/pages/browser/following.js`.
+        pause = max(told_pause(page), 4 * (time.perf_counter() - begun))
         seen["pages"] += 1
 
     async with opened:
@@ -73,6 +78,12 @@ async def watch(url: str, path: str, after: int, seen: Counter[str], opened: asy
             if due is None or due.done():
                 due = asyncio.create_task(load_soon())
     writer.close()
+
+
+def told_pause(page: bytes) -> float:
+    """Seconds until the page may be loaded again, as the service says in it."""
+    text = gzip.decompress(page.partition(b"\r\n\r\n")[2]).decode()
+    return float(text.partition('data-pause="')[2].partition('"')[0])
 
 
 async def watch_all(url: str, path: str, after: int) -> None:

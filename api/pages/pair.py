@@ -32,6 +32,8 @@ from trainers.errors import DataError
 router = pages_router()
 pictures_router = APIRouter(include_in_schema=False)
 
+MAX_ROWS = 500
+"""Pairs with a row of their own."""
 IMAGES = 24
 """On one page."""
 IMAGES_SECONDS = 1.0
@@ -105,6 +107,7 @@ async def show_pair(
         trials=trials,
         metric=_metric_to_begin_with(comparison),
         pairing=_pairing(comparison),
+        max_rows=MAX_ROWS,
         not_all="" if comparison is None else not_all_words([comparison]),
         kinds={
             Kind.ONLY_TREATMENT: f"only {name} is right",

@@ -49,6 +49,7 @@ def page(
     token: str | None = request.app.state.sigmalab.settings.api_token
     text = _TEMPLATES.get_template(f"{template}.html.jinja").render(
         version=_VERSION,
+        pause=f"{request.app.state.sigmalab.looks.refresh_seconds:g}",
         here=request.url.path,
         origin=str(request.base_url).rstrip("/"),
         is_signed_in=token is not None and is_signed_in(request.headers, token),
@@ -56,12 +57,17 @@ def page(
         curl="curl" if token is None else 'curl -H "Authorization: Bearer $SIGMALAB_API_TOKEN"',
         **{"form_token": None, **names},
     )
-    body, packed = text.encode(), {}
-    if "gzip" in request.headers.get("accept-encoding", "") and len(body) > _WORTH_PACKING_BYTES:
-        body, packed = gzip.compress(body, 6, mtime=0), {"Content-Encoding": "gzip"}
+    body, packing = packed(request, text.encode())
     return Response(
         body,
         status_code=http_status,
         media_type="text/html; charset=utf-8",
-        headers={**HEADERS, **packed, **(headers or {})},
+        headers={**HEADERS, **packing, **(headers or {})},
     )
+
+
+def packed(request: Request, body: bytes) -> tuple[bytes, dict[str, str]]:
+    """The body as the client takes it, and the header that says so."""
+    if "gzip" not in request.headers.get("accept-encoding", "") or len(body) <= _WORTH_PACKING_BYTES:
+        return body, {}
+    return gzip.compress(body, 6, mtime=0), {"Content-Encoding": "gzip"}

@@ -2,7 +2,6 @@
 import { refresh } from "./regions.js";
 
 const live = document.getElementById("live");
-const SOONEST = 1500;
 const AGAIN = 5000;
 // How long the service took for the last one: when it is busy it is asked less often.
 let took = 0;
@@ -22,6 +21,8 @@ async function show() {
   took = performance.now() - begun;
   isBusy = false;
   const state = page?.getElementById("live");
+  // The more watch, the less often each asks.
+  if (state) live.dataset.pause = state.dataset.pause;
   const isLeft = !page || state?.hasAttribute("data-waiting");
   // Sections that were not there yet come with the whole page.
   if (state && missing(state) < missing(live)) { location.reload(); return; }
@@ -30,7 +31,7 @@ async function show() {
 }
 
 // Watchers do not all ask in the same moment.
-function soon() { due ??= setTimeout(show, Math.max(SOONEST, 4 * took) * (1 + Math.random())); }
+function soon() { due ??= setTimeout(show, Math.max(1000 * Number(live.dataset.pause), 4 * took) * (1 + Math.random())); }
 
 function say(words) {
   const place = document.getElementById("connection");
