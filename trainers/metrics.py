@@ -23,6 +23,9 @@ class Metric(NamedTuple):
     """Whether it is a share of the scored images, and so moves in steps of one image."""
     per_image: str = ""
     """Array of the stored evidence that holds each image's own score, of which the metric is the mean (empty: none)."""
+    class_of_image: str = ""
+    """Array of the stored evidence with each image's class, of a share of images whose class is named (empty: another
+    metric): the share of the largest class is what naming it for every image scores."""
 
     def told(self, value: float) -> str:
         """The recorded value on a line of progress: `51.7 %`, `0.8312`."""
@@ -30,7 +33,14 @@ class Metric(NamedTuple):
 
 
 def share(
-    name: str, *, higher_is_better: bool | None, words: str = "", counts_images: bool = False, per_image: str = ""
+    name: str,
+    *,
+    higher_is_better: bool | None,
+    words: str = "",
+    counts_images: bool = False,
+    per_image: str = "",
+    class_of_image: str = "",
 ) -> Metric:
     """A metric that is recorded as a fraction and told in percentage points."""
-    return Metric(name, "pp", 100.0, higher_is_better, words, (0.1, 0.3, 1.0, 3.0), counts_images, per_image)
+    sds = (0.1, 0.3, 1.0, 3.0)
+    return Metric(name, "pp", 100.0, higher_is_better, words, sds, counts_images, per_image, class_of_image)

@@ -35,6 +35,7 @@ from orchestrator.statistics.by_class import ClassRow, ClassScores, class_effect
 from orchestrator.statistics.by_image import ImageRow, image_effects
 from orchestrator.statistics.comparison import Cell, Comparison, PooledEffect
 from orchestrator.statistics.discordant import DiscordantImages
+from orchestrator.statistics.guessing import Guess
 from orchestrator.statistics.inference import inference_beside
 from orchestrator.statistics.metric import metric_named
 from orchestrator.statistics.pairing import TrialKey
@@ -57,6 +58,7 @@ def build_report(
     pooled: Sequence[PooledEffect],
     facts: Mapping[str, str] | None = None,
     discordant: Sequence[DiscordantImages | None] = (),
+    guesses: Mapping[str, Guess] | None = None,
     class_scores: Mapping[ClassRow, Sequence[tuple[ClassScores, ClassScores]]] | None = None,
     image_scores: Mapping[ImageRow, Sequence[tuple[ImageScores, ImageScores]]] | None = None,
     kept_images: Mapping[str, KeptPair] | None = None,
@@ -76,6 +78,7 @@ def build_report(
         pooled: one for each treatment; left out of the report if there is only one cell.
         facts: further provenance of the whole experiment, such as the orchestrator's version.
         discordant: one entry per comparison, or nothing.
+        guesses: cell key -> what naming the largest class always would score.
         class_scores: row -> scores of every class in (control, treatment) of each pair.
         image_scores: row -> score of every image in (control, treatment) of each pair.
         kept_images: cell key -> images that its arms have kept for pictures.
@@ -139,6 +142,7 @@ def build_report(
             data_found=experiment.data_found,
             spec=labelled(spec, labels),
             comparisons=told,
+            guesses=guesses or {},
             exclusions=[labelled(exclusion, labels) for exclusion in exclusions],
             searches=[labelled(search, labels) for search in searches],
             trials=[_called(trial, labels) for trial in trials],

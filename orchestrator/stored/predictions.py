@@ -10,6 +10,7 @@ from orchestrator.statistics.by_class import ClassRow, ClassScores
 from orchestrator.statistics.by_image import ImageRow
 from orchestrator.statistics.comparison import Comparison
 from orchestrator.statistics.discordant import DiscordantImages, discordant_images
+from orchestrator.statistics.guessing import Guess, guess
 from orchestrator.status import Phase, TrialStatus
 from orchestrator.store.tables import TrialRow
 from orchestrator.stored.files import UNREADABLE_ARRAYS, find_trial_file
@@ -45,6 +46,32 @@ def discordant_images_of(
         pairs = _pairs(comparison, partial(read, _split_of(comparison), metric.per_image))
         found.append(discordant_images(pairs, higher_is_better=metric.higher_is_better is not False))
     return tuple(found)
+
+
+def guesses_of(
+    comparisons: Sequence[Comparison], rows: Sequence[TrialRow], storage: Path | None, metric: Metric
+) -> dict[str, Guess]:
+    """Cell key -> what naming the largest class always would score, where that is an answer and a file can be read.
+
+    Args:
+        comparisons: the comparisons.
+        rows: one row per confirm trial.
+        storage: folder that holds the trials' folders (`None`: it can't be reached from here).
+        metric: the compared one.
+    """
+    if storage is None or not storage.is_dir() or not metric.class_of_image:
+        return {}
+    read, found = _image_score_reader(rows, storage), {}
+    for comparison in comparisons:
+        seeds = (pair.seed for pair in comparison.pairs if pair.effect is not None)
+        places = ((comparison.cell.key, comparison.control, seed) for seed in seeds)
+        classes = (read(_split_of(comparison), metric.class_of_image, place) for place in places)
+        # One is enough: all trials of a cell are scored on one split.
+        first = next((each for each in classes if each is not None), None)
+        best = None if first is None else guess(first.scores)
+        if best is not None:
+            found[comparison.cell.key] = best
+    return found
 
 
 def class_scores_of(

@@ -26,7 +26,7 @@ from orchestrator.store.tables import ExperimentRow, TrialRow
 from orchestrator.store.tracking import runs_of
 from orchestrator.store.trials import trials_of
 from orchestrator.stored.position_bias import views_of
-from orchestrator.stored.predictions import class_scores_of, discordant_images_of, image_scores_of
+from orchestrator.stored.predictions import class_scores_of, discordant_images_of, guesses_of, image_scores_of
 from orchestrator.stored.receptive_fields import maps_of
 from orchestrator.stored.shown_images import kept_images_of
 from orchestrator.stored.spec import stored_cells, stored_spec
@@ -86,6 +86,7 @@ def report_of(
     status = ExperimentStatus(row.status)
     inference = inference_of(status, stored.num_extensions, spec.planned_looks, spec.allocation)
     comparisons = compare_rows(spec, cells, rows, inference, _reach(spec, rows))
+    metric = metric_named(spec.primary_metric, spec.task)
     return build_report(
         experiment=ExperimentFacts(
             id=row.id,
@@ -105,7 +106,8 @@ def report_of(
         chosen_params=row.chosen_params,
         comparisons=comparisons,
         pooled=pool_effects(comparisons),
-        discordant=discordant_images_of(comparisons, rows, storage, metric_named(spec.primary_metric, spec.task)),
+        discordant=discordant_images_of(comparisons, rows, storage, metric),
+        guesses=guesses_of(comparisons, rows, storage, metric),
         class_scores=class_scores_of(comparisons, rows, storage, metrics=spec.task.class_metrics),
         image_scores=image_scores_of(comparisons, rows, storage, metrics=spec.task.measured),
         kept_images=kept_images_of(spec, cells, rows, storage) if with_maps else {},

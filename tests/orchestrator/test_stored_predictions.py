@@ -12,7 +12,7 @@ from orchestrator.statistics.metric import metric_named
 from orchestrator.statistics.pairing import TrialOutcome
 from orchestrator.status import Phase, TrialStatus
 from orchestrator.store.tables import TrialRow
-from orchestrator.stored.predictions import discordant_images_of
+from orchestrator.stored.predictions import discordant_images_of, guesses_of
 from trainers.tasks.evidence import EVIDENCE_FILE
 
 CELL = Cell(model="model", dataset="data")
@@ -60,6 +60,7 @@ def storage(tmp_path: Path) -> Path:
         folder.mkdir(parents=True)
         hits = np.array([letter == "1" for letter in right])
         arrays = {"test_index": np.arange(4), "test_correct": hits, "val_index": np.arange(4), "val_correct": ~hits}
+        arrays |= {"test_label": np.array([2, 0, 2, 2]), "val_label": np.array([0, 0, 1, 1])}
         np.savez(folder / EVIDENCE_FILE, **arrays)
     return tmp_path
 
@@ -87,3 +88,12 @@ def test_pairs_without_files_are_left_out(storage: Path) -> None:
     assert found is not None
     assert (found.num_pairs, found.only_treatment, found.only_control) == (1, 1, 0)
     assert discordant_images_of([comparison("test/top1")], rows, None, metric_named("test/top1")) == (None,)
+
+
+def test_naming_the_largest_class_is_asked_of_the_split_of_the_metric(storage: Path) -> None:
+    rows = [row(arm, seed) for arm, seed in CORRECT]
+    for metric, share in (("test/top1", 0.75), ("best_val/top1", 0.5)):
+        found = guesses_of([comparison(metric)], rows, storage, metric_named(metric))
+        assert found == {CELL.key: (share, 4)}
+    assert guesses_of([comparison("test/top5")], rows, storage, metric_named("test/top5")) == {}
+    assert guesses_of([comparison("test/top1")], rows, None, metric_named("test/top1")) == {}

@@ -16,6 +16,7 @@ from orchestrator.spec.experiment import ExperimentSpec
 from orchestrator.spec.tuning_budgets import search_differences
 from orchestrator.statistics.allocation_plan import Allocation
 from orchestrator.statistics.comparison import Basis, Cell, Comparison, Verdict
+from orchestrator.statistics.guessing import Guess
 from orchestrator.statistics.look_plan import Looks
 from orchestrator.statistics.looks import boundary, is_futile
 from orchestrator.statistics.p_text import p_text
@@ -37,6 +38,7 @@ def caveats_of(
     data_found: Mapping[str, str],
     spec: ExperimentSpec,
     comparisons: Sequence[Comparison],
+    guesses: Mapping[str, Guess],
     exclusions: Sequence[Exclusion],
     searches: Sequence[SearchSummary],
     trials: Sequence[TrialRecord],
@@ -51,6 +53,7 @@ def caveats_of(
         *_on_validation(spec),
         *_several_changes(spec, trials),
         *_leaks(data_found),
+        *(_hardly_learned(comparisons, guesses) if spec.optimization.epochs else ()),
         *unequal_starts(comparisons, trials),
         *few_pairs(comparisons),
         *left_out(exclusions),
@@ -76,6 +79,22 @@ def _leaks(data_found: Mapping[str, str]) -> Iterator[str]:
             yield (
                 f"{name} has {leak}: on these, scores show what was memorised. That flatters every arm, and some arms "
                 "may memorise more than others. Remove the copies, and run the experiment again."
+            )
+
+
+def _hardly_learned(comparisons: Sequence[Comparison], guesses: Mapping[str, Guess]) -> Iterator[str]:
+    """Controls that score what an answer without a look at the image does."""
+    by_cell = {comparison.cell.key: comparison for comparison in comparisons if comparison.control_mean is not None}
+    for key, comparison in by_cell.items():
+        best = guesses.get(key)
+        assert comparison.control_mean is not None
+        # In percentage points, as every share is told.
+        if best is not None and best.is_hardly_beaten_by(comparison.control_mean / 100):
+            yield (
+                f"{comparison.control} has hardly learned anything on {cell_words(comparison.cell)}: it scores "
+                f"{comparison.control_mean:.1f} %, and naming the largest class for every one of {best.num_images} "
+                f"images scores {100 * best.share:.1f} %. What a change does to such a training says nothing of one "
+                "that learns: train longer, or on more images."
             )
 
 

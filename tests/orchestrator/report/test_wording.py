@@ -17,9 +17,10 @@ from orchestrator.report.formats.terminal import to_text
 from orchestrator.report.sections.comparisons.csv import comparisons_to_csv
 from orchestrator.report.sections.comparisons.tables import comparison_table
 from orchestrator.report.words.answers import answer, pooled_answer
-from orchestrator.report.words.caveats import _leaks
+from orchestrator.report.words.caveats import _hardly_learned, _leaks
 from orchestrator.report.words.pair_caveats import interval_against_p
 from orchestrator.statistics.comparison import Cell, Comparison, PooledEffect, Verdict
+from orchestrator.statistics.guessing import Guess
 from orchestrator.status import ExperimentStatus, Phase, TrialStatus
 from tests.orchestrator.synthetic import CELL, make_record, make_records, make_spec, report_on
 from trainers.config import TrialConfig
@@ -698,3 +699,19 @@ def test_an_arm_that_changes_two_things_is_told_by_both():
     together = "gaussian and control differ in the attention bias and the optimization: the effect is that of all"
     assert any(caveat.startswith(together) for caveat in report.caveats)
     assert next(arm for arm in report.arms if arm.name == "control").description == "no bias"
+
+
+@pytest.mark.parametrize(
+    ("share", "num_images", "is_told"), [(0.6, 10_000, False), (0.6, 100, True), (0.7, 10_000, True)]
+)
+def test_a_control_that_has_hardly_learned_is_named(share: float, num_images: int, is_told: bool) -> None:
+    """Two standard errors of 0.6 are 1 pp of 10,000 images, and 10 pp of 100."""
+    comparison = only(report_with(0.0)).model_copy(update={"control_mean": 65.0})
+    told = list(_hardly_learned([comparison], {CELL.key: Guess(share, num_images)}))
+    assert bool(told) == is_told
+    for text in told:
+        assert text.startswith(
+            f"control has hardly learned anything on {CELL.dataset} with {CELL.model}: it scores 65.0 %"
+        )
+        assert f"for every one of {num_images} images scores {100 * share:.1f} %" in text
+    assert list(_hardly_learned([comparison], {})) == []

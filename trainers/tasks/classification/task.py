@@ -25,7 +25,14 @@ class ClassificationConfig(Task):
     """One label per image."""
 
     metrics: ClassVar[tuple[Metric, ...]] = (
-        share("top1", higher_is_better=True, words="top-1", counts_images=True, per_image="correct"),
+        share(
+            "top1",
+            higher_is_better=True,
+            words="top-1",
+            counts_images=True,
+            per_image="correct",
+            class_of_image="label",
+        ),
         share("top5", higher_is_better=True, words="top-5", counts_images=True),
         Metric("loss", "nats", 1.0, higher_is_better=False),
         share("balanced_accuracy", higher_is_better=True),
