@@ -28,6 +28,7 @@ def null_spec(document: JsonValue) -> JsonValue:
     if not isinstance(patch, dict) or not isinstance(name, str):
         return document
     control: dict[str, JsonValue] = {key: value for key, value in found[0].items() if key != "search"}
+    code: dict[str, JsonValue] = {key: value for key, value in control.items() if key == "code"}
     arm = NULL_ARM if control.get("name") != NULL_ARM else f"{NULL_ARM}-arm"
     kept = {key: value for key, value in document.items() if key not in _JUDGES}
     seeds = kept.get("seeds")
@@ -40,6 +41,6 @@ def null_spec(document: JsonValue) -> JsonValue:
         **kept,
         "name": f"{name[: _MAX_NAME - 5]}-null",
         "question": "Does this machine repeat a training? The control, trained twice.",
-        "arms": [control, {"name": arm, "patch": {**patch, "replica": 1}}],
+        "arms": [control, {**code, "name": arm, "patch": {**patch, "replica": 1}}],
         "reuse": "never",
     }

@@ -265,7 +265,8 @@ class _Driver:
         )
         if reach == expansion.first_reach:
             planned = expansion.confirm_trials(self._chosen, reach)
-            if not self._spec.task.runs_itself:
+            # Arms of several commits can't be built in one process, nor be expected to start alike.
+            if not self._spec.task.runs_itself and all(arm.code is None for arm in self._spec.arms):
                 remaining = with_arms(remaining, planned, self._spec.control.name)
         self._train(ConfirmPhase(remaining), watch, Phase.CONFIRM)
         if watch.reason is None:
@@ -386,7 +387,6 @@ class _Driver:
             # A folder of its own: nothing of another experiment may be taken up by accident.
             storage=storage / self._experiment_id if self._reuse.is_own_only else storage,
             checkpoint_minutes=self._settings.checkpoint_minutes,
-            code=code_at(self._spec, storage),
             data_root=self._settings.effective_data_root,
             storage_token=token,
             umask=self._settings.umask,
@@ -400,8 +400,9 @@ class _Driver:
             gpu_share=min(1.0, resources.gpus_per_worker or 1.0),
         )
         folder = self._settings.home.absolute() / "ray" / f"{self._experiment_id}-a{self._attempt}-{phase}"
+        codes = {arm.name: code_at(self._spec, storage, arm.name) for arm in self._spec.arms}
         return Engine(
-            resources, self._spec.max_trial_attempts, runtime, folder, self._claims, self._faults, self._avoid
+            resources, self._spec.max_trial_attempts, runtime, codes, folder, self._claims, self._faults, self._avoid
         )
 
     def _avoid(self, node: str, why: str) -> None:

@@ -8,7 +8,7 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -51,6 +51,8 @@ class Engine:
     """Executions of a trial that is lost to faults of the machine."""
     runtime: Runtime
     """Where; the storage is the folder that holds the trials' folders."""
+    codes: Mapping[str, Path | None]
+    """Arm -> where its own code lies (`None`: it has none)."""
     folder: Path
     """Ray's own files; removed when the phase is over."""
     claims: Claims
@@ -211,7 +213,9 @@ class _Feed(NotKept, Searcher):
         storage = self._engine.runtime.storage
         assert storage is not None
         folder = trial_folder(trial.identity, Hardware.asked_for(self._engine.resources).key)
-        runtime = self._engine.runtime.model_copy(update={"storage": storage / folder, "planned": trial.planned})
+        runtime = self._engine.runtime.model_copy(
+            update={"storage": storage / folder, "planned": trial.planned, "code": self._engine.codes[trial.arm]}
+        )
         return job_of(
             trial.config,
             runtime,

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from pydantic import ValidationError
 
+from orchestrator.code_of_arms import code_of
 from orchestrator.errors import Problem, SpecError
 from orchestrator.planning.cells import SpecCell, cells_of
 from orchestrator.planning.composition import (
@@ -42,6 +43,8 @@ from trainers.export_note import ExportNote, note_of
 from trainers.kinds import DatasetConfig
 from trainers.models.weights_file import WeightsFile
 from trainers.own_code.asking import require_it_fits
+from trainers.own_code.place import own_code_here
+from trainers.own_code.python_object import own_modules_of
 from trainers.strict_json import JsonObject
 from trainers.version import code_version
 
@@ -91,7 +94,7 @@ class Expansion:
         self.data_root, self._is_preview = data_root, is_preview
         self.absent_data: tuple[str, ...] = ()
         self._findings = Findings()
-        self._surveys: dict[DatasetConfig, Survey | None] = {}
+        self._surveys: dict[tuple[DatasetConfig, Path | None], Survey | None] = {}
         self._weights: dict[WeightsFile, _Weights] = {}
         self._arms = (spec.control, *spec.treatments)
         self._stems = self._validated_stems(cells_of(spec, self._findings))
@@ -157,8 +160,8 @@ class Expansion:
         return self._stems[cell.key, arm_name].config
 
     def sizes_of(self, dataset: DatasetConfig) -> SplitSizes:
-        """Images of each split of a data set that some trial uses."""
-        survey = self._surveys[dataset]
+        """Images of each split of a data set that some trial uses (of own code: of the arm that holds here)."""
+        survey = self._surveys[_with_place(dataset)]
         assert survey is not None  # a finding, else
         return survey.sizes
 
@@ -189,7 +192,8 @@ class Expansion:
             for name in (arm.name for arm in self._arms):
                 pointer, arm = arms[name]
                 sources = (*cell.patches, PatchSource(f"{pointer}/patch", arm.patch))
-                stem = self._stem(Composition(base, pointers, sources, self.spec.recipe), cell.cell, arm, pointer)
+                with code_of(name):
+                    stem = self._stem(Composition(base, pointers, sources, self.spec.recipe), cell.cell, arm, pointer)
                 if stem is not None:
                     stems[cell.cell.key, name] = stem
                     self._find_twin(stem, arm, pointer, arm_by_text)
@@ -272,25 +276,34 @@ class Expansion:
         """Two arms that train the same thing differ by exactly 0, whatever the question was."""
         if arm.search is not None:
             return
-        first = arm_by_text.setdefault(stem.text, arm.name)
-        if first != arm.name:
+        # Of two commits, the code is all that differs.
+        is_by_code = any(each.code is not None for each in self.spec.arms)
+        first = arm_by_text.setdefault(f"{stem.text}{stem.code if is_by_code else ''}", arm.name)
+        if first != arm.name and arm.code is not None:
+            message = (
+                f"this code makes the same trial as arm `{first}`: nothing that differs between the two is imported by "
+                "what the arm names, or all of it does the same"
+            )
+            self._findings.add_for_trial(f"{arm_pointer}/code", message, cell=stem.cell, arm=arm.name)
+        elif first != arm.name:
             message = f"this patch makes the same trial as arm `{first}`, so there is nothing to compare"
             self._findings.add_for_trial(f"{arm_pointer}/patch", message, cell=stem.cell, arm=arm.name)
 
     def _survey(self, dataset: DatasetConfig, pointer: str) -> Survey | None:
         """What is known of the data, asked for once per data set; `None` after a finding."""
-        if dataset not in self._surveys:
+        key = _with_place(dataset)
+        if key not in self._surveys:
             try:
-                self._surveys[dataset] = dataset.survey(self.data_root)
+                self._surveys[key] = dataset.survey(self.data_root)
             except (DataError, OwnCodeError) as error:
                 sizes = published_sizes(dataset, self.data_root) if self._is_preview else None
                 if sizes is not None:
-                    self._surveys[dataset] = Survey(ABSENT, sizes, None)
+                    self._surveys[key] = Survey(ABSENT, sizes, None)
                     self.absent_data += (dataset.label,)
                 else:
-                    self._surveys[dataset] = None
+                    self._surveys[key] = None
                     self._findings.add(pointer, str(error))
-        return self._surveys[dataset]
+        return self._surveys[key]
 
     # ---- what follows from valid stems ----
 
@@ -320,7 +333,8 @@ class Expansion:
     def _named_accounts(self) -> dict[str, str]:
         named: dict[str, str] = {}
         for stem in self._stems.values():
-            survey = self._surveys[stem.config.dataset]
+            with code_of(stem.arm):
+                survey = self._surveys[_with_place(stem.config.dataset)]
             if survey is not None and survey.account is not None:
                 line = str(survey.account)
                 if named.setdefault(stem.cell.dataset, line) != line:
@@ -330,8 +344,9 @@ class Expansion:
     def _digest(self) -> str:
         data = [f"{name}={digest}" for name, digest in sorted(self.dataset_fingerprints.items())]
         # Where own code was taken from is not the question, and what of it is used is in the codes.
-        asked = self.spec.model_copy(update={"code": None})
-        text = "\n".join((canonical_json(asked), *sorted(self._codes()), *data))
+        arms = tuple(arm.model_copy(update={"code": None}) for arm in self.spec.arms)
+        asked = self.spec.model_copy(update={"code": None, "arms": arms})
+        text = "\n".join((canonical_json(asked), *sorted(self._codes()), *self._codes_by_arm(), *data))
         return hashlib.sha256(text.encode()).hexdigest()[:20]
 
     def _codes(self) -> set[str]:
@@ -340,8 +355,21 @@ class Expansion:
         searches = {arm.name: arm.search for arm in self._arms if arm.search}
         for stem in self._stems.values():
             if stem.arm in searches:
-                codes.update(map(code_version, of_other_kinds(stem.config, searches[stem.arm].space)))
+                with code_of(stem.arm):
+                    codes.update(map(code_version, of_other_kinds(stem.config, searches[stem.arm].space)))
         return codes
+
+    def _codes_by_arm(self) -> list[str]:
+        """Which arm has which, where that is not in its patch."""
+        if all(arm.code is None for arm in self.spec.arms):
+            return []
+        return sorted(f"{stem.cell.key}/{stem.arm}={stem.code}" for stem in self._stems.values())
+
+
+def _with_place(dataset: DatasetConfig) -> tuple[DatasetConfig, Path | None]:
+    """Two versions of own code may have two data sets of one name; others are read once."""
+    is_own = any(True for _ in own_modules_of(dataset))
+    return dataset, own_code_here().folder if is_own else None
 
 
 def _misfits(config: TrialConfig, data_root: Path | None, survey: Survey) -> list[tuple[Place, str]]:

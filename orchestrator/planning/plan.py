@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from orchestrator.arm_labels import arm_labels
+from orchestrator.code_of_arms import code_of
 from orchestrator.planning.cost import Cost, CostModel
 from orchestrator.planning.expansion import Expansion
 from orchestrator.planning.plan_warnings import (
@@ -194,4 +195,6 @@ def _remaining(
             searched = num_seeds + arm.search.num_trials if arm.search else 0
             count = searched or counts[cell.key, arm.name] + num_later
             if count:
-                yield cell, expansion.config_of(cell, arm.name), count
+                # Whoever counts the operations of its network asks that arm's code.
+                with code_of(arm.name):
+                    yield cell, expansion.config_of(cell, arm.name), count

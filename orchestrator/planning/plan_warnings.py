@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from orchestrator.code_of_arms import code_of
 from orchestrator.planning.changes import changed_fields, warning_about
 from orchestrator.planning.expansion import Expansion
 from orchestrator.spec.experiment import ArmSearch, ExperimentSpec
@@ -128,7 +129,8 @@ def resolution_warnings(expansion: Expansion) -> Iterator[str]:
         cell.dataset: expansion.config_of(cell, expansion.spec.control.name).dataset for cell in expansion.cells
     }
     for label, dataset in datasets.items():
-        sizes = expansion.sizes_of(dataset)
+        with code_of(expansion.spec.control.name):
+            sizes = expansion.sizes_of(dataset)
         name, num_images = ("test", sizes.test) if split == "test" else ("validation", sizes.val)
         if 0 < num_images <= _MANY_IMAGES:
             yield (

@@ -4,6 +4,7 @@ import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 
+from orchestrator.code_of_arms import code_of
 from orchestrator.planning.planned import PlannedTrial
 from orchestrator.search.space import Params
 from orchestrator.statistics.comparison import Cell
@@ -38,7 +39,8 @@ class Stem:
     @cached_property
     def code(self) -> str:
         """Version of the code that it uses, see `trainers.version.used_code`."""
-        return code_version(self.config)
+        with code_of(self.arm):
+            return code_version(self.config)
 
     def trial(self, seed: int, phase: Phase) -> PlannedTrial:
         """The trial with this seed.

@@ -53,6 +53,8 @@ def _summary(
         for path, text in flat_settings(arm.patch)
         if not _is_of_bias(path)
     ]
+    if arm.code is not None:
+        parts.insert(0, arm.code.words)
     parts += _chosen(arm, trials)
     parts += _brought_along(arm, trials, control)
     if tells_bias:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from orchestrator.arm_labels import arm_labels, labelled
 from orchestrator.report.arms import arm_summaries
+from orchestrator.report.content.code_diff import CodeDiff
 from orchestrator.report.content.position_bias import TrialViews
 from orchestrator.report.content.report import (
     Exclusion,
@@ -64,6 +65,7 @@ def build_report(
     kept_images: Mapping[str, KeptPair] | None = None,
     maps: Mapping[TrialKey, TrialMaps | str] | None = None,
     views: Mapping[TrialKey, TrialViews | str] | None = None,
+    code_diffs: Sequence[CodeDiff] = (),
 ) -> Report:
     """Put together all that the renderers need.
 
@@ -84,6 +86,7 @@ def build_report(
         kept_images: cell key -> images that its arms have kept for pictures.
         maps: receptive fields of the trials that were asked for them, or why they can't be read.
         views: position biases of the trials that have one, or why they can't be read.
+        code_diffs: what differs in the code of treatments that run another one than the control.
     """
     arms = arm_summaries(spec, trials)
     beside = inference_beside(comparisons[0].basis)
@@ -94,7 +97,7 @@ def build_report(
     exclusions = tuple(_exclusions(trials, is_over=is_over))
     contrasts = placebo_contrasts(comparisons, {arm.name for arm in arms if arm.is_placebo}, trials)
     starts = equal_starts(comparisons, trials)
-    found = {"pairs start from": starts, "own code": spec.code.kept if spec.code else None}
+    found = {"pairs start from": starts, "own code": _own_code(spec)}
     of_all = {**(facts or {}), **{name: fact for name, fact in found.items() if fact}}
     provenance = _provenance(digest, trials, of_all)
     # Sentences are for people, in a report for machines too: they call arms by their labels.
@@ -103,7 +106,9 @@ def build_report(
     by_label = {arm.label or arm.name: arm for arm in arms}
     unit = metric_named(spec.primary_metric, spec.task).unit
     pooled = tuple(pooled) if len(cells) > 1 else ()
-    repeats = repeat_checks(told, [_called(trial, labels) for trial in trials])
+    repeats = repeat_checks(
+        told, [_called(trial, labels) for trial in trials], of_other_code=labelled(spec, labels).of_other_code
+    )
     repeated = {(check.cell.key, check.treatment): check.text for check in repeats if check.num_pairs}
     answers = [
         repeated.get((comparison.cell.key, comparison.treatment))
@@ -170,6 +175,7 @@ def build_report(
             inference=beside,
         ),
         repeats=repeats,
+        code_diffs=tuple(code_diffs),
         placebo_contrasts=contrasts,
         other_metrics=other_metrics_of(spec, cells, trials, inference=beside),
         class_effects=class_effects(
@@ -188,6 +194,13 @@ def build_report(
         trials=tuple(_trial_summary(trial) for trial in trials),
         provenance=provenance,
     )
+
+
+def _own_code(spec: ExperimentSpec) -> str | None:
+    """Names of the snapshots that ran."""
+    shared = [spec.code.kept] if spec.code and spec.code.kept else []
+    of_arms = [f"{arm.label or arm.name}: {arm.code.kept}" for arm in spec.arms if arm.code and arm.code.kept]
+    return ", ".join((*shared, *of_arms)) or None
 
 
 def _called(trial: TrialRecord, labels: Mapping[str, str]) -> TrialRecord:

@@ -1,7 +1,7 @@
 """A treatment that is its control trained once more: whether the machine gives the same numbers again."""
 
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from orchestrator.report.content.pairs import RepeatCheck
 from orchestrator.report.content.report import TrialRecord
@@ -21,16 +21,21 @@ OF_ONE_TRIAL = frozenset({"trial", "config_digest", *START_WORDS})
 """Provenance of the trial itself, or computed by the machine: all else says where and with what it ran."""
 
 
-def repeat_checks(comparisons: Sequence[Comparison], trials: Sequence[TrialRecord]) -> tuple[RepeatCheck, ...]:
+def repeat_checks(
+    comparisons: Sequence[Comparison], trials: Sequence[TrialRecord], *, of_other_code: Collection[str] = ()
+) -> tuple[RepeatCheck, ...]:
     """One for every comparison all of whose pairs have one config but for `replica`.
 
     Args:
         comparisons: all of one experiment, called as sentences call them.
         trials: called the same.
+        of_other_code: treatments that repeat nothing, because they run other code than the control; called the same.
     """
     by_key = {(trial.cell.key, trial.arm, trial.seed): trial for trial in trials if trial.phase is Phase.CONFIRM}
     checks = []
     for comparison in comparisons:
+        if comparison.treatment in of_other_code:
+            continue
         pairs = list(_pairs(comparison, by_key))
         if pairs and all(_without_replica(one.config) == _without_replica(other.config) for one, other in pairs):
             checks.append(_check(comparison, pairs))

@@ -1,6 +1,6 @@
 """Whether the trainings of a pair started alike: without that, a pair would compare more than what its arm changes."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from orchestrator.planning.equal_starts import changes_alone, differing, unexplained
 from orchestrator.report.content.report import TrialRecord
@@ -34,12 +34,22 @@ def equal_starts(comparisons: Sequence[Comparison], trials: Sequence[TrialRecord
     return f"the same {', '.join(equal)} {in_all}"
 
 
-def unequal_starts(comparisons: Sequence[Comparison], trials: Sequence[TrialRecord]) -> list[str]:
-    """A caveat for every comparison some of whose pairs start otherwise than what its arm changes explains."""
+def unequal_starts(
+    comparisons: Sequence[Comparison], trials: Sequence[TrialRecord], *, of_other_code: Collection[str] = ()
+) -> list[str]:
+    """A caveat for every comparison some of whose pairs start otherwise than what its arm changes explains.
+
+    Args:
+        comparisons: all of them.
+        trials: every trial.
+        of_other_code: treatments that run other code than the control, which may change all of it.
+    """
     by_key, caveats = _by_key(trials), []
     for comparison in comparisons:
         by_fact: dict[str, int] = {}
         change = ""
+        if comparison.treatment in of_other_code:
+            continue
         for treatment, control in _pairs(comparison, by_key):
             for fact in unexplained(treatment.config, control.config, _start(treatment), _start(control)):
                 by_fact[fact] = by_fact.get(fact, 0) + 1

@@ -26,7 +26,7 @@ from orchestrator.search.early_stopping import NoEarlyStopping
 from orchestrator.search.kinds import AlgorithmConfig, EarlyStoppingConfig
 from orchestrator.search.random_draws import RandomSearch
 from orchestrator.search.space import Choice, Distribution, Space, is_below
-from orchestrator.spec.code import Code
+from orchestrator.spec.code import ArmCode, Code
 from orchestrator.spec.complaints import Path, complaints_of, json_pointer, refuse, suggestion
 from orchestrator.spec.patch_schema import TRIAL_PATCH, patch_definitions
 from orchestrator.spec.recipes import RecipeName, recipe_of, with_recipe
@@ -201,6 +201,8 @@ class Arm(StrictModel):
     """Exactly one arm is the control."""
     patch: Patch = Field(default_factory=dict)
     """JSON merge patch on the trial config; a patch that carries `kind` replaces that object whole."""
+    code: ArmCode | None = Field(default=None, exclude_if=lambda code: code is None)
+    """A commit, a patch or a folder that this arm alone runs (`null`: the spec's `code`)."""
     search: ArmSearch | None = None
     """Params to choose before the arm is confirmed (`null`: there are none to choose)."""
 
@@ -391,6 +393,16 @@ class ExperimentSpec(StrictModel):
     """Whether a finished trial with the same identity stands in for a new one."""
     analyses: Analyses = ()
     """What every confirm trial is asked beside its training, such as its receptive field."""
+
+    @property
+    def of_other_code(self) -> frozenset[str]:
+        """Names of the treatments that run other code than the control, as far as that is known before it is kept."""
+        control = self._code_of(self.control)
+        return frozenset(arm.name for arm in self.treatments if self._code_of(arm) != control)
+
+    def _code_of(self, arm: Arm) -> object:
+        code = self.code if arm.code is None else arm.code
+        return None if code is None else code.kept or code
 
     @classmethod
     def model_json_schema(

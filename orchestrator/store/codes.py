@@ -6,6 +6,7 @@ from pydantic import ValidationError
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from orchestrator.code_of_arms import code_of
 from orchestrator.store.conflicts import insert_or
 from orchestrator.store.tables import CodeRow, TrialRow
 from trainers.config import TrialConfig
@@ -52,15 +53,18 @@ def changes_of_code(session: Session, experiment_id: str, versions: Collection[s
 def _changes(session: Session, version: str, trial_id: int) -> Iterator[str]:
     """Of one version, on the example of one of its trials."""
     before = session.scalar(select(CodeRow.parts).where(CodeRow.version == version))
-    text = session.scalar(select(TrialRow.config).where(TrialRow.id == trial_id))
-    if before is None or text is None:
+    example = session.execute(select(TrialRow.config, TrialRow.arm).where(TrialRow.id == trial_id)).one_or_none()
+    if before is None or example is None:
         return
+    text, arm = example
     try:
         config = TrialConfig.model_validate_json(text)
     except ValidationError:
         # Of a version whose configs are not understood any more; nothing can be said of its code.
         return
-    yield from _differences(before, used_code(config).parts)
+    with code_of(arm):
+        now = used_code(config).parts
+    yield from _differences(before, now)
 
 
 def _differences(before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:

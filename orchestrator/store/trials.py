@@ -13,6 +13,7 @@ from typing import NamedTuple
 from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session, defer
 
+from orchestrator.code_of_arms import code_of
 from orchestrator.errors import StatusConflictError, TrialNotFoundError
 from orchestrator.planning.hardware import Hardware
 from orchestrator.planning.planned import PlannedTrial
@@ -24,7 +25,7 @@ from orchestrator.store.experiments import fence, get_experiment, note_progress
 from orchestrator.store.tables import TrialRow
 from trainers.config import canonical_json
 from trainers.result import TrialResult
-from trainers.version import used_code
+from trainers.version import UsedCode, used_code
 
 _CHUNK = 500
 """Values in one IN list, rows in one INSERT: far below every database's limit on parameters."""
@@ -69,13 +70,18 @@ def plan_trials(
     known = _ids_by_key(session, experiment_id)
     missing = {key: trial for trial in trials if (key := TrialRowKey.of(trial)) not in known}
     if missing:
-        codes = {key: used_code(trial.config) for key, trial in missing.items()}
+        codes = {key: _code_of(trial) for key, trial in missing.items()}
         keep_codes(session, codes.values())
         # In the given order, so that ids follow the plan's order.
         rows = [_new_row(experiment_id, trial, codes[key].version) for key, trial in missing.items()]
         session.execute(insert(TrialRow), rows)
         known = _ids_by_key(session, experiment_id)
     return {key: known[key] for key in map(TrialRowKey.of, trials)}
+
+
+def _code_of(trial: PlannedTrial) -> UsedCode:
+    with code_of(trial.arm):
+        return used_code(trial.config)
 
 
 def get_trial(session: Session, trial_id: int, *, lock: bool = False) -> TrialRow:

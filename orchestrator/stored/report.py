@@ -25,6 +25,7 @@ from orchestrator.store.experiments import get_experiment, num_extensions
 from orchestrator.store.tables import ExperimentRow, TrialRow
 from orchestrator.store.tracking import runs_of
 from orchestrator.store.trials import trials_of
+from orchestrator.stored.code_diffs import code_diffs_of
 from orchestrator.stored.position_bias import views_of
 from orchestrator.stored.predictions import class_scores_of, discordant_images_of, guesses_of, image_scores_of
 from orchestrator.stored.receptive_fields import maps_of
@@ -113,6 +114,7 @@ def report_of(
         kept_images=kept_images_of(spec, cells, rows, storage) if with_maps else {},
         maps=maps_of(trials, storage) if with_maps else {},
         views=views_of(trials, storage) if with_maps else {},
+        code_diffs=code_diffs_of(spec, storage),
     )
 
 

@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import Field
 
 from orchestrator.arm_labels import arm_labels, labelled
+from orchestrator.report.content.code_diff import CodeDiff
 from orchestrator.report.content.curves import BiasSeries, LearningCurve
 from orchestrator.report.content.origin import Origin
 from orchestrator.report.content.pairs import PlaceboContrast, RepeatCheck
@@ -224,6 +225,8 @@ class Report(StrictModel):
     """What the model sees, before and after training (`None`: the spec does not ask for it)."""
     repeats: tuple[RepeatCheck, ...] = ()
     """Of treatments that only repeat their control: whether the machine gave the same numbers again."""
+    code_diffs: tuple[CodeDiff, ...] = ()
+    """What differs in the code, for every treatment that runs other code than the control."""
     placebo_contrasts: tuple[PlaceboContrast, ...] = ()
     """Every treatment against every placebo."""
     other_metrics: tuple[Comparison, ...] = ()

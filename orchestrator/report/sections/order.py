@@ -3,6 +3,7 @@
 from orchestrator.report.content.report import Report
 from orchestrator.report.sections.by_class import ByClassSection
 from orchestrator.report.sections.by_image import ByImageSection
+from orchestrator.report.sections.code_diffs import CodeDiffsSection
 from orchestrator.report.sections.comparisons.section import ComparisonsSection
 from orchestrator.report.sections.exclusions import ExclusionsSection
 from orchestrator.report.sections.hyperparameters import HyperParametersSection
@@ -20,6 +21,7 @@ from orchestrator.report.sections.trials import TrialsSection
 
 SECTIONS: tuple[Section, ...] = (
     ComparisonsSection(),
+    CodeDiffsSection(),
     OtherMetricsSection(),
     ByClassSection(),
     ByImageSection(),

@@ -54,7 +54,7 @@ def caveats_of(
         *_several_changes(spec, trials),
         *_leaks(data_found),
         *(_hardly_learned(comparisons, guesses) if spec.optimization.epochs else ()),
-        *unequal_starts(comparisons, trials),
+        *unequal_starts(comparisons, trials, of_other_code=spec.of_other_code),
         *few_pairs(comparisons),
         *left_out(exclusions),
         *interval_against_p(comparisons),

@@ -151,8 +151,9 @@ def test_the_feed_gives_what_is_free_and_ends_only_when_nothing_is_waited_for(
         second.database, second.attempt, watch, lambda trial, ending: ended.append((trial.row_id, ending.status))
     )
     resources = spec_of().resources
+    codes = {arm.name: tmp_path / arm.name for arm in spec_of().arms}
     engine = Engine(
-        resources, 1, Runtime(storage=tmp_path), tmp_path, second.claims, NodeFaults(), lambda name, why: None
+        resources, 1, Runtime(storage=tmp_path), codes, tmp_path, second.claims, NodeFaults(), lambda name, why: None
     )
     feed = _Feed(ConfirmPhase(second.trials[:2]), recorder, watch, engine, FourSlots())
     held, free = second.trials[:2]
@@ -161,7 +162,9 @@ def test_the_feed_gives_what_is_free_and_ends_only_when_nothing_is_waited_for(
     assert job[ROW_ID] == free.row_id
     with second.database.read() as session:
         row = get_trial(session, free.row_id)
-    assert Runtime.model_validate_json(job["runtime"]).planned == PlannedIdentity(trial=row.identity, code=row.code)
+    runtime = Runtime.model_validate_json(job["runtime"])
+    assert runtime.planned == PlannedIdentity(trial=row.identity, code=row.code)
+    assert runtime.code == codes[row.arm]
     # All are given out, but one waits.
     assert feed.suggest("b") is None
     with first.database.write() as session:
