@@ -19,7 +19,7 @@ from orchestrator.spec.experiment import ExperimentSpec, parse_spec
 from orchestrator.stored.code_diffs import code_diffs_of
 from tests.orchestrator.own_net import NET
 from tests.orchestrator.repositories import TANH, commit_dependencies, git, repository_with_branches
-from tests.orchestrator.synthetic import make_records, make_spec, report_on
+from tests.orchestrator.synthetic import cell_of, make_record, make_records, make_spec, report_on
 from trainers.own_code.facts import ModelFacts
 from trainers.own_code.place import own_code_here
 
@@ -227,10 +227,11 @@ def test_the_control_twice_is_of_one_code(repository: Path, tmp_path: Path) -> N
     assert code_diffs_of(twice, tmp_path) == ()
 
 
-def test_a_commit_repeats_nothing_and_may_start_otherwise(tmp_path: Path) -> None:
+def test_a_commit_repeats_nothing() -> None:
     # Trials of both arms have one config: what differs is not in it.
-    spec = make_spec(arms=[{"name": "main", "role": "control"}, {"name": "mine"}])
-    records = make_records(spec)
+    spec = make_spec(arms=[{"name": "control", "role": "control"}, {"name": "mine"}])
+    controls = [make_record("control", seed, cell_of(spec)) for seed in spec.seeds]
+    records = [*controls, *(record.model_copy(update={"arm": "mine"}) for record in controls)]
     report = report_on(spec, records)
     assert report.repeats
     control, mine = spec.arms
@@ -243,7 +244,7 @@ def test_a_commit_repeats_nothing_and_may_start_otherwise(tmp_path: Path) -> Non
         }
     )
     assert not report_on(by_code, records).repeats
-    assert report_on(by_code, records).provenance.facts["own code"] == (f"main: {'0' * 20}, mine: {'1' * 20}",)
+    assert report_on(by_code, records).provenance.facts["own code"] == (f"control: {'0' * 20}, mine: {'1' * 20}",)
 
 
 def test_paths_start_where_the_spec_lies(tmp_path: Path) -> None:
