@@ -32,7 +32,7 @@ _FIELDS = {"task", "model", "attention_bias", "dataset", "augmentation", "mixing
 
 
 _TAKES = {
-    "dataset": "be read; state a `version`, and its images are not all read",
+    "dataset": "be read; state a `version`, and declare labels (`targets`), and its images are not all read",
     **dict.fromkeys(
         ("model", "trial"),
         "see one batch; what takes long (training, downloads) must not happen on import or in a constructor",

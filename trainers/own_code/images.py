@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from trainers.data.splitting import Positions, SplitSizes, stratified_order
 from trainers.errors import DataError, OwnCodeError
 from trainers.own_code.facts import DatasetFacts
 from trainers.own_code.generators import generators_for_import
-from trainers.own_code.items import OwnItems
+from trainers.own_code.items import OwnItems, Parts
 from trainers.own_code.loading import built, kind_of_object, takes
 from trainers.own_code.place import own_code_here
 from trainers.seeding import Stream, derive_seed
@@ -140,6 +140,21 @@ def _key(config: "PythonDataset", data_root: Path | None) -> tuple[str, Path | N
 
 def _parts(config: "PythonDataset", data_root: Path | None) -> dict[SplitName, OwnItems]:
     """Its parts by name; a set that is to be cut is all `train`."""
+    is_whole = False
+
+    def make() -> Mapping[SplitName, Any]:
+        nonlocal is_whole
+        made = _made(config, data_root)
+        is_whole = not isinstance(made, Mapping)
+        return {"train": made} if is_whole else made
+
+    parts = Parts(make)
+    names = [name for name in _SPLITS if name in parts.here()]
+    return {name: OwnItems(config.target, "" if is_whole else name, name, parts) for name in names}
+
+
+def _made(config: "PythonDataset", data_root: Path | None) -> Any:  # noqa: ANN401 (theirs)
+    """What the user's code makes: objects by split, or one of all images."""
     given = {"data_root": data_root or Path.cwd()}
     with generators_for_import():
         if takes(config, "split"):
@@ -148,15 +163,12 @@ def _parts(config: "PythonDataset", data_root: Path | None) -> dict[SplitName, O
             made = built(config, wanted="a data set", given=given)
     if isinstance(made, tuple | list) and len(made) == len(_SPLITS) and all(hasattr(each, "__len__") for each in made):
         made = dict(zip(_SPLITS, made, strict=True))
-    if not isinstance(made, Mapping):
-        return {"train": OwnItems(config.target, "", made)}
-    if "train" not in made or not made.keys() <= set(_SPLITS):
+    if isinstance(made, Mapping) and ("train" not in made or not made.keys() <= set(_SPLITS)):
         raise OwnCodeError(
             f"{config.target} gives {kind_of_object(made)} of {', '.join(map(repr, made)) or 'nothing'}; parts are "
             "'train', 'val' and 'test' ('train' at least; what is missing is cut out of it)"
         )
-    names = cast("list[SplitName]", [name for name in _SPLITS if name in made])
-    return {name: OwnItems(config.target, name, made[name]) for name in names}
+    return made
 
 
 def _read(part: OwnItems, *, needs_labels: bool, stated: bool, is_small: bool) -> _Read:

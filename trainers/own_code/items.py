@@ -1,6 +1,8 @@
 """What a data set of the user's own gives for one place: an image and its label, looked at before anybody uses them."""
 
 import hashlib
+import os
+from collections.abc import Callable, Mapping
 from numbers import Integral
 from typing import Any, NamedTuple
 
@@ -10,7 +12,8 @@ from PIL import Image
 from torch import Tensor
 
 from trainers.data.color import on_white
-from trainers.errors import DataError
+from trainers.data.split_names import SplitName
+from trainers.errors import DataError, OwnCodeError
 from trainers.own_code.loading import kind_of_object, told
 from trainers.seeding import seeded_libraries
 
@@ -41,22 +44,62 @@ class Item(NamedTuple):
         return self.image.numel() * self.image.element_size()
 
 
+class Parts:
+    """The user's objects by split, built in this process: in every other that goes on from it they are built anew.
+
+    Loader workers are forks of a process that has read images already. A file that the user's code has opened meanwhile
+    (in `__getitem__`, as one is advised to) would have one offset in all of them, and each would read what another one
+    has just looked for.
+    """
+
+    def __init__(self, make: Callable[[], Mapping[SplitName, Any]]) -> None:
+        """Build them.
+
+        Args:
+            make: builds the user's objects.
+
+        Raises:
+            OwnCodeError: they can't be built.
+        """
+        self._make = make
+        self._made: Mapping[SplitName, Any] = make()
+        self._process = os.getpid()
+
+    def here(self) -> Mapping[SplitName, Any]:
+        """Those of this process.
+
+        Raises:
+            DataError: they can't be built here.
+        """
+        if self._process != os.getpid():
+            # What was inherited goes first: lmdb opens a file once in a process.
+            self._made = {}
+            try:
+                self._made = self._make()
+            except OwnCodeError as error:
+                raise DataError(str(error)) from error
+            self._process = os.getpid()
+        return self._made
+
+
 class OwnItems:
     """A data set of the user's own: anything with a length that gives (image, label) for a number below it."""
 
-    def __init__(self, target: str, name: str, items: Any) -> None:  # noqa: ANN401 (theirs)
+    def __init__(self, target: str, name: str, part: SplitName, parts: Parts) -> None:
         """Ask its length.
 
         Args:
             target: how messages call it.
             name: `train`, `val`, `test`, or empty where it is all of them.
-            items: the user's.
+            part: its key among the parts.
+            parts: the user's.
 
         Raises:
             DataError: it has none, or gives nothing.
         """
         self._name = f"{target} ({name})" if name else target
-        self._items = items
+        self._part, self._parts = part, parts
+        items = self._items
         if not hasattr(items, "__getitem__") or not hasattr(items, "__len__"):
             raise DataError(
                 f"{self._name} is {kind_of_object(items)}; a data set has a length and gives (image, label) for a "
@@ -66,15 +109,23 @@ class OwnItems:
         if not self.num:
             raise DataError(f"{self._name} is empty")
 
+    @property
+    def _items(self) -> Any:  # noqa: ANN401 (theirs)
+        try:
+            return self._parts.here()[self._part]
+        except KeyError as error:
+            raise DataError(f"{self._name} has no such part when it is built in another process") from error
+
     def item(self, place: int, *, seed: int) -> Item:
         """The image and label at a place; what its code draws from torch, numpy and Python follows the seed.
 
         Raises:
             DataError: it raises, or does not give an image and a label.
         """
+        items = self._items
         try:
             with seeded_libraries(seed):
-                found = self._items[place]
+                found = items[place]
         except Exception as error:
             raise DataError(f"{self._name} can't give image {place}: {told(error)}") from error
         if not isinstance(found, tuple | list) or len(found) != 2:
@@ -110,8 +161,9 @@ class OwnItems:
         return None
 
     def _length(self) -> int:
+        items = self._items
         try:
-            return len(self._items)
+            return len(items)
         except Exception as error:
             raise DataError(f"{self._name} has no length: {told(error)}") from error
 

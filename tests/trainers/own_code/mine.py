@@ -58,6 +58,22 @@ class Wild(Named):
         image, label = super().__getitem__(place)
         return (image + torch.rand(image.shape, generator=self.generator)) / 3, label
 
+class Lazy(Named):
+    # Of one file, which it opens when it reads the first image.
+    file = None
+
+    def __init__(self, path, num, px):
+        super().__init__(num, px)
+        self.path = path
+
+    def __getitem__(self, place):
+        if self.file is None:
+            self.file = open(self.path, "rb", buffering=0)
+        size = 3 * self.px**2
+        self.file.seek(place * size)
+        pixels = torch.frombuffer(bytearray(self.file.read(size)), dtype=torch.uint8)
+        return pixels.reshape(3, self.px, self.px), place % 2
+
 sizes = iter(range(40, 1000))
 
 def grows_when_built():

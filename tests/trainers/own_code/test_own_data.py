@@ -236,3 +236,19 @@ def test_readers_in_other_processes_give_the_same_images(lab: Path) -> None:
     splits.train.set_epoch(2)
     for batch, chosen in zip(read, positions, strict=True):
         assert torch.equal(batch.images, splits.train.__getitems__(chosen).images)
+
+
+def test_every_reader_opens_a_file_of_its_own(lab: Path) -> None:
+    num, px = 200, 16
+    pixels = torch.randint(256, (num, 3, px, px), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    (lab / "images.bin").write_bytes(pixels.numpy().tobytes())
+    arguments = {"path": str(lab / "images.bin"), "num": num, "px": px}
+    # This process has read images of it before the readers start: its file is open.
+    train_split = load(dataset("Lazy", arguments=arguments, val_fraction=0.1, test_fraction=0.1), px=px).train
+    assert train_split._share.items._items.file is not None
+    positions = [list(range(start, start + 16)) for start in range(0, 160, 16)] * 20
+    stream = BatchStream({"train": train_split}, [Pass("train", 0, positions)], loader_workers=4, pin=False)
+    read = list(stream.next_pass("train", 0))
+    stream.close()
+    wrong = sum(int((batch.images != pixels[batch.indices]).flatten(1).any(1).sum()) for batch in read)
+    assert wrong == 0
