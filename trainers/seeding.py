@@ -5,10 +5,11 @@ same initial weights, the same image order, the same augmentation and the same d
 """
 
 import random
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -30,6 +31,8 @@ class Stream(IntEnum):
     """Which images of a batch are mixed, and how."""
     ANALYSIS = 6
     """Which images an analysis looks at."""
+    LOSS = 7
+    """What a loss of the user's own draws."""
 
 
 def derive_seed(seed: int, stream: Stream, *indices: int) -> int:
@@ -74,8 +77,24 @@ class NoiseState(NamedTuple):
             torch.cuda.set_rng_state(self.cuda, device)
 
 
+class DrawingLoss(ABC):
+    """A loss that may draw random numbers in a step of the training, from a stream of its own."""
+
+    @abstractmethod
+    def __call__(self, outputs: Any, targets: Any, /) -> torch.Tensor:  # noqa: ANN401  a task's own
+        """The loss, a scalar."""
+
+    @abstractmethod
+    def draw_from(self, seed: int) -> None:
+        """Set where what it draws next starts.
+
+        Args:
+            seed: 64 bits, see `derive_seed`.
+        """
+
+
 @contextmanager
-def seeded_libraries(seed: int) -> Iterator[None]:
+def seeded_libraries(seed: int, device: torch.device | None = None) -> Iterator[None]:
     """Let code that draws from global generators draw a stream of our own, and leave those generators as they were.
 
     torchvision draws from torch's CPU generator; timm's RandAugment and RandomErasing from Python's `random` and from
@@ -83,13 +102,18 @@ def seeded_libraries(seed: int) -> Iterator[None]:
 
     Args:
         seed: 64 bits, see `derive_seed`.
+        device: whose generator is set as well, if it is a GPU.
     """
     python_state = random.getstate()
     # Exchanged, not saved and restored, which would take longer than all the rest.
     numpy_generator = np.random.get_bit_generator()  # type: ignore[attr-defined]  # in numpy, not in its stubs
-    with torch.random.fork_rng(devices=()):
-        # Not torch.manual_seed: that one resets the CUDA generators too, which dropout uses.
+    gpus = [device] if device is not None and device.type == "cuda" else []
+    with torch.random.fork_rng(devices=gpus):
+        # Not torch.manual_seed: that one resets the generators of all GPUs, which dropout uses.
         torch.default_generator.manual_seed(seed)
+        for gpu in gpus:
+            with torch.cuda.device(gpu):
+                torch.cuda.manual_seed(seed)
         random.seed(seed)
         np.random.set_bit_generator(np.random.PCG64(seed))  # type: ignore[attr-defined]
         try:

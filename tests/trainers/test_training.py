@@ -71,6 +71,7 @@ def descend(
         normalize=normalize,
         prepare=mixing,
         config=optimization,
+        seed=0,
         steps_per_epoch=steps,
         device=device,
         world=ALONE,

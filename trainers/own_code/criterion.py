@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from trainers.errors import OwnCodeError
 from trainers.own_code.generators import generators_apart
 from trainers.own_code.loading import as_function, called, kind_of_object
+from trainers.seeding import DrawingLoss, seeded_libraries
 
 if TYPE_CHECKING:
     from trainers.own_code.python_object import PythonObject
@@ -37,20 +38,29 @@ def own_criterion(named: "PythonObject", num_classes: int, device: torch.device)
                 "make them buffers, or a part of the model"
             )
         function = function.to(device)
-    return OwnCriterion(named.target, function)
+    return OwnCriterion(named.target, function, device)
 
 
-class OwnCriterion:
-    """Logits [B, K] and labels to a scalar, or to a message that says what came instead."""
+class OwnCriterion(DrawingLoss):
+    """Logits [B, K] and labels to a scalar, or to a message that says what came instead.
 
-    def __init__(self, target: str, function: Callable[[Tensor, Tensor], Any]) -> None:
+    What it draws from torch's, numpy's or Python's global generator follows `draw_from`, and moves nobody else's.
+    """
+
+    def __init__(self, target: str, function: Callable[[Tensor, Tensor], Any], device: torch.device) -> None:
         """Keep the function.
 
         Args:
             target: how messages call it.
             function: the user's.
+            device: where it computes.
         """
-        self._target, self.function = target, function
+        self._target, self.function, self._device = target, function, device
+        self._seed = 0
+
+    def draw_from(self, seed: int) -> None:
+        """Set where what the next call draws starts."""
+        self._seed = seed
 
     def __call__(self, logits: Tensor, labels: Tensor) -> Tensor:
         """The loss.
@@ -60,7 +70,8 @@ class OwnCriterion:
         """
         given = logits.float()
         shapes = f"logits {list(given.shape)} and labels {list(labels.shape)}"
-        loss = called(self.function, f"{self._target} can't take {shapes}", given, labels)
+        with seeded_libraries(self._seed, self._device):
+            loss = called(self.function, f"{self._target} can't take {shapes}", given, labels)
         if not isinstance(loss, Tensor):
             raise OwnCodeError(
                 f"{self._target} gives {kind_of_object(loss)} for {shapes}; a loss gives a tensor of one number"
@@ -107,6 +118,14 @@ def try_criterion(criterion: Callable[[Tensor, Tensor], Tensor], num_classes: in
         raise OwnCodeError(
             f"{target} changes its buffer `{changed}` at every call, and a training that goes on after an interruption "
             "would start it anew; a loss keeps nothing from one batch to the next"
+        )
+    # What it draws is the same again.
+    again = criterion(logits, labels)
+    if not torch.equal(loss, again):
+        raise OwnCodeError(
+            f"{target} gives {loss.item():.6g} for two images, and {again.item():.6g} for the same the second time, "
+            "with the same random numbers: a loss keeps nothing from one batch to the next, which would start anew "
+            "after an interruption, and draws from torch's, numpy's or Python's global generator alone"
         )
 
 

@@ -21,6 +21,7 @@ from trainers.errors import NonFiniteLossError
 from trainers.nested import Nested, map_tensors
 from trainers.optimization.recipe import OptimizationConfig
 from trainers.ranks import World
+from trainers.seeding import DrawingLoss, Stream, derive_seed
 from trainers.tasks.task import Outputs, Preparation, Task
 
 # Looking at a loss makes a GPU wait, so several steps are looked at together.
@@ -75,6 +76,7 @@ class Descent:
         normalize: Normalization,
         prepare: Preparation | None,
         config: OptimizationConfig,
+        seed: int,
         steps_per_epoch: int,
         device: Device,
         world: World,
@@ -91,6 +93,7 @@ class Descent:
             normalize: makes a model's input of pixels, on the device.
             prepare: changes the images and targets of a batch.
             config: the trial's.
+            seed: the trial's.
             steps_per_epoch: optimizer steps.
             device: where the model is.
             world: ranks that share a global batch.
@@ -98,6 +101,7 @@ class Descent:
         """
         self._model, self._optimizer, self._ema = model, optimizer, ema
         self._task, self._criterion, self._config = task, criterion, config
+        self._seed = seed
         self._device, self._world = device, world
         self._normalize, self._prepare, self._kernels = normalize, prepare, kernels
         self._steps_per_epoch = steps_per_epoch
@@ -195,6 +199,9 @@ class Descent:
             with self._synchronized(is_last=part == num_parts - 1):
                 with self._device.autocast(), self._kernels.of("training"):
                     outputs = self._task.outputs(self._forward, images, targets)
+                if isinstance(self._criterion, DrawingLoss):
+                    place = epoch, step, part, self._world.rank
+                    self._criterion.draw_from(derive_seed(self._seed, Stream.LOSS, *place))
                 loss = self._criterion(outputs, targets) / num_parts
                 loss.backward()  # type: ignore[no-untyped-call]
             total += loss.detach()

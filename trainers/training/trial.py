@@ -369,6 +369,7 @@ class _Trial:
             normalize=self._normalize,
             prepare=self._prepare,
             config=self._config.optimization,
+            seed=self._config.seed,
             steps_per_epoch=self._sampler.steps_per_epoch,
             device=self._device,
             world=self._world,

@@ -118,6 +118,9 @@ class Broken(Squares):
         raise OSError("no such folder")
 """
 LOSSES = """
+import random
+
+import numpy
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -175,6 +178,24 @@ class Moving(nn.Module):
     def forward(self, logits, labels):
         self.mean += 1
         return F.cross_entropy(logits, labels)
+
+class Drawing:
+    def __init__(self):
+        self.drawn = []
+
+    def __call__(self, logits, labels):
+        self.drawn.append((random.random(), float(numpy.random.rand()), float(torch.rand(()))))
+        return F.cross_entropy(logits, labels) * sum(self.drawn[-1])
+
+class Growing:
+    num_steps = 0
+
+    def __call__(self, logits, labels):
+        self.num_steps += 1
+        return F.cross_entropy(logits, labels) / self.num_steps
+
+def of_a_generator_of_its_own(logits, labels, generator=torch.Generator()):
+    return F.cross_entropy(logits, labels) * torch.rand((), generator=generator)
 
 class Mute:
     pass

@@ -1,6 +1,7 @@
 """Losses, changes of the network, optimizers and augmentations of the user's own, and what is said where one does not
 fit."""
 
+import random
 import re
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from trainers.data.digits import DigitsConfig
 from trainers.errors import OwnCodeError
 from trainers.initial_model import initial_network
 from trainers.models.bias import attached_biases
+from trainers.own_code.criterion import OwnCriterion
 from trainers.own_code.examining import try_trial
 from trainers.runtime import Runtime
 from trainers.start import starts_of
@@ -87,6 +89,33 @@ def test_a_training_makes_it_small_and_is_scored_by_the_same_metrics(lab: Path) 
     assert set(other.metrics) == set(plain.metrics)
 
 
+def test_what_a_loss_draws_follows_its_place_and_moves_nothing_else(lab: Path) -> None:
+    try_trial(with_loss("Drawing"), None)
+    results, states = [], []
+    for _ in range(2):
+        random.seed()
+        results.append(train(with_loss("Drawing"), Runtime(device="cpu")))
+        states.append(torch.random.get_rng_state())
+    assert results[0].epochs[0].metrics["train/loss"] == results[1].epochs[0].metrics["train/loss"]
+    # Dropout goes on from where the control's does.
+    train(TrialConfig.model_validate(TRIAL), Runtime(device="cpu"))
+    assert torch.equal(torch.random.get_rng_state(), states[0])
+
+
+def test_what_a_loss_draws_is_another_in_every_step_and_epoch(lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    two_epochs = with_loss("Drawing").model_copy(update={"seed": 5}).model_dump()
+    two_epochs["optimization"] |= {"epochs": 2, "accumulation_steps": 2}
+    seen = []
+    draw_from = OwnCriterion.draw_from
+    monkeypatch.setattr(
+        OwnCriterion, "draw_from", lambda self, seed: (seen.append((self, seed)), draw_from(self, seed))[1]
+    )
+    train(TrialConfig.model_validate(two_epochs), Runtime(device="cpu"))
+    drawn = seen[0][0].function.drawn
+    # Two epochs of two steps of two parts.
+    assert len(drawn) == len({*drawn}) == len({seed for _, seed in seen}) == 8
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
@@ -105,6 +134,8 @@ def test_a_training_makes_it_small_and_is_scored_by_the_same_metrics(lab: Path) 
         ("one_sided", r"can't take logits .*TypeError: one_sided\(\) takes 1 positional argument but 2 were given"),
         ("Learned", "has parameters of its own, which nobody trains"),
         ("Moving", "changes its buffer `mean` at every call"),
+        ("Growing", "and .* for the same the second time, with the same random numbers: a loss keeps nothing from one"),
+        ("of_a_generator_of_its_own", "for the same the second time, with the same random numbers"),
         ("Mute", "gives an object of the type Mute that can't be called; a loss is a function, or a class"),
         # The digits are of ten classes.
         ("OfTwo", r"can't take logits \[2, 10\]"),
