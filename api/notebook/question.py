@@ -93,8 +93,25 @@ def _made(control: Config | None, treatments: Mapping[str, Config]) -> JsonObjec
 
 def _json_of(config: Config) -> JsonObject:
     if isinstance(config, BaseModel):
-        return dict(config.model_dump(mode="json", exclude_unset=True))
+        found = _set_alone(config, config.model_dump(mode="json"))
+        assert isinstance(found, dict)
+        return found
     return {name: _json_value(value) for name, value in config.items()}
+
+
+def _set_alone(value: object, written: JsonValue) -> JsonValue:
+    """Of what a config writes what was set, and every `kind`: without it nobody knows what the rest is about."""
+    if isinstance(value, BaseModel) and isinstance(written, dict):
+        return {
+            name: _set_alone(getattr(value, name, None), inner)
+            for name, inner in written.items()
+            if name in value.model_fields_set or name == "kind"
+        }
+    if isinstance(value, list | tuple) and isinstance(written, list):
+        return [_set_alone(each, inner) for each, inner in zip(value, written, strict=True)]
+    if isinstance(value, Mapping) and isinstance(written, dict):
+        return {name: _set_alone(value.get(name), inner) for name, inner in written.items()}
+    return written
 
 
 def _json_value(value: object) -> JsonValue:

@@ -15,7 +15,11 @@ from orchestrator.errors import SpecError
 from orchestrator.spec.experiment import parse_spec
 from tests.orchestrator.synthetic import make_records, make_spec, report_on
 from trainers.config import TrialConfig
+from trainers.data.digits import DigitsConfig
 from trainers.models.gaussian import GaussianBias
+from trainers.models.small_vit import SmallVitConfig
+from trainers.optimization.recipe import OptimizationConfig
+from trainers.optimization.sgd import SgdConfig
 
 VIT = {"kind": "small_vit", "width": 12, "depth": 1, "num_heads": 1, "image_size_px": 16, "patch_size_px": 4}
 CONTROL = {"model": VIT, "dataset": {"kind": "digits", "num_train": 60}, "optimization": {"global_batch_size": 20}}
@@ -54,6 +58,20 @@ def test_configs_are_taken_as_objects_too() -> None:
     # Only what was set: the rest is left to the spec's defaults.
     assert parse_spec(spec).optimization.global_batch_size == 20
     assert spec["arms"][1]["patch"]["attention_bias"]["sigma"] == 2.0
+
+
+def test_configs_that_are_made_as_objects_say_their_kinds() -> None:
+    control = TrialConfig(
+        model=SmallVitConfig(width=24, depth=1, num_heads=2),
+        dataset=DigitsConfig(num_train=100),
+        optimization=OptimizationConfig(optimizer=SgdConfig(lr=0.1)),
+    )
+    spec = document(control=control, treatment={"attention_bias": GaussianBias()})
+    # No more than was set: what a default says may become better.
+    assert spec["models"] == [{"kind": "small_vit", "width": 24, "depth": 1, "num_heads": 2}]
+    assert spec["datasets"] == [{"kind": "digits", "num_train": 100}]
+    assert spec["optimization"] == {"optimizer": {"kind": "sgd", "lr": 0.1}}
+    parse_spec(spec)
 
 
 def test_a_spec_in_a_file_is_taken_as_it_is_and_own_code_starts_beside_it(tmp_path: Path) -> None:
