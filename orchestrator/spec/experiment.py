@@ -535,6 +535,13 @@ class ExperimentSpec(StrictModel):
     @model_validator(mode="after")
     def _primary_metric_is_measured(self) -> Self:
         measured = list(claimable(self.task, self.analyses))
+        if not measured:
+            # Of a command alone: every other task measures something on `test/`.
+            message = (
+                "none of these can carry the claim: call what chose nothing `test/...`; or let the best row by a "
+                '`val/...` count (`"row": "best"`), and `best_val/...` is claimed'
+            )
+            refuse("experiment", [(("task", "results", "metrics"), message)])
         if self.primary_metric not in measured:
             kind = self.primary_metric.partition("/")[0]
             message = f'`{self.primary_metric}` is never measured: ask for it with `"analyses": [{{"kind": "{kind}"}}]`'

@@ -304,3 +304,18 @@ def test_the_page_shows_the_example_and_timms_form_as_they_plan(tmp_path: Path) 
         plan = plan_of(expansion)
     assert plan.num_confirm_trials == 12
     assert expansion.spec.primary_metric == "test/top1"
+
+
+@pytest.mark.parametrize(("row", "is_refused"), [("last", True), ("best", False)])
+def test_a_script_without_a_test_split_is_told_how_to_claim(row: str, is_refused: bool) -> None:
+    results = {"kind": "csv", "file": "summary.csv", "row": row, "metrics": {"val/top1": TOP1}}
+    document = {**SPEC, "task": {"kind": "command", "results": results}}
+    if not is_refused:
+        assert parse_spec(document).primary_metric == "best_val/top1"
+        return
+    with pytest.raises(SpecError) as refusal:
+        parse_spec(document)
+    (problem,) = refusal.value.problems
+    assert problem.pointer == "/task/results/metrics"
+    assert "call what chose nothing `test/...`" in problem.message
+    assert '"row": "best"' in problem.message
