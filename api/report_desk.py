@@ -23,6 +23,7 @@ from typing import Any, Concatenate, Generic, NamedTuple, ParamSpec, TypeVar
 from fastapi.concurrency import run_in_threadpool
 
 from api.errors import RequestError
+from api.orphaned import end_with_parent
 from orchestrator.errors import OrchestratorError
 from orchestrator.service.experiments import Experiments
 from orchestrator.settings import Settings
@@ -302,6 +303,7 @@ def _begin(settings: Settings) -> None:
     global _experiments  # noqa: PLW0603 (one for each process)
     # Ctrl-C goes to the whole group; who ends these processes is their parent.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    end_with_parent()
     os.umask(settings.umask)
     _experiments = Experiments(open_as_it_is(settings.effective_database_url), settings)
 

@@ -8,9 +8,8 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from api.event_looks import EventLooks
+from api.event_looks import EventLooks, Look, as_sent
 from api.sse import Event, read_events
-from orchestrator.service.views import EventView
 from orchestrator.store.database import Database
 from orchestrator.store.events import append_event
 from tests.api import playing
@@ -46,18 +45,22 @@ def test_watchers_of_one_experiment_share_their_looks(
     monkeypatch.setattr(experiments, "events", lambda *args: asked.append(args) or real(*args))
     looks = EventLooks(experiments)
 
-    async def watch() -> list[tuple[EventView, ...]]:
+    async def watch() -> list[Look]:
         both = [looks.after(experiment_id, seen, pause_seconds=0) for seen in (0, 3) for _ in range(50)]
         return await asyncio.gather(*both)
 
     found = asyncio.run(watch())
     assert len(asked) == 2
-    assert found[0] == found[49] == real(experiment_id, 0)
-    assert found[50] == found[99] == real(experiment_id, 3)
+    for first, seen in ((0, 0), (50, 3)):
+        events = real(experiment_id, seen)
+        # Not written anew for each watcher: the very same bytes.
+        assert all(look is found[first] for look in found[first : first + 50])
+        assert found[first].sent == b"".join(as_sent(event, event.id) for event in events if event.kind != "end")
+        assert (found[first].last, found[first].end) == (events[-1].id, events[-1])
     # What one has waited for is not what the next one gets.
     with database.write() as session:
         append_event(session, experiment_id, "late", {})
-    assert len(asyncio.run(watch())[0]) == len(found[0]) + 1
+    assert asyncio.run(watch())[0].sent.count(b"event: ") == found[0].sent.count(b"event: ") + 1
 
 
 def test_a_look_that_is_over_is_found_by_nobody(app: FastAPI, http: TestClient, experiment_id: str) -> None:
@@ -71,7 +74,7 @@ def test_a_look_that_is_over_is_found_by_nobody(app: FastAPI, http: TestClient, 
         while not look.done():  # noqa: ASYNC110 (every turn of the loop is looked at)
             await asyncio.sleep(0)
         assert looks._under_way == {}
-        assert await watcher == ()
+        assert await watcher == Look(sent=b"", last=10**6, end=None, has_more=False)
 
     asyncio.run(watch())
 

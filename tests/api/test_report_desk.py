@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,15 +13,18 @@ from fastapi.testclient import TestClient
 
 from api.app import create_app
 from api.dependencies import PicturesDep, ReportsDep
+from api.orphaned import WATCH
 from orchestrator.service.experiments import Experiments
 from orchestrator.settings import Settings
 from orchestrator.store.database import Database
 from tests.api import playing
 from tests.api.conftest import JsonObject
+from tests.api.processes import wait_for_the_end_of
 
 
 def written_by(experiments: Experiments, experiment_id: str) -> str:
-    """Work that tells which process did it, and when."""
+    """Work that tells which process did it, and when; in one that would outlive a killed service it fails."""
+    assert WATCH in {thread.name for thread in threading.enumerate()}
     return f"{os.getpid()} {time.monotonic_ns()} {experiments.get(experiment_id).name}"
 
 
@@ -150,7 +154,4 @@ def test_no_process_is_left(settings: Settings, spec: JsonObject, app: FastAPI) 
         known = http.post("/experiments", json=spec).json()["id"]
         pid = int(http.get(f"/who/{known}").json().split()[0])
         assert Path(f"/proc/{pid}").exists()
-    deadline = time.monotonic() + 20
-    while Path(f"/proc/{pid}/exe").exists() and "Z" not in Path(f"/proc/{pid}/stat").read_text().split()[2]:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_for_the_end_of(pid)

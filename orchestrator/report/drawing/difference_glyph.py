@@ -31,8 +31,7 @@ def difference_glyph(comparison: Comparison, decimals: int, *, is_interim: bool 
     for seed, effect in sorted(effects.items(), key=lambda each: each[1]):
         place = round(x(effect) / (2 * _DOT))
         heaps[place] = heaps.get(place, 0) + 1
-        told = f"seed {seed}: {with_unit(signed(effect, decimals), comparison.unit)}"
-        dots.append((place * 2 * _DOT, heaps[place], told))
+        dots.append((place * 2 * _DOT, heaps[place], seed, effect))
     # So many pairs that a heap would grow out of the page are drawn closer.
     step = min(_STEP, 160 / max([*heaps.values(), 1]))
     ground = 10 + step * max([*heaps.values(), 1])
@@ -46,7 +45,8 @@ def difference_glyph(comparison: Comparison, decimals: int, *, is_interim: bool 
             for place, number in heaps.items()
         ]
         dots = []
-    for place, nth, told in dots:
+    for place, nth, seed, effect in dots:
+        told = f"seed {seed}: {with_unit(signed(effect, decimals), comparison.unit)}"
         centre = f'cx="{place}" cy="{round(ground - step * (nth - 0.5), 1)}"'
         shapes.append(f'<circle class="dot" {centre} r="{_DOT}"><title>{told}</title></circle>')
     dashes = ' stroke-dasharray="5 3"' if is_interim else ""

@@ -12,6 +12,9 @@ from orchestrator.report.sections.order import chapters_of, pictures_of
 from orchestrator.report.sections.section import Chapter, Mention, Part, Place, ShownTable
 from orchestrator.report.words.table import without_constant_columns
 
+MAX_PRINTED_CELLS = 400
+"""Of a table beside that of the answer: a report of 144 cells would print hundreds of pages."""
+
 
 def to_html(report: Report, pictures: Mapping[str, bytes] | None = None) -> str:
     """The whole page.
@@ -30,6 +33,8 @@ def to_html(report: Report, pictures: Mapping[str, bytes] | None = None) -> str:
         # Of one cell the first table says all.
         matrix=matrix_of(report) if len(report.cells) > 1 else None,
         stylesheet=stylesheet(),
+        answers_place=Place.ANSWER,
+        max_printed_cells=MAX_PRINTED_CELLS,
         svgs={name: _inline(svg) for name, svg in svgs.items()},
     )
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from orchestrator.report.formats import html
 from orchestrator.report.formats.html import to_html
 from tests.chromium import browser, needs_chromium
 from tests.orchestrator.report.test_search_history import LOG_SIGMA, SEEDS, SIGMA, spec_with, tried
@@ -42,4 +43,23 @@ def test_no_cell_is_cut_off_at_any_width(browser, page, tmp_path):
         tab.set_viewport_size({"width": width, "height": 900})
         assert tab.evaluate("document.documentElement.scrollWidth") == width
         assert tab.evaluate(CUT_OFF) == [], width
+    tab.close()
+
+
+def test_paper_has_tables_that_fit_and_leaves_out_long_ones(browser, tmp_path, monkeypatch):
+    monkeypatch.setattr(html, "MAX_PRINTED_CELLS", 30)
+    file = tmp_path / "report.html"
+    file.write_text(searched())
+    tab = browser.new_page(viewport={"width": 703, "height": 1000})  # A4 between its margins
+    tab.goto(file.as_uri())
+    left_out = tab.locator(".unprinted table")
+    assert left_out.count() > 1
+    assert left_out.first.is_visible()
+    assert not tab.locator(".on-paper").first.is_visible()
+    tab.emulate_media(media="print")
+    assert not any(each.is_visible() for each in left_out.all())
+    assert "not printed" in tab.locator(".on-paper").first.inner_text()
+    # The answer's table is printed, as a table: each row as a list takes ten times the paper.
+    assert tab.locator("thead").first.is_visible()
+    assert tab.evaluate("document.documentElement.scrollWidth") == 703
     tab.close()
