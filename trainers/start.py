@@ -11,11 +11,12 @@ from trainers.config import TrialConfig
 from trainers.data.sampling import TrainSampler
 from trainers.data.splits import ImageSplit
 from trainers.initial_model import initial_network
-from trainers.models.added import added_to
+from trainers.models.added import added_to, replaced_in
 from trainers.models.attached_bias import AttachedBias
 from trainers.nested import tensors_in
 from trainers.ranks import ALONE
-from trainers.start_facts import BATCHES, RANDOM, WEIGHTS
+from trainers.start_facts import BATCHES, RANDOM, REPLACED, WEIGHTS
+from trainers.tensor_digest import tensor_digest
 
 _NUM_BATCHES, _NUM_IMAGES = 2, 16
 """Images of the first batches whose pixels are looked at, augmented; of all others their places are."""
@@ -30,7 +31,8 @@ def start_of(model: nn.Module, split: ImageSplit, sampler: TrainSampler) -> dict
         sampler: of this rank.
 
     Returns:
-        `start_weights`: all weights and buffers but those that an attention bias, or a change of the user's own, adds;
+        `start_weights`: all weights and buffers but those that an attention bias, or a change of the user's own, adds
+        (in place of those that such a change replaces, what was there before);
         `start_batches`: the order of the first epoch's images on this rank, and the first of them as the model gets
         them; `start_random`: torch's random state, which dropout and stochastic depth draw from.
 
@@ -44,7 +46,7 @@ def start_of(model: nn.Module, split: ImageSplit, sampler: TrainSampler) -> dict
         batch = split.__getitems__(positions[:_NUM_IMAGES])
         pixels += tensors_in((batch.images, batch.targets))
     return {
-        WEIGHTS: _digest(tensor for _, tensor in sorted(_common_state(model).items())),
+        WEIGHTS: hashlib.blake2b(" ".join(_common_state(model).values()).encode(), digest_size=6).hexdigest(),
         BATCHES: _digest([torch.tensor(positions) for positions in batches] + pixels),
         RANDOM: _digest([torch.get_rng_state()]),
     }
@@ -56,6 +58,10 @@ def starts_of(configs: Sequence[TrialConfig], data_root: Path | None) -> Iterato
     Args:
         configs: several arms of one seed, say; data that they share are opened once.
         data_root: where relative paths start.
+
+    Returns:
+        For each what `start_of` says, and under `start_replaced` the names of weights and buffers that a change of the
+        user's own has replaced, if it has.
 
     Raises:
         TrainerError: one of them can't be trained as written.
@@ -80,24 +86,27 @@ def starts_of(configs: Sequence[TrialConfig], data_root: Path | None) -> Iterato
             seed=config.seed,
             world=ALONE,
         )
-        yield start_of(initial_network(config, class_names, data_root), split, sampler)
+        network = initial_network(config, class_names, data_root)
+        start = start_of(network, split, sampler)
+        replaced = replaced_in(network)
+        yield start | {REPLACED: ", ".join(sorted(replaced))} if replaced else start
 
 
-def _common_state(model: nn.Module) -> dict[str, Tensor]:
-    """The state without that of attached biases, and of what a change of the user's own has added."""
+def _common_state(model: nn.Module) -> dict[str, str]:
+    """A digest of each tensor of the state, by name in order: what the arms of a pair have in common.
+
+    That is all but attached biases, and what a change of the user's own has added; of what it has replaced, what was
+    there before.
+    """
     prefixes = tuple(f"{name}." for name, module in model.named_modules() if isinstance(module, AttachedBias))
-    added = added_to(model)
-    return {
-        name: tensor
+    added, replaced = added_to(model), replaced_in(model)
+    kept = {
+        name: tensor_digest(tensor)
         for name, tensor in model.state_dict().items()
-        if not name.startswith(prefixes) and name not in added
+        if not name.startswith(prefixes) and name not in added and name not in replaced
     }
+    return dict(sorted((kept | replaced).items()))
 
 
 def _digest(tensors: Iterable[Tensor]) -> str:
-    digest = hashlib.blake2b(digest_size=6)
-    for tensor in tensors:
-        flat = tensor.detach().cpu().contiguous()
-        digest.update(f"{flat.dtype} {tuple(flat.shape)}".encode())
-        digest.update(flat.flatten().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
+    return hashlib.blake2b(" ".join(map(tensor_digest, tensors)).encode(), digest_size=6).hexdigest()

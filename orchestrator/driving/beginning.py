@@ -7,12 +7,13 @@ trainings would start, before it trains itself: a moment, in a process that has 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from orchestrator.driving.work import OpenTrial
 from orchestrator.planning.equal_starts import changes_alone, unexplained
 from orchestrator.planning.planned import PlannedTrial
 from trainers.config import TrialConfig
-from trainers.start_facts import START_WORDS
+from trainers.start_facts import REPLACED, START_WORDS
 from trainers.strict import StrictModel
 
 
@@ -49,8 +50,17 @@ def with_arms(trials: Sequence[OpenTrial], planned: Sequence[PlannedTrial], cont
     return found
 
 
-def unequal_arms(arms: Arms, data_root: Path | None) -> list[str]:
-    """A sentence for every treatment that starts otherwise than its control in what it does not change.
+class Look(NamedTuple):
+    """What a look at the arms of a cell has found."""
+
+    complaints: list[str]
+    """A sentence for every treatment that starts otherwise than its control in what it does not change."""
+    alike: str
+    """What is told where there is no complaint."""
+
+
+def unequal_arms(arms: Arms, data_root: Path | None) -> Look:
+    """Compare where the trainings of all arms would start.
 
     Raises:
         TrainerError: an arm can't be trained as written.
@@ -58,12 +68,17 @@ def unequal_arms(arms: Arms, data_root: Path | None) -> list[str]:
     # torch, which a driver does without.
     from trainers.start import starts_of  # noqa: PLC0415
 
-    starts = starts_of(list(arms.configs.values()), data_root)
-    return complaints(arms, dict(zip(arms.configs, starts, strict=True)))
+    starts = dict(zip(arms.configs, starts_of(list(arms.configs.values()), data_root), strict=True))
+    return Look(complaints(arms, starts), alike_words(arms, starts))
 
 
 def complaints(arms: Arms, starts: Mapping[str, Mapping[str, str]]) -> list[str]:
-    """The same, of digests that are known: name of an arm -> see `trainers.start`."""
+    """See `Look.complaints`.
+
+    Args:
+        arms: of one cell and seed.
+        starts: name of an arm -> its digests, see `trainers.start.starts_of`.
+    """
     if arms.control not in arms.configs:
         return []
     control, start = arms.configs[arms.control], starts[arms.control]
@@ -75,9 +90,11 @@ def complaints(arms: Arms, starts: Mapping[str, Mapping[str, str]]) -> list[str]
     ]
 
 
-def alike_words(arms: Arms) -> str:
-    """What is told where there is no complaint."""
-    return f"{arms.cell}: {', '.join(arms.configs)} start alike in everything that they do not change ({_FACTS})"
+def alike_words(arms: Arms, starts: Mapping[str, Mapping[str, str]]) -> str:
+    """See `Look.alike`; what the user's own change replaces is no complaint, and is said."""
+    replaced = "".join(f"; {arm} replaces {start[REPLACED]}" for arm, start in starts.items() if REPLACED in start)
+    alike = f"{arms.cell}: {', '.join(arms.configs)} start alike in everything that they do not change ({_FACTS})"
+    return alike + replaced
 
 
 _FACTS = ", ".join(START_WORDS.values())

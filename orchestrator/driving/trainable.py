@@ -14,7 +14,7 @@ from typing import Any
 from ray import get_runtime_context, tune
 from ray.exceptions import RayActorError
 
-from orchestrator.driving.beginning import Arms, alike_words, unequal_arms
+from orchestrator.driving.beginning import Arms, unequal_arms
 from orchestrator.driving.node_faults import NodeFaultError, fitting_nodes, may_be_the_nodes
 from orchestrator.driving.silence import SilenceLimit
 from orchestrator.driving.storage_faults import Patience, saved_state, storage_trouble
@@ -145,14 +145,14 @@ def _unequal_arms(arms_json: str, runtime: Runtime) -> str:
         return ""
     arms = Arms.model_validate_json(arms_json)
     try:
-        complaints = unequal_arms(arms, runtime.data_root)
+        look = unequal_arms(arms, runtime.data_root)
     except TrainerError as error:
         # The arm's own trials say so, too: this one may be another arm's.
         tune.report({ALIKE: f"{arms.cell}: could not check whether the arms start alike: {error}"})
         return ""
-    if not complaints:
-        tune.report({ALIKE: alike_words(arms)})
-    return "; ".join(complaints)
+    if not look.complaints:
+        tune.report({ALIKE: look.alike})
+    return "; ".join(look.complaints)
 
 
 def _told(error: Exception) -> dict[str, str]:

@@ -1,16 +1,27 @@
-"""What a change of the user's own has added to a network, noted on the network itself."""
+"""What a change of the user's own has added to a network and replaced in it, noted on the network itself."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 
-from torch import nn
+from torch import Tensor, nn
 
-_ADDED = "_sigmalab_added"
-"""A plain attribute: copies, pickles and compiled networks keep it, and no state dict has it."""
+from trainers.tensor_digest import tensor_digest
+
+_ADDED, _REPLACED = "_sigmalab_added", "_sigmalab_replaced"
+"""Plain attributes: copies, pickles and compiled networks keep them, and no state dict has them."""
 
 
-def note_added(network: nn.Module, names: Iterable[str]) -> None:
-    """Note names of the network's state that were not there before a change."""
-    setattr(network, _ADDED, frozenset(names))
+def note_change(network: nn.Module, before: Mapping[str, Tensor]) -> None:
+    """Note what of a network's state is new after a change, and what is no more there, or is another tensor.
+
+    Args:
+        network: changed.
+        before: its state before, the tensors themselves (`state_dict(keep_vars=True)`).
+    """
+    after = network.state_dict(keep_vars=True)
+    # As they are now: a change that only moves a weight into another module, and doubles it there, has changed it.
+    replaced = {name: tensor_digest(tensor) for name, tensor in before.items() if after.get(name) is not tensor}
+    setattr(network, _ADDED, frozenset(after.keys() - before))
+    setattr(network, _REPLACED, replaced)
 
 
 def added_to(network: nn.Module) -> set[str]:
@@ -19,4 +30,13 @@ def added_to(network: nn.Module) -> set[str]:
         f"{path}.{name}" if path else name
         for path, module in network.named_modules()
         for name in vars(module).get(_ADDED, ())
+    }
+
+
+def replaced_in(network: nn.Module) -> dict[str, str]:
+    """What a change of a network, or of a module in it, has taken out or replaced: name -> digest of what was there."""
+    return {
+        f"{path}.{name}" if path else name: digest
+        for path, module in network.named_modules()
+        for name, digest in vars(module).get(_REPLACED, {}).items()
     }

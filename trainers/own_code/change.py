@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from trainers.errors import OwnCodeError
-from trainers.models.added import note_added
+from trainers.models.added import note_change
 from trainers.models.attached_bias import AttachedBias
 from trainers.models.bias import AttentionBias
 from trainers.models.grid import TokenGrid
@@ -51,7 +51,7 @@ def change(named: "PythonObject", network: nn.Module) -> None:
     Raises:
         OwnCodeError: it raises, or returns another network.
     """
-    before = network.state_dict().keys()
+    before = dict(network.state_dict(keep_vars=True))
     with generators_apart():
         bias = own_bias(named)
         returned: Any = None
@@ -65,7 +65,7 @@ def change(named: "PythonObject", network: nn.Module) -> None:
             f"{named.target} returns {kind_of_object(returned)}; a change gets the network, changes it in place, and "
             "returns nothing or the same network: to put another in its place, name it as `model`"
         )
-    note_added(network, network.state_dict().keys() - before)
+    note_change(network, before)
 
 
 def require_a_change(label: str, plain: nn.Module, changed: nn.Module, image_size_px: int) -> None:

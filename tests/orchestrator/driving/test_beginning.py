@@ -19,6 +19,7 @@ from orchestrator.store.database import open_database
 from tests.orchestrator.small_experiments import TINY, experiment_of, rows_of, run, settings_in, spec_of
 from trainers import ray_worker
 from trainers.models.gaussian import GaussianBias
+from trainers.own_code.place import running
 from trainers.runtime import Runtime
 
 GAUSSIAN = TINY["arms"][1]["patch"]
@@ -57,15 +58,72 @@ def test_honest_arms_start_alike_or_differ_in_what_they_change():
         {"task": {"label_smoothing": 0.1}},
         {"normalization": "imagenet"},
     )
-    assert unequal_arms(arms_of(*changes), None) == []
+    assert unequal_arms(arms_of(*changes), None).complaints == []
 
 
 def test_an_arm_that_moves_the_random_stream_is_found(bias_that_draws):
-    (complaint,) = unequal_arms(arms_of(GAUSSIAN, {"optimization": {"epochs": 3}}), None)
+    (complaint,) = unequal_arms(arms_of(GAUSSIAN, {"optimization": {"epochs": 3}}), None).complaints
     assert complaint == (
         "arm-0 in here changes the attention bias alone, but does not start from the same random state as control: "
         "its pairs would compare more than that"
     )
+
+
+CHANGES = """
+import torch
+from torch import nn
+
+class Gated(nn.Module):
+    def __init__(self, inner):
+        super().__init__()
+        self.inner, self.scale = inner, nn.Parameter(torch.zeros(()))
+
+    def forward(self, x):
+        return self.inner(x) * (1 + self.scale)
+
+def gate(network):
+    network.blocks[0].mlp = Gated(network.blocks[0].mlp)
+
+def rms_norm(network):
+    network.norm = nn.RMSNorm(network.norm.normalized_shape)
+
+def louder(network):
+    with torch.no_grad():
+        network.patch_embed.proj.weight.mul_(2)
+
+def gate_louder(network):
+    gate(network)
+    with torch.no_grad():
+        network.blocks[0].mlp.inner.fc1.weight.mul_(2)
+"""
+
+
+@pytest.fixture
+def own_changes(tmp_path):
+    (tmp_path / "lab").mkdir()
+    (tmp_path / "lab" / "beginnings.py").write_text(CHANGES)
+    with running(tmp_path / "lab"):
+        yield
+    with running(None):
+        pass
+
+
+def own_change(name: str) -> dict:
+    return {"attention_bias": {"kind": "python", "target": f"beginnings:{name}"}}
+
+
+def test_what_an_own_change_wraps_or_replaces_is_told_and_stops_nothing(own_changes):
+    look = unequal_arms(arms_of(own_change("gate"), own_change("rms_norm")), None)
+    assert look.complaints == []
+    gated, normed = look.alike.split("; ")[1:]
+    assert gated.startswith("arm-0 replaces blocks.0.mlp.fc1.bias, blocks.0.mlp.fc1.weight, ")
+    assert normed == "arm-1 replaces norm.bias, norm.weight"
+
+
+def test_an_own_change_of_weights_that_stay_is_found_wherever_it_leaves_them(own_changes):
+    complaints = unequal_arms(arms_of(own_change("louder"), own_change("gate_louder")), None).complaints
+    assert [complaint.partition(" in here")[0] for complaint in complaints] == ["arm-0", "arm-1"]
+    assert all("does not start from the same initial weights as control" in complaint for complaint in complaints)
 
 
 def test_the_first_trial_of_each_cell_looks_at_all_arms():
