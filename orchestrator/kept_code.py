@@ -14,11 +14,11 @@ from orchestrator.declared_dependencies import declared_dependencies
 from orchestrator.errors import Problem, SpecError
 from orchestrator.spec.code import ArmCode, CodeFolder
 from orchestrator.spec.experiment import ExperimentSpec
-from trainers.command.model import named_files, started_modules
+from trainers.command.files import Named, command_files
 from trainers.errors import OwnCodeError
 from trainers.own_code.place import OwnCode, outside, own_code, refused
 from trainers.own_code.python_object import is_target
-from trainers.own_code.snapshot import snapshot
+from trainers.own_code.snapshot import snapshot, snapshot_of_files
 from trainers.strict_json import JsonObject
 
 FOLDER = ".code"
@@ -171,9 +171,15 @@ def _snapshot_of(spec: ExperimentSpec, root: Path, store: Path) -> Path:
 def _snapshot_of_commands(document: JsonObject, root: Path, store: Path) -> Path:
     """All files that some arm's command may name."""
     asked: JsonObject = {field: document[field] for field in ("models", "datasets", "cell_patches", "arms")}
-    words = list(_texts_in(asked))
-    modules, named = list(started_modules(words, root)), list(named_files(words, root))
-    return snapshot(root, modules, store, named=[*named, *_files_in(asked)], is_apart=True)
+    found = command_files(Named(tuple(_texts_in(asked)), tuple(_files_in(asked)), _results_of(document)), root)
+    return snapshot_of_files(root, [root / file for file in found.files], store)
+
+
+def _results_of(document: JsonObject) -> str:
+    task = document["task"]
+    results = task.get("results") if isinstance(task, dict) else None
+    file = results.get("file") if isinstance(results, dict) else None
+    return file if isinstance(file, str) else ""
 
 
 def _texts_in(document: JsonValue) -> Iterator[str]:

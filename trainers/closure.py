@@ -57,6 +57,10 @@ class Sources:
                     waiting.extend(self._module(each).imports)
         return frozenset(found)
 
+    def has(self, module: str) -> bool:
+        """Whether there is source of a module here."""
+        return self._file(module) is not None
+
     def imported_by(self, modules: Iterable[str]) -> frozenset[str]:
         """Every name that these may import, of whatever package."""
         return frozenset().union(*(self._module(module).imports for module in modules))
@@ -74,7 +78,7 @@ class Sources:
             assert file is not None
             tree = ast.parse(self._texts[file] if file in self._texts else file.read_bytes(), str(file))
             package = name if file.name == "__init__.py" else name.rpartition(".")[0]
-            imports = frozenset(_imports(tree, package))
+            imports = frozenset(imports_in(tree, package))
             self._read[name] = _Module(hashlib.sha256(_told(tree).encode()).hexdigest()[:12], imports)
         return self._read[name]
 
@@ -98,7 +102,7 @@ def _with_parents(name: str) -> list[str]:
     return [".".join(parts[:length]) for length in range(1, len(parts) + 1)]
 
 
-def _imports(node: ast.AST, package: str) -> Iterator[str]:
+def imports_in(node: ast.AST, package: str) -> Iterator[str]:
     """Names that a module may import: of `from a import b` both `a` and `a.b`, whichever of them is a module."""
     for child in ast.iter_child_nodes(node):
         match child:
@@ -110,9 +114,9 @@ def _imports(node: ast.AST, package: str) -> Iterator[str]:
                 yield from (f"{origin}.{alias.name}" for alias in names)
             case ast.If(test=test, orelse=orelse) if _is_type_checking(test):
                 for statement in orelse:
-                    yield from _imports(ast.Module([statement], []), package)
+                    yield from imports_in(ast.Module([statement], []), package)
             case _:
-                yield from _imports(child, package)
+                yield from imports_in(child, package)
 
 
 def _origin(module: str, level: int, package: str) -> str:

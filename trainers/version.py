@@ -3,7 +3,7 @@
 import hashlib
 import sys
 import sysconfig
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache, lru_cache
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from importlib.util import find_spec
@@ -13,9 +13,10 @@ from typing import NamedTuple
 from pydantic import BaseModel
 
 from trainers.closure import Sources
+from trainers.command.files import Named, command_files, named_in
 from trainers.errors import ConfigError
 from trainers.own_code.place import files_of, in_folder, own_code_here
-from trainers.own_code.python_object import own_files_of, own_modules_of
+from trainers.own_code.python_object import own_modules_of
 
 NUMERIC_LIBRARIES = ("torch", "torchvision", "timm", "numpy", "scipy", "scikit-learn", "pillow")
 """Of every trial; kinds name others that they compute with (`libraries`)."""
@@ -36,6 +37,7 @@ UNCOUNTED = frozenset(
         "trainers.own_code",
         "trainers.own_code.place",
         "trainers.own_code.python_object",
+        "trainers.command.files",
         "trainers.user_path",
         "trainers.atomic_file",
         "trainers.checksums",
@@ -53,7 +55,8 @@ where a module that counts imports it, too. Why each of them may be here:
   nothing of that changes a result; a batch that a GPU does not hold ends the trial.
 * `program` is about file names in messages, terminals and pipes.
 * `fence`, `user_path` find the file that a config names, or refuse it; what is in it is held by the digests of data and
-  weights. `own_code.place` and `own_code.python_object` do so with code of the user's own, whose modules count.
+  weights. `own_code.place` and `own_code.python_object` do so with code of the user's own, whose modules count, and
+  `command.files` with files that a command runs with, which count as they are.
 * `atomic_file`, `checksums`, `training.files` are about files that are written: whole or not at all, believed or made
   again, and their names.
 * `training.saving` decides when the state is saved; a training that goes on from it ends in the same numbers whenever
@@ -108,9 +111,9 @@ def used_code(config: BaseModel, package: Path | None = None) -> UsedCode:
     """
     named = frozenset(own_modules_of(config))
     kinds = frozenset(_modules_of(config)) | named
-    files = frozenset(own_files_of(config))
     loops = frozenset(_loops_of(config)) or frozenset({LOOP})
-    return _used_code(kinds, frozenset(_libraries_of(config)), package or PACKAGE, own_code_here().folder, loops, files)
+    libraries, command = frozenset(_libraries_of(config)), named_in(config)
+    return _used_code(kinds, libraries, package or PACKAGE, own_code_here().folder, loops, command)
 
 
 @cache
@@ -171,18 +174,22 @@ def _used_code(
     package: Path,
     own: Path | None,
     loops: frozenset[str],
-    files: frozenset[str],
+    command: Named | None,
 ) -> UsedCode:
     foreign = frozenset(kind for kind in kinds if _top(kind) != __package__)
     installed = {kind: name for kind in foreign if (name := _distribution_of(_top(kind), own)) is not None}
-    others = _others(foreign - frozenset(installed), own)
+    with_it = command_files(command, own) if command is not None and own is not None else None
+    imported = frozenset[str]() if with_it is None else with_it.imported
+    # The folder of a command is on the path of its own process alone.
+    others = _others(foreign - frozenset(installed), own if with_it is None else None, imported)
     sources = _sources(frozenset(others.places.items()), package)
-    modules = sources.closure((*loops, *(kinds - installed.keys())), but=UNCOUNTED)
+    followed = {name for name in imported if _top(name) != __package__ and sources.has(name)}
+    modules = sources.closure((*loops, *(kinds - installed.keys()), *followed), but=UNCOUNTED)
     parts = {module: sources.digest(module) for module in sorted(modules)} | others.versions | library_versions()
     parts |= {name: _version(name) for name in (*libraries, *installed.values())}
     parts |= _data_beside(others.places, own)
-    if files and own is not None:
-        parts |= _files_as_they_are(files, others.places, own)
+    if with_it is not None and own is not None:
+        parts |= {f"file {name}": _content_digest(own / name)[:12] for name in with_it.files}
     return UsedCode(hashlib.sha256(repr(sorted(parts.items())).encode()).hexdigest()[:12], parts)
 
 
@@ -197,13 +204,6 @@ def _data_beside(places: Mapping[str, Path], own: Path | None) -> dict[str, str]
             contents = [(file.relative_to(place).as_posix(), _content_digest(file)) for file in files]
             digests[f"{package}'s tables"] = hashlib.sha256(repr(contents).encode()).hexdigest()[:12]
     return digests
-
-
-def _files_as_they_are(named: Collection[str], places: Mapping[str, Path], own: Path) -> dict[str, str]:
-    """Digests of files that are named, and of all in packages and modules of the folder of own code."""
-    found = [own / name for name in named] + [place for place in places.values() if place.is_relative_to(own)]
-    files = {file for place in found for file in ([place] if place.is_file() else files_of(place)) if file.is_file()}
-    return {f"file {file.relative_to(own).as_posix()}": _content_digest(file)[:12] for file in sorted(files)}
 
 
 def _content_digest(file: Path) -> str:
@@ -226,13 +226,14 @@ class _Others(NamedTuple):
 
 
 @lru_cache(maxsize=512)
-def _others(kinds: frozenset[str], own: Path | None) -> _Others:
-    """What kinds of somebody else's consist of, and what they import."""
+def _others(kinds: frozenset[str], own: Path | None, also: frozenset[str]) -> _Others:
+    """What kinds of somebody else's consist of, and what they and a command's files import."""
     others = _Others({_top(kind): _required_place(_top(kind), own) for kind in kinds}, {})
     asked: set[str] = {__package__}
     while True:
         sources = Sources(others.places)
-        imported = {_top(name) for name in sources.imported_by(sources.closure(kinds))}
+        start = [*kinds, *(name for name in also if sources.has(name))]
+        imported = {_top(name) for name in (*also, *sources.imported_by(sources.closure(start)))}
         new = imported - others.places.keys() - asked - sys.stdlib_module_names - _NO_PART
         if not new:
             return others

@@ -6,7 +6,8 @@ from typing import cast
 
 from trainers.command.arguments import GIVEN, SEED, lists_within_words, names_in
 from trainers.command.dataset import CommandDataset
-from trainers.command.model import CommandModel, missing_scripts
+from trainers.command.files import is_file, missing_scripts, named_files, started_scripts, words_of
+from trainers.command.model import CommandModel
 from trainers.config import TrialConfig
 from trainers.own_code.place import own_code_here, refused
 
@@ -21,7 +22,7 @@ def command_complaints(config: TrialConfig) -> Iterator[tuple[Place, str]]:
     """
     model, dataset = cast("CommandModel", config.model), cast("CommandDataset", config.dataset)
     yield from _about_names(model, dataset)
-    yield from _about_files(model)
+    yield from _about_files(model, words_of(model.argv, {**dataset.arguments, **model.arguments}))
 
 
 def _about_names(model: CommandModel, dataset: CommandDataset) -> Iterator[tuple[Place, str]]:
@@ -53,7 +54,7 @@ def _about_names(model: CommandModel, dataset: CommandDataset) -> Iterator[tuple
         )
 
 
-def _about_files(model: CommandModel) -> Iterator[tuple[Place, str]]:
+def _about_files(model: CommandModel, words: list[str]) -> Iterator[tuple[Place, str]]:
     here = own_code_here()
     folder = here.folder
     if folder is None and here.roots == ():
@@ -65,11 +66,18 @@ def _about_files(model: CommandModel) -> Iterator[tuple[Place, str]]:
             "a command runs in a copy of the folder that holds its script: name it as `code` of the experiment",
         )
         return
-    for word in missing_scripts(model.words, folder):
+    for word in missing_scripts(words, folder):
         if Path(word).is_absolute():
             message = f"{word} lies outside of what is kept with the trials: write its path from the folder `code` on"
         else:
             message = f"there is no {word} in the folder that `code` names"
         yield ("model", "argv"), message
-    if not any(True for _ in model.own_modules) and not any(True for _ in model.own_files):
+    program = model.argv[0]
+    if is_file(folder, program):
+        what = "python" if program.endswith(".py") else "bash"
+        yield (
+            ("model", "argv"),
+            f"{program} is a file, and programs are sought on the path: write `{what} {program}`, as two words",
+        )
+    if not (model.files or any(named_files(words, folder)) or any(started_scripts(words, folder))):
         yield ("model", "argv"), "the command names no file in the folder that `code` names: what it runs can't be kept"

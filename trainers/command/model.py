@@ -1,24 +1,22 @@
 """What is trained, as a command line: the program is the user's own, and sigmalab knows nothing of its network."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, ClassVar, Literal, NoReturn
 
 from pydantic import Field, field_validator
 
 from trainers.command.arguments import Arguments
+from trainers.command.files import is_script
 from trainers.errors import AnalysisError, ConfigError
 from trainers.models.grids import ModelGrids
 from trainers.models.model import Channels, Model
-from trainers.own_code.place import in_folder, own_code_here
-from trainers.own_code.python_object import OwnCodeUser
 
 if TYPE_CHECKING:
     from torch import nn
 
 
-class CommandModel(Model, OwnCodeUser):
+class CommandModel(Model):
     """A training script of the user's own, by the command that starts it.
 
     It runs in a folder of its own, which holds a copy of the files that the command names and of the modules that these
@@ -51,32 +49,12 @@ class CommandModel(Model, OwnCodeUser):
         return files
 
     @property
-    def words(self) -> list[str]:
-        """All texts that may name a file: the template's words, and the arguments'."""
-        return words_of(self.argv, self.arguments)
-
-    @property
     def label(self) -> str:
         """Short name: that of the first script, and the arguments."""
-        scripts = [PurePosixPath(word).stem for word in self.argv if _is_script(word)]
+        scripts = [PurePosixPath(word).stem for word in self.argv if is_script(word)]
         name = next(iter(scripts), None) or PurePosixPath(self.argv[0]).name
         values = (f"{each}{value}" for each, value in self.arguments.items())
         return re.sub(r"[^A-Za-z0-9._]+", "-", "_".join([name, *values])).strip("-")[:60]
-
-    @property
-    def own_modules(self) -> Iterator[str]:
-        """Modules of the folder of code that are started: scripts, and what follows `-m`."""
-        folder = own_code_here().folder
-        if folder is not None:
-            yield from started_modules(self.words, folder)
-
-    @property
-    def own_files(self) -> Iterator[str]:
-        """Files and folders of the folder of code that the command names."""
-        folder = own_code_here().folder
-        if folder is not None:
-            yield from named_files(self.words, folder)
-            yield from self.files
 
     @property
     def input_size_px(self) -> int:
@@ -136,45 +114,3 @@ class CommandModel(Model, OwnCodeUser):
 
     def _refuse(self) -> NoReturn:
         raise ConfigError(f"{self.label} is a command: its network is the script's own")
-
-
-def words_of(argv: object, arguments: object) -> list[str]:
-    """Texts in a command's template and in its arguments, whatever else these hold."""
-    values = arguments.values() if isinstance(arguments, dict) else ()
-    listed = [argv, *(value if isinstance(value, list | tuple) else [value] for value in values)]
-    return [word for each in listed if isinstance(each, list | tuple) for word in each if isinstance(word, str)]
-
-
-def started_modules(words: list[str], folder: Path) -> Iterator[str]:
-    """Modules of a folder that words name: `tools/train.py` and `-m tools.train` are both `tools.train`."""
-    for before, word in zip(["", *words], words, strict=False):
-        if before == "-m" and in_folder(folder, word.partition(".")[0]) is not None:
-            yield word
-        elif word.endswith(".py") and _is_file(folder, word):
-            yield ".".join(PurePosixPath(word).with_suffix("").parts)
-
-
-def named_files(words: list[str], folder: Path) -> Iterator[str]:
-    """Files of a folder that words name, alone or behind `=`."""
-    for word in words:
-        for name in dict.fromkeys((word, word.partition("=")[2])):
-            if _is_file(folder, name):
-                yield PurePosixPath(name).as_posix()
-
-
-def missing_scripts(words: list[str], folder: Path) -> list[str]:
-    """Words that look like scripts and are not in the folder."""
-    return [word for word in words if _is_script(word) and "{" not in word and not _is_file(folder, word)]
-
-
-def _is_script(word: str) -> bool:
-    return word.endswith((".py", ".sh")) and not word.startswith("-") and "=" not in word
-
-
-def _is_file(folder: Path, name: str) -> bool:
-    if not name or len(name) > 4096 or "\0" in name or Path(name).is_absolute() or ".." in Path(name).parts:
-        return False
-    try:
-        return (folder / name).is_file()
-    except (OSError, ValueError):
-        return False

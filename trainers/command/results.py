@@ -5,7 +5,7 @@ import io
 import json
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -98,13 +98,14 @@ class Results(StrictModel, ABC):
         return None if name is None else (name, self.metrics[name].better != "lower")
 
     @abstractmethod
-    def rows(self, folder: Path, said: Sequence[str], *, is_over: bool) -> list[Row]:
+    def rows(self, folder: Path, said: Sequence[str], *, is_over: bool, but: Collection[Path] = ()) -> list[Row]:
         """Everything that is there so far.
 
         Args:
             folder: where the script runs.
             said: what `heard` has made of its output.
             is_over: whether the script has ended; before, a file may be absent, and its last line unfinished.
+            but: files that are not read: they lay there before the script began.
 
         Raises:
             CommandError: it can't be read.
@@ -157,9 +158,9 @@ class _FileResults(Results):
             )
         return file
 
-    def rows(self, folder: Path, said: Sequence[str], *, is_over: bool) -> list[Row]:
+    def rows(self, folder: Path, said: Sequence[str], *, is_over: bool, but: Collection[Path] = ()) -> list[Row]:
         """Rows of the file."""
-        text = self._text(folder, is_over=is_over)
+        text = self._text(folder, but, is_over=is_over)
         rows = []
         for place, record in self._records(text, is_over=is_over):
             where = f"{place} of {self.file}"
@@ -176,9 +177,9 @@ class _FileResults(Results):
         found = number(_inside(record, self.epoch), f"`{self.epoch}`", where)
         return None if found is None else int(found)
 
-    def _text(self, folder: Path, *, is_over: bool) -> str:
+    def _text(self, folder: Path, but: Collection[Path], *, is_over: bool) -> str:
         files = sorted(folder.glob(self.file)) if "*" in self.file else [folder / self.file]
-        files = [file for file in files if file.is_file()]
+        files = [file for file in files if file.is_file() and file not in but]
         if not files and not is_over:
             return ""
         if not files:
@@ -274,7 +275,7 @@ class RegexResults(Results):
         found = ((name, re.search(each.column, line)) for name, each in self.metrics.items())
         return [f"{name}={match[1] or ''}" for name, match in found if match is not None]
 
-    def rows(self, folder: Path, said: Sequence[str], *, is_over: bool) -> list[Row]:
+    def rows(self, folder: Path, said: Sequence[str], *, is_over: bool, but: Collection[Path] = ()) -> list[Row]:
         """The first numbers of all metrics as a row, the second ones as the next, and so on."""
         by_name: dict[str, list[str]] = {}
         for each in said:

@@ -20,6 +20,7 @@ from trainers.atomic_file import replaced_file
 from trainers.checksums import changed_file, write_sums
 from trainers.command.arguments import OUTPUT, SEED, Argument, command_line
 from trainers.command.dataset import CommandDataset
+from trainers.command.files import command_files, named_in
 from trainers.command.model import CommandModel
 from trainers.command.process import Command
 from trainers.command.results import Results
@@ -84,24 +85,30 @@ def run(
             with replaced_file(place / CONFIG) as file:
                 file.write(config.model_dump_json(indent=1).encode())
         folder = place / RUN
-        copied = _copy_code(folder)
-        asked = _Call(config, runtime, folder)
+        copied = _copy_code(folder, config)
+        asked = _Call(config, runtime, folder, copied)
         training = _Training(asked, on_epoch, stop or threading.Event(), on_life)
         rows = training.run()
         result = _result(config, rows, training, {**facts, **asked.provenance()}, time.monotonic() - started)
-        _tidy(folder, copied)
         if runtime.storage is not None:
             _keep(place, result)
+        _tidy(folder, copied)
         return result
+
+
+class _Copied(NamedTuple):
+    size: int
+    modified_ns: int
+    inode: int
 
 
 class _Call:
     """What is called, and with what around it."""
 
-    def __init__(self, config: TrialConfig, runtime: Runtime, folder: Path) -> None:
+    def __init__(self, config: TrialConfig, runtime: Runtime, folder: Path, copied: Mapping[Path, _Copied]) -> None:
         model, dataset = cast("CommandModel", config.model), cast("CommandDataset", config.dataset)
         self.results: Results = cast("CommandTask", config.task).results
-        self.folder, self.limit_seconds = folder, runtime.limit_seconds
+        self.folder, self.limit_seconds, self._copied = folder, runtime.limit_seconds, copied
         values: dict[str, Argument] = {
             **dataset.arguments,
             **model.arguments,
@@ -119,6 +126,15 @@ class _Call:
                 "`bash train.sh`"
             )
 
+    def rows(self, said: Sequence[str], *, is_over: bool) -> list[Row]:
+        """What it has written so far, and nothing that lay there before.
+
+        Raises:
+            CommandError: it can't be read.
+        """
+        before = {file for file, look in self._copied.items() if _is_unchanged(file, look)}
+        return merged(self.results.rows(self.folder, said, is_over=is_over, but=before))
+
     def provenance(self) -> dict[str, str]:
         """Where and with what it ran."""
         return {
@@ -128,11 +144,6 @@ class _Call:
             # Of another environment nobody here knows what is in it.
             **({"python": platform.python_version(), **library_versions(self._config)} if self._is_ours else {}),
         }
-
-
-class _Copied(NamedTuple):
-    size: int
-    modified_ns: int
 
 
 class _Training:
@@ -185,7 +196,7 @@ class _Training:
         if self._on_epoch is None:
             return
         try:
-            rows = merged(self._call.results.rows(self._call.folder, list(self._said), is_over=False))
+            rows = self._call.rows(list(self._said), is_over=False)
         except CommandError:
             return
         # The last one may still be written in parts: training first, then validation.
@@ -209,7 +220,7 @@ class _Training:
 
 
 def _all_rows(call: _Call, said: Sequence[str]) -> list[Row]:
-    rows = merged(call.results.rows(call.folder, said, is_over=True))
+    rows = call.rows(said, is_over=True)
     if not rows:
         raise CommandError("the script ended without an error, and wrote no row with a metric")
     return rows
@@ -250,29 +261,58 @@ def _place(storage: Path | None) -> Iterator[Path]:
         yield Path(folder)
 
 
-def _copy_code(folder: Path) -> dict[Path, _Copied]:
-    """A fresh folder with a copy of the code: scripts may write beside themselves, and so may many at once."""
+def _copy_code(folder: Path, config: TrialConfig) -> dict[Path, _Copied]:
+    """A fresh folder with a copy of the command's code: scripts may write beside themselves, and so may many at once.
+
+    What only other arms name is not there: an identity that does not hold it would lie.
+    """
     code = own_code_here().folder
     assert code is not None
     if folder.exists():
         shutil.rmtree(folder)
-    shutil.copytree(code, folder)
-    return {file: _look_of(file) for file in folder.rglob("*") if file.is_file()}
+    named = named_in(config)
+    assert named is not None
+    folder.mkdir(parents=True)
+    copied = {}
+    for name in command_files(named, code).files:
+        file = folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(code / name, file)
+        copied[file] = _look_of(file)
+    return copied
 
 
 def _look_of(file: Path) -> _Copied:
     found = file.stat()
-    return _Copied(found.st_size, found.st_mtime_ns)
+    return _Copied(found.st_size, found.st_mtime_ns, found.st_ino)
+
+
+def _is_unchanged(file: Path, look: _Copied) -> bool:
+    try:
+        return not file.is_symlink() and file.is_file() and _look_of(file) == look
+    except OSError:
+        return False
 
 
 def _tidy(folder: Path, copied: Mapping[Path, _Copied]) -> None:
-    """Remove the copy of the code again, as far as nobody has changed it: what the command has written stays."""
-    for file, look in copied.items():
-        if file.is_file() and _look_of(file) == look:
-            file.unlink()
-    for place in sorted((each for each in folder.rglob("*") if each.is_dir()), reverse=True):
-        if not any(place.iterdir()):
-            place.rmdir()
+    """Remove the copy of the code again, as far as nobody has changed it: what the command has written stays.
+
+    Of a trial that is complete, so nothing that goes wrong here may end it.
+    """
+    try:
+        for file, look in copied.items():
+            if _is_unchanged(file, look):
+                file.unlink()
+        # Folders that held the copy, from within; links are the script's own.
+        for place in sorted({each for file in copied for each in _folders_to(folder, file)}, reverse=True):
+            if place.is_dir() and not place.is_symlink() and not any(place.iterdir()):
+                place.rmdir()
+    except OSError as error:
+        logger.warning("the copy of the code in %s can't be removed: %s", folder, error)
+
+
+def _folders_to(folder: Path, file: Path) -> Iterator[Path]:
+    return (each for each in file.parents if each != folder and each.is_relative_to(folder))
 
 
 def _environment(config: TrialConfig, runtime: Runtime, folder: Path) -> dict[str, str]:

@@ -43,11 +43,6 @@ class OwnCodeUser(StrictModel):
         """Modules that it names."""
         yield from ()
 
-    @property
-    def own_files(self) -> Iterator[str]:
-        """Files and folders of the folder of code that it names, and that are no packages for this process."""
-        yield from ()
-
 
 class PythonObject(OwnCodeUser):
     """What a class or function of the user's own makes of some arguments."""
@@ -117,12 +112,6 @@ def own_modules_of(value: object) -> Iterator[str]:
     """Modules of the user's own that a config names anywhere."""
     for user in _users_in(value):
         yield from user.own_modules
-
-
-def own_files_of(value: object) -> Iterator[str]:
-    """Files of the user's own that a config names anywhere, beside modules."""
-    for user in _users_in(value):
-        yield from user.own_files
 
 
 def _users_in(value: object) -> Iterator[OwnCodeUser]:

@@ -24,9 +24,7 @@ MAX_FILES, MAX_BYTES = 5_000, 50 * 2**20
 """Of all packages that are used; code is small, data belong elsewhere."""
 
 
-def snapshot(
-    root: Path, modules: Collection[str], store: Path, *, named: Collection[str] = (), is_apart: bool = False
-) -> Path:
+def snapshot(root: Path, modules: Collection[str], store: Path) -> Path:
     """Keep the packages and modules of a folder that these modules are in, and those that they import.
 
     Whole packages are kept, with what lies beside their modules (tables, templates), but for hidden files and what
@@ -36,8 +34,6 @@ def snapshot(
         root: the user's folder.
         modules: that a config names; those that are not in the folder are left out.
         store: the snapshot becomes a folder in it.
-        named: further files and folders in it, by their paths.
-        is_apart: whether it runs in a process of its own, where it may hide libraries.
 
     Returns:
         The snapshot; if there is one of the same content, that.
@@ -46,8 +42,25 @@ def snapshot(
         OwnCodeError: a file can't be read as Python, leads out of the folder, or there is too much.
         OSError: it can't be read or written.
     """
-    used = _used(root, modules, is_apart=is_apart)
-    files = sorted({*_files_of(root, used), *_files_named(root, named)})
+    return snapshot_of_files(root, _files_of(root, _used(root, modules)), store)
+
+
+def snapshot_of_files(root: Path, chosen: Iterable[Path], store: Path) -> Path:
+    """Keep these files of a folder.
+
+    Args:
+        root: the user's folder.
+        chosen: files in it.
+        store: the snapshot becomes a folder in it.
+
+    Returns:
+        The snapshot; if there is one of the same content, that.
+
+    Raises:
+        OwnCodeError: a file leads out of the folder, or there is too much.
+        OSError: it can't be read or written.
+    """
+    files = sorted(set(chosen))
     contents = {file: file.read_bytes() for file in _within_limits(root, files)}
     digest = hashlib.sha256()
     for file, content in contents.items():
@@ -60,21 +73,7 @@ def snapshot(
     return kept
 
 
-def _files_named(root: Path, named: Iterable[str]) -> Iterator[Path]:
-    for name in named:
-        place = root / name
-        try:
-            is_inside = ".." not in place.parts and place.resolve().is_relative_to(root.resolve())
-            is_there = is_inside and (place.is_dir() or place.is_file())
-        except (OSError, ValueError, RuntimeError):
-            is_there = False
-        if not is_there:
-            # What lies elsewhere is told as what is not there.
-            raise OwnCodeError(f"there is no {name!r} in the folder of code, which `files` names")
-        yield from files_of(place) if place.is_dir() else [place]
-
-
-def _used(root: Path, modules: Collection[str], *, is_apart: bool) -> list[str]:
+def _used(root: Path, modules: Collection[str]) -> list[str]:
     """Packages and modules at the top of the folder, by what is named and what they import of the folder."""
     used: dict[str, Path] = {}
     waiting = [(name.partition(".")[0], name) for name in modules]
@@ -86,7 +85,7 @@ def _used(root: Path, modules: Collection[str], *, is_apart: bool) -> list[str]:
             continue
         followed.add(module)
         if top not in used:
-            _refuse_taken(top, is_apart=is_apart)
+            _refuse_taken(top)
             used[top] = place
         waiting += [(name.partition(".")[0], name) for name in _imported(root, used, module)]
     return sorted(used)
@@ -107,14 +106,14 @@ def _imported(root: Path, places: dict[str, Path], module: str) -> Iterable[str]
         raise OwnCodeError(f"the module {module} can't be read: {error}") from error
 
 
-def _refuse_taken(top: str, *, is_apart: bool) -> None:
+def _refuse_taken(top: str) -> None:
     library = next(iter(packages_distributions().get(top, ())), "").lower()
-    if library in NUMERIC_LIBRARIES and not is_apart:
+    if library in NUMERIC_LIBRARIES:
         raise OwnCodeError(
             f"{top} is the name of a library that sigmalab computes with, and a process has one of a name: give yours "
             "another name, or install it in that one's place and leave `code` out"
         )
-    if top in OURS or (top in sys.stdlib_module_names and not is_apart):
+    if top in OURS or top in sys.stdlib_module_names:
         whose = "sigmalab's own" if top in OURS else "one of Python's"
         raise OwnCodeError(f"{top} is the name of {whose} package, which would be hidden: give yours another name")
 

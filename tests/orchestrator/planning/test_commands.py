@@ -146,6 +146,35 @@ def test_an_edit_of_what_is_kept_makes_other_trials_and_no_other_edit(folder: Pa
     assert not set(after.values()) & set(before.values())
 
 
+@pytest.mark.parametrize("file", ["configs/a.yaml", "statistics.py", "tools/beside.py"])
+def test_every_file_that_runs_makes_another_trial(folder: Path, tmp_path: Path, file: str) -> None:
+    """Named by the data, bearing a name of Python's own, or beside the script: all that is copied for a trial."""
+    (folder / file).write_text("a = 1\n")
+    (folder / "tools/train.py").write_text("import statistics, beside\n")
+    spec = spec_of(folder, datasets=[{"kind": "command", "arguments": {"data": "configs/a.yaml"}, "label": "pets"}])
+    before = identities(spec, tmp_path)
+    (folder / file).write_text("a = 2\n")
+    assert not set(identities(spec, tmp_path).values()) & set(before.values())
+
+
+@pytest.mark.parametrize("script", ["train_v1.2.py", "exp.1/train.py", "trainers/train.py", "orchestrator.py"])
+def test_a_script_may_bear_any_name(folder: Path, tmp_path: Path, script: str) -> None:
+    (folder / script).parent.mkdir(exist_ok=True)
+    (folder / script).write_text("import mylab.net\n")
+    argv = ["python", script, "--seed={seed}", "--lr={lr}", "--data", "{data}"]
+    with expanded(spec_of(folder, models=model(argv=argv)), tmp_path) as expansion:
+        parts = used_code(expansion.confirm_trials({})[0].config).parts
+    assert {name for name in parts if name.startswith("file ")} == {
+        f"file {name}" for name in (script, "mylab/__init__.py", "mylab/net.py")
+    }
+
+
+def test_a_script_is_not_a_program(folder: Path, tmp_path: Path) -> None:
+    (folder / "run.sh").write_text("")
+    argv = ["./run.sh", "{seed}", "{lr}", "{data}"]
+    assert "write `bash ./run.sh`, as two words" in refusal(tmp_path, folder, models=model(argv=argv))
+
+
 def test_a_file_counts_for_the_arms_that_name_it(folder: Path, tmp_path: Path) -> None:
     arms = [
         {"name": "a", "role": "control", "patch": {"model": {"arguments": {"lr": "configs/a.yaml"}}}},

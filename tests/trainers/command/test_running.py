@@ -107,6 +107,49 @@ def test_a_finished_trial_is_not_run_again_unless_its_result_was_changed(code: P
     assert (storage / RUN / "summary.csv").exists()
 
 
+@pytest.mark.parametrize(
+    ("file", "left_over"), [("exp/metrics.csv", "exp/metrics.csv"), ("exp/v*/metrics.csv", "exp/v0/metrics.csv")]
+)
+def test_results_of_a_run_by_hand_are_not_the_trials(code: Path, tmp_path: Path, file: str, left_over: str) -> None:
+    (code / left_over).parent.mkdir(parents=True)
+    (code / left_over).write_text("acc\n90\n")
+    (code / "exp/train.py").write_text("print('skipped: it is there already')\n")
+    config = config_of(argv=["python", "exp/train.py", "{seed}"], arguments={}).model_dump(mode="json")
+    results = {"kind": "csv", "file": file, "metrics": {"test/acc": {"better": "higher"}}}
+    asked = TrialConfig.model_validate(config | {"task": {"kind": "command", "results": results}})
+    with pytest.raises(CommandError, match="the script wrote no exp/"):
+        trained(code, tmp_path / "trial", asked)
+    (code / "exp/train.py").write_text(f"open('{left_over}', 'w').write('acc\\n7\\n')\n")
+    assert trained(code, tmp_path / "trial", asked).metrics == {"test/acc": 7}
+
+
+def test_nothing_that_lies_in_the_folder_costs_a_training_that_is_complete(
+    code: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (code / "train.py").write_text(SCRIPT + "os.mkdir('empty')\nos.symlink('empty', 'best')\n")
+    trained(code, tmp_path / "trial", config_of())
+    assert (tmp_path / "trial" / RUN / "best").is_symlink()
+    # And where the storage refuses: its result is there already.
+    unlink = Path.unlink
+
+    def refuse(file: Path, missing_ok: bool = False) -> None:
+        if file.name == "helper.py":
+            raise PermissionError(13, "Permission denied", str(file))
+        unlink(file, missing_ok=missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    trained(code, tmp_path / "other", config_of())
+    assert (tmp_path / "other" / "result.json").exists()
+    assert "can't be removed" in caplog.text
+
+
+def test_a_trial_finds_what_its_own_arm_names_and_no_more(code: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (code / "other.yaml").write_text("of another arm")
+    (code / "train.py").write_text("import os\nprint(sorted(os.listdir()))\n" + SCRIPT)
+    trained(code, None, config_of())
+    assert "['helper.py', 'train.py']" in capfd.readouterr().err
+
+
 def test_arguments_reach_the_script(code: Path, capfd: pytest.CaptureFixture[str]) -> None:
     result = trained(code, None, config_of(arguments={"lr": 1, "flags": ["--amp", "--clip=2"]}))
     assert result.metrics["test/acc"] == 53
@@ -133,7 +176,7 @@ def test_secrets_of_the_service_stay_with_it(code: Path, monkeypatch: pytest.Mon
         ),
         ("raise ValueError('bad lr')", "line 1, in <module> |     raise ValueError('bad lr') | ValueError: bad lr"),
         ("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)", "killed by signal 9: was there too little memory?"),
-        ("print('nothing to do')", "the script wrote no summary.csv where it runs; there are helper.py, train.py; its"),
+        ("print('nothing to do')", "the script wrote no summary.csv where it runs; there are train.py; its"),
         (
             "open('summary.csv', 'w').write('epoch,val_acc,test_acc,loss\\n')",
             "wrote no row with a metric; it put nothing",
