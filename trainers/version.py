@@ -37,6 +37,7 @@ UNCOUNTED = frozenset(
         "trainers.own_code",
         "trainers.own_code.place",
         "trainers.own_code.python_object",
+        "trainers.command",
         "trainers.command.files",
         "trainers.user_path",
         "trainers.atomic_file",
