@@ -283,6 +283,13 @@ class RegexResults(Results):
             by_name.setdefault(name, []).append(text)
         if not by_name and is_over:
             raise CommandError(f"nothing that the script printed fits the expression of {next(iter(self.metrics))}")
+        several = {name: len(texts) for name, texts in by_name.items() if len(texts) > 1}
+        if is_over and self.row == "best" and len(set(several.values())) > 1:
+            told = ", ".join(f"{name} {count} times" for name, count in several.items())
+            raise CommandError(
+                f"the script printed {told}, so nobody knows which of them belong together, and the best would be a "
+                "guess: print all of an epoch each time, or write a table and read it as `csv` or `json`"
+            )
         rows = []
         for i in range(max(map(len, by_name.values()), default=0)):
             where = f"what was printed the {_ordinal(i + 1)} time"

@@ -227,6 +227,9 @@ def _all_rows(call: _Call, said: Sequence[str]) -> list[Row]:
 
 
 def _exit_words(status: int) -> str:
+    if status < 0:
+        # Of the guard, which hands on what the command itself ended with.
+        return f"signal {-status}, which killed the process that keeps it"
     if status <= _SIGNALLED:
         return f"exit code {status}"
     number = status - _SIGNALLED

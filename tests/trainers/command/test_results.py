@@ -184,6 +184,16 @@ def test_what_is_said_of_results_that_are_declared_wrongly(changes: JsonObject, 
         results_of(**changes)  # type: ignore[arg-type]
 
 
+def test_numbers_that_are_printed_unequally_often_choose_no_best_row(tmp_path: Path) -> None:
+    metrics = {"val/top1": TOP1 | {"column": r"val ([\d.]+)"}, "test/top1": TOP1 | {"column": r"test ([\d.]+)"}}
+    results = results_of("regex", metrics=metrics, row="best")
+    said = ["val 10", "val 20", "test 1", "val 5", "test 2"]
+    assert "printed val/top1 3 times, test/top1 2 times, so nobody knows" in complaint(results, tmp_path, None, said)
+    assert counted(results, tmp_path, None, [*said, "test 3"]).values == {"val/top1": 20, "test/top1": 2}
+    # Scored once, at the end.
+    assert counted(results, tmp_path, None, [*said[:2], "test 4"]).values == {"val/top1": 20, "test/top1": 4}
+
+
 def test_what_timms_own_writer_writes_is_read(tmp_path: Path) -> None:
     """`train.py` itself is not in timm's package; what writes its table is."""
     from timm.utils import update_summary

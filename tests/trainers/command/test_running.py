@@ -176,6 +176,10 @@ def test_secrets_of_the_service_stay_with_it(code: Path, monkeypatch: pytest.Mon
         ),
         ("raise ValueError('bad lr')", "line 1, in <module> |     raise ValueError('bad lr') | ValueError: bad lr"),
         ("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)", "killed by signal 9: was there too little memory?"),
+        (
+            "import os, signal\nos.kill(os.getppid(), signal.SIGKILL)",
+            "signal 9, which killed the process that keeps it",
+        ),
         ("print('nothing to do')", "the script wrote no summary.csv where it runs; there are train.py; its"),
         (
             "open('summary.csv', 'w').write('epoch,val_acc,test_acc,loss\\n')",
