@@ -29,6 +29,8 @@ _NUM_OTHERS = 3
 """How many folders for other code stay."""
 _CODE = re.compile(r"[0-9a-f]{12}")
 _ANSWER = re.compile(r"\.?[a-z_]+-[0-9a-f]{20}\.(json|npz)(\.[0-9a-f]+\.tmp)?")
+CACHE_SETTING = "SIGMALAB_CACHE"
+"""Names the folder in the environment."""
 
 
 def cache_folder() -> Path:
@@ -37,7 +39,7 @@ def cache_folder() -> Path:
     Raises:
         FileNotFoundError: nobody knows this user's home, as in a container under a number that has no name.
     """
-    own = os.environ.get("SIGMALAB_CACHE")
+    own = os.environ.get(CACHE_SETTING)
     if own:
         return Path(own)
     try:

@@ -28,6 +28,7 @@ from trainers.command.rows import Row, chosen, curves, merged
 from trainers.command.task import CommandTask
 from trainers.config import TrialConfig, canonical_json, trial_identity
 from trainers.counted import counted
+from trainers.environment import environment_of_own_code
 from trainers.errors import CheckpointError, CommandError, ConfigError, InterruptedTrainingError
 from trainers.own_code.place import own_code_here
 from trainers.result import EpochReport, TrialResult
@@ -320,7 +321,7 @@ def _folders_to(folder: Path, file: Path) -> Iterator[Path]:
 
 def _environment(config: TrialConfig, runtime: Runtime, folder: Path) -> dict[str, str]:
     """This process' own, with what a training needs; settings of the service, some of them secrets, are left out."""
-    env = {name: value for name, value in os.environ.items() if not name.startswith("SIGMALAB_")}
+    env = environment_of_own_code()
     ours = [str(Path(sys.executable).parent), env.get("PATH", os.defpath)]
     modules = [str(folder), *([env["PYTHONPATH"]] if env.get("PYTHONPATH") else [])]
     env |= {

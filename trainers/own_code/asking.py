@@ -5,19 +5,22 @@ Whoever runs trials answers by itself. What was answered is remembered for as lo
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ValidationError
 
+from trainers.environment import environment_of_own_code
 from trainers.errors import DataError, OwnCodeError
 from trainers.own_code.facts import DatasetFacts, ModelFacts
 from trainers.own_code.place import is_running, own_code_here
 from trainers.own_code.python_object import own_modules_of
-from trainers.remembered import remembered
+from trainers.remembered import CACHE_SETTING, remembered
 from trainers.strict import StrictModel
 from trainers.version import code_version
 
@@ -148,15 +151,7 @@ def _ask(question: str, about: BaseModel, data_root: Path | None, *, num_classes
     with tempfile.TemporaryDirectory(prefix="sigmalab-") as place:
         file = Path(place) / "answer.json"
         try:
-            ended = subprocess.run(  # noqa: S603  our own program; what it imports is asked of `own_code_here`
-                [sys.executable, "-m", "trainers.own_code", str(file)],
-                input=json.dumps(request).encode(),
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                env={**os.environ, "OMP_NUM_THREADS": "1"},
-                timeout=MAX_SECONDS,
-                check=False,
-            )
+            output, code = _run(file, json.dumps(request).encode())
         except subprocess.TimeoutExpired as error:
             modules = ", ".join(dict.fromkeys(own_modules_of(about)))
             raise OwnCodeError(
@@ -165,13 +160,38 @@ def _ask(question: str, about: BaseModel, data_root: Path | None, *, num_classes
         try:
             answer = Answer.model_validate_json(file.read_bytes())
         except (OSError, ValidationError) as error:
-            lines = ended.stdout.decode(errors="replace").strip().splitlines()
+            lines = output.decode(errors="replace").strip().splitlines()
             raise OwnCodeError(
                 f"the process that looked at {', '.join(dict.fromkeys(own_modules_of(about)))} ended with exit code "
-                f"{ended.returncode}: {lines[-1] if lines else 'it wrote nothing'}"
+                f"{code}: {lines[-1] if lines else 'it wrote nothing'}"
             ) from error
     if answer.trouble is not None:
         if answer.is_of_data:
             raise DataError(answer.trouble)
         raise OwnCodeError(answer.trouble, field=answer.field)
     return answer
+
+
+def _run(file: Path, request: bytes) -> tuple[bytes, int]:
+    """Output and exit code of a child, which is ended with everything that it has started.
+
+    Raises:
+        TimeoutExpired: it took too long.
+    """
+    # What it finds out on the way is remembered where this process looks.
+    kept = {name: value for name, value in os.environ.items() if name == CACHE_SETTING}
+    with subprocess.Popen(  # noqa: S603  our own program; what it imports is asked of `own_code_here`
+        [sys.executable, "-m", "trainers.own_code", str(file)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env={**environment_of_own_code(), **kept, "OMP_NUM_THREADS": "1"},
+        # A group of its own.
+        start_new_session=True,
+    ) as child:
+        try:
+            output, _ = child.communicate(request, timeout=MAX_SECONDS)
+        finally:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(child.pid, signal.SIGKILL)
+    return output, child.returncode

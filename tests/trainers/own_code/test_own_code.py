@@ -1,6 +1,7 @@
 """Code of the user's own: what of it is kept and counts, and what is said where it does not fit."""
 
 import os
+import select
 import sys
 from pathlib import Path
 
@@ -324,6 +325,28 @@ def test_an_argument_that_it_does_not_take_names_the_nearest(folder: Path) -> No
 def test_a_module_that_is_not_there_is_said_before_a_process_is_asked() -> None:
     with pytest.raises(OwnCodeError, match=r"there is no source of trainers\.nothere in"):
         require_it_fits(config(target="trainers.nothere:Net"), None)
+
+
+def test_what_looks_at_own_code_is_ended_with_what_it_started_and_is_told_no_secrets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SIGMALAB_API_TOKEN", "secret")
+    monkeypatch.setenv("ELSE", "told")
+    held = tmp_path / "held"
+    os.mkfifo(held)
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "starts.py").write_text(
+        "import os, subprocess\n"
+        f"subprocess.Popen(['sleep', '600'], stdout=open({str(held)!r}, 'w'), stderr=subprocess.DEVNULL)\n"
+        "raise ValueError(' '.join(os.environ))\n"
+    )
+    reader = os.open(held, os.O_RDONLY | os.O_NONBLOCK)
+    with own_code(OwnCode(tmp_path / "own")), pytest.raises(OwnCodeError, match=r"ValueError: .*\bELSE\b") as caught:
+        require_it_fits(config(target="starts:Net"), None)
+    assert "SIGMALAB_API_TOKEN" not in str(caught.value)
+    # Nobody writes there any more.
+    assert select.select([reader], [], [], 30)[0] == [reader]
+    os.close(reader)
 
 
 def test_computing_activations_again_needs_a_way(folder: Path) -> None:
