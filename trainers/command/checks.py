@@ -34,6 +34,8 @@ def _about_names(model: CommandModel, dataset: CommandDataset) -> Iterator[tuple
                 ("model", "argv"),
                 f"nothing is called {{{name}}}; there are {known}. Write its value under `arguments`",
             )
+    if any("\0" in word for word in (*model.argv, *words_of((), values))):
+        yield ("model", "argv"), "a word of the command holds a NUL character, which no program can be called with"
     if SEED not in used:
         yield (
             ("model", "argv"),

@@ -233,6 +233,8 @@ class JsonResults(_FileResults):
         try:
             whole = json.loads(text)
             found = [(f"entry {i + 1}", each) for i, each in enumerate(whole if isinstance(whole, list) else [whole])]
+        except RecursionError as error:
+            raise CommandError(f"{self.file} is JSON nested too deeply: it is not a table of epochs") from error
         except ValueError:
             found = list(self._lines(text))
         for place, record in found:

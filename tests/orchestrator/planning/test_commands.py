@@ -169,6 +169,10 @@ def test_a_script_may_bear_any_name(folder: Path, tmp_path: Path, script: str) -
     }
 
 
+def test_a_word_that_no_program_can_be_called_with(folder: Path, tmp_path: Path) -> None:
+    assert "holds a NUL character" in refusal(tmp_path, folder, models=model(arguments={"lr": "a\0b"}))
+
+
 def test_a_script_is_not_a_program(folder: Path, tmp_path: Path) -> None:
     (folder / "run.sh").write_text("")
     argv = ["./run.sh", "{seed}", "{lr}", "{data}"]

@@ -184,6 +184,10 @@ def test_what_is_said_of_results_that_are_declared_wrongly(changes: JsonObject, 
         results_of(**changes)  # type: ignore[arg-type]
 
 
+def test_json_that_is_nested_too_deeply_is_no_table(tmp_path: Path) -> None:
+    assert "nested too deeply" in complaint(results_of("json"), tmp_path, "[" * 200_000)
+
+
 def test_numbers_that_are_printed_unequally_often_choose_no_best_row(tmp_path: Path) -> None:
     metrics = {"val/top1": TOP1 | {"column": r"val ([\d.]+)"}, "test/top1": TOP1 | {"column": r"test ([\d.]+)"}}
     results = results_of("regex", metrics=metrics, row="best")
