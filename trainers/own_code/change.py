@@ -17,17 +17,25 @@ if TYPE_CHECKING:
     from trainers.own_code.python_object import PythonObject
 
 _WANTED = "a change of the network"
+_NOT_ASKED = ("is_none", "is_placebo", "starts_from_weights", "start_from", "trouble_with")
+"""What driver, plan and report ask of a kind in their own processes, where no code of the user's is imported."""
 
 
 def own_bias(named: "PythonObject") -> AttentionBias | None:
     """The `AttentionBias` that a target is a class of (`None`: it is something else).
 
     Raises:
-        OwnCodeError: it does not import, or takes other arguments.
+        OwnCodeError: it does not import, takes other arguments, or says of itself what nobody would ask.
     """
     target = loaded(named.target)
     if not (isinstance(target, type) and issubclass(target, AttentionBias)):
         return None
+    unasked = [name for name in _NOT_ASKED if getattr(target, name) is not getattr(AttentionBias, name)]
+    if unasked:
+        raise OwnCodeError(
+            f"{named.target} overrides {' and '.join(unasked)}, which nobody asks of a change of one's own: leave it "
+            "out (a file of weights is the model's, `weights`; no report calls a change of one's own a placebo)"
+        )
     bias: AttentionBias = built(named, wanted=_WANTED)
     return bias
 

@@ -238,7 +238,7 @@ def test_a_script_that_hangs_is_ended_with_all_that_it_started(
     monkeypatch.setattr("trainers.command.trial.time", LateClock)
     told = failure(code, tmp_path, HANGS, limit_seconds=3600)
     assert told.startswith("the command ran longer than 60 minutes, and was ended (`resources.max_trial_minutes`); its")
-    assert all_gone(pids)
+    wait_until(lambda: all_gone(pids))
 
 
 def test_a_trial_that_is_stopped_ends_its_command(code: Path, tmp_path: Path) -> None:
@@ -254,7 +254,7 @@ def test_a_trial_that_is_stopped_ends_its_command(code: Path, tmp_path: Path) ->
     with own_code(OwnCode(code)), pytest.raises(InterruptedTrainingError):
         run(config_of(), Runtime(storage=tmp_path / "trial", device="cpu"), stop=stop)
     helper.join()
-    assert all_gone(pids)
+    wait_until(lambda: all_gone(pids))
 
 
 ASKER = """

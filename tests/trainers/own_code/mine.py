@@ -274,6 +274,12 @@ class FarBias(AttentionBias):
 
     def of_layer(self, grid, num_heads, device):
         return Far(grid, self.strength).to(device)
+
+class FarPlacebo(FarBias):
+    is_placebo = True
+
+    def start_from(self, model, weights, data_root):
+        raise AssertionError
 """
 OPTIMIZERS = """
 import torch

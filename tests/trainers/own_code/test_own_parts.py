@@ -196,6 +196,7 @@ def test_an_attention_bias_of_ones_own_is_attached_to_every_layer(lab: Path) -> 
     [
         ("dead", "own change by labd.changes:dead changes nothing: the network says the same of every image as before"),
         ("another", "returns an object of the type Flatten; a change gets the network"),
+        ("FarPlacebo", "FarPlacebo overrides is_placebo and start_from, which nobody asks of a change of one's own"),
         ("fails", "can't change .*: AttributeError: .*no_such_part"),
         ("narrows", r"gives \[2, 3\], and \[2, 10\] before"),
     ],
