@@ -121,12 +121,11 @@ def test_submit_watch_show_report(
         "succeeded",
     ]
     kept = settings.home / "reports" / experiment_id
-    assert watched.stdout.splitlines()[-3:-1] == [
-        f"report        {kept / 'report.html'}",
-        f"LaTeX table   {kept / 'table.tex'}",
-    ]
+    report, table, api, page = watched.stdout.splitlines()[-4:]
+    assert (report, table) == (f"report        {kept / 'report.html'}", f"LaTeX table   {kept / 'table.tex'}")
+    assert re.fullmatch(r"API           http://127\.0\.0\.1:\d+/docs", api)
+    assert re.fullmatch(rf"page          http://127\.0\.0\.1:\d+/experiments/{experiment_id}", page)
     assert kept.joinpath("report.html").is_file()
-    assert re.fullmatch(r"API           http://127\.0\.0\.1:\d+/docs", watched.stdout.splitlines()[-1])
     assert "\x1b" not in watched.stdout + watched.stderr
 
     lines = sigmalab("watch", "last", "--json").stdout.splitlines()
