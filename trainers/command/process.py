@@ -1,7 +1,6 @@
 """A command under way: started in a group of its own, listened to, and ended with everything that it has started."""
 
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -13,8 +12,8 @@ from typing import Self
 
 from trainers.command import guard
 
-_GRACE_SECONDS = 10.0
-"""How long a command may take to end when it is told to, before it is killed."""
+_PATIENCE_SECONDS = 10.0
+"""How long to wait for what should take no time: the end of what was killed, and of its output."""
 _NUM_KEPT_LINES = 30
 
 
@@ -59,41 +58,32 @@ class Command:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        # What still runs is ended then, whoever has started it.
+        os.close(self._held)
         try:
-            if self._process.poll() is None:
-                self._signal(signal.SIGTERM)
-                self.wait(_GRACE_SECONDS)
-            # Whatever it has left behind, too.
-            self._signal(signal.SIGKILL)
+            self._process.wait(guard.GRACE_SECONDS + _PATIENCE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
             self._process.wait()
-            self._listener.join(_GRACE_SECONDS)
-        finally:
-            os.close(self._held)
+        self._listener.join(_PATIENCE_SECONDS)
 
     def wait(self, seconds: float) -> int | None:
-        """Its exit code, 128 and more for a signal (`None`: it still runs after so many seconds)."""
+        """Its exit code, 128 and more for a signal (`None`: it still runs after so many seconds).
+
+        Nothing that it has started is left then. Below 0: the signal that has killed the process which keeps it.
+        """
         try:
             status = self._process.wait(seconds)
         except subprocess.TimeoutExpired:
             return None
-        if self._listener.is_alive():
-            # What it has started may hold its output open for ever.
-            self._listener.join(0.5)
-            self._signal(signal.SIGKILL)
-            self._listener.join(_GRACE_SECONDS)
+        if status >= 0:
+            self._listener.join(_PATIENCE_SECONDS)
         return status
 
     @property
     def last_lines(self) -> list[str]:
         """The end of its output."""
         return list(self._lines)
-
-    def _signal(self, number: signal.Signals) -> None:
-        try:
-            os.killpg(self._process.pid, number)
-        except (ProcessLookupError, PermissionError):
-            # Nothing of it is left.
-            return
 
     def _listen(self) -> None:
         """Pass its output on to this process', which goes into the trial's log, and tell its lines."""

@@ -196,12 +196,19 @@ def test_a_script_that_fails_says_why(script: str, message: str, code: Path, tmp
 
 
 HANGS = """
-import os, subprocess, sys
-child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
-print("started", child.pid, flush=True)
-open("pids", "w").write(f"{os.getpid()} {child.pid}")
-child.wait()
+import os, signal, subprocess, sys
+deaf = "import os, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); os.close(1); time.sleep(600)"
+read, write = os.pipe()
+command = [sys.executable, "-c", deaf]
+children = [subprocess.Popen(command, stdout=write, start_new_session=is_apart) for is_apart in (False, True)]
+os.close(write)
+# Until they are deaf.
+os.read(read, 1)
+print("started", flush=True)
+open("pids", "w").write(" ".join(map(str, [os.getpid(), *(child.pid for child in children)])))
+children[0].wait()
 """
+"""With children that do not end when they are told to, one of them in a session of its own, as torchrun's workers."""
 
 
 def is_gone(pid: int) -> bool:
