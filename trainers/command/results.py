@@ -5,7 +5,7 @@ import io
 import json
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -45,6 +45,18 @@ class DeclaredMetric(StrictModel):
     """`percent` (0 to 100) and `fraction` (0 to 1) are compared in percentage points; anything else is the unit of the
     values themselves, such as `ms` (empty: a pure number)."""
 
+    @field_validator("unit")
+    @classmethod
+    def _is_no_other_word_for_percent(cls, unit: str) -> str:
+        if unit.strip().lower() in ("%", "pp", "percentage", "percentages", "per cent"):
+            raise ValueError(f"`{unit}` would be taken as it is: write `{PERCENT}` (0 to 100) or `{FRACTION}` (0 to 1)")
+        return unit
+
+
+def _choosing(metrics: Mapping[str, DeclaredMetric]) -> list[str]:
+    """Those that may choose the best row."""
+    return [name for name, each in metrics.items() if name.startswith("val/") and each.better != "neither"]
+
 
 class Results(StrictModel, ABC):
     """The numbers of one training."""
@@ -53,8 +65,10 @@ class Results(StrictModel, ABC):
     """Name -> what it is. The part before the slash says what it was scored on: `test/` (what chose nothing), `val/`
     (what may choose the row, and params), `train/`."""
     row: RowChoice = "only"
-    """Which row counts where there are several: the `last`, or the `best` by the first `val/` metric (`only`: there is
-    one; a metric that stands in a single row counts from there in any case)."""
+    """Which row counts where there are several: the `last`, or the `best` by a `val/` metric (`only`: there is one; a
+    metric that stands in a single row counts from there in any case)."""
+    best_by: str | None = Field(default=None, max_length=100, validate_default=True)
+    """The `val/` metric that chooses the best row; may be left out where there is one."""
 
     kind: str
 
@@ -78,13 +92,24 @@ class Results(StrictModel, ABC):
     @classmethod
     def _is_chosen_by_validation(cls, row: RowChoice, info: ValidationInfo) -> RowChoice:
         metrics: dict[str, DeclaredMetric] = info.data.get("metrics", {})
-        chooses = next((each for name, each in metrics.items() if name.startswith("val/")), None)
-        if row == "best" and metrics and (chooses is None or chooses.better == "neither"):
+        if row == "best" and metrics and not _choosing(metrics):
             raise ValueError(
-                "the best row is chosen by the first `val/` metric, and none says what is better; where nothing "
-                "chooses, take `last`"
+                "the best row is chosen by a `val/` metric, and none says what is better; where nothing chooses, take "
+                "`last`"
             )
         return row
+
+    @field_validator("best_by")
+    @classmethod
+    def _is_one_of_validation(cls, best_by: str | None, info: ValidationInfo) -> str | None:
+        choosing = _choosing(info.data.get("metrics", {}))
+        if info.data.get("row") != "best":
+            if best_by is not None:
+                raise ValueError('no row is chosen by it: take `"row": "best"`, or leave it out')
+        elif choosing and (best_by not in choosing if best_by is not None else len(choosing) > 1):
+            what = "several metrics may choose" if best_by is None else f"{best_by} can't choose"
+            raise ValueError(f"{what} the best row: name one of {', '.join(choosing)}")
+        return best_by
 
     @property
     def measured(self) -> tuple[Metric, ...]:
@@ -92,9 +117,9 @@ class Results(StrictModel, ABC):
         return tuple({name.partition("/")[2]: _metric(name, each) for name, each in self.metrics.items()}.values())
 
     @property
-    def best_by(self) -> tuple[str, bool] | None:
+    def chooser(self) -> tuple[str, bool] | None:
         """The metric that chooses the best row, and whether more of it is better (`None`: there is none)."""
-        name = next((name for name in self.metrics if name.startswith("val/")), None)
+        name = self.best_by or next(iter(_choosing(self.metrics)), None)
         return None if name is None else (name, self.metrics[name].better != "lower")
 
     @abstractmethod

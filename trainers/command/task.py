@@ -55,9 +55,9 @@ class CommandTask(Task):
     @property
     def chosen_words(self) -> str:
         """Which row counts."""
-        best_by = self.results.best_by
-        if self.results.row == "best" and best_by is not None:
-            return f"Of each training the row with the best {best_by[0]} counts."
+        chooser = self.results.chooser
+        if self.results.row == "best" and chooser is not None:
+            return f"Of each training the row with the best {chooser[0]} counts."
         return "Of each training the last row counts." if self.results.row == "last" else ""
 
     def network(

@@ -356,7 +356,7 @@ def _result(
     """The numbers that count; a search sees none of the test split."""
     results = cast("CommandTask", config.task).results
     names = [name for name in results.metrics if config.score_test or not name.startswith("test/")]
-    found = chosen(rows, names, results.row, results.best_by)
+    found = chosen(rows, names, results.row, results.chooser)
     metrics = dict(training.reports[-1].metrics) if training.reports else {}
     for name, value in found.values.items():
         metrics[f"best_{name}" if name.startswith("val/") else name] = value

@@ -29,7 +29,7 @@ def counted(results: Results, folder: Path, text: str | None, said: list[str] | 
         (folder / "summary.csv").write_text(text)
     heard = [each for line in said or [] for each in results.heard(line)]
     rows = merged(results.rows(folder, heard, is_over=True))
-    return chosen(rows, list(results.metrics), results.row, results.best_by)
+    return chosen(rows, list(results.metrics), results.row, results.chooser)
 
 
 def complaint(results: Results, folder: Path, text: str | None, said: list[str] | None = None) -> str:
@@ -49,14 +49,14 @@ def test_timms_summary_gives_its_best_or_its_last_row(tmp_path: Path) -> None:
         "train/loss": {"column": "train_loss", "better": "lower"},
     }
     later = TIMM + "2,1.8,1.6,44.0,71,0.1\n"
-    best = counted(results_of(metrics=declared, row="best"), tmp_path, later)
+    best = counted(results_of(metrics=declared, row="best", best_by="val/top1"), tmp_path, later)
     assert best == Chosen({"val/top1": 45.25, "val/loss": 1.7, "train/loss": 1.9}, 1)
     last = counted(results_of(metrics=declared, row="last"), tmp_path, later)
     assert last == Chosen({"val/top1": 44.0, "val/loss": 1.6, "train/loss": 1.8}, None)
     # By a loss, the least is the best.
-    by_loss = counted(results_of(metrics=dict(reversed(declared.items())), row="best"), tmp_path, later)
+    by_loss = counted(results_of(metrics=declared, row="best", best_by="val/loss"), tmp_path, later)
     assert by_loss.epoch == 2
-    rows = merged(results_of(metrics=declared, row="best").rows(tmp_path, [], is_over=True))
+    rows = merged(results_of(metrics=declared, row="last").rows(tmp_path, [], is_over=True))
     assert [row["val/top1"] for row in curves(rows)] == [30.5, 45.25, 44.0]
 
 
@@ -173,7 +173,17 @@ def test_units_become_those_of_comparisons() -> None:
         ({"metrics": {"top1": TOP1}}, "its split, a slash"),
         ({"metrics": {"train/loss": {"better": "lower"}}}, "there is nothing to compare"),
         ({"metrics": {"test/top1": TOP1, "val/top1": {"better": "higher"}}}, "give both the same unit and better"),
-        ({"row": "best"}, "chosen by the first `val/` metric"),
+        ({"row": "best"}, "chosen by a `val/` metric"),
+        (
+            {"row": "best", "metrics": {"val/a": TOP1, "val/b": TOP1}},
+            "several metrics may choose the best row: name one of",
+        ),
+        (
+            {"row": "best", "metrics": {"val/a": TOP1}, "best_by": "val/b"},
+            "val/b can't choose the best row: name one of val/a",
+        ),
+        ({"best_by": "val/a"}, "no row is chosen by it"),
+        ({"metrics": {"test/top1": TOP1 | {"unit": "%"}}}, "write `percent` "),
         ({"file": "/tmp/summary.csv"}, "not a path inside of the folder"),
         ({"kind": "regex", "metrics": {"test/top1": TOP1 | {"column": "Acc ("}}}, "can't be read"),
         ({"kind": "regex", "metrics": {"test/top1": TOP1 | {"column": "Acc"}}}, "has 0 groups"),
