@@ -102,7 +102,7 @@ def look_at(config: "PythonDataset", data_root: Path | None) -> DatasetFacts:
     }
     for part in parts.values():
         part.require_length()
-    class_names = _class_names(config, parts) or _numbers(read.values())
+    class_names = _class_names(config, parts) or _numbers(config, read.values())
     _require_classes(config, read, class_names)
     images = OwnImages(_shared_out(config, parts, read), class_names)
     _latest[_key(config, data_root)] = images
@@ -204,8 +204,14 @@ def _class_names(config: "PythonDataset", parts: Mapping[SplitName, OwnItems]) -
     return config.class_names or parts["train"].declared_classes()
 
 
-def _numbers(read: Iterable[_Read]) -> tuple[str, ...]:
-    largest = max(int(each.all_labels.max()) for each in read if each.all_labels is not None)
+def _numbers(config: "PythonDataset", read: Iterable[_Read]) -> tuple[str, ...]:
+    labels = [each.all_labels for each in read if each.all_labels is not None]
+    smallest, largest = min(int(each.min()) for each in labels), max(int(each.max()) for each in labels)
+    if smallest > 0:
+        raise DataError(
+            f"the labels of {config.target} are {smallest} to {largest}, and no image has the label 0: number classes "
+            "from 0, or say in `class_names` what they are, if the first ones have no images"
+        )
     return tuple(str(number) for number in range(largest + 1))
 
 

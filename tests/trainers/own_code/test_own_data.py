@@ -158,6 +158,10 @@ def test_copies_of_training_images_are_counted(lab: Path) -> None:
         ),
         ("float_label", "the label of image 0 of labd.data:Wrong is 1.0; the number of its class"),
         ("negative", "is -1; classes are numbered from 0"),
+        (
+            "high",
+            "the labels of labd.data:Wrong are 2 to 2, and no image has the label 0: number classes from 0, or say",
+        ),
         ("raises", r"can't give image 0: KeyError: 'no such image' \[labd/data.py line \d+, in __getitem__"),
     ],
 )
