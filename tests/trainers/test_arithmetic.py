@@ -91,9 +91,12 @@ def test_classifiers_of_cnns_give_fp32_logits_too(name):
 def test_a_bf16_trial_keeps_its_classifier_in_fp32(trial, monkeypatch):
     kinds = set()
     task = type(trial().task)
-    loss = task.loss
-    monkeypatch.setattr(
-        task, "loss", lambda self, logits, targets: kinds.add(logits.dtype) or loss(self, logits, targets)
-    )
+    criterion = task.criterion
+
+    def watched(self, class_names, device):
+        loss = criterion(self, class_names, device)
+        return lambda logits, labels: kinds.add(logits.dtype) or loss(logits, labels)
+
+    monkeypatch.setattr(task, "criterion", watched)
     train(trial(optimization={"epochs": 1, "global_batch_size": 20, "precision": "bf16"}), Runtime(device="cpu"))
     assert kinds == {torch.float32}
