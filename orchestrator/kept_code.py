@@ -224,11 +224,4 @@ def _allowed(written: str, roots: tuple[Path, ...] | None) -> Path:
 
 def _targets_in(document: JsonValue) -> Iterator[str]:
     """Every text that may name an object: of patches and searches nobody knows yet what they will be."""
-    if isinstance(document, str) and is_target(document):
-        yield document
-    elif isinstance(document, dict):
-        for value in document.values():
-            yield from _targets_in(value)
-    elif isinstance(document, list):
-        for value in document:
-            yield from _targets_in(value)
+    return (text for text in _texts_in(document) if is_target(text))

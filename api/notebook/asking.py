@@ -149,7 +149,7 @@ def compare(
     document = spec_document(
         spec, control=control, treatment=treatment, treatments=treatments, seeds=seeds, fields=fields
     )
-    return _run(document, None if output is None else Path(output), say, threading.Event())
+    return _run(document, output, say, threading.Event())
 
 
 async def compare_async(
@@ -168,9 +168,7 @@ async def compare_async(
         spec, control=control, treatment=treatment, treatments=treatments, seeds=seeds, fields=fields
     )
     stop = threading.Event()
-    running = asyncio.ensure_future(
-        asyncio.to_thread(_run, document, None if output is None else Path(output), say, stop)
-    )
+    running = asyncio.ensure_future(asyncio.to_thread(_run, document, output, say, stop))
     try:
         return await asyncio.shield(running)
     except asyncio.CancelledError:
@@ -181,7 +179,7 @@ async def compare_async(
 
 
 def _run(
-    document: JsonObject, output: Path | None, say: Callable[[str], None], stop: threading.Event
+    document: JsonObject, output: Path | str | None, say: Callable[[str], None], stop: threading.Event
 ) -> ComparisonResult:
     # Said here and now, and not by a process.
     parse_spec(document)
@@ -195,7 +193,7 @@ def _run(
         text = report.read_bytes()
     if not text.strip():
         raise NoReportError("\n".join(last) or "the driver ended without a word")
-    return ComparisonResult(text, output)
+    return ComparisonResult(text, None if output is None else Path(output))
 
 
 def _drive(

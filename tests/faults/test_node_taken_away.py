@@ -10,11 +10,11 @@ from ray.core.generated import autoscaler_pb2
 
 from orchestrator.driving.driver import run_experiment
 from orchestrator.store.database import open_database
-from orchestrator.store.experiments import get_experiment
 from tests.orchestrator.small_experiments import (
     TINY,
     added_node,
     begin,
+    experiment_of,
     full_head,
     ray_cluster,
     rows_of,
@@ -62,8 +62,7 @@ def test_a_trial_of_a_node_that_will_go_is_saved_and_goes_on_elsewhere(tmp_path:
         run_experiment(database, settings, experiment_id, begin(database, experiment_id), on_progress=lines.append)
         drainer.join()
     assert has_drained.is_set()
-    with database.read() as session:
-        row = get_experiment(session, experiment_id)
+    row = experiment_of(database, experiment_id)
     trials = rows_of(database, experiment_id)
     database.close()
     assert (row.status, row.reason) == ("succeeded", ""), lines

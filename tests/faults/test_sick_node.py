@@ -7,10 +7,10 @@ import pytest
 
 from orchestrator.driving.driver import run_experiment
 from orchestrator.store.database import open_database
-from orchestrator.store.experiments import get_experiment
 from tests.orchestrator.small_experiments import (
     added_node,
     begin,
+    experiment_of,
     full_head,
     ray_cluster,
     rows_of,
@@ -61,8 +61,7 @@ def test_trials_of_a_node_without_a_mount_are_trained_elsewhere(
                 make_room()
 
         run_experiment(database, settings, experiment_id, begin(database, experiment_id), on_progress=on_progress)
-    with database.read() as session:
-        row = get_experiment(session, experiment_id)
+    row = experiment_of(database, experiment_id)
     trials = rows_of(database, experiment_id)
     database.close()
     assert (row.status, row.reason) == ("succeeded", ""), lines
