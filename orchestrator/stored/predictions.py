@@ -63,6 +63,8 @@ def guesses_of(
         return {}
     read, found = _image_score_reader(rows, storage), {}
     for comparison in comparisons:
+        if comparison.cell.key in found:
+            continue
         seeds = (pair.seed for pair in comparison.pairs if pair.effect is not None)
         places = ((comparison.cell.key, comparison.control, seed) for seed in seeds)
         classes = (read(_split_of(comparison), metric.class_of_image, place) for place in places)
